@@ -1,1 +1,29 @@
-//! To be written.
+//! The rules of delivery between a SaaS's webhooks and a service, each in one place.
+//!
+//! | question | module |
+//! |---|---|
+//! | what may a configuration say? | [`config`] |
+//! | how does a request become a queue message? | [`mapping`] |
+//! | what is a message, once received? | [`message`] |
+//! | in which order are a batch's messages attempted, and what happens to the rest of a group? | [`batch`] |
+//! | what does an answer, or none, lead to? | [`outcome`] |
+//! | when is the next attempt? | [`schedule`] |
+//! | is it worth attempting at all, now? | [`breaker`], [`deadline`] |
+//! | what does a dead letter look like, and how does it go back? | [`dead_letter`] |
+//! | which numbers come from AWS? | [`quota`] |
+//!
+//! Deliberately absent: sockets, files, the environment, the clock, randomness, async, the AWS SDK.
+//! Time and settings come in as values, so that every rule can be tested to its last case.
+
+pub mod attribute;
+pub mod batch;
+pub mod breaker;
+pub mod config;
+pub mod dead_letter;
+pub mod deadline;
+pub mod mapping;
+pub mod message;
+pub mod outcome;
+pub mod quota;
+pub mod schedule;
+pub mod time;

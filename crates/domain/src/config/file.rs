@@ -1,0 +1,244 @@
+//! The configuration file as it is written: `environments/ENV/terraform.tfvars.json`.
+//!
+//! Terraform reads the same file, so durations are plain numbers with their unit in the name and
+//! names are those of Terraform's variables. What is not written has the default given here; the
+//! rules are in the parent module.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::{quota, schedule};
+
+/// One environment: which webhooks are accepted, how they queue, how they are delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Name of the environment, such as `dev`: lower-case letters, digits and `-`. Names of AWS
+    /// resources begin with it.
+    pub environment: String,
+    /// What is accepted and where it goes, by the route's name.
+    #[serde(deserialize_with = "unique_names")]
+    pub routes: BTreeMap<String, RouteFile>,
+    /// The queue and its dead-letter queue.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub queue: QueueFile,
+    /// The forwarder function.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub forwarder: ForwarderFile,
+}
+
+/// A route: from a path of the API to one or more destinations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RouteFile {
+    /// Path that the SaaS posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
+    pub path: String,
+    /// The message group: events with the same value are delivered in order. Fixed text, or API
+    /// Gateway's mapping expression such as `$request.header.x-workflow-id`.
+    pub ordering_key: String,
+    /// What makes two requests one event: `request` (nothing: every request counts), `content`
+    /// (equal bodies within five minutes), or a mapping expression for the provider's own event id.
+    #[serde(default = "request", skip_serializing_if = "is_request")]
+    pub deduplication: String,
+    /// Headers to pass on to the destinations. The API refuses requests that lack one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass_headers: Vec<String>,
+    /// Where events go. Delivered means that every destination answered 2xx.
+    pub destinations: Vec<DestinationFile>,
+    /// When an attempt that failed is repeated.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry: RetryFile,
+    /// Age, in seconds, at which a failing event goes to the dead-letter queue.
+    #[serde(default = "give_up_after", skip_serializing_if = "is_give_up_after")]
+    pub give_up_after_seconds: u32,
+    /// What happens to an event that a destination rejects.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_reject: OnReject,
+}
+
+/// A destination: one URL of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DestinationFile {
+    /// Name in logs and dead letters: lower-case letters, digits and `-`.
+    pub name: String,
+    /// Where events are posted to: `https`, or `http` for loopback and private names.
+    pub url: String,
+    /// Longest exchange, in seconds, from connecting to the last byte of the answer.
+    #[serde(default = "timeout", skip_serializing_if = "is_timeout")]
+    pub timeout_seconds: u32,
+}
+
+/// Delays between attempts: doubled from the first to the longest, with up to a tenth taken off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryFile {
+    /// Delay after the first failed attempt, in seconds.
+    pub initial_delay_seconds: u32,
+    /// Longest delay, in seconds.
+    pub max_delay_seconds: u32,
+}
+
+/// What happens to an event that a destination rejects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnReject {
+    /// It goes to the dead-letter queue with the reason, and its group goes on.
+    #[default]
+    DeadLetter,
+    /// It stays at the head and its group waits for an operator: strict order.
+    Block,
+}
+
+/// The queue and its dead-letter queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueFile {
+    /// How long an event may wait, in seconds.
+    pub retention_seconds: u32,
+    /// How long a dead letter may wait, in seconds.
+    pub dead_letter_retention_seconds: u32,
+    /// Receives after which SQS itself moves a message to the dead-letter queue: the net under
+    /// crashes, so high that an outage alone never reaches it.
+    pub max_receive_count: u32,
+    /// Largest message, in bytes: body and attributes.
+    pub max_message_bytes: u32,
+    /// SQS's high-throughput mode: deduplication and throughput per message group.
+    pub high_throughput: bool,
+}
+
+/// The forwarder function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct ForwarderFile {
+    /// Longest run for one batch, in seconds. The visibility timeout is six times this.
+    pub function_timeout_seconds: u32,
+    /// Messages per invocation, at most.
+    pub batch_size: u32,
+    /// Invocations at the same time, at most.
+    pub max_concurrency: u32,
+    /// Least severe log lines that are written.
+    pub log_level: LogLevel,
+}
+
+/// Severity of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum LogLevel {
+    /// Steps that only a developer wants to see.
+    Debug,
+    /// Every attempt.
+    #[default]
+    Info,
+    /// Attempts that failed.
+    Warn,
+    /// What needs an operator.
+    Error,
+}
+
+impl Default for RetryFile {
+    fn default() -> Self {
+        Self {
+            initial_delay_seconds: schedule::INITIAL_DELAY_SECONDS,
+            max_delay_seconds: schedule::MAX_DELAY_SECONDS,
+        }
+    }
+}
+
+impl Default for QueueFile {
+    fn default() -> Self {
+        Self {
+            retention_seconds: quota::RETENTION_SECONDS_MAX,
+            dead_letter_retention_seconds: quota::RETENTION_SECONDS_MAX,
+            max_receive_count: quota::RECEIVE_COUNT_MAX,
+            max_message_bytes: quota::MESSAGE_BYTES_MAX,
+            high_throughput: false,
+        }
+    }
+}
+
+impl Default for ForwarderFile {
+    fn default() -> Self {
+        Self {
+            function_timeout_seconds: 60,
+            batch_size: quota::BATCH_SIZE_MAX,
+            max_concurrency: 10,
+            log_level: LogLevel::Info,
+        }
+    }
+}
+
+fn request() -> String {
+    "request".to_owned()
+}
+
+fn is_request(deduplication: &str) -> bool {
+    deduplication == "request"
+}
+
+/// 72 hours: a weekend and the Monday after it.
+fn give_up_after() -> u32 {
+    72 * 60 * 60
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_give_up_after(seconds: &u32) -> bool {
+    *seconds == give_up_after()
+}
+
+fn timeout() -> u32 {
+    10
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_timeout(seconds: &u32) -> bool {
+    *seconds == timeout()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A map whose names must differ: JSON parsers keep the last of two equal names and say nothing,
+/// and a route that vanishes is a route whose events are refused.
+fn unique_names<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct UniqueNames<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueNames<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(name) = entries.next_key::<String>()? {
+                if map.contains_key(&name) {
+                    return Err(A::Error::custom(format_args!("{name:?} is there twice")));
+                }
+                let value = entries.next_value()?;
+                map.insert(name, value);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(UniqueNames(PhantomData))
+}

@@ -1,0 +1,356 @@
+//! One environment's configuration, checked: whatever AWS would refuse at deployment, or worse at
+//! three in the morning, is refused here, with its place in the file.
+
+mod error;
+mod file;
+mod route;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use error::{ConfigError, Fault};
+pub use file::{
+    ConfigFile, DestinationFile, ForwarderFile, LogLevel, OnReject, QueueFile, RetryFile, RouteFile,
+};
+pub use route::{Deduplication, Destination, Route, RoutePath};
+
+use crate::message::Message;
+use crate::quota;
+use error::Faults;
+
+/// The name of the variable by which the forwarder gets its configuration.
+pub const CONFIG_VARIABLE: &str = "WEBHOOK_QUEUE_CONFIG";
+/// The name of the variable that holds the queue's URL.
+pub const QUEUE_URL_VARIABLE: &str = "QUEUE_URL";
+/// The name of the variable that holds the dead-letter queue's URL.
+pub const DEAD_LETTER_QUEUE_URL_VARIABLE: &str = "DEAD_LETTER_QUEUE_URL";
+
+/// A configuration whose every setting, and every relation between settings, has been checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of the environment.
+    pub environment: String,
+    /// Routes by name.
+    pub routes: BTreeMap<String, Route>,
+    /// The queue and its dead-letter queue.
+    pub queue: Queue,
+    /// The forwarder function.
+    pub forwarder: Forwarder,
+    file: ConfigFile,
+}
+
+/// The queue and its dead-letter queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// How long an event may wait.
+    pub retention: Duration,
+    /// How long a dead letter may wait.
+    pub dead_letter_retention: Duration,
+    /// Receives after which SQS itself moves a message to the dead-letter queue.
+    pub max_receive_count: u32,
+    /// Largest message, in bytes.
+    pub max_message_bytes: u32,
+    /// Whether deduplication and throughput are per message group.
+    pub high_throughput: bool,
+    /// Whether SQS deduplicates messages without a deduplication id by their body.
+    pub content_based_deduplication: bool,
+    /// How long a received message is hidden.
+    pub visibility_timeout: Duration,
+}
+
+/// The forwarder function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forwarder {
+    /// Longest run for one batch.
+    pub function_timeout: Duration,
+    /// Messages per invocation, at most.
+    pub batch_size: u32,
+    /// Invocations at the same time, at most.
+    pub max_concurrency: u32,
+    /// Least severe log lines that are written.
+    pub log_level: LogLevel,
+}
+
+/// A message that no route of the configuration takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no route is named {0:?} or has that message group id")]
+pub struct UnknownRoute(pub String);
+
+impl Config {
+    /// Parses the text of a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every broken rule; when the text is not of the file's shape at all,
+    /// with the first place where it is not.
+    pub fn parse(json: &str) -> Result<Self, ConfigError> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let shape_error = |path: String, problem: String| {
+            let path = if path == "." { "(the file)".to_owned() } else { path };
+            ConfigError { faults: vec![Fault { path, problem }] }
+        };
+        let file: ConfigFile = serde_path_to_error::deserialize(&mut deserializer)
+            .map_err(|error| shape_error(error.path().to_string(), error.inner().to_string()))?;
+        deserializer.end().map_err(|error| shape_error(".".to_owned(), error.to_string()))?;
+        Self::check(file)
+    }
+
+    /// Checks what a configuration file says.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every broken rule.
+    pub fn check(file: ConfigFile) -> Result<Self, ConfigError> {
+        let mut faults = Faults::default();
+        if !route::is_name(&file.environment) || file.environment.len() > 20 {
+            faults.add(
+                "environment",
+                format_args!(
+                    "a name is 1 to 20 lower-case letters, digits and \"-\", and begins with a letter, is {:?}",
+                    file.environment
+                ),
+            );
+        }
+        let forwarder = Forwarder::check(&mut faults, &file.forwarder);
+        if file.routes.is_empty() {
+            faults.add("routes", "at least one route is needed");
+        }
+        let routes: BTreeMap<String, Route> = file
+            .routes
+            .iter()
+            .filter_map(|(name, route)| {
+                let route = Route::parse(&mut faults, name, route, forwarder.function_timeout)?;
+                Some((name.clone(), route))
+            })
+            .collect();
+        check_paths(&mut faults, &routes);
+        let content_based_deduplication =
+            routes.values().any(|route| route.deduplication == Deduplication::Content);
+        let queue = Queue::check(&mut faults, &file.queue, forwarder, content_based_deduplication);
+        for route in routes.values() {
+            check_delivery(&mut faults, route, queue, forwarder);
+        }
+        let config = Self { environment: file.environment.clone(), routes, queue, forwarder, file };
+        config.check_environment_size(&mut faults);
+        faults.finish(Some(config))
+    }
+
+    /// The file that this was read from, with what it left out.
+    #[must_use]
+    pub fn file(&self) -> &ConfigFile {
+        &self.file
+    }
+
+    /// Name of the queue.
+    #[must_use]
+    pub fn queue_name(&self) -> String {
+        format!("{}-webhook.fifo", self.environment)
+    }
+
+    /// Name of the dead-letter queue.
+    #[must_use]
+    pub fn dead_letter_queue_name(&self) -> String {
+        format!("{}-webhook-dlq.fifo", self.environment)
+    }
+
+    /// The variables that give the forwarder its configuration, by name.
+    #[must_use]
+    pub fn forwarder_environment(
+        &self,
+        queue_url: &str,
+        dead_letter_queue_url: &str,
+    ) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (CONFIG_VARIABLE.to_owned(), self.minified()),
+            (QUEUE_URL_VARIABLE.to_owned(), queue_url.to_owned()),
+            (DEAD_LETTER_QUEUE_URL_VARIABLE.to_owned(), dead_letter_queue_url.to_owned()),
+        ])
+    }
+
+    fn minified(&self) -> String {
+        serde_json::to_string(&self.file).expect("strings, numbers and maps with string keys")
+    }
+
+    fn check_environment_size(&self, faults: &mut Faults) {
+        let names = [CONFIG_VARIABLE, QUEUE_URL_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE];
+        let bytes = self.minified().len()
+            + names.iter().map(|name| name.len()).sum::<usize>()
+            + quota::QUEUE_URLS_BYTES;
+        let most = quota::FUNCTION_ENVIRONMENT_BYTES_MAX;
+        if bytes > most {
+            faults.add(
+                "routes",
+                format_args!(
+                    "the routes do not fit into a function's environment: {bytes} of {most} bytes; \
+                     shorten names and URLs or split the environment"
+                ),
+            );
+        }
+    }
+
+    /// The route whose path is that of a request, with the values of the path's parameters.
+    /// Of several, the most specific, as API Gateway chooses.
+    #[must_use]
+    pub fn route_of_path<'a>(
+        &'a self,
+        path: &'a str,
+    ) -> Option<(&'a Route, Vec<(&'a str, &'a str)>)> {
+        self.routes
+            .values()
+            .filter_map(|route| Some((route, route.path.matches(path)?)))
+            .min_by_key(|(route, _)| route.path.rank())
+    }
+
+    /// The route of a message: by its attribute, or, for messages that were sent straight to the
+    /// queue, by its message group id.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownRoute`] with the name that was looked for.
+    pub fn route_of_message(&self, message: &Message) -> Result<&Route, UnknownRoute> {
+        if let Some(name) = message.route_name() {
+            return self.routes.get(name).ok_or_else(|| UnknownRoute(name.to_owned()));
+        }
+        let group_id = message.group_id.as_str();
+        self.routes
+            .values()
+            .find(|route| route.ordering_key.as_static() == Some(group_id))
+            .or_else(|| self.routes.get(group_id))
+            .ok_or_else(|| UnknownRoute(group_id.to_owned()))
+    }
+}
+
+impl Forwarder {
+    fn check(faults: &mut Faults, file: &ForwarderFile) -> Self {
+        faults.within(
+            "forwarder.function_timeout_seconds",
+            file.function_timeout_seconds,
+            2..=quota::FUNCTION_TIMEOUT_SECONDS_MAX,
+            "seconds",
+        );
+        faults.within(
+            "forwarder.batch_size",
+            file.batch_size,
+            1..=quota::BATCH_SIZE_MAX,
+            "messages",
+        );
+        faults.within(
+            "forwarder.max_concurrency",
+            file.max_concurrency,
+            quota::CONCURRENCY_MIN..=quota::CONCURRENCY_MAX,
+            "invocations",
+        );
+        Self {
+            function_timeout: seconds(file.function_timeout_seconds),
+            batch_size: file.batch_size,
+            max_concurrency: file.max_concurrency,
+            log_level: file.log_level,
+        }
+    }
+}
+
+impl Queue {
+    fn check(
+        faults: &mut Faults,
+        file: &QueueFile,
+        forwarder: Forwarder,
+        content_based_deduplication: bool,
+    ) -> Self {
+        let retention = quota::RETENTION_SECONDS_MIN..=quota::RETENTION_SECONDS_MAX;
+        faults.within(
+            "queue.retention_seconds",
+            file.retention_seconds,
+            retention.clone(),
+            "seconds",
+        );
+        faults.within(
+            "queue.dead_letter_retention_seconds",
+            file.dead_letter_retention_seconds,
+            retention,
+            "seconds",
+        );
+        faults.within(
+            "queue.max_receive_count",
+            file.max_receive_count,
+            quota::RECEIVE_COUNT_MIN..=quota::RECEIVE_COUNT_MAX,
+            "receives",
+        );
+        faults.within(
+            "queue.max_message_bytes",
+            file.max_message_bytes,
+            quota::MESSAGE_BYTES_MIN..=quota::MESSAGE_BYTES_MAX,
+            "bytes (a dead letter must hold the message and the reason)",
+        );
+        Self {
+            retention: seconds(file.retention_seconds),
+            dead_letter_retention: seconds(file.dead_letter_retention_seconds),
+            max_receive_count: file.max_receive_count,
+            max_message_bytes: file.max_message_bytes,
+            high_throughput: file.high_throughput,
+            content_based_deduplication,
+            visibility_timeout: forwarder.function_timeout
+                * quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT,
+        }
+    }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
+}
+
+/// Two routes must not take the same requests, nor the same messages without a route.
+fn check_paths(faults: &mut Faults, routes: &BTreeMap<String, Route>) {
+    for (position, route) in routes.values().enumerate() {
+        for earlier in routes.values().take(position) {
+            if earlier.path.collides(&route.path) {
+                faults.add(
+                    format_args!("routes.{}.path", route.name),
+                    format_args!("{} is the path of route {} already", route.path, earlier.name),
+                );
+            }
+        }
+    }
+}
+
+/// The rules between a route, the queue and the function: nothing may expire, or be moved by SQS
+/// itself, before this system gives it up with a reason.
+fn check_delivery(faults: &mut Faults, route: &Route, queue: Queue, forwarder: Forwarder) {
+    let longest_wait = route.schedule.max_delay().max(queue.visibility_timeout);
+    if route.give_up_after + longest_wait > queue.retention {
+        faults.add(
+            format_args!("routes.{}.give_up_after_seconds", route.name),
+            format_args!(
+                "with one more wait of {} s it must be at most queue.retention_seconds, {}, is {}: SQS \
+                 would delete the message first",
+                longest_wait.as_secs(),
+                queue.retention.as_secs(),
+                route.give_up_after.as_secs()
+            ),
+        );
+    }
+    // Messages that wait behind a failing one are received with it: at most a batch full.
+    let receives =
+        route.schedule.attempts_within(route.give_up_after).saturating_add(forwarder.batch_size);
+    if receives > queue.max_receive_count {
+        faults.add(
+            "queue.max_receive_count",
+            format_args!(
+                "must be at least {receives}, what the retries of route {} can come to before they \
+                 are given up, is {}; raise it, routes.{0}.retry.max_delay_seconds, or lower \
+                 routes.{0}.give_up_after_seconds",
+                route.name, queue.max_receive_count
+            ),
+        );
+    }
+}
+
+/// The JSON Schema of the configuration file, for editors; the rules between settings are more than
+/// it can say.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(ConfigFile).to_value()
+}
+
+#[cfg(test)]
+mod tests;

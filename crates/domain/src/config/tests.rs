@@ -1,0 +1,381 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::mapping::{Context, Request};
+use crate::message::tests::message;
+
+/// A configuration that says only what it must, changed by a JSON merge patch.
+fn config(patch: &Value) -> Result<Config, ConfigError> {
+    let mut file = json!({
+        "environment": "test",
+        "routes": { "sss": {
+            "path": "/sqs-hook",
+            "ordering_key": "$request.header.x-workflow-id",
+            "destinations": [{ "name": "sss", "url": "https://sss.example.com/hook?token=t" }],
+        }},
+    });
+    merge(&mut file, patch);
+    Config::parse(&file.to_string())
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    target.remove(key);
+                } else {
+                    merge(target.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
+
+fn route(patch: &Value) -> Value {
+    json!({ "routes": { "sss": patch } })
+}
+
+fn refused(patch: &Value, expected: &[&str]) {
+    let error = config(patch).expect_err(&patch.to_string());
+    let faults: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), expected.len(), "{patch}: {faults:#?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.contains(expected), "{patch}: {fault:?} lacks {expected:?}");
+    }
+}
+
+#[test]
+fn defaults_hold_the_rules() {
+    let config = config(&json!({})).unwrap();
+    assert_eq!(config.queue_name(), "test-webhook.fifo");
+    assert_eq!(config.dead_letter_queue_name(), "test-webhook-dlq.fifo");
+    assert_eq!(config.queue.visibility_timeout, Duration::from_mins(6));
+    assert!(!config.queue.content_based_deduplication);
+    let route = &config.routes["sss"];
+    assert_eq!(route.deduplication, Deduplication::Request);
+    assert_eq!(route.give_up_after, Duration::from_hours(72));
+    assert_eq!(route.attempt_timeout(), Duration::from_secs(10));
+    assert_eq!(route.route_key(), "POST /sqs-hook");
+}
+
+#[test]
+fn the_forwarder_reads_what_the_file_says() {
+    let written =
+        config(&route(&json!({ "pass_headers": ["X-Tenant"], "on_reject": "block" }))).unwrap();
+    let environment = written.forwarder_environment("http://q/1", "http://q/2");
+    assert_eq!(environment[QUEUE_URL_VARIABLE], "http://q/1");
+    let read = Config::parse(&environment[CONFIG_VARIABLE]).unwrap();
+    assert_eq!(read.file(), written.file());
+    assert_eq!(read.routes["sss"].pass_headers, ["x-tenant"]);
+}
+
+#[test]
+fn the_shape_is_checked_by_place() {
+    for (json, expected) in [
+        ("{", "EOF"),
+        ("[]", "configuration: (the file): "),
+        (r#"{"environment":"a","routes":{}} trailing"#, "trailing characters"),
+        (
+            r#"{"environment":"a","routes":{},"rotues":{}}"#,
+            "rotues: unknown field `rotues`, expected one of",
+        ),
+        (
+            r#"{"environment":"a","routes":{"r":{"path":7}}}"#,
+            "routes.r.path: invalid type: integer",
+        ),
+        (r#"{"environment":"a","routes":{"r":{"path":"/","path":"/"}}}"#, "duplicate field `path`"),
+        (r#"{"environment":"a","routes":{"r":{}}}"#, "routes.r: missing field `path`"),
+        (
+            r#"{"environment":"a","routes":{"r":{"path":"/a","ordering_key":"g","destinations":[]},
+                "r":{"path":"/b","ordering_key":"g","destinations":[]}}}"#,
+            "\"r\" is there twice",
+        ),
+        (
+            r#"{"environment":"a","routes":{"r":{"path":"/a","ordering_key":"g","on_reject":"drop"}}}"#,
+            "routes.r.on_reject: unknown variant `drop`, expected `dead_letter` or `block`",
+        ),
+        (
+            r#"{"environment":"a","routes":{},"queue":{"max_receive_count":-1}}"#,
+            "queue.max_receive_count",
+        ),
+    ] {
+        let error = Config::parse(json).expect_err(json).to_string();
+        assert!(error.contains(expected), "{json}: {error}");
+    }
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    refused(
+        &json!({
+            "environment": "Prod",
+            "routes": { "sss": {
+                "path": "sqs-hook",
+                "ordering_key": "has space",
+                "destinations": [{ "name": "sss", "url": "ftp://example.com" }],
+            }},
+            "forwarder": { "batch_size": 11 },
+        }),
+        &[
+            "environment: a name is 1 to 20",
+            "forwarder.batch_size: must be 1 to 10 messages, is 11",
+            "routes.sss.path: a path is",
+            "routes.sss.ordering_key: a message group id is 1 to 128 ASCII",
+            "routes.sss.destinations[0].url: must be https, or http to a private host; is ftp",
+        ],
+    );
+}
+
+#[test]
+fn names_and_paths() {
+    refused(&json!({ "environment": "a".repeat(21) }), &["environment"]);
+    refused(&json!({ "routes": { "sss": null } }), &["routes: at least one route"]);
+    let other = json!({
+        "path": "/sqs-hook", "ordering_key": "g",
+        "destinations": [{ "name": "o", "url": "http://localhost/" }],
+    });
+    refused(
+        &json!({ "routes": { "other": other } }),
+        &["routes.sss.path: /sqs-hook is the path of route other already"],
+    );
+    refused(
+        &json!({ "routes": { "Other": null, "sss_2": merge_path(&other, "/b") } }),
+        &["routes.sss_2: a name is"],
+    );
+    for path in ["", "/", "/a//b", "/a b", "/{}", "/{a}/{a}", "/a{b}", "/{proxy+}", "/注文"] {
+        refused(&route(&json!({ "path": path })), &["routes.sss.path: "]);
+    }
+    for path in ["/a", "/a/b-1._~/c", "/{tenant}/hook"] {
+        assert!(config(&route(&json!({ "path": path }))).is_ok(), "{path}");
+    }
+}
+
+fn merge_path(route: &Value, path: &str) -> Value {
+    let mut route = route.clone();
+    route["path"] = json!(path);
+    route
+}
+
+#[test]
+fn destinations_are_https_or_private() {
+    let check =
+        |url: &str| config(&route(&json!({ "destinations": [{ "name": "d", "url": url }] })));
+    for good in [
+        "https://example.com/hook",
+        "http://localhost:9010/x",
+        "http://127.0.0.1",
+        "http://[::1]:80",
+        "http://10.1.2.3",
+        "http://192.168.0.9",
+        "http://sss.internal/hook",
+        "http://sss-stub",
+    ] {
+        assert!(check(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "http://example.com",
+        "http://8.8.8.8",
+        "http://169.254.169.254/latest",
+        "http://[2001:db8::1]/",
+        "https://user:secret@example.com",
+        "https://example.com/#part",
+        "file:///etc/passwd",
+        "example.com",
+        "",
+    ] {
+        let error = check(bad).expect_err(bad).to_string();
+        assert!(error.contains("routes.sss.destinations[0].url: "), "{error}");
+        assert!(!error.contains("user:secret"), "{error}");
+    }
+    refused(&route(&json!({ "destinations": [] })), &["at least one destination"]);
+    let twice = json!([{ "name": "d", "url": "http://localhost" }, { "name": "d", "url": "http://localhost" }]);
+    refused(
+        &route(&json!({ "destinations": twice })),
+        &["destinations[1].name: \"d\" is there twice"],
+    );
+}
+
+#[test]
+fn expressions_are_checked_for_their_use() {
+    refused(&route(&json!({ "ordering_key": "" })), &["routes.sss.ordering_key: is empty"]);
+    refused(&route(&json!({ "ordering_key": "$request.headers.x" })), &["unknown variable"]);
+    refused(&route(&json!({ "ordering_key": "x".repeat(129) })), &["1 to 128 ASCII"]);
+    refused(
+        &route(&json!({ "ordering_key": "$request.path.id" })),
+        &["path \"/sqs-hook\" has no {id}"],
+    );
+    refused(
+        &route(&json!({ "deduplication": "requets" })),
+        &["a fixed id would make all events one"],
+    );
+    refused(
+        &route(&json!({ "deduplication": "$request.body.a..b" })),
+        &["is not a path of fields"],
+    );
+    let good = json!({ "path": "/h/{id}", "ordering_key": "$request.path.id", "deduplication": "$request.header.webhook-id" });
+    assert!(config(&route(&good)).is_ok());
+}
+
+#[test]
+fn headers_are_checked_for_their_use() {
+    let check = |headers: &Value, expected: &[&str]| {
+        refused(&route(&json!({ "pass_headers": headers })), expected)
+    };
+    check(&json!(["Host"]), &["pass_headers[0]: \"Host\" cannot be passed on"]);
+    check(&json!(["x-amzn-trace-id"]), &["cannot be passed on"]);
+    check(&json!(["webhook-id"]), &["cannot be passed on"]);
+    check(&json!(["a b"]), &["is not a header name"]);
+    check(&json!(["x-a", "X-A"]), &["pass_headers[1]: \"X-A\" is there twice"]);
+    check(&json!(["a", "b", "c", "d", "e", "f", "g"]), &["at most 6 headers"]);
+}
+
+#[test]
+fn timeouts_nest() {
+    let timeouts = |destination: u32, function: u32| {
+        config(&json!({
+            "routes": { "sss": { "destinations": [
+                { "name": "sss", "url": "http://localhost", "timeout_seconds": destination },
+            ]}},
+            "forwarder": { "function_timeout_seconds": function },
+        }))
+    };
+    assert!(timeouts(59, 60).is_ok());
+    assert!(timeouts(899, 900).is_ok());
+    for (destination, function) in [(60, 60), (0, 60), (1, 1), (10, 901)] {
+        assert!(timeouts(destination, function).is_err(), "{destination} {function}");
+    }
+}
+
+#[test]
+fn giving_up_comes_before_expiry() {
+    let day = 86_400;
+    refused(
+        &json!({ "queue": { "retention_seconds": 3 * day } }),
+        &[
+            "give_up_after_seconds: with one more wait of 360 s it must be at most queue.retention_seconds",
+        ],
+    );
+    assert!(config(&json!({ "queue": { "retention_seconds": 3 * day + 360 } })).is_ok());
+    refused(&route(&json!({ "give_up_after_seconds": 0 })), &["must be at least 1 second"]);
+}
+
+#[test]
+fn an_outage_alone_never_reaches_the_receive_count() {
+    refused(
+        &json!({ "queue": { "max_receive_count": 900 } }),
+        &["queue.max_receive_count: must be at least"],
+    );
+    refused(&route(&json!({ "retry": { "max_delay_seconds": 60 } })), &["queue.max_receive_count"]);
+    refused(
+        &json!({ "queue": { "max_receive_count": 4 } }),
+        &["must be 5 to 1000", "must be at least"],
+    );
+    let short = json!({ "give_up_after_seconds": 3_600, "retry": { "max_delay_seconds": 60 } });
+    let mut patch = route(&short);
+    patch["queue"] = json!({ "max_receive_count": 100 });
+    assert!(config(&patch).is_ok());
+}
+
+#[test]
+fn retries_need_a_delay_below_twelve_hours() {
+    let retry = |initial: u32, max: u32| {
+        refused(
+            &route(
+                &json!({ "retry": { "initial_delay_seconds": initial, "max_delay_seconds": max } }),
+            ),
+            &["routes.sss.retry"],
+        );
+    };
+    retry(0, 300);
+    retry(400, 300);
+    retry(2, 43_200);
+}
+
+#[test]
+fn routes_that_do_not_fit_a_function_s_environment_are_refused() {
+    let routes: serde_json::Map<String, Value> = (0..30)
+        .map(|n| {
+            let route = json!({
+                "path": format!("/hook-{n}"), "ordering_key": "$request.header.x-workflow-id",
+                "destinations": [{ "name": "sss", "url": "https://sss.example.com/application-hook" }],
+            });
+            (format!("route-{n}"), route)
+        })
+        .collect();
+    refused(&json!({ "routes": routes }), &["do not fit into a function's environment"]);
+}
+
+#[test]
+fn request_parameters_are_what_api_gateway_is_given() {
+    let patch = json!({ "deduplication": "$request.header.webhook-event", "pass_headers": ["content-type"] });
+    let config = config(&route(&patch)).unwrap();
+    let parameters = config.routes["sss"].request_parameters("https://sqs/q.fifo");
+    assert_eq!(
+        serde_json::to_value(&parameters).unwrap(),
+        json!({
+            "QueueUrl": "https://sqs/q.fifo",
+            "MessageBody": "$request.body",
+            "MessageGroupId": "$request.header.x-workflow-id",
+            "MessageDeduplicationId": "$request.header.webhook-event",
+            "MessageAttributes": concat!(
+                r#"{"accepted_at":{"DataType":"String","StringValue":"${context.requestTimeEpoch}"},"#,
+                r#""event_id":{"DataType":"String","StringValue":"${request.header.webhook-event}"},"#,
+                r#""header.content-type":{"DataType":"String","StringValue":"${request.header.content-type}"},"#,
+                r#""route":{"DataType":"String","StringValue":"sss"}}"#
+            ),
+        })
+    );
+    let headers =
+        vec![("x-workflow-id", "w-1"), ("webhook-event", "e-1"), ("content-type", "text/plain")];
+    let context = Context { request_id: "r-1", ..Context::default() };
+    let request = Request { headers, body: "x", context, ..Request::default() };
+    let sent = config.routes["sss"].integration("https://sqs/q.fifo").evaluate(&request).unwrap();
+    assert_eq!(sent.deduplication_id.as_deref(), Some("e-1"));
+    assert_eq!(sent.attributes["event_id"].value, "e-1");
+    assert_eq!(sent.attributes["header.content-type"].value, "text/plain");
+}
+
+#[test]
+fn content_deduplication_leaves_the_id_to_sqs() {
+    let config = config(&route(&json!({ "deduplication": "content" }))).unwrap();
+    assert!(config.queue.content_based_deduplication);
+    let parameters = config.routes["sss"].request_parameters("q");
+    assert!(!parameters.contains_key("MessageDeduplicationId"));
+}
+
+#[test]
+fn a_request_takes_the_most_specific_route() {
+    let route = |path: &str| json!({ "path": path, "ordering_key": "g", "destinations": [{ "name": "d", "url": "http://localhost" }] });
+    let config = config(&json!({ "routes": {
+        "any": route("/{tenant}/hook"), "fixed": route("/acme/hook"), "deep": route("/{tenant}/hook/{kind}"),
+    }}))
+    .unwrap();
+    let name = |path| {
+        config.route_of_path(path).map(|(route, parameters)| (route.name.as_str(), parameters))
+    };
+    assert_eq!(name("/acme/hook"), Some(("fixed", vec![])));
+    assert_eq!(name("/other/hook"), Some(("any", vec![("tenant", "other")])));
+    assert_eq!(name("/x/hook/y"), Some(("deep", vec![("tenant", "x"), ("kind", "y")])));
+    assert_eq!(name("/sqs-hook"), Some(("sss", vec![])));
+    for none in ["/", "/sqs-hook/", "/sqs-hook/x", "/Sqs-Hook", "//hook", "sqs-hook"] {
+        assert_eq!(name(none), None, "{none}");
+    }
+}
+
+#[test]
+fn a_message_finds_its_route_by_attribute_or_group() {
+    let patch = route(&json!({ "ordering_key": "mz-dev-sqs-webhook" }));
+    let config = config(&patch).unwrap();
+    let route_of =
+        |message: &Message| config.route_of_message(message).map(|route| route.name.clone());
+    assert_eq!(route_of(&message(1, "mz-dev-sqs-webhook")).as_deref(), Ok("sss"));
+    assert_eq!(route_of(&message(1, "sss")).as_deref(), Ok("sss"));
+    assert_eq!(route_of(&message(1, "other")), Err(UnknownRoute("other".into())));
+    let mut named = message(1, "other");
+    named.attributes.insert("route".into(), crate::attribute::Attribute::string("sss"));
+    assert_eq!(route_of(&named).as_deref(), Ok("sss"));
+    named.attributes.insert("route".into(), crate::attribute::Attribute::string("gone"));
+    assert!(route_of(&named).is_err());
+}

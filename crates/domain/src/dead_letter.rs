@@ -1,0 +1,402 @@
+//! Dead letters: what the forwarder sends to the dead-letter queue, and how it comes back.
+//!
+//! A dead letter is the message it was, with the same body, attributes and group, and one attribute
+//! more: `failure`, a JSON record of what happened. What would not fit into SQS's ten attributes is
+//! kept in the record and restored by the redrive.
+//!
+//! It always fits by size, as the dead-letter queue takes [`DEAD_LETTER_ROOM_BYTES`] more than the
+//! webhook queue does. Where a queue was made by other hands and it does not, the excerpt of the
+//! response goes first; if SQS still refuses, the message stays and SQS's redrive policy is the net.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::attribute::{self, ACCEPTED_AT, Attribute, Attributes, EVENT_ID, FAILURE, ROUTE};
+use crate::message::Message;
+use crate::quota::{
+    DEAD_LETTER_BYTES_MAX, DEAD_LETTER_ROOM_BYTES, MESSAGE_ATTRIBUTES_MAX, is_body_char, is_id,
+};
+use crate::time::Timestamp;
+
+/// The version of the failure record that is written.
+pub const VERSION: u32 = 1;
+
+/// How much of a response is kept, in bytes.
+pub const RESPONSE_BYTES_MAX: usize = 1_024;
+// JSON writes a quotation mark, backslash or line break in two bytes.
+const _: () = assert!(2 * RESPONSE_BYTES_MAX + 1_024 <= DEAD_LETTER_ROOM_BYTES as usize);
+
+/// Why a message is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// A destination answered that it will not take it.
+    Rejected,
+    /// It failed until it was too old.
+    GaveUp,
+    /// No route takes it.
+    Unroutable,
+    /// It cannot be understood.
+    Malformed,
+}
+
+impl Class {
+    /// The class's name in records and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::GaveUp => "gave_up",
+            Self::Unroutable => "unroutable",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The last thing that happened to a message before it became a dead letter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// The destination that failed.
+    pub destination: Option<String>,
+    /// Its answer's HTTP status.
+    pub status: Option<u16>,
+    /// What happened, if there was no answer.
+    pub error: Option<String>,
+    /// The beginning of the answer's body.
+    pub response: Option<String>,
+}
+
+/// The `failure` attribute. Fields are added, never changed; readers ignore what they do not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Version of this record.
+    pub v: u32,
+    /// Why the message is a dead letter.
+    pub class: Class,
+    /// The destination that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Its answer's HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What happened, if there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The beginning of the answer's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    /// The number of the last attempt; 0 if none was made.
+    pub attempts: u32,
+    /// When the event was first accepted, in milliseconds since the Unix epoch.
+    pub accepted_at: u64,
+    /// The sequence number the message had in the webhook queue: the order to redrive in.
+    pub sequence: String,
+    /// Attributes that had no room beside ours.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub displaced: Attributes,
+}
+
+/// A message to be sent: a dead letter, or one on its way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// The body.
+    pub body: String,
+    /// The message group.
+    pub group_id: String,
+    /// What SQS recognises a repeat by, should the sender die before it deletes the original.
+    pub deduplication_id: String,
+    /// The message attributes.
+    pub attributes: Attributes,
+}
+
+/// A record of a batch that cannot be understood as a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// SQS's id, if that much is there.
+    pub message_id: Option<String>,
+    /// The body, if that much is there, else the whole record as text.
+    pub body: String,
+    /// The message group, if that much is there.
+    pub group_id: Option<String>,
+    /// Attributes, if that much is there.
+    pub attributes: Attributes,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+/// The group of dead letters whose own group is unknown.
+const UNREADABLE_GROUP: &str = "unreadable";
+
+/// The dead letter of `message`, whose last of `attempts` attempts ended with `cause`.
+///
+/// The deduplication id is the message's id, as SQS's own redrive policy does it: the copy of a
+/// message is one dead letter however often it is sent, and two messages are two.
+#[must_use]
+pub fn dead_letter(message: &Message, class: Class, cause: Cause, attempts: u32) -> Copy {
+    let mut attributes = message.attributes.clone();
+    attributes.entry(EVENT_ID.to_owned()).or_insert_with(|| Attribute::string(message.event_id()));
+    let failure = Failure {
+        v: VERSION,
+        class,
+        destination: cause.destination,
+        status: cause.status,
+        error: cause.error.map(|error| excerpt(&error)),
+        response: cause.response.map(|response| excerpt(&response)),
+        attempts,
+        accepted_at: message.accepted_at().as_ms(),
+        sequence: message.sequence_number.clone(),
+        displaced: Attributes::new(),
+    };
+    Copy {
+        attributes: with_failure(attributes, failure, message.body.len()),
+        body: message.body.clone(),
+        group_id: message.group_id.clone(),
+        deduplication_id: message.message_id.clone(),
+    }
+}
+
+/// The dead letter of a record that is no message.
+#[must_use]
+pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Copy {
+    let body_bytes_max = (DEAD_LETTER_BYTES_MAX - DEAD_LETTER_ROOM_BYTES) as usize
+        - attribute::bytes(&record.attributes).min(DEAD_LETTER_BYTES_MAX as usize / 2);
+    let body = if record.body.is_empty() {
+        "(empty)".to_owned()
+    } else {
+        cut(&valid(&record.body), body_bytes_max).to_owned()
+    };
+    let id = record.message_id.clone().filter(|id| is_id(id)).unwrap_or_else(|| sha256_hex(&body));
+    let mut attributes = record.attributes.clone();
+    attributes.entry(EVENT_ID.to_owned()).or_insert_with(|| Attribute::string(&id));
+    let failure = Failure {
+        v: VERSION,
+        class: Class::Malformed,
+        destination: None,
+        status: None,
+        error: Some(excerpt(&record.error)),
+        response: None,
+        attempts: 0,
+        accepted_at: now.as_ms(),
+        sequence: String::new(),
+        displaced: Attributes::new(),
+    };
+    let group_id = record.group_id.clone().filter(|id| is_id(id));
+    Copy {
+        attributes: with_failure(attributes, failure, body.len()),
+        body,
+        group_id: group_id.unwrap_or_else(|| UNREADABLE_GROUP.to_owned()),
+        deduplication_id: id,
+    }
+}
+
+/// The record of a dead letter; `None` if SQS's redrive policy moved it, or if it is not readable.
+#[must_use]
+pub fn failure_of(message: &Message) -> Option<Failure> {
+    serde_json::from_str(&message.attributes.get(FAILURE)?.value).ok()
+}
+
+/// The message that `dead_letter` is sent back to the webhook queue as: without the record, with the
+/// displaced attributes, as the same event.
+///
+/// The deduplication id is a function of the dead letter: a redrive that died between the send and
+/// the delete can be started again, and the queue recognises what it has. Should the event fail once
+/// more, it becomes another dead letter, with another id.
+#[must_use]
+pub fn redriven(dead_letter: &Message) -> Copy {
+    let mut attributes = dead_letter.attributes.clone();
+    if let Some(failure) = failure_of(dead_letter) {
+        attributes.extend(failure.displaced);
+    }
+    attributes.remove(FAILURE);
+    // SQS's id changes now, so the event's id must not depend on it any more. A message with ten
+    // attributes of its own, moved by SQS itself, has no room for it.
+    if attributes.len() < MESSAGE_ATTRIBUTES_MAX {
+        attributes
+            .entry(EVENT_ID.to_owned())
+            .or_insert_with(|| Attribute::string(dead_letter.event_id()));
+    }
+    Copy {
+        body: dead_letter.body.clone(),
+        group_id: dead_letter.group_id.clone(),
+        deduplication_id: format!("redrive-{}", dead_letter.message_id),
+        attributes,
+    }
+}
+
+/// The order in which the dead letters of one group go back: that of the webhook queue. Those
+/// without a record were moved by SQS, in order of their own sequence numbers.
+#[must_use]
+pub fn redrive_order(dead_letter: &Message) -> String {
+    let sequence = failure_of(dead_letter)
+        .map(|failure| failure.sequence)
+        .filter(|sequence| !sequence.is_empty())
+        .unwrap_or_else(|| dead_letter.sequence_number.clone());
+    format!("{sequence:0>40}")
+}
+
+/// Adds the record, keeping within SQS's number of attributes, and its size if possible.
+fn with_failure(mut attributes: Attributes, mut failure: Failure, body_bytes: usize) -> Attributes {
+    // A dead letter that was redriven by other hands still carries its former record.
+    attributes.remove(FAILURE);
+    while attributes.len() + 1 > MESSAGE_ATTRIBUTES_MAX {
+        let ours = [ROUTE, EVENT_ID, ACCEPTED_AT];
+        let last = attributes.keys().rev().find(|name| !ours.contains(&name.as_str())).cloned();
+        let name = last.expect("ours are three of more than nine");
+        let value = attributes.remove(&name).expect("the name was just found");
+        failure.displaced.insert(name, value);
+    }
+    let written = |failure: &Failure| {
+        let json = serde_json::to_string(failure).expect("strings and numbers");
+        Attribute::string(json)
+    };
+    attributes.insert(FAILURE.to_owned(), written(&failure));
+    if body_bytes + attribute::bytes(&attributes) > DEAD_LETTER_BYTES_MAX as usize {
+        failure.response = None;
+        attributes.insert(FAILURE.to_owned(), written(&failure));
+    }
+    attributes
+}
+
+/// The beginning of `text`, in characters that SQS takes.
+fn excerpt(text: &str) -> String {
+    cut(&valid(text), RESPONSE_BYTES_MAX).to_owned()
+}
+
+fn valid(text: &str) -> String {
+    text.chars().map(|c| if is_body_char(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::tests::message;
+
+    fn rejected() -> Cause {
+        Cause {
+            destination: Some("sss".into()),
+            status: Some(422),
+            error: None,
+            response: Some("{\"error\":\"unknown workflow\"}".into()),
+        }
+    }
+
+    fn received(copy: Copy) -> Message {
+        Message {
+            body: copy.body,
+            group_id: copy.group_id,
+            attributes: copy.attributes,
+            ..message(77, "other")
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_is_the_message_and_the_reason() {
+        let mut message = message(5, "order-7");
+        message.attributes.insert("route".into(), Attribute::string("sss"));
+        let copy = dead_letter(&message, Class::Rejected, rejected(), 3);
+        assert_eq!((copy.body.as_str(), copy.group_id.as_str()), ("{}", "order-7"));
+        assert_eq!(copy.deduplication_id, "m-5");
+        assert_eq!(copy.attributes["route"].value, "sss");
+        assert_eq!(copy.attributes["event_id"].value, "m-5");
+        assert_eq!(
+            copy.attributes["failure"].value,
+            r#"{"v":1,"class":"rejected","destination":"sss","status":422,"response":"{\"error\":\"unknown workflow\"}","attempts":3,"accepted_at":1000000,"sequence":"00000000000000000005"}"#
+        );
+    }
+
+    #[test]
+    fn a_redrive_restores_the_message_as_the_same_event() {
+        let mut original = message(5, "order-7");
+        for n in 0..10 {
+            original.attributes.insert(format!("own-{n}"), Attribute::string(n.to_string()));
+        }
+        let dead = received(dead_letter(&original, Class::GaveUp, Cause::default(), 9));
+        assert_eq!(dead.attributes.len(), 10);
+        let back = redriven(&dead);
+        assert_eq!(back.body, original.body);
+        assert_eq!(back.group_id, "order-7");
+        assert_eq!(back.deduplication_id, "redrive-m-77");
+        for (name, value) in &original.attributes {
+            assert_eq!(back.attributes.get(name), Some(value));
+        }
+        assert!(!back.attributes.contains_key("failure"));
+    }
+
+    #[test]
+    fn a_message_that_sqs_moved_keeps_its_id_as_the_event_id() {
+        let moved = message(5, "order-7");
+        assert_eq!(failure_of(&moved), None);
+        assert_eq!(redriven(&moved).attributes["event_id"].value, "m-5");
+    }
+
+    #[test]
+    fn dead_letters_go_back_in_the_order_of_the_webhook_queue() {
+        let order = |n| {
+            redrive_order(&received(dead_letter(
+                &message(n, "g"),
+                Class::GaveUp,
+                Cause::default(),
+                1,
+            )))
+        };
+        assert!(order(9) < order(10));
+        assert!(redrive_order(&message(1, "g")) < redrive_order(&message(2, "g")));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_kept_as_it_is() {
+        let record = Unreadable {
+            message_id: None,
+            body: "no \u{0} message".into(),
+            group_id: Some("has space".into()),
+            attributes: Attributes::new(),
+            error: "no sequence number".into(),
+        };
+        let copy = unreadable_dead_letter(&record, Timestamp::from_ms(5));
+        assert_eq!(copy.body, "no \u{fffd} message");
+        assert_eq!(copy.group_id, "unreadable");
+        assert_eq!(copy.deduplication_id.len(), 64);
+        assert_eq!(failure_of(&received(copy)).unwrap().class, Class::Malformed);
+    }
+
+    proptest! {
+        /// A message at the webhook queue's limit, whatever the response, fits the dead-letter queue.
+        #[test]
+        fn every_message_fits(response in "\\PC{0,3000}", control in "[\\x00-\\x1f\"\\\\]{0,2000}", attempts: u32) {
+            let mut message = message(5, &"g".repeat(128));
+            message.attributes.insert("route".into(), Attribute::string("r".repeat(40)));
+            let room = crate::quota::MESSAGE_BYTES_MAX as usize - attribute::bytes(&message.attributes);
+            message.body = "x".repeat(room);
+            let cause = Cause {
+                destination: Some("d".repeat(40)),
+                status: Some(599),
+                error: None,
+                response: Some(control + &response),
+            };
+            let copy = dead_letter(&message, Class::Rejected, cause, attempts);
+            let bytes = copy.body.len() + attribute::bytes(&copy.attributes);
+            prop_assert!(bytes <= DEAD_LETTER_BYTES_MAX as usize, "{bytes}");
+            prop_assert!(copy.attributes["failure"].value.chars().all(is_body_char));
+            let failure = failure_of(&received(copy)).unwrap();
+            prop_assert!(failure.response.is_some_and(|text| text.len() <= RESPONSE_BYTES_MAX));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Points in time, as values. Nothing here knows what time it is.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A point in time, in whole milliseconds since the Unix epoch, as SQS and API Gateway give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+/// The last millisecond that RFC 3339 can write: 9999-12-31T23:59:59.999Z.
+const LAST_MS: u64 = 253_402_300_799_999;
+
+impl Timestamp {
+    /// A point `ms` milliseconds after the Unix epoch; what lies after the year 9999 becomes its end.
+    #[must_use]
+    pub fn from_ms(ms: u64) -> Self {
+        Self(ms.min(LAST_MS))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn as_ms(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` until this, zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This point and `duration`.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self::from_ms(self.0.saturating_add(ms))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::default().plus(since_epoch)
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.123Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = UNIX_EPOCH + Duration::from_millis(self.0);
+        humantime::format_rfc3339_millis(time).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_as_rfc_3339_whatever_its_value() {
+        assert_eq!(Timestamp::from_ms(1_767_225_600_123).to_string(), "2026-01-01T00:00:00.123Z");
+        assert_eq!(Timestamp::from_ms(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn an_age_is_never_negative() {
+        let (early, late) = (Timestamp::from_ms(1_000), Timestamp::from_ms(3_500));
+        assert_eq!(late.since(early), Duration::from_millis(2_500));
+        assert_eq!(early.since(late), Duration::ZERO);
+    }
+}
