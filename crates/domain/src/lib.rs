@@ -1,4 +1,4 @@
-//! The rules of delivery between a SaaS's webhooks and a service, each in one place.
+//! The rules of delivery between a `SaaS`'s webhooks and a service, each in one place.
 //!
 //! | question | module |
 //! |---|---|

@@ -39,14 +39,14 @@ impl Schedule {
 
     /// The longest delay.
     #[must_use]
-    pub fn max_delay(&self) -> Duration {
+    pub fn max_delay(self) -> Duration {
         Duration::from_secs(u64::from(self.max_delay_seconds))
     }
 
     /// The delay after the failed attempt number `attempt` (from 1) of the event `event_id`:
     /// whole seconds, at least one, at most the cap.
     #[must_use]
-    pub fn delay(&self, event_id: &str, attempt: u32) -> Duration {
+    pub fn delay(self, event_id: &str, attempt: u32) -> Duration {
         let full_ms = u64::from(self.full_delay_seconds(attempt)) * 1_000;
         let jitter_ms = full_ms * JITTER_PERCENT / 100;
         let taken_ms = hash(event_id, attempt) % (jitter_ms + 1);
@@ -59,14 +59,14 @@ impl Schedule {
     /// received as often as that one. So the count is bounded by the attempts that this schedule
     /// could have made in the message's life at all.
     #[must_use]
-    pub fn attempt_number(&self, receive_count: u32, age: Duration) -> u32 {
+    pub fn attempt_number(self, receive_count: u32, age: Duration) -> u32 {
         receive_count.clamp(1, self.attempts_within(age))
     }
 
     /// How many attempts the schedule can make in `age` at most: the first one, and one more for
     /// each shortest delay that has passed.
     #[must_use]
-    pub fn attempts_within(&self, age: Duration) -> u32 {
+    pub fn attempts_within(self, age: Duration) -> u32 {
         let (mut attempts, mut left_seconds) = (1_u32, age.as_secs());
         loop {
             let shortest = u64::from(self.shortest_delay_seconds(attempts));
@@ -82,13 +82,13 @@ impl Schedule {
         }
     }
 
-    fn full_delay_seconds(&self, attempt: u32) -> u32 {
+    fn full_delay_seconds(self, attempt: u32) -> u32 {
         let doublings = attempt.saturating_sub(1).min(31);
         let delay = u64::from(self.initial_delay_seconds) << doublings;
         u32::try_from(delay).unwrap_or(u32::MAX).min(self.max_delay_seconds)
     }
 
-    fn shortest_delay_seconds(&self, attempt: u32) -> u32 {
+    fn shortest_delay_seconds(self, attempt: u32) -> u32 {
         let full = u64::from(self.full_delay_seconds(attempt));
         let shortest = (full * (100 - JITTER_PERCENT)).div_ceil(100);
         u32::try_from(shortest).expect("at most the full delay, a u32")

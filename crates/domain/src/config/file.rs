@@ -37,7 +37,7 @@ pub struct ConfigFile {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RouteFile {
-    /// Path that the SaaS posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
+    /// Path that the `SaaS` posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
     pub path: String,
     /// The message group: events with the same value are delivered in order. Fixed text, or API
     /// Gateway's mapping expression such as `$request.header.x-workflow-id`.

@@ -20,7 +20,7 @@ use crate::{deadline, quota};
 pub struct Route {
     /// Its name.
     pub name: String,
-    /// The path that the SaaS posts to.
+    /// The path that the `SaaS` posts to.
     pub path: RoutePath,
     /// The message group.
     pub ordering_key: Expression,
@@ -441,7 +441,7 @@ impl RoutePath {
             match segment {
                 PathSegment::Fixed(text) if text == given => {}
                 PathSegment::Parameter(name) if !given.is_empty() => {
-                    parameters.push((name.as_str(), given))
+                    parameters.push((name.as_str(), given));
                 }
                 PathSegment::Fixed(_) | PathSegment::Parameter(_) => return None,
             }

@@ -221,7 +221,7 @@ fn expressions_are_checked_for_their_use() {
 #[test]
 fn headers_are_checked_for_their_use() {
     let check = |headers: &Value, expected: &[&str]| {
-        refused(&route(&json!({ "pass_headers": headers })), expected)
+        refused(&route(&json!({ "pass_headers": headers })), expected);
     };
     check(&json!(["Host"]), &["pass_headers[0]: \"Host\" cannot be passed on"]);
     check(&json!(["x-amzn-trace-id"]), &["cannot be passed on"]);

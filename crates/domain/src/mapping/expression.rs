@@ -29,7 +29,7 @@ pub(super) enum Variable {
     Body,
     BodyField(Vec<Step>),
     Context(String),
-    StageVariable(String),
+    Stage(String),
 }
 
 /// One step into a JSON body.
@@ -170,7 +170,7 @@ impl Variable {
         } else if let Some(variable) = source.strip_prefix("context.") {
             Ok(Self::Context(name(variable)?))
         } else if let Some(variable) = source.strip_prefix("stageVariables.") {
-            Ok(Self::StageVariable(name(variable)?))
+            Ok(Self::Stage(name(variable)?))
         } else {
             Err(unknown())
         }
@@ -226,7 +226,7 @@ mod tests {
             "$context.identity.sourceIp",
             &[variable(Variable::Context("identity.sourceIp".into()))],
         );
-        check("$stageVariables.queue", &[variable(Variable::StageVariable("queue".into()))]);
+        check("$stageVariables.queue", &[variable(Variable::Stage("queue".into()))]);
         check("mz-dev-sqs-webhook", &[Segment::Text("mz-dev-sqs-webhook".into())]);
         check(
             "$request.body.order.items[0]['line id']",

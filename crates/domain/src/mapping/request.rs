@@ -88,7 +88,7 @@ impl Request<'_> {
             Variable::Body => Some(Cow::Borrowed(self.body)),
             Variable::BodyField(steps) => body_field(self.body, steps).map(Cow::Owned),
             Variable::Context(name) => self.context.variable(name),
-            Variable::StageVariable(name) => {
+            Variable::Stage(name) => {
                 self.stage_variables.get(name).map(|value| Cow::Borrowed(value.as_str()))
             }
         }
