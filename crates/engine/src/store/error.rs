@@ -1,0 +1,129 @@
+//! Why a store refuses a request, or fails. The variants are SQS's errors; how they are spelled on
+//! the wire is [`sqs`](crate::sqs)'s business.
+
+use std::path::PathBuf;
+
+/// Why a request was not carried out. Nothing was changed by it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The queue is not there.
+    #[error("the specified queue does not exist: {0}")]
+    QueueDoesNotExist(String),
+    /// A queue of this name has other attributes.
+    #[error("a queue named {0} already exists with a different value for attribute {1}")]
+    QueueNameExists(String, String),
+    /// Emptied less than a minute ago.
+    #[error("only one purge of {0} is allowed every 60 seconds")]
+    PurgeQueueInProgress(String),
+    /// No such queue attribute.
+    #[error("unknown attribute {0}")]
+    InvalidAttributeName(String),
+    /// The queue attribute has a value that it cannot have.
+    #[error("invalid value for the parameter {name}: {reason}")]
+    InvalidAttributeValue {
+        /// The attribute.
+        name: String,
+        /// What is wrong with the value.
+        reason: String,
+    },
+    /// A parameter that is needed is missing.
+    #[error("the request must contain the parameter {0}")]
+    MissingParameter(&'static str),
+    /// A parameter has a value that it cannot have.
+    #[error("{0}")]
+    InvalidParameterValue(String),
+    /// The body or an attribute contains a character that SQS refuses, or nothing.
+    #[error("{0}")]
+    InvalidMessageContents(String),
+    /// Not a receipt handle of this queue.
+    #[error("the receipt handle is not valid: {0}")]
+    ReceiptHandleIsInvalid(String),
+    /// The message is visible again.
+    #[error("the message referred to is not in flight")]
+    MessageNotInflight,
+    /// No such move task or source queue.
+    #[error("{0}")]
+    ResourceNotFound(String),
+    /// SQS has this, FIFO queues or this engine do not.
+    #[error("{0}")]
+    UnsupportedOperation(String),
+    /// The disk is full, broken, or the store is closing. Trying again later may work.
+    #[error("storage failed")]
+    Storage(#[from] StorageError),
+}
+
+/// Why storage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The database did not do it.
+    #[error("the database refused the transaction")]
+    Database(#[from] rusqlite::Error),
+    /// What is stored cannot be read back.
+    #[error("stored {what} cannot be read")]
+    Unreadable {
+        /// What it was.
+        what: &'static str,
+        /// Why it cannot be read.
+        source: serde_json::Error,
+    },
+    /// The writer has ended.
+    #[error("the store is closed")]
+    Closed,
+    /// A test asked for it.
+    #[error("a fault was injected")]
+    Injected,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// Why a store cannot be opened. Whatever is on disk is left as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be used.
+    #[error("data directory {dir} cannot be used")]
+    Directory {
+        /// The data directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another engine holds it.
+    #[error("data directory {dir} is in use by another engine")]
+    InUse {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The database file is damaged, or is no database.
+    #[error(
+        "{file} is damaged ({detail}); it is left as it is: restore a copy, or move it away to start empty"
+    )]
+    Corrupt {
+        /// The database file.
+        file: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The database was written by a newer engine.
+    #[error("{file} has schema version {found}, this engine knows {known}; use a newer engine")]
+    Newer {
+        /// The database file.
+        file: PathBuf,
+        /// The version of the file.
+        found: i64,
+        /// The version of this engine.
+        known: i64,
+    },
+    /// The database cannot be opened.
+    #[error("{file} cannot be opened")]
+    Database {
+        /// The database file.
+        file: PathBuf,
+        /// What `SQLite` said.
+        source: rusqlite::Error,
+    },
+}

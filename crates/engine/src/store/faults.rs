@@ -1,0 +1,55 @@
+//! Faults that a test can switch on. Nothing here does anything unless told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::{StorageError, StoreError};
+use super::writer::Jobs;
+
+/// What the writer asks.
+#[derive(Debug, Default)]
+pub(super) struct FaultSwitches {
+    commits_fail: AtomicBool,
+}
+
+impl FaultSwitches {
+    pub(super) fn check_commit(&self) -> Result<(), StorageError> {
+        if self.commits_fail.load(Ordering::Relaxed) {
+            return Err(StorageError::Injected);
+        }
+        Ok(())
+    }
+}
+
+/// Makes a store's disk fail, for tests.
+pub struct Faults {
+    pub(super) jobs: Jobs,
+    pub(super) switches: Arc<FaultSwitches>,
+}
+
+impl Faults {
+    /// From now on commits fail, or no longer.
+    pub fn set_commits_fail(&self, fail: bool) {
+        self.switches.commits_fail.store(fail, Ordering::Relaxed);
+    }
+
+    /// Allows the database no more pages than it has now: `SQLite` itself then says that the disk
+    /// is full.
+    pub async fn fill_disk(&self) -> Result<(), StoreError> {
+        self.set_page_count_max(1).await
+    }
+
+    /// Takes back [`fill_disk`](Self::fill_disk).
+    pub async fn empty_disk(&self) -> Result<(), StoreError> {
+        self.set_page_count_max(i64::from(u32::MAX - 1)).await
+    }
+
+    async fn set_page_count_max(&self, pages: i64) -> Result<(), StoreError> {
+        self.jobs
+            .run(move |tx| {
+                tx.first(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+                Ok(())
+            })
+            .await
+    }
+}

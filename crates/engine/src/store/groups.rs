@@ -1,0 +1,155 @@
+//! Message groups: which message is first, and how many are in flight.
+
+use rusqlite::params;
+
+use super::error::StoreError;
+use super::tx::Tx;
+use super::wake::Wake;
+
+/// A group that no receive has anything of, and its first message.
+pub(super) struct FreeGroup {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) head_sequence: i64,
+    pub(super) head_sent_ms: i64,
+}
+
+/// The group that `sequence` goes to the end of; its first message if the group is new.
+pub(super) fn for_message(
+    tx: &mut Tx<'_>,
+    queue_id: i64,
+    name: &str,
+    sequence: i64,
+) -> Result<i64, StoreError> {
+    let group: Option<(i64, bool)> = tx.first(
+        "SELECT id, locked FROM message_group WHERE queue_id = ?1 AND name = ?2",
+        params![queue_id, name],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (group_id, locked) = match group {
+        Some(group) => group,
+        None => (create(tx, queue_id, name, sequence)?, false),
+    };
+    if !locked {
+        tx.wake(Wake::One(queue_id));
+    }
+    Ok(group_id)
+}
+
+fn create(tx: &Tx<'_>, queue_id: i64, name: &str, head: i64) -> Result<i64, StoreError> {
+    tx.execute(
+        "INSERT INTO message_group (queue_id, name, head_sequence) VALUES (?1, ?2, ?3)",
+        params![queue_id, name, head],
+    )?;
+    Ok(tx.last_row())
+}
+
+/// The free group whose first message is the oldest.
+pub(super) fn first_free(tx: &Tx<'_>, queue_id: i64) -> Result<Option<FreeGroup>, StoreError> {
+    let group = tx.first(
+        "SELECT g.id, g.name, g.head_sequence, m.sent_ms
+         FROM message_group g JOIN message m ON m.sequence = g.head_sequence
+         WHERE g.queue_id = ?1 AND g.locked = 0 ORDER BY g.head_sequence LIMIT 1",
+        [queue_id],
+        |row| {
+            Ok(FreeGroup {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                head_sequence: row.get(2)?,
+                head_sent_ms: row.get(3)?,
+            })
+        },
+    )?;
+    Ok(group)
+}
+
+/// The queue's oldest message, in flight or not, and when it was sent.
+pub(super) fn oldest(tx: &Tx<'_>, queue_id: i64) -> Result<Option<(i64, i64)>, StoreError> {
+    let of = |locked: bool| {
+        tx.first(
+            "SELECT g.head_sequence, m.sent_ms
+             FROM message_group g JOIN message m ON m.sequence = g.head_sequence
+             WHERE g.queue_id = ?1 AND g.locked = ?2 ORDER BY g.head_sequence LIMIT 1",
+            params![queue_id, i64::from(locked)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    };
+    let heads: [Option<(i64, i64)>; 2] = [of(false)?, of(true)?];
+    Ok(heads.into_iter().flatten().min())
+}
+
+/// Counts `messages` of a group as in flight (or, negative, as no longer).
+pub(super) fn change_in_flight(
+    tx: &mut Tx<'_>,
+    queue_id: i64,
+    group_id: i64,
+    messages: i64,
+) -> Result<(), StoreError> {
+    let locked = tx.first(
+        "UPDATE message_group SET in_flight = in_flight + ?2 WHERE id = ?1 RETURNING in_flight > 0",
+        params![group_id, messages],
+        |row| row.get(0),
+    )?;
+    count(tx, queue_id, 0, messages)?;
+    if locked == Some(false) {
+        tx.wake(Wake::One(queue_id));
+    }
+    Ok(())
+}
+
+/// Adds to the queue's counts of messages and of messages in flight.
+pub(super) fn count(
+    tx: &Tx<'_>,
+    queue_id: i64,
+    queued: i64,
+    in_flight: i64,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE queue_count SET queued = queued + ?2, in_flight = in_flight + ?3
+         WHERE queue_id = ?1",
+        params![queue_id, queued, in_flight],
+    )?;
+    Ok(())
+}
+
+/// Removes a message: its group's next one moves up, or the group goes with its last.
+pub(super) fn remove(tx: &mut Tx<'_>, queue_id: i64, sequence: i64) -> Result<(), StoreError> {
+    let group: Option<i64> = tx.first(
+        "DELETE FROM message WHERE sequence = ?1 RETURNING group_id",
+        [sequence],
+        |row| row.get(0),
+    )?;
+    let Some(group_id) = group else { return Ok(()) };
+    let in_flight: Option<bool> = tx.first(
+        "DELETE FROM delivery WHERE sequence = ?1 RETURNING visible_at_ms IS NOT NULL",
+        [sequence],
+        |row| row.get(0),
+    )?;
+    count(tx, queue_id, -1, 0)?;
+    move_up(tx, group_id, sequence)?;
+    if in_flight == Some(true) {
+        change_in_flight(tx, queue_id, group_id, -1)?;
+    }
+    Ok(())
+}
+
+fn move_up(tx: &Tx<'_>, group_id: i64, removed: i64) -> Result<(), StoreError> {
+    let next: Option<i64> = tx.first(
+        "SELECT sequence FROM message WHERE group_id = ?1 ORDER BY sequence LIMIT 1",
+        [group_id],
+        |row| row.get(0),
+    )?;
+    match next {
+        Some(next) if next < removed => {}
+        Some(next) => {
+            tx.execute(
+                "UPDATE message_group SET head_sequence = ?2 WHERE id = ?1",
+                params![group_id, next],
+            )?;
+        }
+        None => {
+            tx.execute("DELETE FROM message_group WHERE id = ?1", [group_id])?;
+        }
+    }
+    Ok(())
+}

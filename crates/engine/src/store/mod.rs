@@ -1,0 +1,326 @@
+//! Durable FIFO queues with SQS's semantics, on `SQLite`.
+//!
+//! [`Store`] is the handle; it can be cloned freely. One thread owns the database and runs what all
+//! handles ask for, many requests in one transaction. A method returns once what it did is durable,
+//! and an error means that nothing was done.
+//!
+//! Not here: the SQS protocol ([`sqs`](crate::sqs)), who receives and what becomes of it, access
+//! control, encryption, throttling.
+
+pub mod arn;
+mod error;
+mod faults;
+mod groups;
+pub mod limits;
+mod message;
+mod open;
+mod queues;
+mod receipt;
+mod receive;
+mod receive_attempt;
+mod redrive;
+mod retention;
+mod schema;
+mod send;
+mod settings;
+mod statistics;
+mod tx;
+mod visibility;
+mod wake;
+mod writer;
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::time::Timestamp;
+use rusqlite::Connection;
+
+pub use self::error::{OpenError, StorageError, StoreError};
+pub use self::faults::Faults;
+pub use self::message::{
+    AttributeValue, MessageAttribute, MessageAttributes, NewMessage, ReceivedMessage, Sent,
+    SequenceNumber,
+};
+pub use self::queues::Tags;
+pub use self::receive::ReceiveRequest;
+pub use self::settings::{
+    Attributes, DeduplicationScope, QueueSettings, RedriveAllowPolicy, RedrivePermission,
+    RedrivePolicy, ThroughputLimit,
+};
+pub use self::statistics::QueueStatistics;
+
+use self::faults::FaultSwitches;
+use self::receive::Batch;
+use self::tx::{Memory, from_ms};
+use self::wake::Wakers;
+use self::writer::{Jobs, Writer};
+use crate::clock::Clock;
+
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The queues of one data directory. Queues go by name (`NAME.fifo`).
+///
+/// The store closes when its last handle is dropped.
+#[derive(Clone)]
+pub struct Store {
+    jobs: Jobs,
+    clock: Arc<dyn Clock>,
+    wakers: Arc<Wakers>,
+    switches: Arc<FaultSwitches>,
+}
+
+impl Store {
+    /// Opens the queues in a data directory, which is made if it is not there, and takes hold of it.
+    /// Reads the whole database once, to find damage.
+    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let lock = open::lock(data_dir)?;
+        let connection = open::database(data_dir)?;
+        Self::start(connection, clock, data_dir, lock)
+    }
+
+    /// Queues that are gone when the last handle is dropped.
+    pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::start(open::in_memory()?, clock, Path::new(":memory:"), ())
+    }
+
+    fn start(
+        connection: Connection,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        held: impl Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let (next_number, last_time_ms) = connection
+            .query_row("SELECT next_number, last_time_ms FROM progress", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .map_err(|source| OpenError::Database {
+                file: dir.join(open::DATABASE_FILE),
+                source,
+            })?;
+        clock.not_before(from_ms(last_time_ms));
+        let (wakers, switches) = (Arc::<Wakers>::default(), Arc::<FaultSwitches>::default());
+        let writer = Writer {
+            connection,
+            clock: Arc::clone(&clock),
+            memory: Memory::new(next_number),
+            wakers: Arc::clone(&wakers),
+            faults: Arc::clone(&switches),
+        };
+        let jobs = writer
+            .start(held)
+            .map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })?;
+        Ok(Self { jobs, clock, wakers, switches })
+    }
+
+    /// The clock that everything here is measured with.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// What makes the disk fail, for tests.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        Faults { jobs: self.jobs.clone(), switches: Arc::clone(&self.switches) }
+    }
+
+    /// Creates a queue. One that exists already must have these attributes.
+    pub async fn create_queue(
+        &self,
+        name: &str,
+        attributes: &Attributes,
+        tags: &Tags,
+    ) -> Result<()> {
+        let (name, attributes, tags) = (name.to_owned(), attributes.clone(), tags.clone());
+        self.jobs.run(move |tx| queues::create(tx, &name, &attributes, &tags)).await
+    }
+
+    /// Creates a queue, or gives one that exists these attributes.
+    pub async fn ensure_queue(&self, name: &str, attributes: &Attributes) -> Result<()> {
+        let (name, attributes) = (name.to_owned(), attributes.clone());
+        self.jobs
+            .run(move |tx| match queues::set_attributes(tx, &name, &attributes) {
+                Err(StoreError::QueueDoesNotExist(_)) => {
+                    queues::create(tx, &name, &attributes, &Tags::new())
+                }
+                other => other,
+            })
+            .await
+    }
+
+    /// Deletes a queue with its messages.
+    pub async fn delete_queue(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.jobs.run(move |tx| queues::delete(tx, &name)).await
+    }
+
+    /// Deletes all messages of a queue, at most once in 60 seconds.
+    pub async fn purge_queue(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.jobs.run(move |tx| queues::purge(tx, &name)).await
+    }
+
+    /// The names of the queues that begin with `prefix`, in order.
+    pub async fn queue_names(&self, prefix: &str) -> Result<Vec<String>> {
+        let prefix = prefix.to_owned();
+        self.jobs.run(move |tx| queues::list(tx, &prefix)).await
+    }
+
+    /// The names of the queues whose redrive policy names `name`.
+    pub async fn dead_letter_source_queues(&self, name: &str) -> Result<Vec<String>> {
+        let name = name.to_owned();
+        self.jobs
+            .run(move |tx| {
+                tx.queue(&name)?;
+                queues::dead_letter_sources(tx, &name)
+            })
+            .await
+    }
+
+    /// Changes the attributes that are named. What messages are already in flight for stays.
+    pub async fn set_attributes(&self, name: &str, attributes: &Attributes) -> Result<()> {
+        let (name, attributes) = (name.to_owned(), attributes.clone());
+        self.jobs.run(move |tx| queues::set_attributes(tx, &name, &attributes)).await
+    }
+
+    /// What a queue is set to.
+    pub async fn settings(&self, name: &str) -> Result<QueueSettings> {
+        let name = name.to_owned();
+        self.jobs.run(move |tx| Ok(tx.queue(&name)?.settings.clone())).await
+    }
+
+    /// How much is in a queue, and how old it is.
+    pub async fn statistics(&self, name: &str) -> Result<QueueStatistics> {
+        let name = name.to_owned();
+        self.jobs.run(move |tx| statistics::of(tx, &name)).await
+    }
+
+    /// A queue's tags.
+    pub async fn tags(&self, name: &str) -> Result<Tags> {
+        let name = name.to_owned();
+        self.jobs.run(move |tx| queues::tags(tx, &name)).await
+    }
+
+    /// Adds and removes tags of a queue.
+    pub async fn change_tags(&self, name: &str, add: &Tags, remove: &[String]) -> Result<()> {
+        let (name, add, remove) = (name.to_owned(), add.clone(), remove.to_vec());
+        self.jobs
+            .run(move |tx| {
+                let mut tags = queues::tags(tx, &name)?;
+                tags.retain(|key, _| !remove.contains(key));
+                tags.extend(add.clone());
+                queues::set_tags(tx, &name, &tags)
+            })
+            .await
+    }
+
+    /// Sends a message. It is durable when this returns; a repeat of one that was sent within 5
+    /// minutes is answered as that one was.
+    pub async fn send(&self, queue: &str, message: NewMessage) -> Result<Sent> {
+        let queue = queue.to_owned();
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                send::send(tx, &queue, &message)
+            })
+            .await
+    }
+
+    /// Receives messages, and waits for the first one as long as the request says.
+    pub async fn receive(
+        &self,
+        queue: &str,
+        request: ReceiveRequest,
+    ) -> Result<Vec<ReceivedMessage>> {
+        request.check()?;
+        let (queue_id, wait_seconds, batch) = self.look(queue, &request).await?;
+        if !batch.messages.is_empty() || (wait_seconds == 0 && !batch.look_again) {
+            return Ok(batch.messages);
+        }
+        let wait = Duration::from_secs(wait_seconds.into());
+        self.receive_until(queue, queue_id, &request, self.clock.now().plus(wait)).await
+    }
+
+    async fn receive_until(
+        &self,
+        queue: &str,
+        queue_id: i64,
+        request: &ReceiveRequest,
+        deadline: Timestamp,
+    ) -> Result<Vec<ReceivedMessage>> {
+        let waker = self.wakers.of(queue_id);
+        loop {
+            // Listening begins before the look, or a message sent right after it would go unheard.
+            let mut woken = pin!(waker.notified());
+            woken.as_mut().enable();
+            let (_, _, batch) = self.look(queue, request).await?;
+            let over = self.clock.now() >= deadline && !batch.look_again;
+            if over || !batch.messages.is_empty() {
+                return Ok(batch.messages);
+            }
+            if !batch.look_again {
+                let next = batch.next_ms.map_or(deadline, |ms| from_ms(ms).min(deadline));
+                tokio::select! {
+                    () = woken => {}
+                    () = self.clock.wait_until(next) => {}
+                }
+            }
+        }
+    }
+
+    async fn look(&self, queue: &str, request: &ReceiveRequest) -> Result<(i64, u32, Batch)> {
+        let (queue, request) = (queue.to_owned(), request.clone());
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                let wait = request.wait_seconds.unwrap_or(queue.settings.receive_wait_seconds);
+                Ok((queue.id, wait, receive::receive(tx, &queue, &request)?))
+            })
+            .await
+    }
+
+    /// Deletes a message by the handle of its latest receive, while it is in flight. A message that
+    /// is gone already is no error.
+    pub async fn delete(&self, queue: &str, receipt_handle: &str) -> Result<()> {
+        let (queue, handle) = (queue.to_owned(), receipt_handle.to_owned());
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                visibility::delete(tx, &queue, &handle)
+            })
+            .await
+    }
+
+    /// Sets when a message in flight becomes visible: `timeout_seconds` from now, 0 at once, at most
+    /// 12 hours after it was received.
+    pub async fn change_visibility(
+        &self,
+        queue: &str,
+        receipt_handle: &str,
+        timeout_seconds: u32,
+    ) -> Result<()> {
+        let (queue, handle) = (queue.to_owned(), receipt_handle.to_owned());
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                visibility::change(tx, &queue, &handle, timeout_seconds)
+            })
+            .await
+    }
+
+    /// Makes visible at once what `receiver` received and neither deleted nor gave another
+    /// visibility timeout, for a receiver that starts again after a crash. Returns how many messages
+    /// that were.
+    pub async fn release_in_flight(&self, queue: &str, receiver: &str) -> Result<usize> {
+        let (queue, receiver) = (queue.to_owned(), receiver.to_owned());
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                visibility::release(tx, &queue, &receiver)
+            })
+            .await
+    }
+}

@@ -1,0 +1,146 @@
+//! Opening a data directory: one engine at a time, and never over something that it does not know.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::error::OpenError;
+use super::schema;
+
+/// The database's file in the data directory.
+pub(super) const DATABASE_FILE: &str = "queues.db";
+
+const LOCK_FILE: &str = "lock";
+
+/// Pages of the database kept in memory, in KiB. The operating system caches the file as well.
+const CACHE_KIB: u32 = 16 * 1_024;
+
+/// Pages after which the write-ahead log is copied into the database, in one go.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// What the write-ahead log is cut back to after that, in bytes.
+const LOG_BYTES_KEPT: u32 = 64 * 1_024 * 1_024;
+
+/// Statements kept prepared: all of this module's.
+const STATEMENTS_KEPT: usize = 128;
+
+/// Holds the data directory for as long as it lives; the system lets go of it when the process dies.
+pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not used")] File);
+
+/// Makes the directory if needed, and takes it.
+pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
+    let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
+    fs::create_dir_all(dir).map_err(unusable)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join(LOCK_FILE))
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(DirectoryLock(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Opens the database in a directory that is locked; creates it only where there is none.
+pub(super) fn database(dir: &Path) -> Result<Connection, OpenError> {
+    let file = dir.join(DATABASE_FILE);
+    if !file.exists() {
+        let log = dir.join(format!("{DATABASE_FILE}-wal"));
+        if log.exists() {
+            return Err(corrupt(&file, "its write-ahead log is there, but it is not"));
+        }
+        create(dir, &file)?;
+    }
+    if fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(corrupt(&file, "it is empty"));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |source| refusal(&file, source);
+    let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    check(&connection, &file)?;
+    configure(&connection).map_err(failed)?;
+    Ok(connection)
+}
+
+/// A database that is gone when it is closed.
+pub(super) fn in_memory() -> Result<Connection, OpenError> {
+    let open = || {
+        let connection = Connection::open_in_memory()?;
+        create_tables(&connection)?;
+        configure(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|source| OpenError::Database { file: PathBuf::from(":memory:"), source })
+}
+
+/// Writes the empty database beside its place and moves it there when it is complete, so that a
+/// half-made one is never found, and an empty file is always a damaged one.
+fn create(dir: &Path, file: &Path) -> Result<(), OpenError> {
+    let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
+    let new = dir.join(format!("{DATABASE_FILE}.new"));
+    if new.exists() {
+        fs::remove_file(&new).map_err(unusable)?;
+    }
+    let make = || {
+        let connection = Connection::open(&new)?;
+        create_tables(&connection)?;
+        connection.close().map_err(|(_, source)| source)
+    };
+    make().map_err(|source| OpenError::Database { file: new.clone(), source })?;
+    fs::rename(&new, file).map_err(unusable)?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(unusable)
+}
+
+fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; BEGIN; {} PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT;",
+        schema::TABLES,
+        schema::APPLICATION_ID,
+        schema::VERSION
+    ))
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // `FULL`: a commit that was answered survives a power cut. The log is this process's alone, so
+    // its index needs no shared memory.
+    connection.execute_batch(&format!(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_KEPT};
+         PRAGMA cache_size = -{CACHE_KIB}; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
+    ))
+}
+
+fn check(connection: &Connection, file: &Path) -> Result<(), OpenError> {
+    let failed = |source| refusal(file, source);
+    let number =
+        |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0)).map_err(failed);
+    let application = number("PRAGMA application_id")?;
+    if application != schema::APPLICATION_ID {
+        return Err(corrupt(file, "it is the database of another application"));
+    }
+    let found = number("PRAGMA user_version")?;
+    if found > schema::VERSION {
+        return Err(OpenError::Newer { file: file.to_owned(), found, known: schema::VERSION });
+    }
+    let verdict: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if verdict == "ok" { Ok(()) } else { Err(corrupt(file, verdict)) }
+}
+
+fn corrupt(file: &Path, detail: impl Into<String>) -> OpenError {
+    OpenError::Corrupt { file: file.to_owned(), detail: detail.into() }
+}
+
+fn refusal(file: &Path, source: rusqlite::Error) -> OpenError {
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            corrupt(file, source.to_string())
+        }
+        _ => OpenError::Database { file: file.to_owned(), source },
+    }
+}

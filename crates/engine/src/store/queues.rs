@@ -1,0 +1,240 @@
+//! Queues themselves: create, find, change, empty, delete.
+
+use std::collections::BTreeMap;
+
+use domain::quota;
+use rusqlite::params;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::arn;
+use super::error::{StorageError, StoreError};
+use super::limits;
+use super::settings::{Attributes, QueueSettings};
+use super::tx::Tx;
+
+/// Tags of a queue.
+pub type Tags = BTreeMap<String, String>;
+
+/// A queue, as the writer knows it.
+pub(super) struct Queue {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) settings: QueueSettings,
+    pub(super) created_ms: i64,
+    pub(super) modified_ms: i64,
+    purged_ms: Option<i64>,
+}
+
+impl Queue {
+    pub(super) fn load(tx: &Tx<'_>, name: &str) -> Result<Option<Self>, StoreError> {
+        let row = tx.first(
+            "SELECT id, settings, created_ms, modified_ms, purged_ms FROM queue WHERE name = ?1",
+            [name],
+            |row| {
+                let settings: String = row.get(1)?;
+                Ok((row.get(0)?, settings, row.get(2)?, row.get(3)?, row.get(4)?))
+            },
+        )?;
+        let Some((id, settings, created_ms, modified_ms, purged_ms)) = row else {
+            return Ok(None);
+        };
+        let settings = read_json("queue settings", &settings)?;
+        Ok(Some(Self { id, name: name.to_owned(), settings, created_ms, modified_ms, purged_ms }))
+    }
+
+    pub(super) fn arn(&self) -> String {
+        arn::of_queue(&self.name)
+    }
+}
+
+/// Creates the queue, or finds that it is there with these attributes.
+pub(super) fn create(
+    tx: &mut Tx<'_>,
+    name: &str,
+    attributes: &Attributes,
+    tags: &Tags,
+) -> Result<(), StoreError> {
+    check_name(name)?;
+    if attributes.get("FifoQueue").map(String::as_str) != Some("true") {
+        return Err(StoreError::InvalidParameterValue(format!(
+            "{name}: only FIFO queues are supported, and they need the attribute FifoQueue"
+        )));
+    }
+    if let Some(queue) = Queue::load(tx, name)? {
+        return same_attributes(&queue, attributes);
+    }
+    let settings = QueueSettings::default().with(attributes)?;
+    check_redrive(tx, name, &settings)?;
+    check_tags(tags)?;
+    let now = tx.now_ms();
+    tx.execute(
+        "INSERT INTO queue (name, settings, tags, created_ms, modified_ms)
+         VALUES (?1, ?2, ?3, ?4, ?4)",
+        params![name, write_json(&settings), write_json(tags), now],
+    )?;
+    tx.execute("INSERT INTO queue_count VALUES (?1, 0, 0)", [tx.last_row()])?;
+    Ok(())
+}
+
+fn same_attributes(queue: &Queue, attributes: &Attributes) -> Result<(), StoreError> {
+    let (is, asked) = (&queue.settings, queue.settings.clone().with(attributes)?);
+    let differing = is.attributes().into_iter().find(|(name, value)| {
+        attributes.contains_key(name) && asked.attributes().get(name) != Some(value)
+    });
+    if let Some((name, _)) = differing {
+        return Err(StoreError::QueueNameExists(queue.name.clone(), name));
+    }
+    match asked.attributes().into_keys().find(|name| !is.attributes().contains_key(name)) {
+        Some(name) => Err(StoreError::QueueNameExists(queue.name.clone(), name)),
+        None => Ok(()),
+    }
+}
+
+/// Changes the attributes that are named.
+pub(super) fn set_attributes(
+    tx: &mut Tx<'_>,
+    name: &str,
+    attributes: &Attributes,
+) -> Result<(), StoreError> {
+    let queue = tx.queue(name)?;
+    let settings = queue.settings.clone().with(attributes)?;
+    check_redrive(tx, name, &settings)?;
+    tx.execute(
+        "UPDATE queue SET settings = ?2, modified_ms = ?3 WHERE id = ?1",
+        params![queue.id, write_json(&settings), tx.now_ms()],
+    )?;
+    tx.forget_queue(name);
+    tx.wake(super::wake::Wake::All(queue.id));
+    Ok(())
+}
+
+/// Names of queues that begin with `prefix`, in order.
+pub(super) fn list(tx: &Tx<'_>, prefix: &str) -> Result<Vec<String>, StoreError> {
+    let names = tx.all("SELECT name FROM queue ORDER BY name", [], |row| row.get(0))?;
+    Ok(names.into_iter().filter(|name: &String| name.starts_with(prefix)).collect())
+}
+
+/// Names of the queues whose dead-letter queue is `name`.
+pub(super) fn dead_letter_sources(tx: &mut Tx<'_>, name: &str) -> Result<Vec<String>, StoreError> {
+    let mut sources = Vec::new();
+    for other in list(tx, "")? {
+        let queue = tx.queue(&other)?;
+        let policy = queue.settings.redrive_policy.as_ref();
+        if policy
+            .is_some_and(|policy| arn::queue_name(&policy.dead_letter_target_arn) == Some(name))
+        {
+            sources.push(other);
+        }
+    }
+    Ok(sources)
+}
+
+/// Deletes the queue and its messages. Its deduplication ids run out by themselves: a queue of the
+/// same name is another queue.
+pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
+    let queue = tx.queue(name)?;
+    remove_messages(tx, queue.id)?;
+    tx.execute("DELETE FROM queue_count WHERE queue_id = ?1", [queue.id])?;
+    tx.execute("DELETE FROM move_task WHERE source = ?1", [name])?;
+    tx.execute("DELETE FROM queue WHERE id = ?1", [queue.id])?;
+    tx.forget_queue(name);
+    tx.wake(super::wake::Wake::All(queue.id));
+    Ok(())
+}
+
+/// Deletes the queue's messages, those in flight too.
+pub(super) fn purge(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
+    let queue = tx.queue(name)?;
+    let now = tx.now_ms();
+    if queue.purged_ms.is_some_and(|purged| now < purged + limits::PURGE_INTERVAL_MS) {
+        return Err(StoreError::PurgeQueueInProgress(name.to_owned()));
+    }
+    remove_messages(tx, queue.id)?;
+    tx.execute("UPDATE queue SET purged_ms = ?2 WHERE id = ?1", params![queue.id, now])?;
+    tx.forget_queue(name);
+    Ok(())
+}
+
+fn remove_messages(tx: &Tx<'_>, queue_id: i64) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM message WHERE group_id IN (SELECT id FROM message_group WHERE queue_id = ?1)",
+        "DELETE FROM delivery WHERE queue_id = ?1",
+        "DELETE FROM message_group WHERE queue_id = ?1",
+        "DELETE FROM receive_attempt WHERE queue_id = ?1",
+        "UPDATE queue_count SET queued = 0, in_flight = 0 WHERE queue_id = ?1",
+    ] {
+        tx.execute(sql, [queue_id])?;
+    }
+    Ok(())
+}
+
+/// The queue's tags.
+pub(super) fn tags(tx: &mut Tx<'_>, name: &str) -> Result<Tags, StoreError> {
+    let queue = tx.queue(name)?;
+    let tags: Option<String> =
+        tx.first("SELECT tags FROM queue WHERE id = ?1", [queue.id], |row| row.get(0))?;
+    tags.map_or_else(|| Ok(Tags::new()), |tags| read_json("tags", &tags))
+}
+
+/// Replaces the queue's tags.
+pub(super) fn set_tags(tx: &mut Tx<'_>, name: &str, tags: &Tags) -> Result<(), StoreError> {
+    check_tags(tags)?;
+    let queue = tx.queue(name)?;
+    tx.execute("UPDATE queue SET tags = ?2 WHERE id = ?1", params![queue.id, write_json(tags)])?;
+    Ok(())
+}
+
+fn check_tags(tags: &Tags) -> Result<(), StoreError> {
+    if tags.len() > limits::TAGS_MAX {
+        return Err(StoreError::InvalidParameterValue(format!(
+            "a queue can have {} tags, these are {}",
+            limits::TAGS_MAX,
+            tags.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), StoreError> {
+    let stem = name.strip_suffix(".fifo").unwrap_or_default();
+    let fits = name.len() <= quota::QUEUE_NAME_CHARS_MAX;
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if fits && !stem.is_empty() && stem.bytes().all(good) {
+        return Ok(());
+    }
+    Err(StoreError::InvalidParameterValue(format!(
+        "The name of a FIFO queue can only include alphanumeric characters, hyphens, or \
+         underscores, must end with .fifo suffix and be 1 to 80 in length: {name:?}."
+    )))
+}
+
+fn check_redrive(tx: &mut Tx<'_>, name: &str, settings: &QueueSettings) -> Result<(), StoreError> {
+    let Some(policy) = &settings.redrive_policy else { return Ok(()) };
+    let refuse = |reason: String| {
+        Err(StoreError::InvalidAttributeValue { name: "RedrivePolicy".to_owned(), reason })
+    };
+    let target = arn::queue_name(&policy.dead_letter_target_arn).unwrap_or_default();
+    let queue = match tx.queue(target) {
+        Err(StoreError::QueueDoesNotExist(_)) => {
+            return refuse(format!("dead letter target {target} does not exist"));
+        }
+        other => other?,
+    };
+    let allow = queue.settings.redrive_allow_policy.as_ref();
+    if allow.is_some_and(|allow| !allow.allows(&arn::of_queue(name))) {
+        return refuse(format!("the redrive allow policy of {target} does not allow {name}"));
+    }
+    Ok(())
+}
+
+fn write_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("settings and tags have string keys only")
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StorageError::Unreadable { what, source }.into())
+}

@@ -1,0 +1,265 @@
+//! Receiving: as many as possible of one group, in order, then of the next, oldest group first.
+
+use rusqlite::{Row, params};
+
+use super::error::StoreError;
+use super::groups::{self, FreeGroup};
+use super::limits;
+use super::message::{MessageAttributes, ReceivedMessage, SequenceNumber, check_id};
+use super::queues::{Queue, read_json};
+use super::receipt::Receipt;
+use super::tx::{Tx, from_ms, seconds_ms};
+use super::{receive_attempt, redrive, retention, visibility};
+use domain::quota;
+
+/// What to receive.
+#[derive(Debug, Clone)]
+pub struct ReceiveRequest {
+    /// Messages at most, 1 to 10.
+    pub max_messages: usize,
+    /// How long they stay in flight; the queue's visibility timeout unless set.
+    pub visibility_timeout_seconds: Option<u32>,
+    /// How long to wait for the first one; what the queue says unless set.
+    pub wait_seconds: Option<u32>,
+    /// `ReceiveRequestAttemptId`: the same id within 5 minutes gives the same batch again, as long
+    /// as none of it was deleted or changed.
+    pub attempt_id: Option<String>,
+    /// Who receives, for [`release_in_flight`](super::Store::release_in_flight).
+    pub receiver: Option<String>,
+}
+
+impl Default for ReceiveRequest {
+    fn default() -> Self {
+        Self {
+            max_messages: 1,
+            visibility_timeout_seconds: None,
+            wait_seconds: None,
+            attempt_id: None,
+            receiver: None,
+        }
+    }
+}
+
+impl ReceiveRequest {
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let within = |name: &str, value: u64, least: u64, most: u64| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(StoreError::InvalidParameterValue(format!(
+                "Value {value} for parameter {name} is invalid. Reason: Must be between {least} \
+                 and {most}, if provided."
+            )))
+        };
+        let most = limits::BATCH_ENTRIES_MAX as u64;
+        within("MaxNumberOfMessages", self.max_messages as u64, 1, most)?;
+        let wait = self.wait_seconds.unwrap_or_default();
+        within("WaitTimeSeconds", wait.into(), 0, limits::WAIT_SECONDS_MAX.into())?;
+        let visibility = self.visibility_timeout_seconds.unwrap_or_default();
+        let most = quota::VISIBILITY_TIMEOUT_SECONDS_MAX;
+        within("VisibilityTimeout", visibility.into(), 0, most.into())?;
+        self.attempt_id.as_ref().map_or(Ok(()), |id| check_id("ReceiveRequestAttemptId", id))
+    }
+}
+
+/// What a receive found.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) messages: Vec<ReceivedMessage>,
+    /// Nothing yet, but look again at once: this look was busy with removing what expired.
+    pub(super) look_again: bool,
+    /// When the next message can be received, if nothing else happens first.
+    pub(super) next_ms: Option<i64>,
+}
+
+/// One receive: its number, its times.
+pub(super) struct Receive<'a> {
+    pub(super) number: i64,
+    pub(super) visible_at_ms: i64,
+    pub(super) receiver: Option<&'a str>,
+}
+
+/// Receives what can be received now.
+pub(super) fn receive(
+    tx: &mut Tx<'_>,
+    queue: &Queue,
+    request: &ReceiveRequest,
+) -> Result<Batch, StoreError> {
+    visibility::expire(tx, queue)?;
+    if retention::expire(tx, queue, retention::PER_LOOK)? {
+        return Ok(Batch { look_again: true, ..Batch::default() });
+    }
+    let timeout =
+        request.visibility_timeout_seconds.unwrap_or(queue.settings.visibility_timeout_seconds);
+    let receive = Receive {
+        number: tx.next_number(),
+        visible_at_ms: tx.now_ms() + seconds_ms(timeout),
+        receiver: request.receiver.as_deref(),
+    };
+    if let Some(id) = &request.attempt_id
+        && let Some(messages) = receive_attempt::repeat(tx, queue, id, &receive)?
+    {
+        return Ok(Batch { messages, ..Batch::default() });
+    }
+    let batch = take(tx, queue, request.max_messages, &receive)?;
+    if let Some(id) = &request.attempt_id
+        && !batch.messages.is_empty()
+    {
+        receive_attempt::remember(tx, queue, id, &receive, &batch.messages)?;
+    }
+    Ok(batch)
+}
+
+fn take(
+    tx: &mut Tx<'_>,
+    queue: &Queue,
+    most: usize,
+    receive: &Receive<'_>,
+) -> Result<Batch, StoreError> {
+    let mut batch = Batch::default();
+    let most = most.min(room_in_flight(tx, queue)?);
+    while batch.messages.len() < most {
+        let Some(group) = groups::first_free(tx, queue.id)? else { break };
+        // Groups come by their first message's age, so no later one is due if this one is not.
+        let due_ms = group.head_sent_ms + seconds_ms(queue.settings.delay_seconds);
+        if due_ms > tx.now_ms() {
+            batch.next_ms = Some(due_ms);
+            break;
+        }
+        let messages = take_of_group(tx, queue, &group, most - batch.messages.len(), receive)?;
+        batch.messages.extend(messages);
+    }
+    let next_visible = visibility::next_ms(tx, queue.id)?;
+    batch.next_ms = batch.next_ms.into_iter().chain(next_visible).min();
+    Ok(batch)
+}
+
+fn room_in_flight(tx: &Tx<'_>, queue: &Queue) -> Result<usize, StoreError> {
+    let in_flight: Option<i64> =
+        tx.first("SELECT in_flight FROM queue_count WHERE queue_id = ?1", [queue.id], |row| {
+            row.get(0)
+        })?;
+    let room = limits::IN_FLIGHT_MAX - in_flight.unwrap_or_default();
+    Ok(usize::try_from(room).unwrap_or_default())
+}
+
+/// Takes up to `most` messages from the front of a group; those that were received too often go to
+/// the dead-letter queue instead.
+fn take_of_group(
+    tx: &mut Tx<'_>,
+    queue: &Queue,
+    group: &FreeGroup,
+    most: usize,
+    receive: &Receive<'_>,
+) -> Result<Vec<ReceivedMessage>, StoreError> {
+    let due_ms = tx.now_ms() - seconds_ms(queue.settings.delay_seconds);
+    let found = tx.all(
+        "SELECT sequence, sent_ms, message_id, deduplication_id, dead_letter_source, trace_header,
+                attributes, body, receive_count, first_received_ms
+         FROM message LEFT JOIN delivery USING (sequence)
+         WHERE group_id = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3",
+        params![group.id, group.head_sequence, i64::try_from(most).unwrap_or(i64::MAX)],
+        read_row,
+    )?;
+    let dead_letter_queue = redrive::target(tx, queue)?;
+    let mut messages = Vec::with_capacity(found.len());
+    for row in found.into_iter().take_while(|row| row.sent_ms <= due_ms) {
+        match &dead_letter_queue {
+            Some(target) if row.receive_count >= i64::from(target.max_receive_count) => {
+                redrive::bury(tx, queue, row.sequence, &target.queue)?;
+            }
+            _ => messages.push(deliver(tx, queue, group, row, receive)?),
+        }
+    }
+    let taken = i64::try_from(messages.len()).unwrap_or(i64::MAX);
+    if taken > 0 {
+        groups::change_in_flight(tx, queue.id, group.id, taken)?;
+    }
+    Ok(messages)
+}
+
+/// A message as it is stored.
+pub(super) struct StoredMessage {
+    pub(super) sequence: i64,
+    sent_ms: i64,
+    message_id: String,
+    deduplication_id: String,
+    dead_letter_source: Option<String>,
+    trace_header: Option<String>,
+    attributes: Option<String>,
+    body: String,
+    receive_count: i64,
+    first_received_ms: Option<i64>,
+}
+
+pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
+    Ok(StoredMessage {
+        sequence: row.get(0)?,
+        sent_ms: row.get(1)?,
+        message_id: row.get(2)?,
+        deduplication_id: row.get(3)?,
+        dead_letter_source: row.get(4)?,
+        trace_header: row.get(5)?,
+        attributes: row.get(6)?,
+        body: row.get(7)?,
+        receive_count: row.get::<_, Option<i64>>(8)?.unwrap_or_default(),
+        first_received_ms: row.get(9)?,
+    })
+}
+
+fn deliver(
+    tx: &Tx<'_>,
+    queue: &Queue,
+    group: &FreeGroup,
+    mut row: StoredMessage,
+    receive: &Receive<'_>,
+) -> Result<ReceivedMessage, StoreError> {
+    tx.execute(
+        "INSERT INTO delivery (sequence, queue_id, receive_count, first_received_ms, received_ms,
+                               receive_number, visible_at_ms, receiver)
+         VALUES (?1, ?2, 1, ?3, ?3, ?4, ?5, ?6)
+         ON CONFLICT (sequence) DO UPDATE SET
+             receive_count = receive_count + 1, received_ms = excluded.received_ms,
+             receive_number = excluded.receive_number, visible_at_ms = excluded.visible_at_ms,
+             receiver = excluded.receiver",
+        params![
+            row.sequence,
+            queue.id,
+            tx.now_ms(),
+            receive.number,
+            receive.visible_at_ms,
+            receive.receiver
+        ],
+    )?;
+    row.receive_count += 1;
+    row.first_received_ms = row.first_received_ms.or(Some(tx.now_ms()));
+    received(queue, &group.name, row, receive.number)
+}
+
+/// What the receiver of a stored message gets.
+pub(super) fn received(
+    queue: &Queue,
+    group: &str,
+    row: StoredMessage,
+    receive_number: i64,
+) -> Result<ReceivedMessage, StoreError> {
+    let receipt = Receipt { queue_id: queue.id, sequence: row.sequence, receive_number };
+    let attributes = match &row.attributes {
+        Some(text) => read_json("message attributes", text)?,
+        None => MessageAttributes::new(),
+    };
+    Ok(ReceivedMessage {
+        message_id: row.message_id,
+        receipt_handle: receipt.handle(),
+        body: row.body,
+        group_id: group.to_owned(),
+        deduplication_id: row.deduplication_id,
+        attributes,
+        trace_header: row.trace_header,
+        sequence_number: SequenceNumber(row.sequence),
+        sent_at: from_ms(row.sent_ms),
+        receive_count: u32::try_from(row.receive_count).unwrap_or(u32::MAX),
+        first_received_at: from_ms(row.first_received_ms.unwrap_or_default()),
+        dead_letter_source: row.dead_letter_source,
+    })
+}

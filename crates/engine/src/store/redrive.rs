@@ -1,0 +1,84 @@
+//! Moving a message to another queue: to the dead-letter queue, and back.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::error::StoreError;
+use super::queues::Queue;
+use super::tx::Tx;
+use super::{arn, groups};
+
+/// Where messages go that were received too often.
+pub(super) struct Target {
+    pub(super) queue: Arc<Queue>,
+    pub(super) max_receive_count: u32,
+}
+
+/// The queue's dead-letter queue. A dead-letter queue that was deleted is none: messages stay.
+pub(super) fn target(tx: &mut Tx<'_>, queue: &Queue) -> Result<Option<Target>, StoreError> {
+    let Some(policy) = &queue.settings.redrive_policy else { return Ok(None) };
+    let name = arn::queue_name(&policy.dead_letter_target_arn).unwrap_or_default();
+    match tx.queue(name) {
+        Ok(queue) => Ok(Some(Target { queue, max_receive_count: policy.max_receive_count })),
+        Err(StoreError::QueueDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves a message to the dead-letter queue. It keeps its message id, which also becomes its
+/// deduplication id; its retention starts again.
+pub(super) fn bury(
+    tx: &mut Tx<'_>,
+    queue: &Queue,
+    sequence: i64,
+    dead_letter_queue: &Queue,
+) -> Result<(), StoreError> {
+    let identity = Identity { message_id: None, dead_letter_source: Some(queue.arn()) };
+    relocate(tx, queue, sequence, dead_letter_queue, &identity)
+}
+
+/// What a message becomes in the queue that it goes to.
+pub(super) struct Identity {
+    /// Its id there; `None` keeps it, and makes it the deduplication id.
+    pub(super) message_id: Option<String>,
+    /// `DeadLetterQueueSourceArn`.
+    pub(super) dead_letter_source: Option<String>,
+}
+
+/// Takes a message out of one queue and puts it at the end of its group in another, in one step.
+pub(super) fn relocate(
+    tx: &mut Tx<'_>,
+    from: &Queue,
+    sequence: i64,
+    to: &Queue,
+    identity: &Identity,
+) -> Result<(), StoreError> {
+    let group: Option<String> = tx.first(
+        "SELECT name FROM message JOIN message_group ON message_group.id = group_id
+         WHERE sequence = ?1",
+        [sequence],
+        |row| row.get(0),
+    )?;
+    let Some(group) = group else { return Ok(()) };
+    let moved = tx.next_number();
+    let group_id = groups::for_message(tx, to.id, &group, moved)?;
+    tx.execute(
+        "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
+                              dead_letter_source, trace_header, attributes, body)
+         SELECT ?2, ?3, ?4, ?5, ifnull(?6, message_id), iif(?6 IS NULL, message_id, deduplication_id),
+                ?7, trace_header, attributes, body
+         FROM message WHERE sequence = ?1",
+        params![
+            sequence,
+            moved,
+            to.id,
+            group_id,
+            tx.now_ms(),
+            identity.message_id,
+            identity.dead_letter_source
+        ],
+    )?;
+    groups::count(tx, to.id, 1, 0)?;
+    groups::remove(tx, from.id, sequence)
+}

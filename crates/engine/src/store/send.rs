@@ -1,0 +1,131 @@
+//! Sending, and recognising what was sent before.
+
+use domain::quota::DEDUPLICATION_INTERVAL;
+use rusqlite::params;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::groups;
+use super::message::{MessageAttributes, NewMessage, Sent, SequenceNumber};
+use super::queues::Queue;
+use super::retention;
+use super::settings::DeduplicationScope;
+use super::tx::Tx;
+
+/// Puts a message at the end of its group, or recognises it as a repeat.
+pub(super) fn send(
+    tx: &mut Tx<'_>,
+    queue: &Queue,
+    message: &NewMessage,
+) -> Result<Sent, StoreError> {
+    message.check(queue.settings.max_message_bytes)?;
+    let deduplication_id = deduplication_id(queue, message)?;
+    let key = deduplication_key(queue, &message.group_id, &deduplication_id);
+    if let Some(first) = first_send(tx, &key)? {
+        return Ok(first);
+    }
+    retention::expire(tx, queue, retention::PER_SEND)?;
+    let sent = Sent {
+        message_id: Uuid::new_v4().to_string(),
+        sequence_number: SequenceNumber(tx.next_number()),
+        duplicate: false,
+    };
+    remember(tx, &key, &sent)?;
+    insert(tx, queue, message, &deduplication_id, &sent)?;
+    Ok(sent)
+}
+
+fn deduplication_id(queue: &Queue, message: &NewMessage) -> Result<String, StoreError> {
+    match &message.deduplication_id {
+        Some(id) => Ok(id.clone()),
+        None if queue.settings.content_based_deduplication => {
+            Ok(hex(&Sha256::digest(&message.body)))
+        }
+        None => Err(StoreError::InvalidParameterValue(
+            "The queue should either have ContentBasedDeduplication enabled or \
+             MessageDeduplicationId provided explicitly"
+                .to_owned(),
+        )),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Half a SHA-256 of where the id counts and the id: short, of one length, and no two ids share one.
+fn deduplication_key(queue: &Queue, group: &str, id: &str) -> [u8; 16] {
+    let group = match queue.settings.deduplication_scope {
+        DeduplicationScope::Queue => "",
+        DeduplicationScope::MessageGroup => group,
+    };
+    // Neither a group id nor a deduplication id can contain the separator.
+    let digest = Sha256::new()
+        .chain_update(queue.id.to_le_bytes())
+        .chain_update(group)
+        .chain_update(b"\0")
+        .chain_update(id)
+        .finalize();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+fn first_send(tx: &Tx<'_>, key: &[u8; 16]) -> Result<Option<Sent>, StoreError> {
+    let first = tx.first(
+        "SELECT sequence, message_id FROM deduplication WHERE key = ?1 AND expires_ms > ?2",
+        params![key, tx.now_ms()],
+        |row| {
+            let sequence_number = SequenceNumber(row.get(0)?);
+            Ok(Sent { message_id: row.get(1)?, sequence_number, duplicate: true })
+        },
+    )?;
+    Ok(first)
+}
+
+fn remember(tx: &Tx<'_>, key: &[u8; 16], sent: &Sent) -> Result<(), StoreError> {
+    let interval_ms = i64::try_from(DEDUPLICATION_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+    let expires_ms = tx.now_ms().saturating_add(interval_ms);
+    tx.execute(
+        "INSERT OR REPLACE INTO deduplication (key, expires_ms, sequence, message_id)
+         VALUES (?1, ?2, ?3, ?4)",
+        params![key, expires_ms, sent.sequence_number.0, sent.message_id],
+    )?;
+    Ok(())
+}
+
+fn insert(
+    tx: &mut Tx<'_>,
+    queue: &Queue,
+    message: &NewMessage,
+    deduplication_id: &str,
+    sent: &Sent,
+) -> Result<(), StoreError> {
+    let sequence = sent.sequence_number.0;
+    let group = groups::for_message(tx, queue.id, &message.group_id, sequence)?;
+    tx.execute(
+        "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
+         trace_header, attributes, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            sequence,
+            queue.id,
+            group,
+            tx.now_ms(),
+            sent.message_id,
+            deduplication_id,
+            message.trace_header,
+            attributes_json(&message.attributes),
+            message.body,
+        ],
+    )?;
+    groups::count(tx, queue.id, 1, 0)?;
+    Ok(())
+}
+
+fn attributes_json(attributes: &MessageAttributes) -> Option<String> {
+    (!attributes.is_empty())
+        .then(|| serde_json::to_string(attributes).expect("attributes have string keys only"))
+}

@@ -1,0 +1,166 @@
+//! What a job works with: the open transaction, the time it counts as, and the little that the
+//! writer keeps in memory (queues; nothing per message, nothing per group).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::error::{StorageError, StoreError};
+use super::queues::Queue;
+use super::wake::Wake;
+
+/// What the writer remembers between transactions. All of it can be read from the database again.
+#[derive(Default)]
+pub(super) struct Memory {
+    next_number: i64,
+    queues: HashMap<String, Arc<Queue>>,
+    wakes: Vec<Wake>,
+}
+
+/// Where a transaction that is rolled back goes back to.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    next_number: i64,
+}
+
+impl Memory {
+    pub(super) fn new(next_number: i64) -> Self {
+        Self { next_number, ..Self::default() }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { next_number: self.next_number }
+    }
+
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.next_number = mark.next_number;
+        self.queues.clear();
+        self.wakes.clear();
+    }
+
+    pub(super) fn take_wakes(&mut self) -> Vec<Wake> {
+        std::mem::take(&mut self.wakes)
+    }
+}
+
+/// An open transaction.
+pub(super) struct Tx<'a> {
+    connection: &'a Connection,
+    now: Timestamp,
+    memory: &'a mut Memory,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(connection: &'a Connection, now: Timestamp, memory: &'a mut Memory) -> Self {
+        Self { connection, now, memory }
+    }
+
+    /// The time of everything in this transaction, in milliseconds since the epoch.
+    pub(super) fn now_ms(&self) -> i64 {
+        to_ms(self.now)
+    }
+
+    /// Rows changed since the database was opened.
+    pub(super) fn changes(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// The first row, if there is one.
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.connection.prepare_cached(sql)?.query_row(params, read).optional()
+    }
+
+    /// All rows.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+    }
+
+    /// The row that was just inserted.
+    pub(super) fn last_row(&self) -> i64 {
+        self.connection.last_insert_rowid()
+    }
+
+    /// A number greater than all before it: the next sequence number or receive number.
+    pub(super) fn next_number(&mut self) -> i64 {
+        let number = self.memory.next_number;
+        self.memory.next_number += 1;
+        number
+    }
+
+    /// The queue of this name.
+    pub(super) fn queue(&mut self, name: &str) -> Result<Arc<Queue>, StoreError> {
+        if let Some(queue) = self.memory.queues.get(name) {
+            return Ok(Arc::clone(queue));
+        }
+        let queue = Queue::load(self, name)?
+            .ok_or_else(|| StoreError::QueueDoesNotExist(name.to_owned()))?;
+        let queue = Arc::new(queue);
+        self.memory.queues.insert(name.to_owned(), Arc::clone(&queue));
+        Ok(queue)
+    }
+
+    /// Must be called when a queue was changed.
+    pub(super) fn forget_queue(&mut self, name: &str) {
+        self.memory.queues.remove(name);
+    }
+
+    /// Wakes a receive after the commit.
+    pub(super) fn wake(&mut self, wake: Wake) {
+        self.memory.wakes.push(wake);
+    }
+
+    /// Writes down what must not be used or lived through twice, and removes up to `trim` of each
+    /// thing that has outlived its time.
+    pub(super) fn record_progress(&self, trim: usize) -> Result<(), StorageError> {
+        let now = self.now_ms();
+        self.execute(
+            "UPDATE progress SET next_number = ?1, last_time_ms = ?2",
+            params![self.memory.next_number, now],
+        )?;
+        let trim = i64::try_from(trim).unwrap_or(i64::MAX);
+        self.execute(
+            "DELETE FROM deduplication WHERE key IN (SELECT key FROM deduplication
+             WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
+            params![now, trim],
+        )?;
+        self.execute(
+            "DELETE FROM receive_attempt WHERE (queue_id, attempt_id) IN
+             (SELECT queue_id, attempt_id FROM receive_attempt
+              WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
+            params![now, trim],
+        )?;
+        Ok(())
+    }
+}
+
+/// A time as it is stored.
+pub(super) fn to_ms(time: Timestamp) -> i64 {
+    i64::try_from(time.as_ms()).unwrap_or(i64::MAX)
+}
+
+/// A stored time.
+pub(super) fn from_ms(ms: i64) -> Timestamp {
+    Timestamp::from_ms(u64::try_from(ms).unwrap_or_default())
+}
+
+/// Seconds as they are stored.
+pub(super) fn seconds_ms(seconds: u32) -> i64 {
+    i64::from(seconds) * 1_000
+}

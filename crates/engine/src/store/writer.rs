@@ -1,0 +1,209 @@
+//! The one thread that owns the database connection, and group commit.
+//!
+//! Callers hand over jobs; all jobs that are waiting run in one transaction and are answered after
+//! its commit, so that one write to the disk serves all of them. When one of them fails half-way,
+//! or the commit does, the transaction is rolled back and each job runs again in one of its own:
+//! a failure is answered to whom it belongs.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{StorageError, StoreError};
+use super::faults::FaultSwitches;
+use super::tx::{Memory, Tx};
+use super::wake::Wakers;
+use crate::clock::Clock;
+
+/// Jobs in one transaction. Bounds how long the first of them waits.
+const JOBS_PER_COMMIT_MAX: usize = 256;
+
+/// Jobs that may wait; whoever comes later waits to hand one over.
+const JOBS_WAITING_MAX: usize = 1_024;
+
+/// Expired deduplication ids that are removed in one commit, per job and beyond: more than a job
+/// adds, so that their number settles.
+const TRIM_PER_JOB: usize = 2;
+
+/// Whether what a job did shall stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    RollBack,
+}
+
+/// Something to run in a transaction; it may run twice.
+trait Job: Send {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Verdict;
+    fn answer(self: Box<Self>);
+    fn fail(self: Box<Self>, error: StorageError);
+}
+
+struct Call<F, T> {
+    body: F,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Call<F, T>
+where
+    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
+        if self.reply.is_closed() {
+            return Verdict::Keep; // Nobody waits for it any more: leave it undone.
+        }
+        let changes_before = tx.changes();
+        let result = (self.body)(tx);
+        let half_done = match &result {
+            Ok(_) => false,
+            Err(StoreError::Storage(_)) => true,
+            Err(_) => tx.changes() != changes_before,
+        };
+        self.result = Some(result);
+        if half_done { Verdict::RollBack } else { Verdict::Keep }
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(result) = self.result {
+            drop(self.reply.send(result)); // A caller that has gone needs no answer.
+        }
+    }
+
+    fn fail(self: Box<Self>, error: StorageError) {
+        drop(self.reply.send(Err(error.into())));
+    }
+}
+
+/// Where jobs are handed over.
+#[derive(Clone)]
+pub(super) struct Jobs {
+    sender: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Jobs {
+    /// Runs `body` in a transaction and returns what it returned, once that is durable.
+    ///
+    /// `body` runs twice if the transaction it was in fails because of another job.
+    pub(super) async fn run<F, T>(&self, body: F) -> Result<T, StoreError>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let call = Call { body, result: None, reply };
+        self.sender.send(Box::new(call)).await.map_err(|_| StorageError::Closed)?;
+        answer.await.map_err(|_| StorageError::Closed)?
+    }
+}
+
+/// The writer's side.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) memory: Memory,
+    pub(super) wakers: Arc<Wakers>,
+    pub(super) faults: Arc<FaultSwitches>,
+}
+
+impl Writer {
+    /// Starts the thread. It ends, and closes the database, when the last [`Jobs`] is dropped;
+    /// `held` is dropped after that.
+    pub(super) fn start(self, held: impl Send + 'static) -> std::io::Result<Jobs> {
+        let (sender, receiver) = mpsc::channel(JOBS_WAITING_MAX);
+        std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            self.serve(receiver);
+            drop(held);
+        })?;
+        Ok(Jobs { sender })
+    }
+
+    fn serve(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut group = vec![first];
+            let committed = self.transaction(|tx| run_all(tx, &mut group, &mut waiting));
+            match committed {
+                Ok(()) => group.into_iter().for_each(Job::answer),
+                Err(_) => group.into_iter().for_each(|job| self.run_alone(job)),
+            }
+        }
+    }
+
+    fn run_alone(&mut self, mut job: Box<dyn Job>) {
+        match self.transaction(|tx| (job.run(tx), 1)) {
+            Ok(()) | Err(RolledBack::ByJob) => job.answer(),
+            Err(RolledBack::ByStorage(error)) => job.fail(error),
+        }
+    }
+
+    /// Runs `body`, which says whether to commit and how many jobs it ran.
+    fn transaction(
+        &mut self,
+        body: impl FnOnce(&mut Tx<'_>) -> (Verdict, usize),
+    ) -> Result<(), RolledBack> {
+        let mark = self.memory.mark();
+        let result = self.try_transaction(body);
+        if result.is_err() {
+            if !self.connection.is_autocommit() {
+                // If even this fails, the next transaction cannot begin and says so.
+                drop(self.connection.execute_batch("ROLLBACK"));
+            }
+            self.memory.back_to(mark);
+        }
+        self.wakers.wake(self.memory.take_wakes());
+        result
+    }
+
+    fn try_transaction(
+        &mut self,
+        body: impl FnOnce(&mut Tx<'_>) -> (Verdict, usize),
+    ) -> Result<(), RolledBack> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut tx = Tx::new(&self.connection, self.clock.now(), &mut self.memory);
+        let changes_before = tx.changes();
+        let (verdict, jobs) = body(&mut tx);
+        if verdict == Verdict::RollBack {
+            return Err(RolledBack::ByJob);
+        }
+        if tx.changes() != changes_before {
+            tx.record_progress(jobs.saturating_mul(TRIM_PER_JOB))?;
+            self.faults.check_commit()?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+fn run_all(
+    tx: &mut Tx<'_>,
+    group: &mut Vec<Box<dyn Job>>,
+    waiting: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> (Verdict, usize) {
+    let mut done = 0;
+    while let Some(job) = group.get_mut(done) {
+        if job.run(tx) == Verdict::RollBack {
+            return (Verdict::RollBack, done);
+        }
+        done += 1;
+        if done == group.len() && done < JOBS_PER_COMMIT_MAX {
+            group.extend(waiting.try_recv());
+        }
+    }
+    (Verdict::Keep, done)
+}
+
+/// Why a transaction did not stay.
+enum RolledBack {
+    /// A job failed half-way and holds its error.
+    ByJob,
+    /// The transaction failed.
+    ByStorage(StorageError),
+}
+
+impl<E: Into<StorageError>> From<E> for RolledBack {
+    fn from(error: E) -> Self {
+        Self::ByStorage(error.into())
+    }
+}

@@ -1,0 +1,56 @@
+//! What counts as a repeat, where, and for how long.
+
+use crate::support::{Fixture, QUEUE, attributes, bodies, message};
+use engine::store::NewMessage;
+
+#[tokio::test]
+async fn a_repeat_is_answered_like_the_first_and_not_queued() {
+    let queue = Fixture::new().await;
+    let first = queue.send("a", "1").await;
+    let again = queue.send("b", "1").await;
+    assert!(again.duplicate && !first.duplicate);
+    assert_eq!(
+        (&first.message_id, first.sequence_number),
+        (&again.message_id, again.sequence_number)
+    );
+    assert_eq!(queue.receive(10).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_id_counts_for_five_minutes_even_when_its_message_is_gone() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    queue.delete(&queue.receive(1).await[0]).await;
+    queue.advance_seconds(299);
+    assert!(queue.send("a", "1").await.duplicate);
+    queue.advance_seconds(1);
+    assert!(!queue.send("a", "1").await.duplicate, "the repeat did not start the time again");
+}
+
+#[tokio::test]
+async fn in_group_scope_an_id_counts_in_its_group_only() {
+    let queue = Fixture::with(attributes([("DeduplicationScope", "messageGroup")])).await;
+    queue.send("a", "1").await;
+    assert!(!queue.send("b", "1").await.duplicate);
+    assert!(queue.send("a", "1").await.duplicate);
+}
+
+#[tokio::test]
+async fn the_body_stands_in_for_the_id_where_the_queue_says_so() {
+    let without_id = |body| NewMessage { deduplication_id: None, ..message("a", body) };
+    let queue = Fixture::new().await;
+    let error = queue.store.send(QUEUE, without_id("1")).await.unwrap_err();
+    assert!(error.to_string().contains("ContentBasedDeduplication"), "{error}");
+
+    queue.set("ContentBasedDeduplication", "true").await;
+    assert!(!queue.store.send(QUEUE, without_id("1")).await.unwrap().duplicate);
+    assert!(queue.store.send(QUEUE, without_id("1")).await.unwrap().duplicate);
+    assert!(!queue.store.send(QUEUE, without_id("2")).await.unwrap().duplicate);
+    assert!(!queue.store.send(QUEUE, message("a", "1")).await.unwrap().duplicate, "own id");
+    let received = queue.receive(10).await;
+    assert_eq!(bodies(&received), ["1", "2", "1"]);
+    assert_eq!(
+        received[0].deduplication_id,
+        "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+    );
+}
