@@ -1,8 +1,12 @@
 //! Dead letters: what the forwarder sends to the dead-letter queue, and how it comes back.
 //!
-//! A dead letter is the message it was, with the same body, attributes and group, and one attribute
-//! more: `failure`, a JSON record of what happened. What would not fit into SQS's ten attributes is
-//! kept in the record and restored by the redrive.
+//! A dead letter is the message it was, with the same body and attributes, and one attribute more:
+//! `failure`, a JSON record of what happened. What would not fit into SQS's ten attributes is kept in
+//! the record and restored by the redrive.
+//!
+//! Its message group is its own, and the record keeps the one it came from. SQS shows at most ten
+//! messages of a group at a time, and nothing behind them until they are deleted: in a common group
+//! an operator could neither list, nor show, nor choose the eleventh dead letter.
 //!
 //! It always fits by size, as the dead-letter queue takes [`DEAD_LETTER_ROOM_BYTES`] more than the
 //! webhook queue does. Where a queue was made by other hands and it does not, the excerpt of the
@@ -97,7 +101,9 @@ pub struct Failure {
     pub attempts: u32,
     /// When the event was first accepted, in milliseconds since the Unix epoch.
     pub accepted_at: u64,
-    /// The sequence number the message had in the webhook queue: the order to redrive in.
+    /// The message group it had in the webhook queue, and goes back to.
+    pub group: String,
+    /// The sequence number it had in the webhook queue: the order to redrive in.
     pub sequence: String,
     /// Attributes that had no room beside ours.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
@@ -132,7 +138,7 @@ pub struct Unreadable {
     pub error: String,
 }
 
-/// The group of dead letters whose own group is unknown.
+/// The group that records go back to whose own group is unknown.
 const UNREADABLE_GROUP: &str = "unreadable";
 
 /// The dead letter of `message`, whose last of `attempts` attempts ended with `cause`.
@@ -152,13 +158,14 @@ pub fn dead_letter(message: &Message, class: Class, cause: Cause, attempts: u32)
         response: cause.response.map(|response| excerpt(&response)),
         attempts,
         accepted_at: message.accepted_at().as_ms(),
+        group: message.group_id.clone(),
         sequence: message.sequence_number.clone(),
         displaced: Attributes::new(),
     };
     Copy {
         attributes: with_failure(attributes, failure, message.body.len()),
         body: message.body.clone(),
-        group_id: message.group_id.clone(),
+        group_id: message.message_id.clone(),
         deduplication_id: message.message_id.clone(),
     }
 }
@@ -176,6 +183,7 @@ pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Copy {
     let id = record.message_id.clone().filter(|id| is_id(id)).unwrap_or_else(|| sha256_hex(&body));
     let mut attributes = record.attributes.clone();
     attributes.entry(EVENT_ID.to_owned()).or_insert_with(|| Attribute::string(&id));
+    let group_id = record.group_id.clone().filter(|id| is_id(id));
     let failure = Failure {
         v: VERSION,
         class: Class::Malformed,
@@ -185,14 +193,14 @@ pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Copy {
         response: None,
         attempts: 0,
         accepted_at: now.as_ms(),
+        group: group_id.unwrap_or_else(|| UNREADABLE_GROUP.to_owned()),
         sequence: String::new(),
         displaced: Attributes::new(),
     };
-    let group_id = record.group_id.clone().filter(|id| is_id(id));
     Copy {
         attributes: with_failure(attributes, failure, body.len()),
         body,
-        group_id: group_id.unwrap_or_else(|| UNREADABLE_GROUP.to_owned()),
+        group_id: id.clone(),
         deduplication_id: id,
     }
 }
@@ -203,8 +211,14 @@ pub fn failure_of(message: &Message) -> Option<Failure> {
     serde_json::from_str(&message.attributes.get(FAILURE)?.value).ok()
 }
 
+/// The message group that a dead letter came from and goes back to.
+#[must_use]
+pub fn group_of(dead_letter: &Message) -> String {
+    failure_of(dead_letter).map_or_else(|| dead_letter.group_id.clone(), |failure| failure.group)
+}
+
 /// The message that `dead_letter` is sent back to the webhook queue as: without the record, with the
-/// displaced attributes, as the same event.
+/// displaced attributes, in its group, as the same event.
 ///
 /// The deduplication id is a function of the dead letter: a redrive that died between the send and
 /// the delete can be started again, and the queue recognises what it has. Should the event fail once
@@ -225,7 +239,7 @@ pub fn redriven(dead_letter: &Message) -> Copy {
     }
     Copy {
         body: dead_letter.body.clone(),
-        group_id: dead_letter.group_id.clone(),
+        group_id: group_of(dead_letter),
         deduplication_id: format!("redrive-{}", dead_letter.message_id),
         attributes,
     }
@@ -317,13 +331,13 @@ mod tests {
         let mut message = message(5, "order-7");
         message.attributes.insert("route".into(), Attribute::string("sss"));
         let copy = dead_letter(&message, Class::Rejected, rejected(), 3);
-        assert_eq!((copy.body.as_str(), copy.group_id.as_str()), ("{}", "order-7"));
+        assert_eq!((copy.body.as_str(), copy.group_id.as_str()), ("{}", "m-5"));
         assert_eq!(copy.deduplication_id, "m-5");
         assert_eq!(copy.attributes["route"].value, "sss");
         assert_eq!(copy.attributes["event_id"].value, "m-5");
         assert_eq!(
             copy.attributes["failure"].value,
-            r#"{"v":1,"class":"rejected","destination":"sss","status":422,"response":"{\"error\":\"unknown workflow\"}","attempts":3,"accepted_at":1000000,"sequence":"00000000000000000005"}"#
+            r#"{"v":1,"class":"rejected","destination":"sss","status":422,"response":"{\"error\":\"unknown workflow\"}","attempts":3,"accepted_at":1000000,"group":"order-7","sequence":"00000000000000000005"}"#
         );
     }
 
@@ -350,6 +364,7 @@ mod tests {
         let moved = message(5, "order-7");
         assert_eq!(failure_of(&moved), None);
         assert_eq!(redriven(&moved).attributes["event_id"].value, "m-5");
+        assert_eq!(redriven(&moved).group_id, "order-7");
     }
 
     #[test]
@@ -377,9 +392,10 @@ mod tests {
         };
         let copy = unreadable_dead_letter(&record, Timestamp::from_ms(5));
         assert_eq!(copy.body, "no \u{fffd} message");
-        assert_eq!(copy.group_id, "unreadable");
         assert_eq!(copy.deduplication_id.len(), 64);
-        assert_eq!(failure_of(&received(copy)).unwrap().class, Class::Malformed);
+        let dead = received(copy);
+        assert_eq!(failure_of(&dead).unwrap().class, Class::Malformed);
+        assert_eq!(redriven(&dead).group_id, "unreadable");
     }
 
     proptest! {
