@@ -1,0 +1,75 @@
+//! `dlq list`
+
+use std::process::ExitCode;
+
+use super::{Summary, by_age, printable, short_time};
+use crate::environment::EnvironmentArgs;
+use crate::queue::Held;
+use crate::table;
+
+/// List the dead letters
+///
+/// SQS has no way to look without receiving: while the list is made, the dead letters are hidden from
+/// other readers (for two minutes, should this command be killed), and each one's receive count goes
+/// up by one. Of the messages that SQS itself moved, at most ten of a group can be seen at a time.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask dlq list local\n  cargo xtask dlq list dev --json | jq -r '.[].event_id'"
+)]
+pub(crate) struct List {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    /// Print JSON: an array of objects
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = self.environment.connect().await?;
+        let held = Held::receive(&environment.client, &environment.dead_letter_queue_url).await?;
+        let summaries: Vec<Summary> =
+            by_age(held.messages()).into_iter().map(Summary::of).collect();
+        held.release().await?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&summaries)?);
+        } else if summaries.is_empty() {
+            println!("no dead letters");
+        } else {
+            print!("{}", render(&summaries));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn render(summaries: &[Summary]) -> String {
+    let rows: Vec<[String; 8]> = summaries
+        .iter()
+        .map(|summary| {
+            let what = summary.status.map(|status| status.to_string());
+            [
+                printable(&summary.event_id),
+                printable(summary.route.as_deref().unwrap_or("-")),
+                printable(&summary.group),
+                summary.reason.clone(),
+                what.or_else(|| summary.error.as_deref().map(printable))
+                    .unwrap_or_else(|| "-".into()),
+                summary.attempts.to_string(),
+                short_time(&summary.accepted_at),
+                short_time(&summary.dead_since),
+            ]
+        })
+        .collect();
+    let heading = [
+        "EVENT ID",
+        "ROUTE",
+        "GROUP",
+        "REASON",
+        "STATUS",
+        "ATTEMPTS",
+        "ACCEPTED (UTC)",
+        "DEAD SINCE",
+    ];
+    table::render(heading, &rows)
+}

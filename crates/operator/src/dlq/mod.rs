@@ -1,0 +1,94 @@
+//! Dead letters: looking at them, and sending them again.
+
+mod list;
+mod redrive;
+mod show;
+
+use std::process::ExitCode;
+
+use domain::dead_letter::{self, Failure};
+use domain::message::Message;
+use serde::Serialize;
+
+/// Look at dead letters and send them again
+///
+/// A dead letter is an event that could not be delivered: a destination rejected it, it failed until
+/// it was too old, or nobody could make sense of it. It waits in the dead-letter queue with the reason.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Dlq {
+    List(list::List),
+    Show(show::Show),
+    Redrive(redrive::Redrive),
+}
+
+impl Dlq {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Show(show) => show.run().await,
+            Self::Redrive(redrive) => redrive.run().await,
+        }
+    }
+}
+
+/// What is known of a dead letter without its body.
+#[derive(Debug, Serialize)]
+struct Summary {
+    event_id: String,
+    message_id: String,
+    route: Option<String>,
+    group: String,
+    /// The class of the failure record; `receive_count` if SQS's redrive policy moved the message.
+    reason: String,
+    destination: Option<String>,
+    status: Option<u16>,
+    error: Option<String>,
+    attempts: u32,
+    /// RFC 3339.
+    accepted_at: String,
+    /// RFC 3339.
+    dead_since: String,
+    body_bytes: usize,
+}
+
+/// The reason shown for messages without a failure record.
+const MOVED_BY_SQS: &str = "receive_count";
+
+impl Summary {
+    fn of(message: &Message) -> Self {
+        let failure = dead_letter::failure_of(message);
+        let from = |f: fn(&Failure) -> Option<String>| failure.as_ref().and_then(f);
+        Self {
+            event_id: message.event_id().to_owned(),
+            message_id: message.message_id.clone(),
+            route: message.route_name().map(str::to_owned),
+            group: dead_letter::group_of(message),
+            reason: from(|failure| Some(failure.class.to_string()))
+                .unwrap_or_else(|| MOVED_BY_SQS.to_owned()),
+            destination: from(|failure| failure.destination.clone()),
+            status: failure.as_ref().and_then(|failure| failure.status),
+            error: from(|failure| failure.error.clone()),
+            attempts: failure.as_ref().map_or(message.receive_count, |failure| failure.attempts),
+            accepted_at: message.accepted_at().to_string(),
+            dead_since: message.sent_at.to_string(),
+            body_bytes: message.body.len(),
+        }
+    }
+}
+
+/// The oldest dead letters first.
+fn by_age<'a>(messages: impl Iterator<Item = &'a Message>) -> Vec<&'a Message> {
+    let mut messages: Vec<&Message> = messages.collect();
+    messages.sort_by_key(|message| (message.sent_at, dead_letter::redrive_order(message)));
+    messages
+}
+
+/// A time for people: to the second, without the `T`.
+fn short_time(rfc_3339: &str) -> String {
+    rfc_3339.get(..19).unwrap_or(rfc_3339).replace('T', " ")
+}
+
+/// A text on one line, without control characters: dead letters come from outside.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,118 @@
+//! `dlq show`
+
+use std::process::ExitCode;
+
+use domain::attribute::{FAILURE, HEADER_PREFIX};
+use domain::dead_letter::failure_of;
+use domain::message::Message;
+use serde_json::{Value, json};
+
+use super::{Summary, by_age, printable};
+use crate::environment::EnvironmentArgs;
+use crate::queue::Held;
+
+/// Show one dead letter: why it is one, its headers, its body
+///
+/// To find it, all dead letters are received: see `dlq list --help` for what that costs.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask dlq show local 4f6f…\n  cargo xtask dlq show dev 4f6f… --json | jq -r .body"
+)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    /// Event id, as `dlq list` shows it
+    #[arg(value_name = "ID")]
+    event_id: String,
+
+    /// Print JSON: an object with the body as text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = self.environment.connect().await?;
+        let held = Held::receive(&environment.client, &environment.dead_letter_queue_url).await?;
+        let found: Vec<Message> = by_age(held.messages())
+            .into_iter()
+            .filter(|message| message.event_id() == self.event_id)
+            .cloned()
+            .collect();
+        held.release().await?;
+        if found.is_empty() {
+            anyhow::bail!(
+                "no dead letter has event id {:?}; `dlq list` shows those there are",
+                self.event_id
+            );
+        }
+        for message in &found {
+            if self.json {
+                println!("{}", serde_json::to_string_pretty(&as_json(message)?)?);
+            } else {
+                print!("{}", render(message));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn headers(message: &Message) -> impl Iterator<Item = (&str, &str)> {
+    message.attributes.iter().filter_map(|(name, attribute)| {
+        Some((name.strip_prefix(HEADER_PREFIX)?, attribute.value.as_str()))
+    })
+}
+
+fn as_json(message: &Message) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(Summary::of(message))?;
+    value["headers"] = json!(headers(message).collect::<std::collections::BTreeMap<_, _>>());
+    value["response"] = json!(failure_of(message).and_then(|failure| failure.response));
+    value["body"] = json!(message.body);
+    Ok(value)
+}
+
+fn render(message: &Message) -> String {
+    let summary = Summary::of(message);
+    let failure = failure_of(message);
+    let mut lines = vec![
+        ("event id", summary.event_id),
+        ("message id", summary.message_id),
+        ("route", summary.route.unwrap_or_else(|| "-".to_owned())),
+        ("group", summary.group),
+        ("reason", summary.reason),
+    ];
+    let optional = [
+        ("destination", summary.destination),
+        ("status", summary.status.map(|status| status.to_string())),
+        ("error", summary.error),
+    ];
+    lines.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    lines.push(("attempts", summary.attempts.to_string()));
+    lines.push(("accepted", summary.accepted_at));
+    lines.push(("dead since", summary.dead_since));
+    let mut text: Vec<String> =
+        lines.iter().map(|(name, value)| format!("{name:<12} {}", printable(value))).collect();
+    text.extend(headers(message).map(|(name, value)| {
+        format!("{:<12} {}: {}", "header", printable(name), printable(value))
+    }));
+    if let Some(response) = failure.and_then(|failure| failure.response) {
+        text.push(format!("\nresponse\n{}", printable_block(&response)));
+    } else if message.attributes.contains_key(FAILURE) && failure_of(message).is_none() {
+        text.push("\nthe failure record is not readable".to_owned());
+    }
+    text.push(format!("\nbody ({} bytes)\n{}\n", message.body.len(), body(&message.body)));
+    text.join("\n")
+}
+
+/// The body for people: indented when it is JSON.
+fn body(body: &str) -> String {
+    let json: Option<Value> = serde_json::from_str(body).ok();
+    let pretty = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
+    printable_block(pretty.as_deref().unwrap_or(body))
+}
+
+/// A text of several lines, without other control characters.
+fn printable_block(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,120 @@
+//! From an environment's name to its queues: on AWS by their names, on one machine by what the
+//! running engine wrote into its data directory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use aws_config::BehaviorVersion;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{Credentials, Region};
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use domain::config::Config;
+use serde::Deserialize;
+
+/// Which environment, and where its files are
+#[derive(Debug, clap::Args)]
+pub(crate) struct EnvironmentArgs {
+    /// Environment, such as `local` or `dev`: a folder of `environments/`
+    #[arg(value_name = "ENV")]
+    environment: String,
+
+    /// Configuration file [default: environments/ENV/terraform.tfvars.json]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Data directory of an engine on this machine [default: .webhook-queue/ENV]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// The queues of an environment.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) client: Client,
+    pub(crate) queue_url: String,
+    pub(crate) dead_letter_queue_url: String,
+}
+
+/// What a running engine says of itself.
+#[derive(Debug, Deserialize)]
+struct EngineFile {
+    api: String,
+    queue_url: String,
+    dead_letter_queue_url: String,
+}
+
+/// The name of the file by which a running engine can be found, in its data directory.
+const ENGINE_FILE: &str = "engine.json";
+
+impl EnvironmentArgs {
+    /// Finds the queues.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Environment> {
+        let name = &self.environment;
+        let data_dir =
+            self.data_dir.clone().unwrap_or_else(|| Path::new(".webhook-queue").join(name));
+        let engine_file = data_dir.join(ENGINE_FILE);
+        if engine_file.exists() {
+            return engine(&engine_file);
+        }
+        if name == "local" || self.data_dir.is_some() {
+            bail!(
+                "no engine is running in {}; start it with `cargo xtask local`",
+                data_dir.display()
+            );
+        }
+        let config = self.config()?;
+        if config.environment != *name {
+            bail!("the configuration of {name} says environment {:?}", config.environment);
+        }
+        aws(&config).await
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
+        let path = self.config.clone().unwrap_or_else(|| {
+            Path::new("environments").join(&self.environment).join("terraform.tfvars.json")
+        });
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("reading {} of environment {}", path.display(), self.environment)
+        })?;
+        Config::parse(&text).with_context(|| format!("in {}", path.display()))
+    }
+}
+
+/// The queues of an engine on this machine. It does not check credentials, but the SDK wants some.
+fn engine(file: &Path) -> anyhow::Result<Environment> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let EngineFile { api, queue_url, dead_letter_queue_url } =
+        serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))?;
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("engine", "engine", None, None, "engine"))
+        .endpoint_url(format!("http://{api}"))
+        .http_client(Builder::new().build_http())
+        .build();
+    Ok(Environment { client: Client::from_conf(config), queue_url, dead_letter_queue_url })
+}
+
+/// The queues on AWS, by the names that the configuration gives them.
+async fn aws(config: &Config) -> anyhow::Result<Environment> {
+    let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await;
+    let client = Client::new(&shared);
+    let url = async |name: String| {
+        let found = client.get_queue_url().queue_name(&name).send().await;
+        let found = found.map_err(|error| {
+            anyhow::anyhow!(
+                "finding queue {name}: {}; are AWS_PROFILE and AWS_REGION those of environment {}?",
+                DisplayErrorContext(error),
+                config.environment
+            )
+        })?;
+        found.queue_url.with_context(|| format!("queue {name} has no URL"))
+    };
+    let queue_url = url(config.queue_name()).await?;
+    let dead_letter_queue_url = url(config.dead_letter_queue_name()).await?;
+    Ok(Environment { client, queue_url, dead_letter_queue_url })
+}
