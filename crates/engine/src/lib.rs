@@ -5,6 +5,29 @@
 //! |---|---|
 //! | what time it is | [`clock`] |
 //! | durable FIFO queues | [`store`] |
+//! | the SQS protocol in front of them | [`sqs`] |
+//! | webhooks in | `ingest` |
+//! | from the queue to the function | `event_source_mapping` |
+//! | the function's processes | `function`, `runtime_api` |
+//! | the engine's own API | `admin` |
+//! | all of it together | [`Engine`] |
 
 pub mod clock;
+pub mod sqs;
 pub mod store;
+
+mod admin;
+mod engine;
+mod event_source_mapping;
+mod function;
+mod ingest;
+mod log;
+mod queues;
+mod runtime_api;
+mod server;
+mod storage_health;
+mod target;
+
+pub use engine::{Engine, EngineError, EngineOptions, Storage};
+pub use storage_health::in_full;
+pub use target::with_target;

@@ -41,7 +41,9 @@ fn create(tx: &Tx<'_>, queue_id: i64, name: &str, head: i64) -> Result<i64, Stor
         "INSERT INTO message_group (queue_id, name, head_sequence) VALUES (?1, ?2, ?3)",
         params![queue_id, name, head],
     )?;
-    Ok(tx.last_row())
+    let group_id = tx.last_row();
+    count_groups(tx, queue_id, 1)?;
+    Ok(group_id)
 }
 
 /// The free group whose first message is the oldest.
@@ -112,6 +114,14 @@ pub(super) fn count(
     Ok(())
 }
 
+fn count_groups(tx: &Tx<'_>, queue_id: i64, groups: i64) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE queue_count SET message_groups = message_groups + ?2 WHERE queue_id = ?1",
+        params![queue_id, groups],
+    )?;
+    Ok(())
+}
+
 /// Removes a message: its group's next one moves up, or the group goes with its last.
 pub(super) fn remove(tx: &mut Tx<'_>, queue_id: i64, sequence: i64) -> Result<(), StoreError> {
     let group: Option<i64> = tx.first(
@@ -126,14 +136,14 @@ pub(super) fn remove(tx: &mut Tx<'_>, queue_id: i64, sequence: i64) -> Result<()
         |row| row.get(0),
     )?;
     count(tx, queue_id, -1, 0)?;
-    move_up(tx, group_id, sequence)?;
+    move_up(tx, queue_id, group_id, sequence)?;
     if in_flight == Some(true) {
         change_in_flight(tx, queue_id, group_id, -1)?;
     }
     Ok(())
 }
 
-fn move_up(tx: &Tx<'_>, group_id: i64, removed: i64) -> Result<(), StoreError> {
+fn move_up(tx: &Tx<'_>, queue_id: i64, group_id: i64, removed: i64) -> Result<(), StoreError> {
     let next: Option<i64> = tx.first(
         "SELECT sequence FROM message WHERE group_id = ?1 ORDER BY sequence LIMIT 1",
         [group_id],
@@ -149,6 +159,7 @@ fn move_up(tx: &Tx<'_>, group_id: i64, removed: i64) -> Result<(), StoreError> {
         }
         None => {
             tx.execute("DELETE FROM message_group WHERE id = ?1", [group_id])?;
+            count_groups(tx, queue_id, -1)?;
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ mod faults;
 mod groups;
 pub mod limits;
 mod message;
+mod move_task;
 mod open;
 mod queues;
 mod receipt;
@@ -43,6 +44,7 @@ pub use self::message::{
     AttributeValue, MessageAttribute, MessageAttributes, NewMessage, ReceivedMessage, Sent,
     SequenceNumber,
 };
+pub use self::move_task::{MoveTask, MoveTaskStatus};
 pub use self::queues::Tags;
 pub use self::receive::ReceiveRequest;
 pub use self::settings::{
@@ -52,10 +54,11 @@ pub use self::settings::{
 pub use self::statistics::QueueStatistics;
 
 use self::faults::FaultSwitches;
+use self::move_task::Drive;
 use self::receive::Batch;
-use self::tx::{Memory, from_ms};
+use self::tx::{Memory, Tx, from_ms};
 use self::wake::Wakers;
-use self::writer::{Jobs, Writer};
+use self::writer::{Ended, Jobs, Writer};
 use crate::clock::Clock;
 
 /// A result of the store.
@@ -63,13 +66,14 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// The queues of one data directory. Queues go by name (`NAME.fifo`).
 ///
-/// The store closes when its last handle is dropped.
+/// The store closes when its last handle is dropped. It is opened and used within a tokio runtime.
 #[derive(Clone)]
 pub struct Store {
     jobs: Jobs,
     clock: Arc<dyn Clock>,
     wakers: Arc<Wakers>,
     switches: Arc<FaultSwitches>,
+    ended: Ended,
 }
 
 impl Store {
@@ -92,15 +96,14 @@ impl Store {
         dir: &Path,
         held: impl Send + 'static,
     ) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Database { file: dir.join(open::DATABASE_FILE), source };
         let (next_number, last_time_ms) = connection
             .query_row("SELECT next_number, last_time_ms FROM progress", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
-            .map_err(|source| OpenError::Database {
-                file: dir.join(open::DATABASE_FILE),
-                source,
-            })?;
+            .map_err(failed)?;
         clock.not_before(from_ms(last_time_ms));
+        let unfinished = move_task::unfinished(&connection).map_err(failed)?;
         let (wakers, switches) = (Arc::<Wakers>::default(), Arc::<FaultSwitches>::default());
         let writer = Writer {
             connection,
@@ -109,10 +112,26 @@ impl Store {
             wakers: Arc::clone(&wakers),
             faults: Arc::clone(&switches),
         };
-        let jobs = writer
+        let (jobs, ended) = writer
             .start(held)
             .map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })?;
-        Ok(Self { jobs, clock, wakers, switches })
+        let store = Self { jobs, clock, wakers, switches, ended };
+        for task in unfinished {
+            store.drive(task);
+        }
+        Ok(store)
+    }
+
+    fn drive(&self, task: Drive) {
+        tokio::spawn(task.run(self.jobs.downgrade(), Arc::clone(&self.clock)));
+    }
+
+    /// Gives this handle up and waits until all others are and the data directory is free.
+    pub async fn close(self) {
+        let Self { jobs, mut ended, .. } = self;
+        drop(jobs);
+        // The only thing that can be heard is the sender's end.
+        while ended.changed().await.is_ok() {}
     }
 
     /// The clock that everything here is measured with.
@@ -229,11 +248,37 @@ impl Store {
             .await
     }
 
+    /// Sends up to ten messages in one transaction; each has a result of its own.
+    pub async fn send_batch(
+        &self,
+        queue: &str,
+        messages: Vec<NewMessage>,
+    ) -> Result<Vec<Result<Sent>>> {
+        let queue = queue.to_owned();
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                each(&messages, |message| send::send(tx, &queue, message))
+            })
+            .await
+    }
+
     /// Receives messages, and waits for the first one as long as the request says.
     pub async fn receive(
         &self,
         queue: &str,
         request: ReceiveRequest,
+    ) -> Result<Vec<ReceivedMessage>> {
+        self.receive_unless(queue, request, std::future::pending()).await
+    }
+
+    /// Like [`receive`](Self::receive), but `stop` ends the waiting. It never ends a look at the
+    /// queue, which may have taken messages already, so none is left in flight with nobody.
+    pub async fn receive_unless(
+        &self,
+        queue: &str,
+        request: ReceiveRequest,
+        stop: impl Future<Output = ()>,
     ) -> Result<Vec<ReceivedMessage>> {
         request.check()?;
         let (queue_id, wait_seconds, batch) = self.look(queue, &request).await?;
@@ -241,7 +286,8 @@ impl Store {
             return Ok(batch.messages);
         }
         let wait = Duration::from_secs(wait_seconds.into());
-        self.receive_until(queue, queue_id, &request, self.clock.now().plus(wait)).await
+        let deadline = self.clock.now().plus(wait);
+        self.receive_until(queue, queue_id, &request, deadline, stop).await
     }
 
     async fn receive_until(
@@ -250,7 +296,9 @@ impl Store {
         queue_id: i64,
         request: &ReceiveRequest,
         deadline: Timestamp,
+        stop: impl Future<Output = ()>,
     ) -> Result<Vec<ReceivedMessage>> {
+        let mut stop = pin!(stop);
         let waker = self.wakers.of(queue_id);
         loop {
             // Listening begins before the look, or a message sent right after it would go unheard.
@@ -264,6 +312,7 @@ impl Store {
             if !batch.look_again {
                 let next = batch.next_ms.map_or(deadline, |ms| from_ms(ms).min(deadline));
                 tokio::select! {
+                    () = &mut stop => return Ok(Vec::new()),
                     () = woken => {}
                     () = self.clock.wait_until(next) => {}
                 }
@@ -294,6 +343,22 @@ impl Store {
             .await
     }
 
+    /// Deletes messages as [`delete`](Self::delete) does, in one transaction; each has a result of
+    /// its own.
+    pub async fn delete_batch(
+        &self,
+        queue: &str,
+        receipt_handles: Vec<String>,
+    ) -> Result<Vec<Result<()>>> {
+        let queue = queue.to_owned();
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                each(&receipt_handles, |handle| visibility::delete(tx, &queue, handle))
+            })
+            .await
+    }
+
     /// Sets when a message in flight becomes visible: `timeout_seconds` from now, 0 at once, at most
     /// 12 hours after it was received.
     pub async fn change_visibility(
@@ -311,6 +376,53 @@ impl Store {
             .await
     }
 
+    /// Changes visibility as [`change_visibility`](Self::change_visibility) does, in one transaction;
+    /// each handle, with its timeout in seconds, has a result of its own.
+    pub async fn change_visibility_batch(
+        &self,
+        queue: &str,
+        timeouts: Vec<(String, u32)>,
+    ) -> Result<Vec<Result<()>>> {
+        let queue = queue.to_owned();
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                each(&timeouts, |(handle, timeout_seconds)| {
+                    visibility::change(tx, &queue, handle, *timeout_seconds)
+                })
+            })
+            .await
+    }
+
+    /// Starts to move messages out of a dead-letter queue, to `destination` or else to where each
+    /// came from, at most `per_second` a second; returns the task's id.
+    pub async fn start_move_task(
+        &self,
+        source: &str,
+        destination: Option<&str>,
+        per_second: Option<u32>,
+    ) -> Result<String> {
+        let (source, destination) = (source.to_owned(), destination.map(str::to_owned));
+        let start = move |tx: &mut Tx<'_>| {
+            move_task::start(tx, &source, destination.as_deref(), per_second)
+        };
+        let id = self.jobs.run(start).await?;
+        self.drive(Drive { id: id.clone(), per_second });
+        Ok(id)
+    }
+
+    /// The latest `most` (1 to 10) move tasks of a source, the latest first.
+    pub async fn move_tasks(&self, source: &str, most: u32) -> Result<Vec<MoveTask>> {
+        let source = source.to_owned();
+        self.jobs.run(move |tx| move_task::list(tx, &source, most)).await
+    }
+
+    /// Stops a move task; returns how many messages it has moved, which stay where they are.
+    pub async fn cancel_move_task(&self, id: &str) -> Result<u64> {
+        let id = id.to_owned();
+        self.jobs.run(move |tx| move_task::cancel(tx, &id)).await
+    }
+
     /// Makes visible at once what `receiver` received and neither deleted nor gave another
     /// visibility timeout, for a receiver that starts again after a crash. Returns how many messages
     /// that were.
@@ -323,4 +435,13 @@ impl Store {
             })
             .await
     }
+}
+
+/// Does something to each entry. A refusal is the entry's; a failure of storage is everybody's.
+fn each<E, T>(entries: &[E], mut act: impl FnMut(&E) -> Result<T>) -> Result<Vec<Result<T>>> {
+    let keep_refusal = |result| match result {
+        Err(StoreError::Storage(error)) => Err(StoreError::Storage(error)),
+        other => Ok(other),
+    };
+    entries.iter().map(|entry| keep_refusal(act(entry))).collect()
 }

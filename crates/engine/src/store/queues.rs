@@ -73,7 +73,7 @@ pub(super) fn create(
          VALUES (?1, ?2, ?3, ?4, ?4)",
         params![name, write_json(&settings), write_json(tags), now],
     )?;
-    tx.execute("INSERT INTO queue_count VALUES (?1, 0, 0)", [tx.last_row()])?;
+    tx.execute("INSERT INTO queue_count VALUES (?1, 0, 0, 0)", [tx.last_row()])?;
     Ok(())
 }
 
@@ -162,7 +162,7 @@ fn remove_messages(tx: &Tx<'_>, queue_id: i64) -> Result<(), StoreError> {
         "DELETE FROM delivery WHERE queue_id = ?1",
         "DELETE FROM message_group WHERE queue_id = ?1",
         "DELETE FROM receive_attempt WHERE queue_id = ?1",
-        "UPDATE queue_count SET queued = 0, in_flight = 0 WHERE queue_id = ?1",
+        "UPDATE queue_count SET queued = 0, in_flight = 0, message_groups = 0 WHERE queue_id = ?1",
     ] {
         tx.execute(sql, [queue_id])?;
     }

@@ -34,7 +34,8 @@ CREATE TABLE queue (
 CREATE TABLE queue_count (
     queue_id INTEGER PRIMARY KEY,
     queued INTEGER NOT NULL,
-    in_flight INTEGER NOT NULL
+    in_flight INTEGER NOT NULL,
+    message_groups INTEGER NOT NULL
 ) STRICT;
 
 -- Message groups that have messages. A group is locked while any of them is in flight.

@@ -18,6 +18,10 @@ pub struct QueueStatistics {
     pub in_flight: u64,
     /// `ApproximateNumberOfMessagesDelayed`: in the queue's delay.
     pub delayed: u64,
+    /// Message groups that have messages.
+    pub message_groups: u64,
+    /// `ApproximateNumberOfGroupsWithInflightMessages`.
+    pub locked_groups: u64,
     /// When the oldest message was sent (for a dead letter: became one), in flight or not.
     pub oldest_sent_at: Option<Timestamp>,
     /// `CreatedTimestamp`.
@@ -31,16 +35,23 @@ pub(super) fn of(tx: &mut Tx<'_>, name: &str) -> Result<QueueStatistics, StoreEr
     visibility::expire(tx, &queue)?;
     retention::expire(tx, &queue, retention::PER_LOOK)?;
     let counts = tx.first(
-        "SELECT queued, in_flight FROM queue_count WHERE queue_id = ?1",
+        "SELECT queued, in_flight, message_groups FROM queue_count WHERE queue_id = ?1",
         [queue.id],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let (queued, in_flight): (i64, i64) = counts.unwrap_or_default();
+    let locked_groups: Option<i64> = tx.first(
+        "SELECT count(*) FROM message_group WHERE queue_id = ?1 AND locked = 1",
+        [queue.id],
+        |row| row.get(0),
+    )?;
+    let (queued, in_flight, message_groups): (i64, i64, i64) = counts.unwrap_or_default();
     let delayed = delayed(tx, &queue)?;
     Ok(QueueStatistics {
         visible: whole(queued - in_flight - delayed),
         in_flight: whole(in_flight),
         delayed: whole(delayed),
+        message_groups: whole(message_groups),
+        locked_groups: whole(locked_groups.unwrap_or_default()),
         oldest_sent_at: groups::oldest(tx, queue.id)?.map(|(_, sent_ms)| from_ms(sent_ms)),
         created_at: from_ms(queue.created_ms),
         modified_at: from_ms(queue.modified_ms),

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::{StorageError, StoreError};
 use super::faults::FaultSwitches;
@@ -99,6 +99,28 @@ impl Jobs {
     }
 }
 
+impl Jobs {
+    /// A handle that does not keep the store open.
+    pub(super) fn downgrade(&self) -> WeakJobs {
+        WeakJobs { sender: self.sender.downgrade() }
+    }
+}
+
+/// See [`Jobs::downgrade`].
+pub(super) struct WeakJobs {
+    sender: mpsc::WeakSender<Box<dyn Job>>,
+}
+
+impl WeakJobs {
+    /// `None` once the store is closed.
+    pub(super) fn upgrade(&self) -> Option<Jobs> {
+        self.sender.upgrade().map(|sender| Jobs { sender })
+    }
+}
+
+/// Hears of the writer's end: nothing is ever sent, but the sender is dropped.
+pub(super) type Ended = watch::Receiver<()>;
+
 /// The writer's side.
 pub(super) struct Writer {
     pub(super) connection: Connection,
@@ -110,14 +132,16 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. It ends, and closes the database, when the last [`Jobs`] is dropped;
-    /// `held` is dropped after that.
-    pub(super) fn start(self, held: impl Send + 'static) -> std::io::Result<Jobs> {
+    /// `held` is dropped after that, and then the receiver hears of it.
+    pub(super) fn start(self, held: impl Send + 'static) -> std::io::Result<(Jobs, Ended)> {
         let (sender, receiver) = mpsc::channel(JOBS_WAITING_MAX);
+        let (running, ended) = watch::channel(());
         std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             self.serve(receiver);
             drop(held);
+            drop(running);
         })?;
-        Ok(Jobs { sender })
+        Ok((Jobs { sender }, ended))
     }
 
     fn serve(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {

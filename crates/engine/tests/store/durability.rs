@@ -1,0 +1,155 @@
+//! What is left after the store was closed or the process killed, and what is refused at the start.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
+use domain::time::Timestamp;
+use engine::clock::{Clock, ManualClock};
+use engine::store::{NewMessage, OpenError, ReceiveRequest, Store, Tags};
+
+async fn open(dir: &Path) -> Fixture {
+    let clock = manual_clock();
+    let store = Store::open(dir, clock.clone()).unwrap();
+    store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
+    Fixture { store, clock }
+}
+
+fn open_error(dir: &Path) -> OpenError {
+    match Store::open(dir, manual_clock()) {
+        Ok(_) => panic!("{} was opened", dir.display()),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    let sent = queue.send("a", "1").await;
+    queue.send("a", "2").await;
+    queue.send("b", "3").await;
+    let held = queue.receive(1).await.remove(0);
+    let deleted = queue.receive(1).await.remove(0);
+    queue.delete(&deleted).await;
+    queue.store.close().await;
+
+    let queue = open(dir.path()).await;
+    assert!(queue.receive(10).await.is_empty(), "group a is still locked, b was deleted");
+    assert!(queue.send("a", "1").await.duplicate, "deduplication goes on");
+    queue.delete(&held).await;
+    let rest = queue.receive(10).await;
+    assert_eq!(bodies(&rest), ["2"]);
+    assert!(rest[0].sequence_number > sent.sequence_number);
+}
+
+#[tokio::test]
+async fn sequence_numbers_go_on_after_the_last_was_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    let last = queue.send("a", "1").await;
+    queue.delete(&queue.receive(1).await[0]).await;
+    queue.store.close().await;
+    let queue = open(dir.path()).await;
+    assert!(queue.send("a", "2").await.sequence_number > last.sequence_number);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_between_two_runs_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    queue.advance_seconds(1_000);
+    queue.send("a", "1").await;
+    queue.receive(1).await;
+    let stopped_at = queue.clock.now();
+    queue.store.close().await;
+
+    let back = Arc::new(ManualClock::at(Timestamp::from_ms(1)));
+    let store = Store::open(dir.path(), back.clone()).unwrap();
+    assert_eq!(back.now(), stopped_at);
+    let receive = async || store.receive(QUEUE, ReceiveRequest::default()).await.unwrap();
+    back.advance(Duration::from_secs(29));
+    assert!(receive().await.is_empty());
+    back.advance(Duration::from_secs(1));
+    assert_eq!(receive().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_engine_is_refused_while_the_first_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    let error = open_error(dir.path());
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}");
+    queue.store.close().await;
+    open(dir.path()).await;
+}
+
+/// Fills a database, closes it, and gives its file to `damage`; what is left must be refused and
+/// left as it is.
+async fn check_damage(damage: impl FnOnce(&Path), expected: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    for number in 0..50 {
+        let body = "x".repeat(2_000);
+        let message = NewMessage { body, ..message("a", &number.to_string()) };
+        queue.store.send(QUEUE, message).await.unwrap();
+    }
+    queue.store.close().await;
+    let file = dir.path().join("queues.db");
+    damage(&file);
+    let before = fs::read(&file).ok();
+    let error = open_error(dir.path());
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!(error.to_string().contains("queues.db"), "{error}");
+    assert_eq!(fs::read(&file).ok(), before, "the file was changed");
+}
+
+fn overwrite(file: &Path, offset: u64, bytes: &[u8]) {
+    fs::OpenOptions::new().write(true).open(file).unwrap().write_all_at(bytes, offset).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_left_alone() {
+    check_damage(|file| overwrite(file, 0, b"no database at all"), "is damaged").await;
+    check_damage(|file| overwrite(file, 4_096 * 3, &[0xff; 40_000]), "is damaged").await;
+    check_damage(|file| fs::write(file, b"").unwrap(), "is damaged (it is empty)").await;
+    let half = |file: &Path| {
+        let length = fs::metadata(file).unwrap().len();
+        fs::OpenOptions::new().write(true).open(file).unwrap().set_len(length / 2).unwrap();
+    };
+    check_damage(half, "is damaged").await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_not_replaced_while_its_log_is_there() {
+    let gone = |file: &Path| {
+        fs::write(file.with_extension("db-wal"), b"left over").unwrap();
+        fs::remove_file(file).unwrap();
+    };
+    check_damage(gone, "its write-ahead log is there, but it is not").await;
+}
+
+#[tokio::test]
+async fn a_newer_database_or_another_applications_is_refused() {
+    const USER_VERSION: u64 = 60;
+    const APPLICATION_ID: u64 = 68;
+    check_damage(|file| overwrite(file, USER_VERSION, &[0, 0, 0, 99]), "schema version 99").await;
+    check_damage(|file| overwrite(file, APPLICATION_ID, &[1, 2, 3, 4]), "another application")
+        .await;
+}
+
+#[tokio::test]
+async fn a_creation_that_was_cut_short_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("queues.db.new"), b"half a database").unwrap();
+    let queue = open(dir.path()).await;
+    queue
+        .store
+        .create_queue("b.fifo", &attributes([("FifoQueue", "true")]), &Tags::new())
+        .await
+        .unwrap();
+}

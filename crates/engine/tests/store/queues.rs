@@ -1,0 +1,110 @@
+//! Queues as such: names, attributes, counts, purge, tags.
+
+use crate::support::{Fixture, QUEUE, attributes, message};
+use engine::store::{Store, StoreError, Tags};
+
+async fn create(store: &Store, name: &str) -> Result<(), StoreError> {
+    store.create_queue(name, &attributes([("FifoQueue", "true")]), &Tags::new()).await
+}
+
+#[tokio::test]
+async fn a_queue_is_created_once_and_found_again() {
+    let queue = Fixture::new().await;
+    let same = attributes([("FifoQueue", "true"), ("VisibilityTimeout", "30")]);
+    queue.store.create_queue(QUEUE, &same, &Tags::new()).await.unwrap();
+    let other = attributes([("FifoQueue", "true"), ("VisibilityTimeout", "31")]);
+    let error = queue.store.create_queue(QUEUE, &other, &Tags::new()).await.unwrap_err();
+    assert!(matches!(error, StoreError::QueueNameExists(..)), "{error}");
+    queue.store.ensure_queue(QUEUE, &other).await.unwrap();
+    assert_eq!(queue.store.settings(QUEUE).await.unwrap().visibility_timeout_seconds, 31);
+}
+
+#[tokio::test]
+async fn names_end_in_fifo_and_so_do_queues() {
+    let queue = Fixture::new().await;
+    for bad in ["", "a", ".fifo", "a b.fifo", "a.b.fifo", &format!("{}.fifo", "a".repeat(76))] {
+        create(&queue.store, bad).await.unwrap_err();
+    }
+    create(&queue.store, &format!("{}.fifo", "a".repeat(75))).await.unwrap();
+    let standard = attributes([("VisibilityTimeout", "30")]);
+    queue.store.create_queue("b.fifo", &standard, &Tags::new()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn queues_are_listed_by_prefix() {
+    let queue = Fixture::new().await;
+    for name in ["b.fifo", "webhook-dlq.fifo"] {
+        create(&queue.store, name).await.unwrap();
+    }
+    assert_eq!(queue.store.queue_names("web").await.unwrap(), ["webhook-dlq.fifo", QUEUE]);
+}
+
+#[tokio::test]
+async fn a_deleted_queue_is_gone_with_its_messages() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    queue.store.delete_queue(QUEUE).await.unwrap();
+    let error = queue.store.send(QUEUE, message("a", "2")).await.unwrap_err();
+    assert!(matches!(error, StoreError::QueueDoesNotExist(_)), "{error}");
+    create(&queue.store, QUEUE).await.unwrap();
+    assert!(queue.receive(10).await.is_empty());
+    assert!(!queue.send("a", "1").await.duplicate, "a queue of the same name is another queue");
+}
+
+#[tokio::test]
+async fn a_purge_empties_the_queue_once_a_minute() {
+    let queue = Fixture::new().await;
+    for body in ["1", "2", "3"] {
+        queue.send("a", body).await;
+    }
+    queue.receive(1).await;
+    queue.store.purge_queue(QUEUE).await.unwrap();
+    let error = queue.store.purge_queue(QUEUE).await.unwrap_err();
+    assert!(matches!(error, StoreError::PurgeQueueInProgress(_)), "{error}");
+    queue.send("a", "4").await;
+    let statistics = queue.store.statistics(QUEUE).await.unwrap();
+    assert_eq!((statistics.visible, statistics.in_flight), (1, 0));
+    assert_eq!(queue.receive(10).await.len(), 1);
+    queue.advance_seconds(60);
+    queue.store.purge_queue(QUEUE).await.unwrap();
+}
+
+#[tokio::test]
+async fn counts_follow_the_messages() {
+    let queue = Fixture::new().await;
+    let empty = queue.store.statistics(QUEUE).await.unwrap();
+    assert_eq!((empty.visible, empty.message_groups, empty.oldest_sent_at), (0, 0, None));
+    for (group, body) in [("a", "1"), ("a", "2"), ("b", "3")] {
+        queue.send(group, body).await;
+    }
+    let oldest = queue.store.statistics(QUEUE).await.unwrap().oldest_sent_at;
+    queue.advance_seconds(5);
+    let first = queue.receive(1).await.remove(0);
+    let statistics = queue.store.statistics(QUEUE).await.unwrap();
+    assert_eq!((statistics.visible, statistics.in_flight), (2, 1));
+    assert_eq!((statistics.message_groups, statistics.locked_groups), (2, 1));
+    assert_eq!(statistics.oldest_sent_at, oldest, "what is in flight ages too");
+    queue.delete(&first).await;
+    let statistics = queue.store.statistics(QUEUE).await.unwrap();
+    assert_eq!((statistics.visible, statistics.in_flight, statistics.message_groups), (2, 0, 2));
+}
+
+#[tokio::test]
+async fn a_message_over_the_queues_limit_is_refused() {
+    let queue = Fixture::with(attributes([("MaximumMessageSize", "1024")])).await;
+    let of_bytes =
+        |bytes: usize| engine::store::NewMessage { body: "x".repeat(bytes), ..message("a", "id") };
+    let error = queue.store.send(QUEUE, of_bytes(1025)).await.unwrap_err();
+    assert!(error.to_string().contains("must be shorter than 1024 bytes"), "{error}");
+    queue.store.send(QUEUE, of_bytes(1024)).await.unwrap();
+}
+
+#[tokio::test]
+async fn tags_are_added_and_removed() {
+    let queue = Fixture::new().await;
+    let tags: Tags = [("team".to_owned(), "a".to_owned()), ("x".to_owned(), "y".to_owned())].into();
+    queue.store.change_tags(QUEUE, &tags, &[]).await.unwrap();
+    queue.store.change_tags(QUEUE, &Tags::new(), &["x".to_owned()]).await.unwrap();
+    let left: Tags = [("team".to_owned(), "a".to_owned())].into();
+    assert_eq!(queue.store.tags(QUEUE).await.unwrap(), left);
+}

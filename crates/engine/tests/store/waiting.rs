@@ -1,0 +1,129 @@
+//! Long polling: a receive that waits hears of what it waits for.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::support::{Fixture, QUEUE, attributes, bodies};
+use engine::store::{ReceiveRequest, ReceivedMessage};
+use tokio::task::JoinHandle;
+
+fn wait_for(queue: &Fixture, seconds: u32) -> JoinHandle<Vec<ReceivedMessage>> {
+    let store = queue.store.clone();
+    let request = ReceiveRequest {
+        max_messages: 10,
+        wait_seconds: Some(seconds),
+        ..ReceiveRequest::default()
+    };
+    tokio::spawn(async move { store.receive(QUEUE, request).await.unwrap() })
+}
+
+/// Lets the receives that were spawned get as far as they can.
+async fn settle(queue: &Fixture) {
+    for _ in 0..10 {
+        queue.store.settings(QUEUE).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_send_wakes_a_receive_that_waits() {
+    let queue = Fixture::new().await;
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    assert!(!waiting.is_finished());
+    queue.send("a", "1").await;
+    assert_eq!(bodies(&waiting.await.unwrap()), ["1"]);
+}
+
+#[tokio::test]
+async fn each_of_two_receives_gets_one_of_two_groups() {
+    let queue = Fixture::new().await;
+    let waiting = [wait_for(&queue, 20), wait_for(&queue, 20)];
+    settle(&queue).await;
+    queue.send("a", "1").await;
+    settle(&queue).await;
+    queue.send("b", "2").await;
+    for receive in waiting {
+        assert_eq!(receive.await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_its_time_is_over() {
+    let queue = Fixture::new().await;
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    queue.clock.advance(Duration::from_millis(19_999));
+    settle(&queue).await;
+    assert!(!waiting.is_finished());
+    queue.clock.advance(Duration::from_millis(1));
+    assert!(waiting.await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_queue_says_how_long_a_receive_waits() {
+    let queue = Fixture::with(attributes([("ReceiveMessageWaitTimeSeconds", "5")])).await;
+    let store = queue.store.clone();
+    let waiting =
+        tokio::spawn(async move { store.receive(QUEUE, ReceiveRequest::default()).await.unwrap() });
+    settle(&queue).await;
+    assert!(!waiting.is_finished());
+    queue.advance_seconds(5);
+    assert!(waiting.await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_becomes_visible_ends_the_wait() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    queue.receive(1).await;
+    queue.advance_seconds(20);
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    queue.advance_seconds(9);
+    settle(&queue).await;
+    assert!(!waiting.is_finished());
+    queue.advance_seconds(1);
+    assert_eq!(bodies(&waiting.await.unwrap()), ["1"]);
+}
+
+#[tokio::test]
+async fn a_shorter_visibility_timeout_is_heard_of() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    let handle = queue.receive(1).await.remove(0).receipt_handle;
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    queue.store.change_visibility(QUEUE, &handle, 2).await.unwrap();
+    settle(&queue).await;
+    queue.advance_seconds(2);
+    assert_eq!(bodies(&waiting.await.unwrap()), ["1"]);
+}
+
+#[tokio::test]
+async fn a_group_that_is_unlocked_ends_the_wait() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    let first = queue.receive(1).await.remove(0);
+    queue.send("a", "2").await;
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    assert!(!waiting.is_finished());
+    queue.delete(&first).await;
+    assert_eq!(bodies(&waiting.await.unwrap()), ["2"]);
+}
+
+#[tokio::test]
+async fn a_wait_can_be_stopped() {
+    let queue = Fixture::new().await;
+    let request = ReceiveRequest { wait_seconds: Some(20), ..ReceiveRequest::default() };
+    let stopped = queue.store.receive_unless(QUEUE, request.clone(), std::future::ready(()));
+    assert!(within_a_minute(stopped).await.unwrap().is_empty());
+    queue.send("a", "1").await;
+    let stopped = queue.store.receive_unless(QUEUE, request, std::future::ready(()));
+    assert_eq!(within_a_minute(stopped).await.unwrap().len(), 1, "a look is never stopped");
+}
+
+async fn within_a_minute<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), future).await.expect("stopped")
+}
