@@ -1,0 +1,118 @@
+//! The environment variables of the function, all of them: it must not be able to depend on anything
+//! of this machine that Lambda would not give it. The exceptions are `PATH` and `SSL_CERT_FILE`, a
+//! private certificate authority, which on AWS is a file in the artifact.
+//!
+//! Source: Lambda guide, "Defined runtime environment variables".
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use domain::config::{Config, LogLevel};
+
+use crate::store::arn::{ACCOUNT_ID, REGION};
+
+/// Who the function is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FunctionIdentity {
+    /// Its name.
+    pub(crate) name: String,
+}
+
+impl FunctionIdentity {
+    /// The forwarder of an environment.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { name: format!("{}-webhook-forwarder", config.environment) }
+    }
+
+    /// Its ARN.
+    pub(crate) fn arn(&self) -> String {
+        format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}", self.name)
+    }
+}
+
+/// The variables of the function, without `AWS_LAMBDA_RUNTIME_API`, which differs by process.
+///
+/// `api` is where the queues are; `own` gives the engine's own variables.
+pub(crate) fn function_environment(
+    config: &Config,
+    identity: &FunctionIdentity,
+    queue_urls: (&str, &str),
+    api: SocketAddr,
+    own: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let FunctionIdentity { name } = identity;
+    let mut variables = config.forwarder_environment(queue_urls.0, queue_urls.1);
+    let fixed = [
+        ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ("AWS_LAMBDA_LOG_LEVEL", level(config.forwarder.log_level)),
+        ("AWS_LAMBDA_FUNCTION_NAME", name),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        // The queues of this engine check no signature, but the SDK signs nothing without these.
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_SESSION_TOKEN", "local"),
+        ("LANG", "en_US.UTF-8"),
+        ("TZ", ":UTC"),
+        ("_HANDLER", "bootstrap"),
+    ];
+    variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    variables.insert("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{name}"));
+    variables.insert("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), "local".to_owned());
+    variables.insert("AWS_ENDPOINT_URL_SQS".to_owned(), format!("http://{api}"));
+    for name in ["PATH", "SSL_CERT_FILE"] {
+        if let Some(value) = own(name) {
+            variables.insert(name.to_owned(), value);
+        }
+    }
+    variables
+}
+
+fn level(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "DEBUG",
+        LogLevel::Info => "INFO",
+        LogLevel::Warn => "WARN",
+        LogLevel::Error => "ERROR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(own: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let config = Config::parse(
+            r#"{"environment":"local","routes":{"sss":{"path":"/sqs-hook","ordering_key":"all",
+                "destinations":[{"name":"sss","url":"http://127.0.0.1:9010/hook"}]}}}"#,
+        )
+        .unwrap();
+        let identity = FunctionIdentity::of(&config);
+        let api = SocketAddr::from(([127, 0, 0, 1], 9324));
+        function_environment(&config, &identity, ("http://q", "http://d"), api, |name| {
+            own.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_function_knows_its_queues_and_where_they_are() {
+        let variables = variables(&[]);
+        assert_eq!(variables["QUEUE_URL"], "http://q");
+        assert_eq!(variables["DEAD_LETTER_QUEUE_URL"], "http://d");
+        assert_eq!(variables["AWS_ENDPOINT_URL_SQS"], "http://127.0.0.1:9324");
+        assert_eq!(variables["AWS_LAMBDA_FUNCTION_NAME"], "local-webhook-forwarder");
+    }
+
+    #[test]
+    fn of_the_machines_variables_it_gets_two() {
+        let variables =
+            variables(&[("PATH", "/bin"), ("SSL_CERT_FILE", "/ca.pem"), ("HOME", "/root")]);
+        assert_eq!(variables["PATH"], "/bin");
+        assert_eq!(variables["SSL_CERT_FILE"], "/ca.pem");
+        assert!(!variables.contains_key("HOME"));
+    }
+}

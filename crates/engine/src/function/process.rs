@@ -1,0 +1,262 @@
+//! One process of the function: started, watched, given one event at a time, ended.
+
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use domain::config::LogLevel;
+use domain::time::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::FunctionOptions;
+use super::output::Output;
+use crate::log::Log;
+use crate::runtime_api::{FunctionError, Init, Invocation, RuntimeApi};
+
+/// How long a process may take until it asks for its first event.
+/// Source: Lambda guide, "Lambda execution environment lifecycle", init phase.
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a process may take to end once it is asked to.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the rest of a process's output may take once it has ended.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a process did not get as far as asking for an event.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("there is no executable {0}; build it with `cargo build --release -p forwarder`")]
+    Missing(String),
+    #[error("it cannot be run: {0}")]
+    Spawn(std::io::Error),
+    #[error("the runtime API cannot listen: {0}")]
+    Listen(std::io::Error),
+    #[error("{}", .0.message)]
+    Init(FunctionError),
+    #[error("it ended before it asked for an event: {0}")]
+    Ended(ExitStatus),
+    #[error("it did not ask for an event within {} s", INIT_TIMEOUT.as_secs())]
+    Timeout,
+}
+
+/// Why an invocation has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvocationError {
+    #[error("{}: {}", .0.error_type, .0.message)]
+    Function(FunctionError),
+    #[error("the function did not end within {} s and was stopped", .0.as_secs())]
+    Timeout(Duration),
+    #[error("the process ended while it worked on the batch")]
+    Ended,
+    /// The process is gone, and never had the event.
+    #[error("the process ended before it took the batch")]
+    NotTaken,
+}
+
+/// What is started.
+pub(super) struct Start<'a> {
+    pub(super) options: &'a FunctionOptions,
+    pub(super) log: &'a Log,
+    /// Whether its output is left out until it works.
+    pub(super) quiet: bool,
+}
+
+/// A process that has asked for events. Dropped, it is killed.
+pub(crate) struct Process {
+    api: RuntimeApi,
+    pid: u32,
+    timeout: Duration,
+    wanted: watch::Sender<Wanted>,
+    exit: watch::Receiver<Option<ExitStatus>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Run,
+    Terminate,
+    Kill,
+}
+
+impl Process {
+    /// Starts a process and waits for it to ask for an event.
+    pub(super) async fn start(start: Start<'_>) -> Result<Self, StartError> {
+        let Start { options, log, quiet } = start;
+        let api = RuntimeApi::start(&options.arn).await.map_err(StartError::Listen)?;
+        let mut child = Command::new(&options.executable)
+            .env_clear()
+            .envs(&options.environment)
+            .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
+            .env("LAMBDA_TASK_ROOT", options.executable.parent().unwrap_or(Path::new(".")))
+            // Ctrl-C in a terminal is for the engine, which lets deliveries end first.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    StartError::Missing(options.executable.display().to_string())
+                }
+                _ => StartError::Spawn(error),
+            })?;
+        let pid = child.id().expect("a child that was not waited for has an id");
+        let quiet = Arc::new(AtomicBool::new(quiet));
+        let output = |level| Output { log: log.clone(), pid, level, quiet: Arc::clone(&quiet) };
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let pipes = [
+            tokio::spawn(output(LogLevel::Info).pass_on(stdout)),
+            tokio::spawn(output(LogLevel::Error).pass_on(stderr)),
+        ];
+        let (wanted, orders) = watch::channel(Wanted::Run);
+        let (exited, exit) = watch::channel(None);
+        tokio::spawn(watch(child, pipes, orders, exited));
+        let mut process = Self { api, pid, timeout: options.timeout, wanted, exit };
+        match process.init().await {
+            Ok(()) => {
+                quiet.store(false, Ordering::Relaxed);
+                log.line(LogLevel::Info, "forwarder_started", json!({ "pid": pid }));
+                Ok(process)
+            }
+            Err(error) => {
+                process.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn init(&mut self) -> Result<(), StartError> {
+        let mut init = self.api.init();
+        tokio::select! {
+            biased;
+            state = init.wait_for(|init| *init != Init::Running) => {
+                match &*state.expect("the API lives as long as the process") {
+                    Init::Failed(error) => Err(StartError::Init(error.clone())),
+                    Init::Running | Init::Done => Ok(()),
+                }
+            }
+            status = ended(&mut self.exit) => {
+                // It may have said why with its last breath.
+                match self.api.init().borrow().clone() {
+                    Init::Failed(error) => Err(StartError::Init(error)),
+                    Init::Running | Init::Done => Err(StartError::Ended(status)),
+                }
+            }
+            () = tokio::time::sleep(INIT_TIMEOUT) => Err(StartError::Timeout),
+        }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Returns once it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        ended(&mut self.exit).await
+    }
+
+    /// Has it work on `event`. A process that takes too long is ended.
+    pub(crate) async fn invoke(&mut self, event: Bytes) -> Result<Bytes, InvocationError> {
+        let invocation = Invocation {
+            request_id: Uuid::new_v4().to_string(),
+            deadline: Timestamp::from(SystemTime::now()).plus(self.timeout),
+            event,
+        };
+        let answer = self.api.offer(invocation);
+        tokio::select! {
+            biased;
+            answer = answer => match answer {
+                Ok(Ok(response)) => Ok(response),
+                Ok(Err(error)) => Err(InvocationError::Function(error)),
+                Err(_closed) => Err(InvocationError::Ended),
+            },
+            _status = ended(&mut self.exit) => Err(match self.api.withdraw() {
+                Some(_never_taken) => InvocationError::NotTaken,
+                None => InvocationError::Ended,
+            }),
+            () = tokio::time::sleep(self.timeout) => {
+                // It had its time; there is nothing left for it to finish.
+                self.wanted.send_replace(Wanted::Kill);
+                ended(&mut self.exit).await;
+                Err(InvocationError::Timeout(self.timeout))
+            }
+        }
+    }
+
+    /// Asks it to end, makes it if it does not, and returns how it ended.
+    pub(crate) async fn end(mut self) -> ExitStatus {
+        self.wanted.send_if_modified(|wanted| {
+            let running = *wanted == Wanted::Run;
+            if running {
+                *wanted = Wanted::Terminate;
+            }
+            running
+        });
+        let in_time = tokio::time::timeout(END_TIMEOUT, ended(&mut self.exit)).await;
+        match in_time {
+            Ok(status) => status,
+            Err(_elapsed) => {
+                self.wanted.send_replace(Wanted::Kill);
+                ended(&mut self.exit).await
+            }
+        }
+    }
+}
+
+async fn ended(exit: &mut watch::Receiver<Option<ExitStatus>>) -> ExitStatus {
+    let status = exit.wait_for(Option::is_some).await.ok().and_then(|status| *status);
+    match status {
+        Some(status) => status,
+        // The watcher was cancelled with the runtime; nobody is left to ask.
+        None => std::future::pending().await,
+    }
+}
+
+/// Watches a process until it has ended and everything it wrote is passed on. It alone signals the
+/// process, so that a signal can never reach another one that got the same id afterwards.
+async fn watch(
+    mut child: Child,
+    pipes: [JoinHandle<()>; 2],
+    mut orders: watch::Receiver<Wanted>,
+    exited: watch::Sender<Option<ExitStatus>>,
+) {
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            order = orders.changed() => {
+                let wanted = if order.is_ok() { *orders.borrow() } else { Wanted::Kill };
+                match (wanted, pid(&child)) {
+                    (Wanted::Run, _) | (_, None) => {}
+                    // The only error is that it has ended already.
+                    (Wanted::Terminate, Some(pid)) => drop(kill_process(pid, Signal::TERM)),
+                    (Wanted::Kill, Some(pid)) => drop(kill_process(pid, Signal::KILL)),
+                }
+                if order.is_err() {
+                    break child.wait().await;
+                }
+            }
+        }
+    };
+    // A grandchild may hold the pipes open.
+    for mut pipe in pipes {
+        if tokio::time::timeout(OUTPUT_TIMEOUT, &mut pipe).await.is_err() {
+            pipe.abort();
+        }
+    }
+    exited.send_replace(Some(status.unwrap_or_default()));
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw)
+}
