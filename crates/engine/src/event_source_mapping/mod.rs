@@ -1,0 +1,412 @@
+//! The event source mapping: from the queue to the function, as Lambda's pollers do it.
+//!
+//! There is a worker per process of the function. It receives a batch when its process is free, so
+//! that nothing is received that would have to wait; the store gives it groups that nobody else
+//! works on. What the function is done with is deleted. What failed is left alone: its visibility
+//! timeout, the queue's or the one that the function set, says when it comes back.
+//!
+//! Source: Lambda guide, "Using Lambda with Amazon SQS".
+
+mod event;
+mod response;
+mod switch;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use domain::config::LogLevel;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(crate) use event::EventSource;
+pub(crate) use switch::write_durably;
+
+use crate::function::{Function, InvocationError, Process, ms};
+use crate::log::Log;
+use crate::storage_health::StorageHealth;
+use crate::store::{ReceiveRequest, ReceivedMessage, Store, StoreError};
+use response::BatchResult;
+use switch::Switch;
+
+/// Who received a message, for the store.
+const RECEIVER: &str = "event-source-mapping";
+
+/// Longest wait of one look at the queue; a new message ends it. Source: Lambda guide, long polling.
+const WAIT_SECONDS: u32 = 20;
+
+/// Pause before storage that failed is tried again.
+const STORAGE_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the mapping is made of.
+pub(crate) struct MappingOptions {
+    pub(crate) store: Store,
+    pub(crate) queue: String,
+    pub(crate) source: EventSource,
+    pub(crate) function: Arc<Function>,
+    pub(crate) workers: u32,
+    pub(crate) batch_size: u32,
+    pub(crate) visibility_timeout: Duration,
+    pub(crate) log: Log,
+    pub(crate) health: StorageHealth,
+}
+
+/// A mapping at work.
+pub(crate) struct EventSourceMapping {
+    shared: Arc<Shared>,
+    workers: JoinSet<()>,
+}
+
+/// What to ask of a mapping, or change about it.
+#[derive(Clone)]
+pub(crate) struct MappingHandle(Arc<Shared>);
+
+struct Shared {
+    options: MappingOptions,
+    switch: tokio::sync::Mutex<Switch>,
+    wanted: watch::Sender<Wanted>,
+    counts: Counts,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Enabled,
+    Disabled,
+    Stopped,
+}
+
+#[derive(Default)]
+struct Counts {
+    batches_in_flight: AtomicU64,
+    invocations: AtomicU64,
+    invocation_errors: AtomicU64,
+    messages_deleted: AtomicU64,
+    messages_failed: AtomicU64,
+}
+
+/// How a mapping is, in Lambda's words where it has some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct MappingStatus {
+    /// Whether it is to poll.
+    pub(crate) enabled: bool,
+    /// `Enabled`, `Disabling` while batches are under way, `Disabled`.
+    pub(crate) state: &'static str,
+    /// Batches that the function works on.
+    pub(crate) batches_in_flight: u64,
+    /// Invocations since the engine started.
+    pub(crate) invocations: u64,
+    /// Invocations that failed as a whole.
+    pub(crate) invocation_errors: u64,
+    /// Messages that the function was done with, since the engine started.
+    pub(crate) messages_deleted: u64,
+    /// Messages that came back, each time counted.
+    pub(crate) messages_failed: u64,
+}
+
+/// Messages that were received together.
+struct Batch {
+    messages: Vec<ReceivedMessage>,
+    event: Bytes,
+    received: Instant,
+}
+
+impl EventSourceMapping {
+    /// Releases what this engine's last run still held, and starts to work. The switch is kept in
+    /// `data_dir`.
+    pub(crate) async fn start(
+        options: MappingOptions,
+        data_dir: Option<&Path>,
+    ) -> Result<Self, MappingError> {
+        // Safe, because the processes that these messages were given to are gone with the last run
+        // (its lock on the data directory is), and because a group's messages become visible
+        // together: their order holds, and a repeat of what was in flight is all that can happen.
+        // Waiting for the visibility timeout would give the same, minutes later. A delay that the
+        // function asked for is no longer the receiver's and stays.
+        let released = options.store.release_in_flight(&options.queue, RECEIVER).await?;
+        if released > 0 {
+            let fields = json!({ "messages": released });
+            options.log.line(LogLevel::Info, "released what was in flight", fields);
+        }
+        let switch = Switch::new(data_dir);
+        let wanted = if switch.read()? { Wanted::Enabled } else { Wanted::Disabled };
+        let workers = options.workers;
+        let shared = Arc::new(Shared {
+            options,
+            switch: tokio::sync::Mutex::new(switch),
+            wanted: watch::Sender::new(wanted),
+            counts: Counts::default(),
+        });
+        let workers = (0..workers).map(|_| Arc::clone(&shared).work()).collect();
+        Ok(Self { shared, workers })
+    }
+
+    pub(crate) fn handle(&self) -> MappingHandle {
+        MappingHandle(Arc::clone(&self.shared))
+    }
+
+    /// Takes no more batches, and returns once those under way have ended and their processes too.
+    pub(crate) async fn stop(self) {
+        self.shared.wanted.send_replace(Wanted::Stopped);
+        self.workers.join_all().await;
+    }
+}
+
+/// Why a mapping cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MappingError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("whether the event source mapping is enabled cannot be read")]
+    Switch(#[from] io::Error),
+}
+
+impl MappingHandle {
+    /// Switches it on or off, for good.
+    pub(crate) async fn set_enabled(&self, enabled: bool) -> io::Result<()> {
+        let switch = self.0.switch.lock().await;
+        switch.write(enabled)?;
+        let wanted = if enabled { Wanted::Enabled } else { Wanted::Disabled };
+        let changed = self.0.wanted.send_if_modified(|now| {
+            let change = *now != Wanted::Stopped && *now != wanted;
+            if change {
+                *now = wanted;
+            }
+            change
+        });
+        if changed {
+            let fields = json!({ "enabled": enabled });
+            self.0.options.log.line(LogLevel::Info, "event_source_mapping", fields);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn status(&self) -> MappingStatus {
+        let counts = &self.0.counts;
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let enabled = *self.0.wanted.borrow() == Wanted::Enabled;
+        let batches_in_flight = count(&counts.batches_in_flight);
+        MappingStatus {
+            enabled,
+            state: match (enabled, batches_in_flight) {
+                (true, _) => "Enabled",
+                (false, 0) => "Disabled",
+                (false, _) => "Disabling",
+            },
+            batches_in_flight,
+            invocations: count(&counts.invocations),
+            invocation_errors: count(&counts.invocation_errors),
+            messages_deleted: count(&counts.messages_deleted),
+            messages_failed: count(&counts.messages_failed),
+        }
+    }
+
+    /// Why no process of the function can be started, if that is so.
+    pub(crate) fn function_trouble(&self) -> Option<String> {
+        self.0.options.function.trouble()
+    }
+}
+
+impl Shared {
+    /// One worker: a process at a time, a batch at a time.
+    async fn work(self: Arc<Self>) {
+        let mut wanted = self.wanted.subscribe();
+        let mut untaken = None;
+        loop {
+            let mut process = tokio::select! {
+                process = self.options.function.process() => process,
+                () = stopped(&mut wanted) => return,
+            };
+            untaken = self.serve(&mut process, untaken, &mut wanted).await;
+            let stopping = *wanted.borrow() == Wanted::Stopped;
+            let pid = process.pid();
+            let status = process.end().await.to_string();
+            if stopping {
+                let fields = json!({ "pid": pid, "status": status });
+                return self.options.log.line(LogLevel::Info, "forwarder_exited", fields);
+            }
+            self.options.function.crashed();
+            let pause = self.options.function.pause();
+            let fields = json!({ "pid": pid, "status": status, "restart_in_ms": ms(pause) });
+            self.options.log.line(LogLevel::Warn, "forwarder_exited", fields);
+        }
+    }
+
+    /// Gives batches to a process until it has ended or the mapping stops. Returns a batch that the
+    /// process did not take any more.
+    async fn serve(
+        &self,
+        process: &mut Process,
+        mut untaken: Option<Batch>,
+        wanted: &mut watch::Receiver<Wanted>,
+    ) -> Option<Batch> {
+        loop {
+            let batch = match untaken.take().filter(|batch| self.is_in_time(batch)) {
+                Some(batch) => batch,
+                None => self.next(process, wanted).await?,
+            };
+            self.counts.batches_in_flight.fetch_add(1, Ordering::Relaxed);
+            let result = process.invoke(batch.event.clone()).await;
+            let outcome = self.settle(&batch, result).await;
+            self.counts.batches_in_flight.fetch_sub(1, Ordering::Relaxed);
+            match outcome {
+                Outcome::GoOn => {}
+                Outcome::ProcessGone => return None,
+                Outcome::NotTaken => return Some(batch),
+            }
+        }
+    }
+
+    /// The next batch; `None` once the process has ended or the mapping stops.
+    async fn next(
+        &self,
+        process: &mut Process,
+        wanted: &mut watch::Receiver<Wanted>,
+    ) -> Option<Batch> {
+        let request = ReceiveRequest {
+            max_messages: self.options.batch_size as usize,
+            wait_seconds: Some(WAIT_SECONDS),
+            receiver: Some(RECEIVER.to_owned()),
+            ..ReceiveRequest::default()
+        };
+        loop {
+            tokio::select! {
+                biased;
+                _status = process.ended() => return None,
+                () = while_disabled(wanted) => {}
+            }
+            if *wanted.borrow() == Wanted::Stopped {
+                return None;
+            }
+            let stop = async {
+                tokio::select! {
+                    _status = process.ended() => {}
+                    () = while_enabled(wanted) => {}
+                }
+            };
+            let store = &self.options.store;
+            let received = store.receive_unless(&self.options.queue, request.clone(), stop).await;
+            match self.options.health.note(received) {
+                Ok(messages) if messages.is_empty() => {}
+                Ok(messages) => {
+                    let event = event::event(&messages, &self.options.source);
+                    return Some(Batch { messages, event, received: Instant::now() });
+                }
+                Err(_noted) => tokio::time::sleep(STORAGE_PAUSE).await,
+            }
+        }
+    }
+
+    /// Whether a batch that waited for a process can still be worked on before it is visible again.
+    fn is_in_time(&self, batch: &Batch) -> bool {
+        batch.received.elapsed() + self.options.function.timeout() < self.options.visibility_timeout
+    }
+
+    /// Deletes what the function is done with.
+    async fn settle(&self, batch: &Batch, result: Result<Bytes, InvocationError>) -> Outcome {
+        if !matches!(result, Err(InvocationError::NotTaken)) {
+            self.counts.invocations.fetch_add(1, Ordering::Relaxed);
+        }
+        let outcome = match &result {
+            Ok(_) | Err(InvocationError::Function(_)) => Outcome::GoOn,
+            Err(InvocationError::Timeout(_) | InvocationError::Ended) => Outcome::ProcessGone,
+            Err(InvocationError::NotTaken) => return Outcome::NotTaken,
+        };
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                self.failed(batch, &error.to_string());
+                return outcome;
+            }
+        };
+        self.options.function.succeeded();
+        let ids: Vec<&str> = batch.messages.iter().map(|m| m.message_id.as_str()).collect();
+        match response::read(&response, &ids) {
+            BatchResult::Done(places) => {
+                let failed = batch.messages.len() - places.len();
+                self.counts.messages_failed.fetch_add(failed as u64, Ordering::Relaxed);
+                self.delete(batch, &places).await;
+            }
+            BatchResult::Nothing(reason) => self.failed(batch, reason),
+        }
+        outcome
+    }
+
+    fn failed(&self, batch: &Batch, error: &str) {
+        let messages = batch.messages.len();
+        self.counts.invocation_errors.fetch_add(1, Ordering::Relaxed);
+        self.counts.messages_failed.fetch_add(messages as u64, Ordering::Relaxed);
+        let fields = json!({ "error": error, "messages": messages });
+        self.options.log.line(LogLevel::Error, "invocation failed", fields);
+    }
+
+    /// Deletes messages, however long storage takes to work again: as long as they are in flight, a
+    /// delete that succeeds saves a repeat.
+    async fn delete(&self, batch: &Batch, places: &[usize]) {
+        if places.is_empty() {
+            return;
+        }
+        let handles: Vec<String> =
+            places.iter().map(|place| batch.messages[*place].receipt_handle.clone()).collect();
+        let MappingOptions { store, queue, health, visibility_timeout, .. } = &self.options;
+        loop {
+            match health.note(store.delete_batch(queue, handles.clone()).await) {
+                Ok(results) => return self.deleted(batch, places, results),
+                Err(StoreError::Storage(_))
+                    if batch.received.elapsed() < *visibility_timeout
+                        && *self.wanted.borrow() != Wanted::Stopped =>
+                {
+                    tokio::time::sleep(STORAGE_PAUSE).await;
+                }
+                Err(error) => return self.not_deleted(handles.len(), &error),
+            }
+        }
+    }
+
+    fn deleted(&self, batch: &Batch, places: &[usize], results: Vec<Result<(), StoreError>>) {
+        let mut deleted = 0;
+        for (place, result) in places.iter().zip(results) {
+            match result {
+                Ok(()) => deleted += 1,
+                Err(error) => {
+                    let message_id = &batch.messages[*place].message_id;
+                    let fields = json!({ "message_id": message_id, "error": error.to_string() });
+                    self.options.log.line(LogLevel::Warn, "not deleted, comes again", fields);
+                }
+            }
+        }
+        self.counts.messages_deleted.fetch_add(deleted, Ordering::Relaxed);
+    }
+
+    fn not_deleted(&self, messages: usize, error: &StoreError) {
+        let error = crate::storage_health::in_full(error);
+        let fields = json!({ "messages": messages, "error": error });
+        self.options.log.line(LogLevel::Error, "not deleted, comes again", fields);
+    }
+}
+
+/// What an invocation means for its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    GoOn,
+    ProcessGone,
+    NotTaken,
+}
+
+// The sender lives as long as the workers, so that waiting cannot fail.
+
+async fn stopped(wanted: &mut watch::Receiver<Wanted>) {
+    let _gone = wanted.wait_for(|wanted| *wanted == Wanted::Stopped).await;
+}
+
+async fn while_disabled(wanted: &mut watch::Receiver<Wanted>) {
+    let _gone = wanted.wait_for(|wanted| *wanted != Wanted::Disabled).await;
+}
+
+async fn while_enabled(wanted: &mut watch::Receiver<Wanted>) {
+    let _gone = wanted.wait_for(|wanted| *wanted != Wanted::Enabled).await;
+}

@@ -1,0 +1,84 @@
+//! Whether the mapping is on. It is, unless it was switched off; that is kept in the data directory,
+//! so that a pause outlives the engine.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Name of the file in the data directory.
+const FILE: &str = "event-source-mapping.json";
+
+/// What is kept. Further fields of a newer engine are left alone by an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    enabled: bool,
+}
+
+/// Where the switch is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Switch {
+    file: Option<PathBuf>,
+}
+
+impl Switch {
+    /// A switch that is kept in `data_dir`, or nowhere.
+    pub(crate) fn new(data_dir: Option<&Path>) -> Self {
+        Self { file: data_dir.map(|dir| dir.join(FILE)) }
+    }
+
+    /// Whether it is on.
+    pub(crate) fn read(&self) -> io::Result<bool> {
+        let Some(file) = &self.file else { return Ok(true) };
+        let text = match std::fs::read(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let kept: Kept = serde_json::from_slice(&text)?;
+        Ok(kept.enabled)
+    }
+
+    /// Keeps it, durably: it is either as it was or as it shall be, whatever happens meanwhile.
+    pub(crate) fn write(&self, enabled: bool) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        write_durably(file, &serde_json::to_vec(&Kept { enabled })?)
+    }
+}
+
+/// Replaces a file in one step.
+pub(crate) fn write_durably(file: &Path, text: &[u8]) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let mut out = File::create(&new)?;
+    out.write_all(text)?;
+    out.sync_all()?;
+    std::fs::rename(&new, file)?;
+    match file.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_on_until_it_is_switched_off_and_stays_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let switch = Switch::new(Some(dir.path()));
+        assert!(switch.read().unwrap());
+        switch.write(false).unwrap();
+        assert!(!Switch::new(Some(dir.path())).read().unwrap());
+        switch.write(true).unwrap();
+        assert!(switch.read().unwrap());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_understood_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "{}").unwrap();
+        assert!(Switch::new(Some(dir.path())).read().is_err());
+    }
+}

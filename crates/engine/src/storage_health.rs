@@ -1,0 +1,62 @@
+//! Whether storage works, as those who use it saw last: said once when it stops working and once when
+//! it works again, however many requests fail in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use domain::config::LogLevel;
+use serde_json::json;
+
+use crate::log::Log;
+use crate::store::StoreError;
+
+/// Shared by everything that uses the store.
+#[derive(Clone)]
+pub(crate) struct StorageHealth {
+    failing: Arc<AtomicBool>,
+    log: Log,
+}
+
+impl StorageHealth {
+    pub(crate) fn new(log: Log) -> Self {
+        Self { failing: Arc::default(), log }
+    }
+
+    /// Whether the last use failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of how a use of the store ended, and gives it back.
+    pub(crate) fn note<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &result {
+            Err(error @ StoreError::Storage(_)) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    let error = in_full(error);
+                    self.log.line(LogLevel::Error, "storage failed", json!({ "error": error }));
+                }
+            }
+            // A refusal says nothing of the disk.
+            Err(_) => {}
+            Ok(_) => {
+                if self.is_failing() && self.failing.swap(false, Ordering::Relaxed) {
+                    self.log.line(LogLevel::Info, "storage works again", json!({}));
+                }
+            }
+        }
+        result
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
