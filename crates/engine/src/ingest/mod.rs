@@ -1,0 +1,252 @@
+//! Ingest: the routes of the configuration, answered as API Gateway's HTTP API with an
+//! `SQS-SendMessage` integration answers them. 2xx means that the message is durable.
+//!
+//! Not here: how a request becomes a message ([`domain::mapping`]), what the queue accepts
+//! ([`store`](crate::store)), who may send.
+
+mod body;
+mod response;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+use domain::attribute::{self, Attributes};
+use domain::config::{Config, LogLevel};
+use domain::mapping::{Context, Request as MappingRequest, RequestParameters};
+use domain::quota;
+use hyper::Request;
+use hyper::body::Incoming;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::log::Log;
+use crate::storage_health::StorageHealth;
+use crate::store::{MessageAttribute, NewMessage, Store, StoreError};
+use response::Refusal;
+
+/// How long a client may take to send a body. API Gateway ends a request after 30 s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A path in the log is cut off here, in bytes: it is whatever a stranger sends.
+const LOGGED_PATH_BYTES_MAX: usize = 200;
+
+/// The HTTP API.
+pub(crate) struct Ingest {
+    config: Arc<Config>,
+    integrations: BTreeMap<String, RequestParameters>,
+    store: Store,
+    queue: String,
+    log: Log,
+    health: StorageHealth,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What ingest has done since the engine started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct IngestStatus {
+    /// Requests answered 2xx.
+    accepted: u64,
+    /// Requests answered otherwise.
+    refused: u64,
+}
+
+#[derive(Serialize)]
+struct AcceptedLine<'a> {
+    event_id: &'a str,
+    route: &'a str,
+    group: &'a str,
+    sequence: String,
+    bytes: usize,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+}
+
+#[derive(Serialize)]
+struct RefusedLine<'a> {
+    path: &'a str,
+    status: u16,
+    reason: &'a str,
+}
+
+impl Ingest {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        queue_url: &str,
+        store: Store,
+        log: Log,
+        health: StorageHealth,
+    ) -> Self {
+        let integrations = config
+            .routes
+            .values()
+            .map(|route| (route.name.clone(), route.integration(queue_url)))
+            .collect();
+        let queue = config.queue_name();
+        Self { config, integrations, store, queue, log, health, counts: Counts::default() }
+    }
+
+    pub(crate) fn status(&self) -> IngestStatus {
+        IngestStatus {
+            accepted: self.counts.accepted.load(Ordering::Relaxed),
+            refused: self.counts.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response {
+        let request_id = Uuid::new_v4().to_string();
+        let (head, body) = request.into_parts();
+        match self.accept(&request_id, peer, &head, body).await {
+            Ok(response) => {
+                self.counts.accepted.fetch_add(1, Ordering::Relaxed);
+                response
+            }
+            Err(refusal) => {
+                self.refuse(&head, &refusal);
+                response::refused(&request_id, &refusal)
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        request_id: &str,
+        peer: SocketAddr,
+        head: &Parts,
+        body: Incoming,
+    ) -> Result<Response, Refusal> {
+        if head_bytes(head) > quota::REQUEST_HEAD_BYTES_MAX {
+            return Err(Refusal::HeadersTooLarge);
+        }
+        let found = self.config.route_of_path(head.uri.path());
+        let (route, path_parameters) = match found {
+            Some(found) if head.method == Method::POST => found,
+            _ => return Err(Refusal::NotFound),
+        };
+        let limit = self.config.queue.max_message_bytes as usize;
+        let body = tokio::time::timeout(BODY_TIMEOUT, body::read(body, limit));
+        let body = body.await.map_err(|_elapsed| Refusal::Timeout)??;
+        let bytes = body.len();
+        let request_time = self.store.clock().now();
+        let source_ip = peer.ip().to_string();
+        let route_key = route.route_key();
+        let mapped = MappingRequest {
+            headers: headers(&head.headers),
+            query: query(head.uri.query()),
+            path: head.uri.path(),
+            path_parameters,
+            body: &body,
+            context: Context {
+                request_id,
+                request_time,
+                source_ip: &source_ip,
+                route_key: &route_key,
+                stage: "$default",
+                http_method: head.method.as_str(),
+            },
+            stage_variables: BTreeMap::new(),
+        };
+        let message = self.integrations[&route.name]
+            .evaluate(&mapped)
+            .map_err(|error| Refusal::Unresolvable(error.to_string()))?;
+        let event_id = message
+            .attributes
+            .get(attribute::EVENT_ID)
+            .map_or_else(|| request_id.to_owned(), |attribute| attribute.value.clone());
+        let group_id = message.group_id.clone();
+        let md5 = crate::sqs::md5::of_body(&message.body);
+        let new = NewMessage {
+            body: message.body,
+            group_id: message.group_id,
+            deduplication_id: message.deduplication_id,
+            attributes: attributes(message.attributes),
+            trace_header: None,
+        };
+        let sent = self.health.note(self.store.send(&self.queue, new).await)?;
+        self.log.line(
+            LogLevel::Info,
+            "accepted",
+            AcceptedLine {
+                event_id: &event_id,
+                route: &route.name,
+                group: &group_id,
+                sequence: sent.sequence_number.to_string(),
+                bytes,
+                duplicate: sent.duplicate,
+            },
+        );
+        Ok(response::accepted(request_id, &sent, &md5))
+    }
+
+    fn refuse(&self, head: &Parts, refusal: &Refusal) {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        let path = head.uri.path();
+        let line = RefusedLine {
+            path: &path[..path.floor_char_boundary(LOGGED_PATH_BYTES_MAX)],
+            status: refusal.status().as_u16(),
+            reason: &refusal.reason(),
+        };
+        // Storage that fails has a line of its own, one for all requests.
+        let level = match refusal.status() {
+            StatusCode::SERVICE_UNAVAILABLE => LogLevel::Debug,
+            _ => LogLevel::Warn,
+        };
+        self.log.line(level, "refused", line);
+    }
+}
+
+/// The request line and the headers, as they were on the wire.
+fn head_bytes(head: &Parts) -> usize {
+    const LINE_EXTRA: usize = "  HTTP/1.1\r\n".len();
+    const HEADER_EXTRA: usize = ": \r\n".len();
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let line = head.method.as_str().len() + target + LINE_EXTRA;
+    let headers = head.headers.iter();
+    line + headers.map(|(n, v)| n.as_str().len() + v.len() + HEADER_EXTRA).sum::<usize>()
+}
+
+/// The headers whose values are text. One that is not is as good as absent.
+fn headers(headers: &HeaderMap) -> Vec<(&str, &str)> {
+    let text = |value| std::str::from_utf8(value).ok();
+    let pairs = headers.iter();
+    pairs.filter_map(|(name, value)| Some((name.as_str(), text(value.as_bytes())?))).collect()
+}
+
+fn query(query: Option<&str>) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect()
+}
+
+fn attributes(attributes: Attributes) -> crate::store::MessageAttributes {
+    // An integration's attributes are all text.
+    let own = |(name, attribute): (String, attribute::Attribute)| {
+        let value = crate::store::AttributeValue::Text(attribute.value);
+        (name, MessageAttribute { data_type: attribute.data_type, value })
+    };
+    attributes.into_iter().map(own).collect()
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Storage(_) => Self::StorageFailed,
+            refused => Self::Sqs(refused.to_string()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Answers: SQS's XML, which API Gateway passes on as it is, and API Gateway's own JSON.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{StatusCode, response};
+use axum::response::Response;
+use serde_json::json;
+
+use crate::store::Sent;
+
+/// Seconds after which a client may try again when storage failed.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// Why a request is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No route has this path, or not for this method.
+    NotFound,
+    /// Request line and headers are larger than API Gateway takes.
+    HeadersTooLarge,
+    /// The body is larger than API Gateway takes.
+    BodyTooLarge,
+    /// The body is not UTF-8.
+    NotText,
+    /// The body took too long.
+    Timeout,
+    /// The connection broke before the body's end.
+    Aborted,
+    /// A parameter has no value, in API Gateway's words.
+    Unresolvable(String),
+    /// SQS would refuse the message, in its words.
+    Sqs(String),
+    /// Nothing is wrong with the request: the disk is full, or broken.
+    StorageFailed,
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::NotText | Self::Aborted | Self::Unresolvable(_) | Self::Sqs(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::StorageFailed => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    pub(super) fn reason(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::NotFound => "Not Found",
+            Self::HeadersTooLarge => "Request Header Fields Too Large",
+            Self::BodyTooLarge => "Request Entity Too Large",
+            Self::Timeout => "Request Timeout",
+            Self::NotText => "The body is not UTF-8 text",
+            Self::Aborted => "The body ended early",
+            Self::Unresolvable(reason) | Self::Sqs(reason) => reason,
+            Self::StorageFailed => "Service Unavailable",
+        })
+    }
+}
+
+/// The answer to a message that is in the queue.
+pub(super) fn accepted(request_id: &str, sent: &Sent, md5_of_body: &str) -> Response {
+    // Nothing here needs escaping: ids and digests are letters, digits and "-".
+    let body = format!(
+        "<?xml version=\"1.0\"?><SendMessageResponse \
+         xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\"><SendMessageResult>\
+         <MessageId>{}</MessageId><MD5OfMessageBody>{md5_of_body}</MD5OfMessageBody>\
+         <SequenceNumber>{}</SequenceNumber></SendMessageResult><ResponseMetadata>\
+         <RequestId>{request_id}</RequestId></ResponseMetadata></SendMessageResponse>",
+        sent.message_id, sent.sequence_number
+    );
+    finish(head(StatusCode::OK, request_id).header(CONTENT_TYPE, "text/xml"), body)
+}
+
+/// The answer to a request that is not accepted.
+pub(super) fn refused(request_id: &str, refusal: &Refusal) -> Response {
+    let mut head = head(refusal.status(), request_id).header(CONTENT_TYPE, "application/json");
+    match refusal {
+        Refusal::StorageFailed => head = head.header(RETRY_AFTER, RETRY_AFTER_SECONDS),
+        // What is left of the body on the connection is not a request.
+        Refusal::BodyTooLarge | Refusal::Timeout | Refusal::Aborted => {
+            head = head.header(CONNECTION, "close");
+        }
+        _ => {}
+    }
+    finish(head, json!({ "message": refusal.reason() }).to_string())
+}
+
+fn head(status: StatusCode, request_id: &str) -> response::Builder {
+    Response::builder().status(status).header("apigw-requestid", request_id)
+}
+
+fn finish(head: response::Builder, body: String) -> Response {
+    head.body(Body::from(body)).expect("header values are digits and fixed texts")
+}
