@@ -1,0 +1,160 @@
+//! The engine's own API, beside the queues' on the API listener: is it well, what is in it, is it to
+//! deliver. What Lambda's and SQS's APIs have for this on AWS would be three services' worth.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::routing::get;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::event_source_mapping::{MappingHandle, MappingStatus};
+use crate::function::ms;
+use crate::ingest::{Ingest, IngestStatus};
+use crate::storage_health::StorageHealth;
+use crate::store::{QueueStatistics, Store, StoreError};
+
+/// What the API tells of, and changes.
+pub(crate) struct Admin {
+    pub(crate) store: Store,
+    pub(crate) queue: String,
+    pub(crate) dead_letter_queue: String,
+    pub(crate) ingest: Arc<Ingest>,
+    /// `None` in an engine without a function.
+    pub(crate) mapping: Option<MappingHandle>,
+    pub(crate) health: StorageHealth,
+    pub(crate) started_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Stats {
+    uptime_ms: u64,
+    ingest: IngestStatus,
+    queue: QueueStats,
+    dead_letter_queue: QueueStats,
+    event_source_mapping: Option<MappingStatus>,
+}
+
+#[derive(Serialize)]
+struct QueueStats {
+    visible: u64,
+    in_flight: u64,
+    delayed: u64,
+    message_groups: u64,
+    /// Groups that wait for a message in flight.
+    locked_groups: u64,
+    /// Since it was sent; of a dead letter, since it became one.
+    oldest_age_ms: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    enabled: bool,
+}
+
+/// The routes below `/_engine/`.
+pub(crate) fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/_engine/health", get(health))
+        .route("/_engine/stats", get(stats))
+        .route("/_engine/event-source-mapping", get(mapping).put(set_mapping))
+        .with_state(Arc::new(admin))
+}
+
+async fn health(State(admin): State<Arc<Admin>>) -> Response {
+    // Asks the store, so that storage which works again is noticed without a message.
+    let asked = admin.health.note(admin.store.statistics(&admin.queue).await.map(drop));
+    let storage = if asked.is_err() || admin.health.is_failing() { "failing" } else { "ok" };
+    let trouble = admin.mapping.as_ref().and_then(MappingHandle::function_trouble);
+    let well = storage == "ok" && trouble.is_none();
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "status": if well { "ok" } else { "failing" },
+        "storage": storage,
+        "forwarder": trouble.as_deref().unwrap_or("ok"),
+    });
+    answer(status, &body)
+}
+
+async fn stats(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.stats().await {
+        Ok(stats) => answer(StatusCode::OK, &stats),
+        Err(error) => failed(&crate::storage_health::in_full(&error)),
+    }
+}
+
+async fn mapping(State(admin): State<Arc<Admin>>) -> Response {
+    match &admin.mapping {
+        Some(mapping) => answer(StatusCode::OK, &mapping.status()),
+        None => no_mapping(),
+    }
+}
+
+async fn set_mapping(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
+    let Some(mapping) = &admin.mapping else { return no_mapping() };
+    let change: Change = match serde_json::from_slice(&body) {
+        Ok(change) => change,
+        Err(error) => {
+            let message = format!("expected {{\"enabled\": true}} or false: {error}");
+            return answer(StatusCode::BAD_REQUEST, &json!({ "message": message }));
+        }
+    };
+    match mapping.set_enabled(change.enabled).await {
+        Ok(()) => answer(StatusCode::OK, &mapping.status()),
+        Err(error) => failed(&format!("the change cannot be kept: {error}")),
+    }
+}
+
+impl Admin {
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let now = self.store.clock().now();
+        let queue = self.store.statistics(&self.queue).await?;
+        let dead_letter_queue = self.store.statistics(&self.dead_letter_queue).await?;
+        Ok(Stats {
+            uptime_ms: ms(now.since(self.started_at)),
+            ingest: self.ingest.status(),
+            queue: QueueStats::of(&queue, now),
+            dead_letter_queue: QueueStats::of(&dead_letter_queue, now),
+            event_source_mapping: self.mapping.as_ref().map(MappingHandle::status),
+        })
+    }
+}
+
+impl QueueStats {
+    fn of(queue: &QueueStatistics, now: Timestamp) -> Self {
+        let age = |sent: Timestamp| -> Duration { now.since(sent) };
+        Self {
+            visible: queue.visible,
+            in_flight: queue.in_flight,
+            delayed: queue.delayed,
+            message_groups: queue.message_groups,
+            locked_groups: queue.locked_groups,
+            oldest_age_ms: queue.oldest_sent_at.map(age).map(ms),
+        }
+    }
+}
+
+fn no_mapping() -> Response {
+    answer(StatusCode::NOT_FOUND, &json!({ "message": "this engine runs no function" }))
+}
+
+fn failed(message: &str) -> Response {
+    answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "message": message }))
+}
+
+fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("numbers, texts and field names");
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .expect("a status and a fixed header")
+}

@@ -1,0 +1,356 @@
+//! One engine: what it is made of, in which order it starts, and in which it stops.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use domain::config::{Config, LogLevel};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::admin::{self, Admin};
+use crate::clock::{Clock, SystemClock};
+use crate::event_source_mapping::{
+    EventSource, EventSourceMapping, MappingError, MappingOptions, write_durably,
+};
+use crate::function::{Function, FunctionIdentity, FunctionOptions, function_environment};
+use crate::ingest::Ingest;
+use crate::log::Log;
+use crate::server::Server;
+use crate::storage_health::StorageHealth;
+use crate::store::{OpenError, Store, StoreError, arn};
+use crate::{queues, sqs};
+
+/// Name of the file in the data directory that says where the engine listens.
+const ADDRESS_FILE: &str = "engine.json";
+
+/// How long the store may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where messages are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// In a directory, which this engine holds alone.
+    Directory(PathBuf),
+    /// Nowhere: they are gone when the engine stops.
+    Memory,
+}
+
+/// What an engine is to do.
+pub struct EngineOptions {
+    /// The environment.
+    pub config: Config,
+    /// Where messages are kept.
+    pub storage: Storage,
+    /// The forwarder's executable; without it messages are accepted, and stay.
+    pub forwarder: Option<PathBuf>,
+    /// Where ingest listens: the routes of the configuration, and nothing else.
+    pub listen: SocketAddr,
+    /// Where the queues and the engine's own API listen. They ask nobody for a password.
+    pub api_listen: SocketAddr,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where log lines go.
+    pub log: Box<dyn Write + Send>,
+}
+
+impl EngineOptions {
+    /// An engine in memory, without a forwarder, at free ports of the loopback interface, that logs
+    /// nothing: what a test changes as it needs.
+    #[must_use]
+    pub fn in_memory(config: Config) -> Self {
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            config,
+            storage: Storage::Memory,
+            forwarder: None,
+            listen: any_port,
+            api_listen: any_port,
+            clock: Arc::new(SystemClock::new()),
+            log: Box::new(io::sink()),
+        }
+    }
+}
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The data directory is in use, damaged, or cannot be written.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The queues cannot be created.
+    #[error("the queues cannot be set up")]
+    Queues(#[source] StoreError),
+    /// What the last run held cannot be released.
+    #[error("what was in flight cannot be released")]
+    Release(#[source] StoreError),
+    /// An address is in use, or not this machine's.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the data directory cannot be read or written.
+    #[error("{what} in the data directory failed")]
+    File {
+        /// What was done.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gives no thread for the log.
+    #[error("the log cannot start")]
+    Log(#[source] io::Error),
+}
+
+/// A running engine. Dropped without [`stop`](Engine::stop), it ends as in a crash: nothing is lost.
+pub struct Engine {
+    store: Store,
+    log: Log,
+    ingest: Server,
+    api: Server,
+    mapping: Option<EventSourceMapping>,
+    queue_urls: QueueUrls,
+    address_file: Option<PathBuf>,
+}
+
+struct QueueUrls {
+    queue: String,
+    dead_letter_queue: String,
+}
+
+impl Engine {
+    /// Starts an engine. It accepts messages once this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]; nothing is left running then.
+    pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        let EngineOptions { config, storage, forwarder, listen, api_listen, clock, log } = options;
+        let log = Log::new(Arc::clone(&clock), config.forwarder.log_level, log)
+            .map_err(EngineError::Log)?;
+        let data_dir = match &storage {
+            Storage::Directory(dir) => Some(dir.as_path()),
+            Storage::Memory => None,
+        };
+        let store = match data_dir {
+            Some(dir) => Store::open(dir, clock)?,
+            None => Store::in_memory(clock)?,
+        };
+        let health = StorageHealth::new(log.clone());
+        queues::ensure(&store, &config).await.map_err(EngineError::Queues)?;
+        let ingest_listener = bind(listen).await?;
+        let api_listener = bind(api_listen).await?;
+        let api_address = reachable(address_of(&api_listener, api_listen)?);
+        let queue_urls = QueueUrls::at(api_address, &config);
+        let config = Arc::new(config);
+
+        let ingest = Arc::new(Ingest::new(
+            Arc::clone(&config),
+            &queue_urls.queue,
+            store.clone(),
+            log.clone(),
+            health.clone(),
+        ));
+        let mapping = match forwarder {
+            None => None,
+            Some(executable) => {
+                let function = function(&config, executable, &queue_urls, api_address, &log);
+                let options = mapping_options(&config, function, &store, &log, &health);
+                Some(EventSourceMapping::start(options, data_dir).await?)
+            }
+        };
+        let admin = Admin {
+            queue: config.queue_name(),
+            dead_letter_queue: config.dead_letter_queue_name(),
+            ingest: Arc::clone(&ingest),
+            mapping: mapping.as_ref().map(EventSourceMapping::handle),
+            health,
+            started_at: store.clock().now(),
+            store: store.clone(),
+        };
+        let api =
+            start_router(api_listener, sqs::router(store.clone()).merge(admin::router(admin)))
+                .map_err(|source| EngineError::Listen { address: api_listen, source })?;
+        let ingest = Server::start(ingest_listener, move |peer, request| {
+            Arc::clone(&ingest).answer(peer, request)
+        })
+        .map_err(|source| EngineError::Listen { address: listen, source })?;
+
+        let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
+        let engine = Self { store, log, ingest, api, mapping, queue_urls, address_file };
+        engine.announce(&config.environment, data_dir)?;
+        Ok(engine)
+    }
+
+    /// Where ingest listens.
+    #[must_use]
+    pub fn ingest_address(&self) -> SocketAddr {
+        self.ingest.address()
+    }
+
+    /// Where the queues and the engine's own API listen.
+    #[must_use]
+    pub fn api_address(&self) -> SocketAddr {
+        self.api.address()
+    }
+
+    /// The URL of the queue.
+    #[must_use]
+    pub fn queue_url(&self) -> &str {
+        &self.queue_urls.queue
+    }
+
+    /// The URL of the dead-letter queue.
+    #[must_use]
+    pub fn dead_letter_queue_url(&self) -> &str {
+        &self.queue_urls.dead_letter_queue
+    }
+
+    /// The queues, without the protocol.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes a line to the engine's log.
+    pub fn log(&self, level: LogLevel, message: &str, fields: &serde_json::Value) {
+        self.log.line(level, message, fields);
+    }
+
+    /// Accepts no more, lets the function finish what it works on, and ends. Takes up to the
+    /// function's timeout.
+    pub async fn stop(self) {
+        let Self { store, log, ingest, api, mapping, address_file, .. } = self;
+        ingest.stop().await;
+        // The function may need the queues until its last batch has ended.
+        if let Some(mapping) = mapping {
+            mapping.stop().await;
+        }
+        api.stop().await;
+        if let Some(file) = address_file {
+            // A file that is left over names a process that is gone; whoever reads it can tell.
+            let _left_over = std::fs::remove_file(file);
+        }
+        log.line(LogLevel::Info, "stopped", json!({}));
+        log.flush();
+        // Whoever still holds a handle of the store keeps it open, but not this engine from ending.
+        let _held = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
+    }
+
+    fn announce(&self, environment: &str, data_dir: Option<&Path>) -> Result<(), EngineError> {
+        let (ingest, api) = (self.ingest_address(), self.api_address());
+        if let Some(file) = &self.address_file {
+            let text = json!({
+                "pid": std::process::id(),
+                "ingest": ingest,
+                "api": api,
+                "queue_url": self.queue_urls.queue,
+                "dead_letter_queue_url": self.queue_urls.dead_letter_queue,
+                "environment": environment,
+            });
+            write_durably(file, format!("{text:#}\n").as_bytes())
+                .map_err(|source| EngineError::File { what: "writing engine.json", source })?;
+        }
+        let data_dir = data_dir.map_or_else(|| "memory".into(), |dir| dir.display().to_string());
+        let fields = json!({ "ingest": ingest, "api": api, "data_dir": data_dir });
+        self.log.line(LogLevel::Info, "listening", fields);
+        Ok(())
+    }
+}
+
+impl QueueUrls {
+    fn at(api: SocketAddr, config: &Config) -> Self {
+        let url = |name| format!("http://{api}/{}/{name}", arn::ACCOUNT_ID);
+        Self {
+            queue: url(config.queue_name()),
+            dead_letter_queue: url(config.dead_letter_queue_name()),
+        }
+    }
+}
+
+impl From<MappingError> for EngineError {
+    fn from(error: MappingError) -> Self {
+        match error {
+            MappingError::Store(source) => Self::Release(source),
+            MappingError::Switch(source) => {
+                Self::File { what: "reading event-source-mapping.json", source }
+            }
+        }
+    }
+}
+
+fn function(
+    config: &Config,
+    executable: PathBuf,
+    urls: &QueueUrls,
+    api: SocketAddr,
+    log: &Log,
+) -> Arc<Function> {
+    let identity = FunctionIdentity::of(config);
+    let own = |name: &str| std::env::var(name).ok();
+    let urls = (urls.queue.as_str(), urls.dead_letter_queue.as_str());
+    let options = FunctionOptions {
+        executable,
+        environment: function_environment(config, &identity, urls, api, own),
+        arn: identity.arn(),
+        timeout: config.forwarder.function_timeout,
+    };
+    Function::new(options, log.clone())
+}
+
+fn mapping_options(
+    config: &Config,
+    function: Arc<Function>,
+    store: &Store,
+    log: &Log,
+    health: &StorageHealth,
+) -> MappingOptions {
+    let queue = config.queue_name();
+    MappingOptions {
+        store: store.clone(),
+        source: EventSource { arn: arn::of_queue(&queue), region: arn::REGION.to_owned() },
+        queue,
+        function,
+        workers: config.forwarder.max_concurrency,
+        batch_size: config.forwarder.batch_size,
+        visibility_timeout: config.queue.visibility_timeout,
+        log: log.clone(),
+        health: health.clone(),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, EngineError> {
+    TcpListener::bind(address).await.map_err(|source| EngineError::Listen { address, source })
+}
+
+fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, EngineError> {
+    listener.local_addr().map_err(|source| EngineError::Listen { address: asked, source })
+}
+
+/// The address at which this machine itself reaches a listener.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    address
+}
+
+fn start_router(listener: TcpListener, router: Router) -> io::Result<Server> {
+    let service = TowerToHyperService::new(router);
+    Server::start(listener, move |_peer, request| {
+        let answer = service.call(request);
+        async move { answer.await.unwrap_or_else(|never| match never {}) }
+    })
+}
