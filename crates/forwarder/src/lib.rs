@@ -1,1 +1,34 @@
-//! To be written.
+//! The forwarder: takes a batch of messages from the queue's event source mapping and delivers them
+//! to their destinations.
+//!
+//! [`forwarder`] walks a batch; what an outcome leads to is asked of the domain, and no rule of
+//! delivery stands here. [`webhook`] makes one POST, [`queue`] talks to SQS where a message failed.
+
+mod accepted;
+mod event;
+mod forwarder;
+mod init_error;
+mod logging;
+mod queue;
+mod settings;
+mod tls;
+mod webhook;
+
+pub use forwarder::{BatchError, Forwarder};
+pub use init_error::report_init_error;
+pub use logging::Logger;
+pub use settings::{Settings, SettingsError};
+
+/// Everything that can be wrong before the first batch.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The function's environment says something that cannot be.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The certificates cannot be read.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// The HTTP client cannot be set up.
+    #[error("setting up the http client")]
+    Client(#[source] reqwest::Error),
+}

@@ -1,0 +1,427 @@
+//! One batch in, one batch response out. Groups are walked side by side, the messages of a group one
+//! after another; what each outcome leads to is asked of the domain.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use bytes::Bytes;
+use domain::batch::{self, Group, Kept, Step};
+use domain::breaker::{Breaker, Permit};
+use domain::config::{Config, Destination, LogLevel, Route};
+use domain::dead_letter::{self, Cause, Class};
+use domain::deadline;
+use domain::message::Message;
+use domain::outcome::{Attempt, Next, TransportError, Verdict};
+use domain::time::Timestamp;
+use futures_util::future::join_all;
+use http::HeaderMap;
+
+use crate::accepted::Accepted;
+use crate::logging::{Line, Logger};
+use crate::queue::{Queue, QueueError};
+use crate::webhook::{self, Exchange};
+use crate::{Settings, StartError, event, tls};
+
+/// The function: what is kept from one invocation to the next.
+#[derive(Debug)]
+pub struct Forwarder {
+    config: Config,
+    client: reqwest::Client,
+    queue: Queue,
+    logger: Logger,
+    /// By route and destination.
+    breakers: Mutex<HashMap<(String, String), Breaker>>,
+    accepted: Mutex<Accepted>,
+}
+
+/// Why a whole batch failed; nothing of it is deleted then.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// What came is not an event source mapping's batch.
+    #[error("the event is not a batch of sqs records: {0}")]
+    Event(#[from] serde_json::Error),
+    /// A record that cannot be understood could not be saved either.
+    #[error("an unreadable record could not be put into the dead-letter queue")]
+    Unreadable,
+}
+
+/// One destination's part in an attempt.
+struct Part<'a> {
+    destination: &'a Destination,
+    outcome: Outcome,
+    verdict: Verdict,
+}
+
+enum Outcome {
+    /// It has the event since an earlier attempt.
+    AcceptedBefore,
+    /// The breaker did not let the attempt through.
+    Refused,
+    Posted(Exchange),
+}
+
+impl Forwarder {
+    /// Sets up everything that deliveries need.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if certificates or HTTP client cannot be set up.
+    pub fn new(settings: Settings) -> Result<Self, StartError> {
+        let tls = tls::client_config(settings.ssl_cert_file.as_deref())?;
+        let client = webhook::client(tls).map_err(StartError::Client)?;
+        let config = settings.config.clone();
+        Ok(Self {
+            logger: Logger::new(config.forwarder.log_level),
+            queue: Queue::new(settings, client.clone()),
+            config,
+            client,
+            breakers: Mutex::default(),
+            accepted: Mutex::default(),
+        })
+    }
+
+    /// Delivers what can be delivered of a batch by `deadline` and reports the rest as failed.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError`] if nothing of the batch may be deleted.
+    pub async fn forward(
+        &self,
+        event: &str,
+        deadline: SystemTime,
+    ) -> Result<SqsBatchResponse, BatchError> {
+        let deadline = Timestamp::from(deadline);
+        let batch = event::parse(event, now())?;
+        for record in &batch.unreadable {
+            let copy = dead_letter::unreadable_dead_letter(record, now());
+            self.save_unreadable(record.message_id.as_deref(), copy).await?;
+        }
+        let mut groups = batch::groups(batch.messages);
+        let kept: Vec<Kept> = match groups.as_mut_slice() {
+            // The common case needs no side by side.
+            [group] => self.walk(group, deadline).await,
+            groups => {
+                let walks = groups.iter_mut().map(|group| self.walk(group, deadline));
+                join_all(walks).await.into_iter().flatten().collect()
+            }
+        };
+        if !kept.is_empty() {
+            self.change_visibility(&kept, deadline).await;
+        }
+        let mut response = SqsBatchResponse::default();
+        response.set_failures(kept.into_iter().map(|kept| kept.message_id));
+        Ok(response)
+    }
+
+    /// Attempts a group's messages in order and returns what stays in the queue.
+    async fn walk(&self, group: &mut Group, deadline: Timestamp) -> Vec<Kept> {
+        let mut kept = Vec::new();
+        while let Some(message) = group.head() {
+            let step = self.attempt(message, deadline).await;
+            if let Step::Keep { .. } = step {
+                for follower in group.followers() {
+                    self.log_not_attempted(follower, "behind_failed");
+                }
+            }
+            kept.extend(group.step(step));
+        }
+        kept
+    }
+
+    async fn attempt(&self, message: &Message, deadline: Timestamp) -> Step {
+        let route = match self.config.route_of_message(message) {
+            Ok(route) => route,
+            Err(error) => {
+                return self.refuse(message, Class::Unroutable, error.to_string()).await;
+            }
+        };
+        if !deadline::may_start(now(), deadline, route.attempt_timeout()) {
+            self.log_not_attempted(message, "deadline");
+            return Step::Keep { visible_in: Duration::ZERO };
+        }
+        let attempt = message.attempt_number(route, now());
+        let headers = match webhook::headers(message, route, attempt) {
+            Ok(headers) => headers,
+            Err(error) => {
+                return self.refuse(message, Class::Malformed, error.to_string()).await;
+            }
+        };
+        let parts = self.call(message, route, &headers).await;
+        let verdict =
+            parts.iter().map(|part| part.verdict).reduce(Verdict::and).expect("a destination");
+        let next = verdict.next(route, message.event_id(), attempt, message.age(now()));
+        for part in &parts {
+            self.log_part(message, route, attempt, part, next);
+        }
+        self.conclude(message, route, attempt, &parts, next).await
+    }
+
+    /// Calls the destinations that do not have the event yet, side by side.
+    async fn call<'a>(
+        &self,
+        message: &Message,
+        route: &'a Route,
+        headers: &HeaderMap,
+    ) -> Vec<Part<'a>> {
+        let body = Bytes::copy_from_slice(message.body.as_bytes());
+        let part = async |destination: &'a Destination| {
+            let outcome = self.outcome(message, route, destination, headers, &body).await;
+            let verdict = self.judge(message, route, destination, &outcome);
+            Part { destination, outcome, verdict }
+        };
+        match route.destinations.as_slice() {
+            [destination] => vec![part(destination).await],
+            destinations => join_all(destinations.iter().map(part)).await,
+        }
+    }
+
+    async fn outcome(
+        &self,
+        message: &Message,
+        route: &Route,
+        destination: &Destination,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Outcome {
+        if lock(&self.accepted).has(&route.name, message.event_id(), &destination.name) {
+            return Outcome::AcceptedBefore;
+        }
+        if let Permit::Refused(_) =
+            self.breaker(route, destination, |breaker| breaker.permit(now()))
+        {
+            return Outcome::Refused;
+        }
+        let exchange =
+            webhook::post(&self.client, destination, headers.clone(), body.clone()).await;
+        Outcome::Posted(exchange)
+    }
+
+    /// The verdict on an outcome, remembered where the next attempts need it.
+    fn judge(
+        &self,
+        message: &Message,
+        route: &Route,
+        destination: &Destination,
+        outcome: &Outcome,
+    ) -> Verdict {
+        let now = now();
+        let attempt = match outcome {
+            Outcome::AcceptedBefore => return Verdict::Delivered,
+            Outcome::Refused => Attempt::Refused(domain::breaker::OPEN_FOR),
+            Outcome::Posted(Exchange { answer: Ok(answer), .. }) => Attempt::Answered {
+                status: answer.status,
+                retry_after: answer.retry_after.as_deref(),
+            },
+            Outcome::Posted(Exchange { answer: Err(error), .. }) => Attempt::Failed(*error),
+        };
+        let verdict = Verdict::of(&attempt, now);
+        if let Outcome::Posted(_) = outcome {
+            let answered = !matches!(verdict, Verdict::Retry { .. });
+            self.breaker(route, destination, |breaker| breaker.record(now, answered));
+        }
+        if verdict == Verdict::Delivered && route.destinations.len() > 1 {
+            lock(&self.accepted).add(&route.name, message.event_id(), &destination.name);
+        }
+        verdict
+    }
+
+    /// Does what comes next, and says whether the message is done.
+    async fn conclude(
+        &self,
+        message: &Message,
+        route: &Route,
+        attempt: u32,
+        parts: &[Part<'_>],
+        next: Next,
+    ) -> Step {
+        let step = match next {
+            Next::Delivered => Step::Done,
+            Next::Retry(delay) | Next::Block(delay) => Step::Keep { visible_in: delay },
+            Next::DeadLetter(class) => {
+                let copy = dead_letter::dead_letter(message, class, cause(parts), attempt);
+                match self.send_dead_letter(message, class, copy).await {
+                    Ok(()) => Step::Done,
+                    Err(_logged) => {
+                        Step::Keep { visible_in: route.schedule.delay(message.event_id(), attempt) }
+                    }
+                }
+            }
+        };
+        if step == Step::Done && route.destinations.len() > 1 {
+            lock(&self.accepted).forget(&route.name, message.event_id());
+        }
+        step
+    }
+
+    /// Dead-letters a message that no attempt can be made for.
+    async fn refuse(&self, message: &Message, class: Class, error: String) -> Step {
+        let cause = Cause { error: Some(error), ..Cause::default() };
+        let copy = dead_letter::dead_letter(message, class, cause, 0);
+        match self.send_dead_letter(message, class, copy).await {
+            Ok(()) => Step::Done,
+            Err(_logged) => Step::Keep {
+                visible_in: domain::schedule::Schedule::default()
+                    .delay(message.event_id(), message.receive_count),
+            },
+        }
+    }
+
+    async fn send_dead_letter(
+        &self,
+        message: &Message,
+        class: Class,
+        copy: dead_letter::Copy,
+    ) -> Result<(), QueueError> {
+        let sent = self.queue.send_dead_letter(copy).await;
+        let error = sent.as_ref().err().map(ToString::to_string);
+        let line = Line {
+            message: if error.is_none() { "dead_lettered" } else { "not_dead_lettered" },
+            level: LogLevel::Error,
+            reason: Some(class.as_str()),
+            error: error.as_deref(),
+            ..line_about(message)
+        };
+        self.logger.write(line);
+        sent
+    }
+
+    async fn save_unreadable(
+        &self,
+        message_id: Option<&str>,
+        copy: dead_letter::Copy,
+    ) -> Result<(), BatchError> {
+        let sent = self.queue.send_dead_letter(copy).await;
+        let error = sent.as_ref().err().map(ToString::to_string);
+        let line = Line {
+            message: if error.is_none() { "dead_lettered" } else { "not_dead_lettered" },
+            level: LogLevel::Error,
+            event_id: message_id,
+            reason: Some(Class::Malformed.as_str()),
+            error: error.as_deref(),
+            ..Line::default()
+        };
+        self.logger.write(line);
+        sent.map_err(|_logged| BatchError::Unreadable)
+    }
+
+    /// Within what is left of the invocation: the response must still get out.
+    async fn change_visibility(&self, kept: &[Kept], deadline: Timestamp) {
+        let left = deadline.since(now()).saturating_sub(deadline::RESPONSE_MARGIN / 2);
+        let changed = tokio::time::timeout(left, self.queue.change_visibility(kept)).await;
+        let error = match changed {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => "changing visibility timeouts: the invocation ends".to_owned(),
+        };
+        self.logger.error(&error);
+    }
+
+    fn breaker<T>(
+        &self,
+        route: &Route,
+        destination: &Destination,
+        ask: impl FnOnce(&mut Breaker) -> T,
+    ) -> T {
+        let key = (route.name.clone(), destination.name.clone());
+        ask(lock(&self.breakers).entry(key).or_default())
+    }
+
+    fn log_part(
+        &self,
+        message: &Message,
+        route: &Route,
+        attempt: u32,
+        part: &Part<'_>,
+        next: Next,
+    ) {
+        let (status, error, latency) = match &part.outcome {
+            Outcome::AcceptedBefore => return,
+            Outcome::Refused => (None, Some("circuit_open"), None),
+            Outcome::Posted(Exchange { answer: Ok(answer), latency }) => {
+                (Some(answer.status), None, Some(*latency))
+            }
+            Outcome::Posted(Exchange { answer: Err(error), latency }) => {
+                (None, Some(TransportError::as_str(*error)), Some(*latency))
+            }
+        };
+        let (level, what, retry_in) = match (part.verdict, next, &part.outcome) {
+            (Verdict::Delivered, _, _) => (LogLevel::Info, "delivered", None),
+            (_, Next::Retry(delay), Outcome::Refused) => {
+                (LogLevel::Info, "not_attempted", Some(delay))
+            }
+            (Verdict::Retry { .. }, Next::Retry(delay), _) => {
+                (LogLevel::Warn, "retry", Some(delay))
+            }
+            (Verdict::Retry { .. }, _, _) => (LogLevel::Error, "gave_up", None),
+            (Verdict::Rejected, Next::Block(delay), _) => (LogLevel::Error, "blocked", Some(delay)),
+            (Verdict::Rejected, _, _) => (LogLevel::Warn, "rejected", None),
+        };
+        let line = Line {
+            level,
+            message: what,
+            route: Some(&route.name),
+            destination: Some(&part.destination.name),
+            attempt: Some(attempt),
+            status,
+            reason: error.filter(|_| what == "not_attempted"),
+            error: error.filter(|_| what != "not_attempted"),
+            latency_ms: latency,
+            retry_in_ms: retry_in,
+            ..line_about(message)
+        };
+        self.logger.write(line);
+    }
+
+    fn log_not_attempted(&self, message: &Message, reason: &str) {
+        let line = Line {
+            level: LogLevel::Info,
+            message: "not_attempted",
+            reason: Some(reason),
+            ..line_about(message)
+        };
+        self.logger.write(line);
+    }
+}
+
+/// What every line about a message says.
+fn line_about(message: &Message) -> Line<'_> {
+    Line {
+        event_id: Some(message.event_id()),
+        route: message.route_name(),
+        group: Some(&message.group_id),
+        sequence: Some(&message.sequence_number),
+        age_ms: Some(message.age(now())),
+        ..Line::default()
+    }
+}
+
+/// What a dead letter says: of the destinations, the first that failed.
+fn cause(parts: &[Part<'_>]) -> Cause {
+    let Some(part) = parts.iter().find(|part| part.verdict != Verdict::Delivered) else {
+        return Cause::default();
+    };
+    let mut cause = Cause { destination: Some(part.destination.name.clone()), ..Cause::default() };
+    match &part.outcome {
+        Outcome::AcceptedBefore => {}
+        Outcome::Refused => cause.error = Some("circuit_open".to_owned()),
+        Outcome::Posted(Exchange { answer: Ok(answer), .. }) => {
+            cause.status = Some(answer.status);
+            cause.response.clone_from(&answer.excerpt);
+        }
+        Outcome::Posted(Exchange { answer: Err(error), .. }) => {
+            cause.error = Some(error.to_string());
+        }
+    }
+    cause
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// A panic while a lock was held has cost one batch; what is in here is a memory, and still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

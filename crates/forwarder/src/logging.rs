@@ -1,0 +1,87 @@
+//! Log lines: one JSON object each, written in one piece to standard output. Never a body, a header,
+//! a URL or a secret.
+
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use domain::config::LogLevel;
+use domain::time::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// Writes log lines of at least a level.
+#[derive(Debug, Clone, Copy)]
+pub struct Logger {
+    least: LogLevel,
+}
+
+/// One line. Fields that do not apply are left out; the time is that of writing.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Line<'a> {
+    #[serde(serialize_with = "rfc_3339")]
+    pub(crate) timestamp: Timestamp,
+    pub(crate) level: LogLevel,
+    pub(crate) message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sequence: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) destination: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    pub(crate) latency_ms: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    pub(crate) age_ms: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    pub(crate) retry_in_ms: Option<Duration>,
+}
+
+impl Logger {
+    /// A logger that leaves out what is less severe than `least`.
+    #[must_use]
+    pub fn new(least: LogLevel) -> Self {
+        Self { least }
+    }
+
+    /// Writes an error that is about no message.
+    pub fn error(self, message: &str) {
+        self.write(Line { level: LogLevel::Error, message, ..Line::default() });
+    }
+
+    /// Writes `line`.
+    pub(crate) fn write(self, mut line: Line<'_>) {
+        if line.level < self.least {
+            return;
+        }
+        line.timestamp = SystemTime::now().into();
+        let mut json = serde_json::to_vec(&line).expect("strings and numbers");
+        json.push(b'\n');
+        // A log that cannot be written must not stop a delivery, and there is nowhere to say so.
+        let _unwritable = std::io::stdout().lock().write_all(&json);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn rfc_3339<S: Serializer>(timestamp: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(timestamp)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn milliseconds<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let ms = duration.unwrap_or_default().as_millis();
+    serializer.serialize_u64(u64::try_from(ms).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,146 @@
+//! The function's environment, parsed once. Every fault is reported, each by its variable.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use domain::config::{CONFIG_VARIABLE, Config, DEAD_LETTER_QUEUE_URL_VARIABLE, QUEUE_URL_VARIABLE};
+
+/// What the forwarder needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// Routes, timeouts and limits.
+    pub config: Config,
+    /// Where the messages come from.
+    pub queue_url: String,
+    /// Where what cannot be delivered goes.
+    pub dead_letter_queue_url: String,
+    /// How SQS is reached.
+    pub sqs: SqsSettings,
+    /// A file with the certificates to trust, instead of the built-in ones.
+    pub ssl_cert_file: Option<PathBuf>,
+}
+
+/// How SQS is reached. Lambda gives a function region and credentials in its environment.
+pub struct SqsSettings {
+    pub(crate) region: String,
+    pub(crate) endpoint_url: Option<String>,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    pub(crate) session_token: Option<String>,
+}
+
+/// The secret stays out of logs, however it is printed.
+impl fmt::Debug for SqsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqsSettings")
+            .field("region", &self.region)
+            .field("endpoint_url", &self.endpoint_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Variables that are missing or wrong; never empty.
+#[derive(Debug)]
+pub struct SettingsError(Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads the settings through `get`, which gives the value of an environment variable.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] with every variable that is missing or wrong.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut faults = Vec::new();
+        let get = |name: &str| get(name).filter(|value| !value.is_empty());
+        let mut required = |name: &str| {
+            get(name).or_else(|| {
+                faults.push(format!("{name} is not set"));
+                None
+            })
+        };
+        let json = required(CONFIG_VARIABLE);
+        let queue_url = required(QUEUE_URL_VARIABLE);
+        let dead_letter_queue_url = required(DEAD_LETTER_QUEUE_URL_VARIABLE);
+        let region = required("AWS_REGION");
+        let access_key_id = required("AWS_ACCESS_KEY_ID");
+        let secret_access_key = required("AWS_SECRET_ACCESS_KEY");
+        let config = json.and_then(|json| {
+            Config::parse(&json)
+                .map_err(|error| faults.push(format!("{CONFIG_VARIABLE}: {error}")))
+                .ok()
+        });
+        let settings = || {
+            Some(Self {
+                config: config?,
+                queue_url: queue_url?,
+                dead_letter_queue_url: dead_letter_queue_url?,
+                sqs: SqsSettings {
+                    region: region?,
+                    endpoint_url: get("AWS_ENDPOINT_URL_SQS").or_else(|| get("AWS_ENDPOINT_URL")),
+                    access_key_id: access_key_id?,
+                    secret_access_key: secret_access_key?,
+                    session_token: get("AWS_SESSION_TOKEN"),
+                },
+                ssl_cert_file: get("SSL_CERT_FILE").map(PathBuf::from),
+            })
+        };
+        settings().ok_or(SettingsError(faults))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn environment() -> BTreeMap<&'static str, String> {
+        let config = r#"{"environment":"test","routes":{"sss":{"path":"/sqs-hook","ordering_key":"g",
+            "destinations":[{"name":"sss","url":"http://localhost/"}]}}}"#;
+        BTreeMap::from([
+            ("WEBHOOK_QUEUE_CONFIG", config.to_owned()),
+            ("QUEUE_URL", "http://q/1".to_owned()),
+            ("DEAD_LETTER_QUEUE_URL", "http://q/2".to_owned()),
+            ("AWS_REGION", "ap-northeast-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "id".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "planted-secret".to_owned()),
+        ])
+    }
+
+    #[test]
+    fn a_complete_environment_is_read_and_keeps_its_secret() {
+        let settings = Settings::read(|name| environment().get(name).cloned()).unwrap();
+        assert_eq!(settings.config.environment, "test");
+        assert!(!format!("{settings:?}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn every_missing_variable_is_named() {
+        let error = Settings::read(|_| None).unwrap_err().to_string();
+        for name in environment().keys() {
+            assert!(error.contains(&format!("{name} is not set")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_broken_configuration_is_explained() {
+        let mut environment = environment();
+        environment.insert("WEBHOOK_QUEUE_CONFIG", "{\"environment\":1}".to_owned());
+        environment.remove("QUEUE_URL");
+        let error = Settings::read(|name| environment.get(name).cloned()).unwrap_err().to_string();
+        assert!(
+            error.contains(
+                "QUEUE_URL is not set; WEBHOOK_QUEUE_CONFIG: configuration: environment:"
+            ),
+            "{error}"
+        );
+    }
+}

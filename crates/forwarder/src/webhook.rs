@@ -1,0 +1,172 @@
+//! One POST to one destination: what is sent, and how the exchange ended. No retry, no rule.
+
+use std::error::Error as _;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use domain::config::{Destination, Route};
+use domain::dead_letter::RESPONSE_BYTES_MAX;
+use domain::message::Message;
+use domain::outcome::TransportError;
+use http::header::{CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use reqwest::{Client, Request, Response};
+use rustls::ClientConfig;
+
+/// How much of an answer is read, in bytes: to keep the connection for the next delivery an answer
+/// must be read to its end, but not whatever its length.
+const ANSWER_BYTES_MAX: usize = 64 * 1_024;
+
+/// How long an idle connection is kept. Load balancers commonly close theirs after 60 s.
+const IDLE: Duration = Duration::from_secs(50);
+
+/// The header that tells the receiver a repeat. Source: Standard Webhooks, "Webhook headers".
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
+const WEBHOOK_GROUP: HeaderName = HeaderName::from_static("webhook-group");
+const WEBHOOK_SEQUENCE: HeaderName = HeaderName::from_static("webhook-sequence");
+const WEBHOOK_ACCEPTED_AT: HeaderName = HeaderName::from_static("webhook-accepted-at");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) answer: Result<Answer, TransportError>,
+    pub(crate) latency: Duration,
+}
+
+/// What a destination answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<String>,
+    /// The beginning of the body, of answers other than 2xx.
+    pub(crate) excerpt: Option<String>,
+}
+
+/// A client for destinations: kept-alive connections, no redirects, no proxy.
+pub(crate) fn client(tls: ClientConfig) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .http1_only()
+        .tcp_nodelay(true)
+        .pool_idle_timeout(IDLE)
+        .referer(false)
+        .build()
+}
+
+/// The headers that `message` goes out with.
+///
+/// # Errors
+///
+/// When a passed-on value cannot stand in a header, such as one with a line break.
+pub(crate) fn headers(
+    message: &Message,
+    route: &Route,
+    attempt: u32,
+) -> Result<HeaderMap, InvalidHeaderValue> {
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(CONTENT_TYPE, JSON);
+    for (name, value) in message.passed_headers(route) {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("checked with the configuration");
+        headers.insert(name, HeaderValue::from_bytes(value.as_bytes())?);
+    }
+    headers.insert(WEBHOOK_ID, HeaderValue::from_str(message.event_id())?);
+    headers.insert(WEBHOOK_ATTEMPT, HeaderValue::from(attempt));
+    headers.insert(WEBHOOK_GROUP, HeaderValue::from_str(&message.group_id)?);
+    headers.insert(WEBHOOK_SEQUENCE, HeaderValue::from_str(&message.sequence_number)?);
+    let accepted_at = message.accepted_at().to_string();
+    headers.insert(WEBHOOK_ACCEPTED_AT, HeaderValue::from_str(&accepted_at)?);
+    if let Some(trace) = &message.trace_header {
+        headers.insert(TRACE_ID, HeaderValue::from_str(trace)?);
+    }
+    Ok(headers)
+}
+
+/// Posts `body` to `destination` within its timeout.
+pub(crate) async fn post(
+    client: &Client,
+    destination: &Destination,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Exchange {
+    let started = Instant::now();
+    let mut request = Request::new(Method::POST, destination.url.clone());
+    *request.headers_mut() = headers;
+    *request.body_mut() = Some(body.into());
+    let exchange = async {
+        let response = client.execute(request).await.map_err(|error| class(&error))?;
+        read(response).await.map_err(|error| class(&error))
+    };
+    let answer = tokio::time::timeout(destination.timeout, exchange)
+        .await
+        .unwrap_or(Err(TransportError::Timeout));
+    Exchange { answer, latency: started.elapsed() }
+}
+
+async fn read(mut response: Response) -> Result<Answer, reqwest::Error> {
+    let delivered = response.status().is_success();
+    let (mut excerpt, mut read_bytes) = (Vec::new(), 0);
+    while let Some(chunk) = response.chunk().await? {
+        read_bytes += chunk.len();
+        if !delivered {
+            let room = RESPONSE_BYTES_MAX - excerpt.len();
+            excerpt.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
+        if read_bytes > ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    let retry_after = response.headers().get(RETRY_AFTER);
+    Ok(Answer {
+        status: response.status().as_u16(),
+        retry_after: retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned),
+        excerpt: (!excerpt.is_empty()).then(|| String::from_utf8_lossy(&excerpt).into_owned()),
+    })
+}
+
+/// The class of a failed exchange, from the error and what caused it.
+fn class(error: &reqwest::Error) -> TransportError {
+    let mut cause = error.source();
+    let mut io_kind = None;
+    let mut incomplete = false;
+    while let Some(inner) = cause {
+        if inner.is::<rustls::Error>() {
+            return TransportError::Tls;
+        }
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            io_kind = Some(io.kind());
+            // An I/O error may carry the TLS error without naming it as its source.
+            if io.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+            {
+                return TransportError::Tls;
+            }
+        }
+        if let Some(hyper) = inner.downcast_ref::<hyper::Error>() {
+            if hyper.is_parse() || hyper.is_parse_status() {
+                return TransportError::InvalidAnswer;
+            }
+            incomplete |= hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled();
+        }
+        cause = inner.source();
+    }
+    match io_kind {
+        _ if error.is_timeout() => TransportError::Timeout,
+        _ if error.is_connect() => TransportError::Connect,
+        _ if incomplete => TransportError::Closed,
+        Some(
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof,
+        ) => TransportError::Closed,
+        Some(io::ErrorKind::InvalidData) => TransportError::InvalidAnswer,
+        _ if error.is_body() || error.is_decode() => TransportError::Closed,
+        _ => TransportError::Other,
+    }
+}
