@@ -19,7 +19,7 @@ use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
 use crate::ingest::{Ingest, IngestStatus};
 use crate::storage_health::StorageHealth;
-use crate::store::{QueueStatistics, Store, StoreError};
+use crate::store::{QueueStatistics, Store, StoreError, Tags};
 
 /// What the API tells of, and changes.
 pub(crate) struct Admin {
@@ -70,8 +70,13 @@ pub(crate) fn router(admin: Admin) -> Router {
 }
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
-    // Asks the store, so that storage which works again is noticed without a message.
-    let asked = admin.health.note(admin.store.statistics(&admin.queue).await.map(drop));
+    let asked = admin.health.read(admin.store.statistics(&admin.queue).await);
+    if admin.health.is_failing() {
+        // Writes the queue's tags as they are, so that storage which works again is noticed without
+        // a message.
+        let write = admin.store.change_tags(&admin.queue, &Tags::new(), &[]).await;
+        let _noted = admin.health.wrote(write);
+    }
     let storage = if asked.is_err() || admin.health.is_failing() { "failing" } else { "ok" };
     let trouble = admin.mapping.as_ref().and_then(MappingHandle::function_trouble);
     let well = storage == "ok" && trouble.is_none();

@@ -27,22 +27,21 @@ impl StorageHealth {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// Takes note of how a use of the store ended, and gives it back.
-    pub(crate) fn note<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        match &result {
-            Err(error @ StoreError::Storage(_)) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
-                    let error = in_full(error);
-                    self.log.line(LogLevel::Error, "storage failed", json!({ "error": error }));
-                }
-            }
-            // A refusal says nothing of the disk.
-            Err(_) => {}
-            Ok(_) => {
-                if self.is_failing() && self.failing.swap(false, Ordering::Relaxed) {
-                    self.log.line(LogLevel::Info, "storage works again", json!({}));
-                }
-            }
+    /// Takes note of how a write ended, and gives it back.
+    pub(crate) fn wrote<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.is_ok() && self.is_failing() && self.failing.swap(false, Ordering::Relaxed) {
+            self.log.line(LogLevel::Info, "storage works again", json!({}));
+        }
+        self.read(result)
+    }
+
+    /// Takes note of how a read ended, and gives it back. That reading works says nothing of writing.
+    pub(crate) fn read<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error @ StoreError::Storage(_)) = &result
+            && !self.failing.swap(true, Ordering::Relaxed)
+        {
+            let error = in_full(error);
+            self.log.line(LogLevel::Error, "storage failed", json!({ "error": error }));
         }
         result
     }

@@ -290,7 +290,8 @@ impl Shared {
             };
             let store = &self.options.store;
             let received = store.receive_unless(&self.options.queue, request.clone(), stop).await;
-            match self.options.health.note(received) {
+            let health = &self.options.health;
+            match health.read(received) {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => {
                     let event = event::event(&messages, &self.options.source);
@@ -354,7 +355,7 @@ impl Shared {
             places.iter().map(|place| batch.messages[*place].receipt_handle.clone()).collect();
         let MappingOptions { store, queue, health, visibility_timeout, .. } = &self.options;
         loop {
-            match health.note(store.delete_batch(queue, handles.clone()).await) {
+            match health.wrote(store.delete_batch(queue, handles.clone()).await) {
                 Ok(results) => return self.deleted(batch, places, results),
                 Err(StoreError::Storage(_))
                     if batch.received.elapsed() < *visibility_timeout

@@ -179,7 +179,7 @@ impl Ingest {
             attributes: attributes(message.attributes),
             trace_header: None,
         };
-        let sent = self.health.note(self.store.send(&self.queue, new).await)?;
+        let sent = self.health.wrote(self.store.send(&self.queue, new).await)?;
         self.log.line(
             LogLevel::Info,
             "accepted",
