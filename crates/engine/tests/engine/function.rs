@@ -1,0 +1,196 @@
+//! From the queue to the function and back, with real processes.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::function::Function;
+use crate::support::{LogLines, config, get, options, post, set_enabled};
+
+/// An engine in memory with a function that follows `script`.
+async fn engine(script: &str, changes: serde_json::Value) -> (engine::Engine, Function, LogLines) {
+    let (function, log) = (Function::new(script), LogLines::default());
+    let mut options = options(&config(changes), None);
+    options.forwarder = Some(function.executable());
+    options.log = Box::new(log.clone());
+    (engine::Engine::start(options).await.unwrap(), function, log)
+}
+
+#[tokio::test]
+async fn every_key_is_delivered_in_order() {
+    let (engine, function, _log) = engine("", json!({})).await;
+    let client = reqwest::Client::new();
+    for n in 0..40 {
+        let status =
+            post(&client, &engine, &format!("k{}", n % 4), format!("k{}-{n}", n % 4)).await;
+        assert_eq!(status, 200);
+    }
+    let record = function.wait_for(|record| record.len() >= 40).await;
+    for key in ["k0-", "k1-", "k2-", "k3-"] {
+        let of_key: Vec<u32> =
+            record.iter().filter_map(|body| body.strip_prefix(key)?.parse().ok()).collect();
+        assert_eq!(of_key.len(), 10);
+        assert!(of_key.is_sorted(), "{key}: {of_key:?}");
+    }
+    engine.stop().await;
+    assert_eq!(function.record().len(), 40, "and once");
+}
+
+#[tokio::test]
+async fn a_failed_message_comes_back_and_the_rest_does_not() {
+    let changes = json!({ "forwarder": { "function_timeout_seconds": 2 } });
+    let (engine, function, _log) = engine("bad keep", changes).await;
+    let client = reqwest::Client::new();
+    set_enabled(&engine, false).await;
+    for (key, body) in [("a", "good-1"), ("b", "bad"), ("c", "good-2")] {
+        post(&client, &engine, key, body.to_owned()).await;
+    }
+    set_enabled(&engine, true).await;
+    function.wait_for(|record| record.len() >= 3).await;
+    function.set_script("");
+    // Its visibility timeout, six function timeouts, is left alone.
+    let record = function.wait_for(|record| record.len() >= 4).await;
+    assert_eq!(record[3], "bad");
+    engine.stop().await;
+    assert_eq!(function.record().len(), 4);
+}
+
+#[tokio::test]
+async fn errors_and_answers_that_make_no_sense_delete_nothing() {
+    let changes = json!({ "forwarder": { "batch_size": 1 } });
+    let (engine, function, log) = engine("e error\ng garbage", changes).await;
+    let client = reqwest::Client::new();
+    post(&client, &engine, "k1", "e".to_owned()).await;
+    post(&client, &engine, "k2", "g".to_owned()).await;
+    log.wait_for("invocation failed", |line| line["error"] == "Test: as asked").await;
+    log.wait_for("invocation failed", |line| line["error"] == "the response is not JSON").await;
+    let stats = get(&engine, "stats").await;
+    assert_eq!(stats["queue"]["in_flight"], 2, "{stats}");
+    assert_eq!(stats["event_source_mapping"]["messages_failed"], 2);
+    engine.stop().await;
+    assert_eq!(function.record().len(), 2);
+}
+
+#[tokio::test]
+async fn a_function_that_ends_is_started_again_and_its_messages_come_back() {
+    let (engine, function, log) = engine("x exit", json!({})).await;
+    let client = reqwest::Client::new();
+    post(&client, &engine, "k", "x".to_owned()).await;
+    let exited = log.wait_for("forwarder_exited", |_| true).await;
+    assert_eq!(exited["status"], "exit status: 3");
+    assert_eq!(exited["restart_in_ms"], 1_000);
+    function.set_script("");
+    function.wait_for(|record| record.len() == 2).await;
+    log.wait_for("forwarder_started", |line| line["pid"] != exited["pid"]).await;
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_that_overruns_is_ended_and_its_messages_come_back() {
+    let (engine, function, log) = engine("slow hang", json!({})).await;
+    let client = reqwest::Client::new();
+    post(&client, &engine, "k", "slow".to_owned()).await;
+    let failed = log.wait_for("invocation failed", |_| true).await;
+    assert_eq!(failed["error"], "the function did not end within 2 s and was stopped");
+    let exited = log.wait_for("forwarder_exited", |_| true).await;
+    assert_eq!(exited["status"], "signal: 9 (SIGKILL)");
+    function.set_script("");
+    function.wait_for(|record| record == ["slow", "slow"]).await;
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn other_groups_go_on_while_one_hangs() {
+    let changes = json!({ "forwarder": { "batch_size": 1 } });
+    let (engine, function, _log) = engine("slow hang", changes).await;
+    let client = reqwest::Client::new();
+    post(&client, &engine, "k1", "slow".to_owned()).await;
+    function.wait_for(|record| record.len() == 1).await;
+    post(&client, &engine, "k1", "behind".to_owned()).await;
+    post(&client, &engine, "k2", "other".to_owned()).await;
+    let record = function.wait_for(|record| record.len() >= 2).await;
+    assert_eq!(record, ["slow", "other"]);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_start_says_so_once_and_is_tried_again() {
+    let (engine, function, log) = engine("init QUEUE_URL is missing", json!({})).await;
+    let line = log.wait_for("forwarder cannot start", |_| true).await;
+    assert_eq!(line["error"], "QUEUE_URL is missing");
+    assert_eq!(line["level"], "ERROR");
+    let client = reqwest::Client::new();
+    assert_eq!(post(&client, &engine, "k", "kept".to_owned()).await, 200);
+    assert_eq!(get(&engine, "health").await["forwarder"], "QUEUE_URL is missing");
+    function.set_script("");
+    function.wait_for(|record| record == ["kept"]).await;
+    log.wait_for("forwarder works again", |_| true).await;
+    assert_eq!(log.count("forwarder cannot start"), 1, "{:#?}", log.all());
+    assert_eq!(get(&engine, "health").await["status"], "ok");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_executable_is_named() {
+    let log = LogLines::default();
+    let mut options = options(&config(json!({})), None);
+    options.forwarder = Some("/nowhere/forwarder".into());
+    options.log = Box::new(log.clone());
+    let engine = engine::Engine::start(options).await.unwrap();
+    let line = log.wait_for("forwarder cannot start", |_| true).await;
+    let error = line["error"].as_str().unwrap();
+    assert!(error.starts_with("there is no executable /nowhere/forwarder; build it"), "{error}");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn its_output_becomes_lines_of_the_log() {
+    let (engine, _function, log) = engine("", json!({})).await;
+    let line = log.wait_for("a line on stdout", |_| true).await;
+    assert_eq!(line, json!({ "message": "a line on stdout", "level": "INFO" }));
+    let line = log.wait_for("a line on stderr", |_| true).await;
+    assert_eq!((&line["level"], &line["from"]), (&json!("ERROR"), &json!("forwarder")));
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let function = Function::new("");
+    let start = || {
+        let mut options = options(&config(json!({})), Some(dir.path()));
+        options.forwarder = Some(function.executable());
+        engine::Engine::start(options)
+    };
+    let first = start().await.unwrap();
+    assert_eq!(get(&first, "event-source-mapping").await["state"], "Enabled");
+    assert_eq!(set_enabled(&first, false).await, 200);
+    let client = reqwest::Client::new();
+    for n in 0..5 {
+        post(&client, &first, "k", format!("{n}")).await;
+    }
+    first.stop().await;
+
+    let second = start().await.unwrap();
+    assert_eq!(get(&second, "event-source-mapping").await["state"], "Disabled");
+    post(&client, &second, "k", "5".to_owned()).await;
+    let stats = get(&second, "stats").await;
+    assert_eq!((&stats["queue"]["visible"], &stats["queue"]["in_flight"]), (&json!(6), &json!(0)));
+    assert_eq!(function.record(), Vec::<String>::new());
+    assert_eq!(set_enabled(&second, true).await, 200);
+    let record = function.wait_for(|record| record.len() == 6).await;
+    assert_eq!(record, ["0", "1", "2", "3", "4", "5"]);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_running_batch_end() {
+    let (engine, function, log) = engine("slow hang", json!({})).await;
+    let client = reqwest::Client::new();
+    post(&client, &engine, "k", "slow".to_owned()).await;
+    function.wait_for(|record| record.len() == 1).await;
+    let stopping = tokio::time::timeout(Duration::from_secs(10), engine.stop());
+    stopping.await.expect("it takes the function's timeout at most, and a moment");
+    assert_eq!(log.count("invocation failed"), 1);
+    assert_eq!(log.all().last().unwrap()["message"], "stopped");
+}

@@ -1,0 +1,175 @@
+//! What a sender of webhooks sees.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use domain::quota;
+use engine::Engine;
+use engine::store::{ReceiveRequest, ReceivedMessage};
+use serde_json::{Value, json};
+
+use crate::support::{LogLines, config, get, options, post};
+
+const QUEUE: &str = "test-webhook.fifo";
+
+async fn start(changes: Value) -> (Engine, LogLines) {
+    let log = LogLines::default();
+    let mut options = options(&config(changes), None);
+    options.log = Box::new(log.clone());
+    (Engine::start(options).await.unwrap(), log)
+}
+
+/// Sends bytes as they are, and gives the status and the answer.
+fn send(engine: &Engine, request: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(engine.ingest_address()).unwrap();
+    // The engine may answer, and close, before it has read all.
+    let _closed = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _reset = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
+
+fn request(target: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// Checks a request that is refused, with a JSON message.
+fn check_refused(engine: &Engine, request: &[u8], status: u16, message: &str) {
+    let (found, answer) = send(engine, request);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(found, status, "{answer}");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert!(head.contains("apigw-requestid: "), "{head}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert!(body["message"].as_str().unwrap().contains(message), "{body}");
+}
+
+async fn receive(engine: &Engine) -> Vec<ReceivedMessage> {
+    let request = ReceiveRequest { max_messages: 10, ..ReceiveRequest::default() };
+    engine.store().receive(QUEUE, request).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_answered_as_api_gateway_answers_and_is_in_the_queue() {
+    let changes = json!({ "routes": { "sss": { "pass_headers": ["content-type"] } } });
+    let (engine, log) = start(changes).await;
+    let body = "{\"注文\": \"🦀\"}\r\n";
+    let headers = "x-key: w-1\r\ncontent-type: application/json\r\n";
+    let (status, answer) = send(&engine, &request("/sqs-hook?q=1", headers, body.as_bytes()));
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("content-type: text/xml"), "{answer}");
+    let messages = receive(&engine).await;
+    let message = &messages[0];
+    assert_eq!((message.body.as_str(), message.group_id.as_str()), (body, "w-1"));
+    for part in [
+        format!("<MessageId>{}</MessageId>", message.message_id),
+        format!("<SequenceNumber>{}</SequenceNumber>", message.sequence_number),
+        "<MD5OfMessageBody>".to_owned(),
+    ] {
+        assert!(answer.contains(&part), "{answer}");
+    }
+    let attribute = |name: &str| message.attributes[name].text().unwrap().to_owned();
+    assert_eq!(attribute("route"), "sss");
+    assert_eq!(attribute("header.content-type"), "application/json");
+    assert_eq!(attribute("accepted_at").len(), 13);
+    assert!(answer.contains(&format!("apigw-requestid: {}", attribute("event_id"))), "{answer}");
+    let line = log.wait_for("accepted", |_| true).await;
+    assert_eq!(line["event_id"], attribute("event_id"));
+    assert_eq!((&line["route"], &line["group"]), (&json!("sss"), &json!("w-1")));
+    assert_eq!(line["bytes"], body.len());
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_api_gateway_or_sqs_would_refuse_is_refused() {
+    let (engine, log) = start(json!({})).await;
+    let key = "x-key: k\r\n";
+    let hook = "/sqs-hook";
+    let no_key = "Unable to resolve property MessageGroupId from source $request.header.x-key";
+    check_refused(&engine, &request(hook, "", b"b"), 400, no_key);
+    check_refused(&engine, &request(hook, "x-key: a b\r\n", b"b"), 400, "MessageGroupId");
+    check_refused(&engine, &request(hook, key, b""), 400, "MessageBody");
+    check_refused(&engine, &request(hook, key, b"a\x00b"), 400, "not allowed");
+    check_refused(&engine, &request(hook, key, b"a\xffb"), 400, "not UTF-8");
+    check_refused(&engine, &request("/elsewhere", key, b"b"), 404, "Not Found");
+    check_refused(&engine, &request("/_engine/stats", key, b"b"), 404, "Not Found");
+    let get = b"GET /sqs-hook HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    check_refused(&engine, get, 404, "Not Found");
+    let large = format!("{key}x-long: {}\r\n", "x".repeat(quota::REQUEST_HEAD_BYTES_MAX));
+    check_refused(&engine, &request(hook, &large, b"b"), 431, "Header");
+    let line = log.wait_for("refused", |line| line["status"] == 431).await;
+    assert_eq!((&line["path"], &line["level"]), (&json!(hook), &json!("WARN")));
+    assert_eq!(receive(&engine).await, []);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_are_those_of_the_queue_and_of_the_gateway() {
+    let (engine, _log) = start(json!({})).await;
+    let key = "x-key: k\r\n";
+    let limit = quota::MESSAGE_BYTES_MAX as usize;
+    // The attributes count too: some hundred bytes of them.
+    let (status, answer) = send(&engine, &request("/sqs-hook", key, &vec![b'x'; limit - 200]));
+    assert_eq!(status, 200, "{answer}");
+    let over = vec![b'x'; limit + 1];
+    check_refused(&engine, &request("/sqs-hook", key, &over), 400, "must be shorter than 258048");
+    let gateway = vec![b'x'; quota::REQUEST_BODY_BYTES_MAX];
+    check_refused(&engine, &request("/sqs-hook", key, &gateway), 400, "must be shorter than");
+    let declared = format!(
+        "POST /sqs-hook HTTP/1.1\r\nhost: h\r\n{key}content-length: {}\r\n\r\n",
+        quota::REQUEST_BODY_BYTES_MAX + 1
+    );
+    check_refused(&engine, declared.as_bytes(), 413, "Too Large");
+    let mut chunked = format!(
+        "POST /sqs-hook HTTP/1.1\r\nhost: h\r\n{key}connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    .into_bytes();
+    for _ in 0..11 {
+        chunked.extend_from_slice(b"100000\r\n");
+        chunked.resize(chunked.len() + 0x10_0000, b'x');
+        chunked.extend_from_slice(b"\r\n");
+    }
+    let (status, _answer) = send(&engine, &chunked);
+    assert_eq!(status, 413);
+    assert_eq!(receive(&engine).await.len(), 1);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_event_is_answered_as_the_first_and_queued_once() {
+    let changes = json!({ "routes": { "sss": { "deduplication": "$request.header.webhook-id" } } });
+    let (engine, log) = start(changes).await;
+    let headers = "x-key: k\r\nwebhook-id: evt-1\r\n";
+    let message_id = |answer: &str| {
+        let (_, rest) = answer.split_once("<MessageId>").unwrap();
+        rest.split_once('<').unwrap().0.to_owned()
+    };
+    let (_, first) = send(&engine, &request("/sqs-hook", headers, b"1"));
+    let (status, second) = send(&engine, &request("/sqs-hook", headers, b"1"));
+    assert_eq!(status, 200);
+    assert_eq!(message_id(&first), message_id(&second));
+    log.wait_for("accepted", |line| line["duplicate"] == true && line["event_id"] == "evt-1").await;
+    assert_eq!(receive(&engine).await.len(), 1);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn equal_bodies_are_two_events() {
+    let (engine, _log) = start(json!({})).await;
+    let client = reqwest::Client::new();
+    for _ in 0..2 {
+        assert_eq!(post(&client, &engine, "k", "same".to_owned()).await, 200);
+    }
+    assert_eq!(receive(&engine).await.len(), 2);
+    let stats = get(&engine, "stats").await;
+    assert_eq!(stats["ingest"], json!({ "accepted": 2, "refused": 0 }));
+    assert_eq!(stats["queue"]["message_groups"], 1);
+    assert_eq!(stats["event_source_mapping"], Value::Null);
+    engine.stop().await;
+}

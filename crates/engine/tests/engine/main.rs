@@ -1,0 +1,14 @@
+//! The whole engine, with real function processes, through its listeners.
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
+
+mod faults;
+mod function;
+mod ingest;
+mod program;
+mod support;
+
+/// What [`support::function`] starts; by itself it does nothing.
+#[test]
+fn function_process() {
+    support::function::entry();
+}

@@ -1,0 +1,152 @@
+//! The engine as a program: started, killed, started again.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// A running `webhook-engine`. Killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    /// Where ingest listens.
+    pub(crate) ingest: String,
+    /// Where the queues are.
+    pub(crate) api: String,
+}
+
+/// What a `webhook-engine` that does not start leaves behind.
+pub(crate) struct Refusal {
+    /// Its exit code.
+    pub(crate) code: Option<i32>,
+    /// What it wrote to stderr.
+    pub(crate) stderr: String,
+}
+
+/// The command line, without `--listen`.
+pub(crate) fn command(config: &Value, data_dir: &Path, function: &Path) -> Command {
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    let file = file.into_temp_path().keep().unwrap();
+    std::fs::write(&file, config.to_string()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-engine"));
+    command.arg("--config").arg(file).arg("--data-dir").arg(data_dir);
+    command.arg("--forwarder").arg(function);
+    command.args(["--api-listen", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn listening(config: &Value, data_dir: &Path, function: &Path) -> Command {
+    let mut command = command(config, data_dir, function);
+    command.args(["--listen", "127.0.0.1:0"]);
+    command
+}
+
+impl Program {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(config: &Value, data_dir: &Path, function: &Path) -> Self {
+        let mut child =
+            listening(config, data_dir, function).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listening = lines
+            .by_ref()
+            .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+            .find(|line| line["message"] == "listening")
+            .expect("it ended before it listened");
+        // Somebody has to read on, or it would wait for its log one day.
+        std::thread::spawn(move || lines.for_each(drop));
+        let address = |name: &str| listening[name].as_str().unwrap().to_owned();
+        Self { ingest: address("ingest"), api: address("api"), child }
+    }
+
+    /// Starts one that is expected not to start.
+    pub(crate) fn refused(config: &Value, data_dir: &Path, function: &Path) -> Refusal {
+        let output = listening(config, data_dir, function).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        Refusal { code: output.status.code(), stderr }
+    }
+
+    /// A queue's URL.
+    pub(crate) fn queue_url(&self, queue: &str) -> String {
+        format!("http://{}/000000000000/{queue}", self.api)
+    }
+
+    /// What `/_engine/stats` says.
+    pub(crate) async fn stats(&self) -> Value {
+        let answer = reqwest::get(format!("http://{}/_engine/stats", self.api)).await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    }
+
+    /// Waits until `accepts` takes the stats.
+    pub(crate) async fn wait_for_stats(&self, accepts: impl Fn(Value) -> bool) {
+        let limit = Instant::now() + Duration::from_mins(1);
+        loop {
+            let stats = self.stats().await;
+            assert!(Instant::now() < limit, "{stats}");
+            if accepts(stats) {
+                return;
+            }
+        }
+    }
+
+    /// Asks the queues.
+    pub(crate) async fn sqs(&self, operation: &str, request: &Value) -> Value {
+        let answer = sqs(&reqwest::Client::new(), &self.api, operation, request).await.unwrap();
+        let status = answer.status();
+        let answer = answer.bytes().await.unwrap();
+        assert_eq!(status, 200, "{answer:?}");
+        serde_json::from_slice(&answer).unwrap_or_default()
+    }
+
+    /// Sends a message past ingest.
+    pub(crate) async fn send_message(&self, queue: &str, group: &str, body: &str) {
+        let request = json!({
+            "QueueUrl": self.queue_url(queue), "MessageBody": body, "MessageGroupId": group,
+            "MessageDeduplicationId": body,
+        });
+        self.sqs("SendMessage", &request).await;
+    }
+
+    /// Asks the queues again and again, until the engine is gone.
+    pub(crate) fn sqs_until_gone(
+        &self,
+        operation: &'static str,
+        request: Value,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (client, api) = (reqwest::Client::new(), self.api.clone());
+        async move { while sqs(&client, &api, operation, &request).await.is_ok() {} }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended already where the test made it.
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+async fn sqs(
+    client: &reqwest::Client,
+    api: &str,
+    operation: &str,
+    request: &Value,
+) -> reqwest::Result<reqwest::Response> {
+    let target = format!("AmazonSQS.{operation}");
+    let request = client.post(format!("http://{api}/")).body(request.to_string());
+    request.header("x-amz-target", target).send().await
+}
