@@ -1,2 +1,64 @@
-//! To be written.
-fn main() {}
+//! `cargo xtask`: the project's one command line. Parses arguments and dispatches; each subcommand is
+//! a file. What is heavy (the engine, the AWS SDK) is started as a process, so that this builds fast.
+
+mod bench;
+mod demo;
+mod dlq;
+mod engine;
+mod events;
+mod exit;
+mod http;
+mod lint;
+mod local;
+mod output;
+mod package;
+mod process;
+mod schema;
+mod send;
+mod steps;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build, run, test, package and operate the webhook queue
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version, after_help = exit::TABLE)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Local(local::Local),
+    Demo(demo::Demo),
+    Send(send::Send),
+    Dlq(dlq::Dlq),
+    Package(package::Package),
+    Test(test::Test),
+    Lint(lint::Lint),
+    Bench(bench::Bench),
+    Schema(schema::Schema),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Local(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::Send(command) => command.run(),
+        Command::Dlq(command) => command.run(),
+        Command::Package(command) => command.run(),
+        Command::Test(command) => Ok(command.run()),
+        Command::Lint(command) => Ok(command.run()),
+        Command::Bench(command) => command.run(),
+        Command::Schema(command) => command.run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        exit::code_of(&error)
+    })
+}

@@ -1,0 +1,53 @@
+//! Text for people: colours only on a terminal, and never with `NO_COLOR`.
+
+use std::io::IsTerminal as _;
+
+/// A colour, as a terminal's code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Color {
+    Green = 32,
+    Yellow = 33,
+    Red = 31,
+    Dim = 2,
+}
+
+/// `text` in `color`, if standard output shows colours.
+pub(crate) fn colored(color: Color, text: &str) -> String {
+    if shows_colors() { format!("\x1b[{}m{text}\x1b[0m", color as u8) } else { text.to_owned() }
+}
+
+fn shows_colors() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !no_color && std::io::stdout().is_terminal()
+}
+
+/// A duration for people: `12 ms`, `4 s`, `5 min`.
+pub(crate) fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..10_000 if ms % 1_000 >= 100 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        1_000..120_000 => format!("{} s", ms / 1_000),
+        _ => format!("{} min", ms / 60_000),
+    }
+}
+
+/// A size for people: `812 B`, `2.1 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
+        _ => format!("{}.{:02} MB", bytes / 1_000_000, bytes % 1_000_000 / 10_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_are_for_people() {
+        let durations = [12, 1_000, 2_500, 59_000, 300_000].map(duration);
+        assert_eq!(durations, ["12 ms", "1 s", "2.5 s", "59 s", "5 min"]);
+        assert_eq!([812, 1_500, 2_100_000].map(size), ["812 B", "1.5 kB", "2.10 MB"]);
+    }
+}

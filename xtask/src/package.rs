@@ -1,0 +1,280 @@
+//! `cargo xtask package`: the artifact that is deployed, the same bytes from the same commit.
+
+use std::ffi::OsString;
+use std::io::{Cursor, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use crate::exit::Failure;
+use crate::process::{self, cargo};
+use crate::steps::Outcome;
+use crate::{output, workspace};
+
+/// The versions that the artifact is built with, from PyPI.
+const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";
+const ZIG: &str = "ziglang==0.15.2";
+
+/// The name that Lambda starts. Source: Lambda guide, "Building a custom runtime".
+const BOOTSTRAP: &str = "bootstrap";
+
+/// Build the function as it is deployed: a zip file and a manifest
+///
+/// The same commit gives the same bytes, wherever it is built. cargo-lambda is installed into the
+/// target directory if it is not there; that needs Python 3.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask package\n  cargo xtask package --arch x86_64\n  cargo xtask package --json | jq -r .sha256"
+)]
+pub(crate) struct Package {
+    /// Processor architecture of the function
+    #[arg(long, value_enum, default_value_t = Arch::Arm64)]
+    arch: Arch,
+
+    /// Print the manifest
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Arch {
+    Arm64,
+    #[value(name = "x86_64")]
+    X86_64,
+}
+
+/// What is known of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Manifest {
+    /// SHA-256 of the zip file, in hexadecimal: the artifact's name.
+    sha256: String,
+    /// The same in base64, as Lambda's `CodeSha256` gives it.
+    code_sha256: String,
+    zip_bytes: usize,
+    bootstrap_bytes: usize,
+    arch: &'static str,
+    git_commit: Option<String>,
+    /// Whether the work tree differed from the commit.
+    dirty: bool,
+    rustc: String,
+    cargo_lambda: &'static str,
+}
+
+impl Package {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let tools = Tools::find_or_install()?;
+        let bootstrap = tools.build(self.arch, &workspace::target_dir().join("lambda-build"))?;
+        let zip = zipped(&bootstrap)?;
+        let manifest = Manifest::of(&zip, &bootstrap, self.arch)?;
+        let json = serde_json::to_string_pretty(&manifest)? + "\n";
+        let dir = workspace::target_dir().join("package").join(self.arch.name());
+        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        for (name, bytes) in [("function.zip", zip.as_slice()), ("manifest.json", json.as_bytes())]
+        {
+            let path = dir.join(name);
+            std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        }
+        if self.json {
+            print!("{json}");
+        } else {
+            println!("{}", dir.join("function.zip").display());
+            println!("  sha256     {}", manifest.sha256);
+            println!("  zip        {}", output::size(manifest.zip_bytes as u64));
+            println!(
+                "  bootstrap  {} {}",
+                output::size(manifest.bootstrap_bytes as u64),
+                manifest.arch
+            );
+            let dirty = if manifest.dirty { ", with changes that are not committed" } else { "" };
+            println!("  commit     {}{dirty}", manifest.git_commit.as_deref().unwrap_or("none"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Builds the artifact twice, from copies of the sources in different folders, and compares.
+pub(crate) fn check_reproducible() -> anyhow::Result<Outcome> {
+    let tools = match Tools::find_or_install() {
+        Ok(tools) => tools,
+        Err(error) if error.downcast_ref::<Failure>() == Some(&Failure::Environment) => {
+            return Ok(Outcome::Skipped(format!("{error:#}")));
+        }
+        Err(error) => return Err(error),
+    };
+    let first = zipped(&tools.build(Arch::Arm64, &workspace::target_dir().join("lambda-build"))?)?;
+    let elsewhere = tempfile::tempdir().context("making a folder for the second build")?;
+    let copy = elsewhere.path().join("copy-of-the-sources");
+    copy_sources(&copy)?;
+    let bootstrap = tools.build_in(&copy, Arch::Arm64, &elsewhere.path().join("target"))?;
+    let second = zipped(&bootstrap)?;
+    if first != second {
+        bail!("two builds of the same sources differ: {} and {}", sha256(&first), sha256(&second));
+    }
+    println!(
+        "two builds in two folders: sha256 {}, {}",
+        sha256(&first),
+        output::size(first.len() as u64)
+    );
+    Ok(Outcome::Passed)
+}
+
+/// Copies what git tracks, as it is in the work tree.
+fn copy_sources(to: &Path) -> anyhow::Result<()> {
+    let listed = process::output(process::command("git").arg("ls-files"))?;
+    for file in listed.lines() {
+        let (from, to) = (workspace::root().join(file), to.join(file));
+        if !from.exists() {
+            continue;
+        }
+        let dir = to.parent().expect("a file in a folder");
+        std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        std::fs::copy(&from, &to).with_context(|| format!("copying {file}"))?;
+    }
+    Ok(())
+}
+
+/// cargo-lambda, and the folder to find it and zig in.
+struct Tools {
+    path: OsString,
+}
+
+impl Tools {
+    /// Finds the pinned tools in the target directory, or installs them there.
+    fn find_or_install() -> anyhow::Result<Self> {
+        let venv = workspace::target_dir().join("tools").join(CARGO_LAMBDA.replace("==", "-"));
+        let bin = venv.join("bin");
+        if !bin.join("cargo-lambda").exists() {
+            install(&venv).map_err(|error| {
+                error.context(Failure::Environment).context(format!(
+                    "installing {CARGO_LAMBDA} needs Python 3 with venv and access to PyPI"
+                ))
+            })?;
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(bin).chain(std::env::split_paths(&path));
+        Ok(Self { path: std::env::join_paths(paths)? })
+    }
+
+    fn build(&self, arch: Arch, target_dir: &Path) -> anyhow::Result<Vec<u8>> {
+        self.build_in(workspace::root(), arch, target_dir)
+    }
+
+    /// Builds the function from the sources in `root` and returns the executable.
+    fn build_in(&self, root: &Path, arch: Arch, target_dir: &Path) -> anyhow::Result<Vec<u8>> {
+        let mut build: Command = cargo();
+        build
+            .current_dir(root)
+            .args(["lambda", "build", "--release", "--locked", "--package", "forwarder"])
+            .args(["--target", arch.target()])
+            .env("PATH", &self.path)
+            .env("CARGO_TARGET_DIR", target_dir)
+            .env("CARGO_INCREMENTAL", "0")
+            // Paths of this machine must not be in the artifact: they would make it another one.
+            .env("RUSTFLAGS", remapped(root, target_dir));
+        process::run(&mut build)?;
+        let path = target_dir.join("lambda").join("forwarder").join(BOOTSTRAP);
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    }
+}
+
+fn remapped(root: &Path, target_dir: &Path) -> String {
+    let home = |variable: &str, default: &str| {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        std::env::var_os(variable).map_or_else(|| home.join(default), PathBuf::from)
+    };
+    let cargo_home = home("CARGO_HOME", ".cargo");
+    let rustup_home = home("RUSTUP_HOME", ".rustup");
+    // rustc takes the last that applies, so the most specific stand last.
+    [
+        (rustup_home.as_path(), "/rustup"),
+        (&cargo_home, "/cargo"),
+        (root, "/source"),
+        (target_dir, "/target"),
+    ]
+    .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+    .join(" ")
+}
+
+fn install(venv: &Path) -> anyhow::Result<()> {
+    process::run(process::command("python3").args(["-m", "venv"]).arg(venv))?;
+    let pip = venv.join("bin").join("pip");
+    process::run(process::command(pip).args(["install", "--quiet", CARGO_LAMBDA, ZIG]))
+}
+
+impl Arch {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    /// With the C library of `provided.al2023`. Source: Amazon Linux 2023 guide, glibc 2.34.
+    fn target(self) -> &'static str {
+        match self {
+            Self::Arm64 => "aarch64-unknown-linux-gnu.2.34",
+            Self::X86_64 => "x86_64-unknown-linux-gnu.2.34",
+        }
+    }
+}
+
+/// A zip file with the executable, and nothing in it that depends on when or where it was made.
+fn zipped(bootstrap: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(9))
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o755);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file(BOOTSTRAP, options)?;
+    zip.write_all(bootstrap)?;
+    Ok(zip.finish()?.into_inner())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+impl Manifest {
+    fn of(zip: &[u8], bootstrap: &[u8], arch: Arch) -> anyhow::Result<Self> {
+        let git = |arguments: &[&str]| {
+            process::output(process::command("git").args(arguments))
+                .map(|text| text.trim().to_owned())
+        };
+        let rustc = process::output(process::command("rustc").arg("--version"))
+            .map_err(|error| anyhow!("asking rustc for its version: {error:#}"))?;
+        Ok(Self {
+            sha256: sha256(zip),
+            code_sha256: BASE64_STANDARD.encode(Sha256::digest(zip)),
+            zip_bytes: zip.len(),
+            bootstrap_bytes: bootstrap.len(),
+            arch: arch.name(),
+            git_commit: git(&["rev-parse", "HEAD"]).ok(),
+            dirty: git(&["status", "--porcelain"]).map_or(true, |changes| !changes.is_empty()),
+            rustc: rustc.trim().to_owned(),
+            cargo_lambda: CARGO_LAMBDA,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zip_holds_an_executable_and_no_time() {
+        let zip = zipped(b"\x7fELF").unwrap();
+        assert_eq!(zip, zipped(b"\x7fELF").unwrap());
+        let mut archive = zip::ZipArchive::new(Cursor::new(zip)).unwrap();
+        let file = archive.by_name("bootstrap").unwrap();
+        assert_eq!(file.unix_mode().unwrap() & 0o777, 0o755);
+        assert_eq!(file.last_modified().unwrap(), DateTime::default());
+    }
+}

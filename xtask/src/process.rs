@@ -1,0 +1,147 @@
+//! Child processes: shown before they run, and stopped with us.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::exit::Failure;
+use crate::workspace;
+
+/// A command in the repository's root.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(workspace::root());
+    command
+}
+
+/// Cargo, the one that runs us.
+pub(crate) fn cargo() -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Shows `command` and runs it to its end.
+///
+/// # Errors
+///
+/// When it cannot be started, or ends with another code than 0.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = status(command)?;
+    if !status.success() {
+        bail!("`{}` ended with {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// Shows `command`, runs it to its end and returns how it ended.
+pub(crate) fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
+    eprintln!("$ {}", shown(command));
+    command.status().map_err(|error| cannot_start(command, &error))
+}
+
+/// Runs `command` quietly and returns what it printed.
+///
+/// # Errors
+///
+/// When it cannot be started, or ends with another code than 0; then with what it said.
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().map_err(|error| cannot_start(command, &error))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` ended with {}: {}", shown(command), output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn cannot_start(command: &Command, error: &std::io::Error) -> anyhow::Error {
+    anyhow!("starting `{}`: {error}", command.get_program().display()).context(Failure::Environment)
+}
+
+/// A command as it could be typed, without the folder of the program.
+fn shown(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(name).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// A process that runs beside us and ends with us.
+#[derive(Debug)]
+pub(crate) struct Service {
+    name: &'static str,
+    child: Child,
+    stopped: bool,
+}
+
+impl Service {
+    /// Starts `command`. It gets signals from us only, not from the terminal, so that each is sent
+    /// once. Its standard output is the caller's to read.
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+    ) -> anyhow::Result<(Self, BufReader<ChildStdout>)> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().map_err(|error| cannot_start(command, &error))?;
+        let stdout = child.stdout.take().expect("standard output is piped");
+        Ok((Self { name, child, stopped: false }, BufReader::new(stdout)))
+    }
+
+    /// Asks the process to stop, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// When it ends with another code than 0.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        self.signal(Signal::INT);
+        self.wait()
+    }
+
+    /// Kills the process, as a crash would.
+    pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
+        let status = self.child.wait().with_context(|| format!("waiting for {}", self.name))?;
+        self.stopped = true;
+        if status.success() { Ok(()) } else { bail!("{} ended with {status}", self.name) }
+    }
+
+    /// The process's id, to signal it from another thread.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
+    fn signal(&self, signal: Signal) {
+        // A process that has ended already needs no signal.
+        let _ended = self.pid().map(|pid| kill_process(pid, signal));
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if !self.stopped {
+            self.signal(Signal::INT);
+            let _ended = self.child.wait();
+        }
+    }
+}
+
+/// Reads lines of JSON until `wanted` gives something.
+///
+/// # Errors
+///
+/// When the output ends before, with the name of who ended.
+pub(crate) fn await_line<T>(
+    name: &str,
+    lines: &mut BufReader<ChildStdout>,
+    mut wanted: impl FnMut(&serde_json::Value) -> Option<T>,
+) -> anyhow::Result<T> {
+    let mut line = String::new();
+    while lines.read_line(&mut line)? > 0 {
+        if let Some(found) = serde_json::from_str(&line).ok().as_ref().and_then(&mut wanted) {
+            return Ok(found);
+        }
+        line.clear();
+    }
+    bail!("{name} ended before it was ready; its reason stands above")
+}

@@ -1,0 +1,45 @@
+//! `cargo xtask schema`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use crate::workspace;
+
+/// Write the configuration file's JSON Schema, environments/schema.json
+#[derive(Debug, clap::Args)]
+pub(crate) struct Schema {
+    /// Only check that the file is current
+    #[arg(long)]
+    check: bool,
+}
+
+impl Schema {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if self.check {
+            check()?;
+        } else {
+            std::fs::write(path(), current()?)
+                .with_context(|| format!("writing {}", path().display()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Fails unless the file is what the types say.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let written = std::fs::read_to_string(path()).unwrap_or_default();
+    if written != current()? {
+        bail!("environments/schema.json is not current; `cargo xtask schema` writes it");
+    }
+    Ok(())
+}
+
+fn path() -> PathBuf {
+    workspace::root().join("environments").join("schema.json")
+}
+
+fn current() -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&domain::config::json_schema())? + "\n")
+}

@@ -1,0 +1,138 @@
+//! `cargo xtask send`
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use domain::config::Route;
+use serde_json::json;
+
+use crate::exit::Failure;
+use crate::http::Client;
+use crate::{engine, workspace};
+
+/// Post webhooks to an environment, as the SaaS would
+///
+/// Without --body, each event is a JSON object with its key and a running number. The header that the
+/// route orders by is set to the key, unless --header sets it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask send local\n  cargo xtask send local --count 10 --keys 3\n  cargo xtask send local --body event.json --header 'x-workflow-id: order-7'\n  echo '{}' | cargo xtask send local --body -"
+)]
+pub(crate) struct Send {
+    /// Environment, such as `local`
+    #[arg(value_name = "ENV")]
+    environment: String,
+
+    /// Route to post to [default: the only one]
+    #[arg(long)]
+    route: Option<String>,
+
+    /// File with the body, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+
+    /// Header to send; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
+    headers: Vec<(String, String)>,
+
+    /// How many events to send
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+
+    /// How many ordering keys they are spread over
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    keys: u32,
+
+    /// Address of the API [default: that of the engine on this machine]
+    #[arg(long)]
+    url: Option<url::Url>,
+
+    /// Where the engine on this machine keeps its data [default: .webhook-queue/ENV]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Print a JSON object per event
+    #[arg(long)]
+    json: bool,
+}
+
+impl Send {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = workspace::config(&self.environment)?;
+        let route = match &self.route {
+            Some(name) => config.routes.get(name),
+            None if config.routes.len() == 1 => config.routes.values().next(),
+            None => None,
+        };
+        let Some(route) = route else {
+            let names: Vec<&str> = config.routes.keys().map(String::as_str).collect();
+            let error = anyhow!("choose a route with --route: {}", names.join(", "));
+            return Err(error.context(Failure::Usage));
+        };
+        if route.path.parameters().next().is_some() {
+            bail!("the path {} has parameters; post to it with curl", route.path);
+        }
+        let base = if let Some(url) = &self.url {
+            url.as_str().trim_end_matches('/').to_owned()
+        } else {
+            let default = || workspace::data_dir(&self.environment);
+            let data_dir = self.data_dir.clone().unwrap_or_else(default);
+            format!("http://{}", engine::running(&data_dir)?.ingest)
+        };
+        let body = self.body.as_ref().map(read).transpose()?;
+        self.post_all(route, &format!("{base}{}", route.path), body.as_deref())
+    }
+
+    fn post_all(&self, route: &Route, url: &str, body: Option<&str>) -> anyhow::Result<ExitCode> {
+        let client = Client::new();
+        let mut refused = 0_u32;
+        for number in 1..=self.count {
+            let key = format!("key-{}", (number - 1) % self.keys + 1);
+            let generated = json!({ "key": key, "number": number }).to_string();
+            let body = body.unwrap_or(&generated);
+            let answer = client.post(url, &self.headers_for(route, &key), body)?;
+            if answer.status != 200 {
+                refused += 1;
+            }
+            if self.json {
+                let line = json!({ "event_id": answer.request_id, "status": answer.status });
+                println!("{line}");
+            } else if answer.status == 200 {
+                println!("accepted {} {key}", answer.request_id.as_deref().unwrap_or("-"));
+            } else {
+                eprintln!("error: refused with {}: {}", answer.status, answer.body.trim());
+            }
+        }
+        Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// The headers given, and those that the route needs and were not.
+    fn headers_for(&self, route: &Route, key: &str) -> Vec<(String, String)> {
+        let mut headers = self.headers.clone();
+        let passed = route.pass_headers.iter().map(String::as_str);
+        let needed = route.ordering_key.headers().chain(passed).chain(["content-type"]);
+        for name in needed {
+            if !headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+                let value = if name == "content-type" { "application/json" } else { key };
+                headers.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        headers
+    }
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("expected NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("reading standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}

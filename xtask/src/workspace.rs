@@ -1,0 +1,44 @@
+//! Where things are in this repository.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use domain::config::Config;
+
+use crate::exit::Failure;
+
+/// The repository's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A program that `cargo build` has built with the development profile.
+pub(crate) fn program(name: &str) -> PathBuf {
+    target_dir().join("debug").join(name)
+}
+
+/// The configuration file of an environment.
+pub(crate) fn config_file(environment: &str) -> PathBuf {
+    root().join("environments").join(environment).join("terraform.tfvars.json")
+}
+
+/// The data directory of an environment on this machine.
+pub(crate) fn data_dir(environment: &str) -> PathBuf {
+    root().join(".webhook-queue").join(environment)
+}
+
+/// The configuration of an environment.
+pub(crate) fn config(environment: &str) -> anyhow::Result<Config> {
+    let path = config_file(environment);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        anyhow!("there is no environment {environment:?}: reading {}: {error}", path.display())
+    });
+    let parsed = text
+        .and_then(|text| Config::parse(&text).with_context(|| format!("in {}", path.display())));
+    parsed.map_err(|error| error.context(Failure::Usage))
+}
