@@ -1,0 +1,240 @@
+//! The engine: durable accepts, end to end, and what a message costs when many are queued.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::candidate::memory_kb;
+use crate::load;
+use crate::sink::Sink;
+
+const CONNECTIONS: usize = 32;
+const GROUPS: usize = 100;
+/// Messages in one call. Source: SQS API reference, `SendMessageBatch`.
+const BATCH: usize = 10;
+
+/// What was measured.
+#[derive(Debug, Default, serde::Serialize)]
+pub(crate) struct Figures {
+    pub(crate) accepts_per_second: f64,
+    pub(crate) delivered_per_second: f64,
+    /// Send, receive and delete of one message with few and with many queued, in microseconds.
+    pub(crate) cost_few_us: f64,
+    pub(crate) cost_many_us: f64,
+    pub(crate) many: usize,
+    /// Memory with many queued, in megabytes.
+    pub(crate) memory_many_mb: f64,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) accepts: usize,
+    pub(crate) deliveries: usize,
+    pub(crate) many: usize,
+}
+
+/// What a running engine says of itself.
+#[derive(Debug, Deserialize)]
+struct EngineFile {
+    ingest: SocketAddr,
+    api: SocketAddr,
+    queue_url: String,
+}
+
+/// An engine's process, killed when dropped.
+struct Engine {
+    child: Child,
+    file: EngineFile,
+}
+
+/// Measures a fresh engine for each figure.
+pub(crate) fn measure(effort: Effort) -> anyhow::Result<Figures> {
+    let mut figures = Figures { many: effort.many, ..Figures::default() };
+    let sink = Sink::start(None, Duration::ZERO)?;
+    {
+        let dir = tempfile::tempdir()?;
+        let engine = Engine::start(dir.path(), &sink.url)?;
+        engine.deliver(false)?;
+        engine.accept(1_000)?;
+        figures.accepts_per_second = per_second(effort.accepts, engine.accept(effort.accepts)?);
+    }
+    {
+        let dir = tempfile::tempdir()?;
+        let engine = Engine::start(dir.path(), &sink.url)?;
+        let before = sink.received();
+        engine.accept(1_000)?;
+        await_count(&sink, before + 1_000)?;
+        let started = Instant::now();
+        engine.accept(effort.deliveries)?;
+        await_count(&sink, before + 1_000 + effort.deliveries as u64)?;
+        figures.delivered_per_second = per_second(effort.deliveries, started.elapsed());
+    }
+    {
+        let dir = tempfile::tempdir()?;
+        let engine = Engine::start(dir.path(), &sink.url)?;
+        engine.deliver(false)?;
+        engine.fill(1_000)?;
+        figures.cost_few_us = engine.cost()?;
+        engine.fill(effort.many - 1_000)?;
+        figures.cost_many_us = engine.cost()?;
+        figures.memory_many_mb =
+            f64::from(u32::try_from(memory_kb(engine.child.id(), "VmRSS:")?)?) / 1e3;
+    }
+    Ok(figures)
+}
+
+impl Engine {
+    fn start(dir: &Path, target: &str) -> anyhow::Result<Self> {
+        let programs =
+            std::env::current_exe()?.parent().map(Path::to_owned).context("no folder")?;
+        let config = dir.join("config.json");
+        let file = json!({
+            "environment": "bench",
+            "routes": { "sss": {
+                "path": "/sqs-hook",
+                "ordering_key": "$request.header.x-workflow-id",
+                "destinations": [{ "name": "sss", "url": format!("{target}/application-hook") }],
+            }},
+            "forwarder": { "max_concurrency": 2 },
+        });
+        std::fs::write(&config, file.to_string())?;
+        let data_dir = dir.join("data");
+        let mut command = Command::new(programs.join("webhook-engine"));
+        command
+            .arg("--config")
+            .arg(&config)
+            .arg("--data-dir")
+            .arg(&data_dir)
+            .arg("--forwarder")
+            .arg(programs.join("forwarder"))
+            .args(["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let child = command.spawn().context("starting webhook-engine")?;
+        let path = data_dir.join("engine.json");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            if let Ok(text) = std::fs::read_to_string(&path)
+                && let Ok(file) = serde_json::from_str(&text)
+            {
+                return Ok(Self { child, file });
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bail!("the engine did not get ready")
+    }
+
+    /// Switches the event source mapping.
+    fn deliver(&self, enabled: bool) -> anyhow::Result<()> {
+        load::run(self.file.api, 1, 1, move |_| {
+            let body = json!({ "enabled": enabled }).to_string();
+            request("PUT", "/_engine/event-source-mapping", "", &body)
+        })?;
+        Ok(())
+    }
+
+    /// Posts webhooks; each is durable when it is answered.
+    fn accept(&self, total: usize) -> anyhow::Result<Duration> {
+        load::run(self.file.ingest, CONNECTIONS, total, |number| {
+            let headers = format!("x-workflow-id: workflow-{}\r\n", number % GROUPS);
+            request("POST", "/sqs-hook", &headers, &body(number))
+        })
+    }
+
+    /// Sends messages straight to the queue, ten in a call.
+    fn fill(&self, total: usize) -> anyhow::Result<Duration> {
+        let url: &'static str = self.file.queue_url.clone().leak();
+        load::run(self.file.api, CONNECTIONS, total / BATCH, move |number| {
+            let entries: Vec<_> = (0..BATCH)
+                .map(|entry| {
+                    let number = number * BATCH + entry;
+                    json!({
+                        "Id": entry.to_string(), "MessageBody": body(number),
+                        "MessageGroupId": format!("workflow-{}", number % 1_000),
+                        "MessageDeduplicationId": format!("fill-{total}-{number}"),
+                    })
+                })
+                .collect();
+            sqs("SendMessageBatch", &json!({ "QueueUrl": url, "Entries": entries }).to_string())
+        })
+    }
+
+    /// Send, receive and delete one message after another, in microseconds each.
+    fn cost(&self) -> anyhow::Result<f64> {
+        const MESSAGES: u32 = 2_000;
+        let mut connection =
+            bench::http::Connection::new(std::net::TcpStream::connect(self.file.api)?);
+        let url = &self.file.queue_url;
+        let mut call =
+            |operation: &str, body: serde_json::Value| -> anyhow::Result<serde_json::Value> {
+                connection.write(&sqs(operation, &body.to_string()))?;
+                let answer = connection.read()?.context("the engine closed the connection")?;
+                if !answer.head.starts_with("HTTP/1.1 200") {
+                    bail!("{operation}: {}", String::from_utf8_lossy(&answer.body));
+                }
+                Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+            };
+        let started = Instant::now();
+        for number in 0..MESSAGES {
+            let id = format!("cost-{}-{number}", started.elapsed().as_nanos());
+            call(
+                "SendMessage",
+                json!({
+                    "QueueUrl": url, "MessageBody": body(number as usize),
+                    "MessageGroupId": format!("cost-{}", number % 100), "MessageDeduplicationId": id,
+                }),
+            )?;
+            let received =
+                call("ReceiveMessage", json!({ "QueueUrl": url, "MaxNumberOfMessages": 1 }))?;
+            let handle = received["Messages"][0]["ReceiptHandle"].clone();
+            call("DeleteMessage", json!({ "QueueUrl": url, "ReceiptHandle": handle }))?;
+        }
+        Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(MESSAGES))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone after this.
+        let _ended = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+fn await_count(sink: &Sink, count: u64) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while sink.received() < count {
+        if Instant::now() > deadline {
+            bail!("{} of {count} messages were delivered in time", sink.received());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn per_second(count: usize, took: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / took.as_secs_f64()
+}
+
+fn body(number: usize) -> String {
+    json!({ "workflow": number, "state": "approved", "comment": "x".repeat(200) }).to_string()
+}
+
+fn sqs(operation: &str, body: &str) -> Vec<u8> {
+    let headers = format!(
+        "content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{operation}\r\n"
+    );
+    request("POST", "/", &headers, body)
+}
+
+fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{method} {path} HTTP/1.1\r\nhost: engine\r\n{headers}content-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}

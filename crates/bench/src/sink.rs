@@ -1,0 +1,109 @@
+//! The destination: answers every request at once, or after a delay; with or without TLS.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bench::http::Connection;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+
+/// A running destination; ends with the process.
+#[derive(Debug, Clone)]
+pub(crate) struct Sink {
+    pub(crate) url: String,
+    received: Arc<AtomicU64>,
+}
+
+/// A server's certificate and the file with the authority to trust.
+pub(crate) struct Authority {
+    pub(crate) file: PathBuf,
+    server: Arc<ServerConfig>,
+}
+
+impl Authority {
+    /// Makes an authority of our own and a certificate for `localhost`.
+    pub(crate) fn new(dir: &Path) -> anyhow::Result<Self> {
+        let mut authority = CertificateParams::new(Vec::new())?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let certificate =
+            CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &issuer)?;
+        let file = dir.join("authority.pem");
+        std::fs::write(&file, issuer.pem())
+            .with_context(|| format!("writing {}", file.display()))?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)?;
+        Ok(Self { file, server: Arc::new(server) })
+    }
+}
+
+impl Sink {
+    /// Starts a destination that answers after `delay`.
+    pub(crate) fn start(tls: Option<&Authority>, delay: Duration) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("binding the sink")?;
+        let port = listener.local_addr()?.port();
+        let url = match tls {
+            Some(_) => format!("https://localhost:{port}"),
+            None => format!("http://127.0.0.1:{port}"),
+        };
+        let server = tls.map(|authority| Arc::clone(&authority.server));
+        let received = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&received);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (server, counter) = (server.clone(), Arc::clone(&counter));
+                std::thread::spawn(move || {
+                    // A connection ends with its candidate.
+                    let _ended = accept(stream, server, delay, &counter);
+                });
+            }
+        });
+        Ok(Self { url, received })
+    }
+
+    /// How many requests have been answered.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+fn accept(
+    stream: TcpStream,
+    server: Option<Arc<ServerConfig>>,
+    delay: Duration,
+    counter: &AtomicU64,
+) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
+    match server {
+        None => answer(stream, delay, counter),
+        Some(server) => {
+            answer(StreamOwned::new(ServerConnection::new(server)?, stream), delay, counter)
+        }
+    }
+}
+
+fn answer(stream: impl Read + Write, delay: Duration, counter: &AtomicU64) -> anyhow::Result<()> {
+    let mut connection = Connection::new(stream);
+    while connection.read()?.is_some() {
+        if !delay.is_zero() {
+            std::thread::sleep(delay);
+        }
+        connection.write(ANSWER)?;
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
