@@ -21,7 +21,7 @@ const QUEUE: &str = "test-webhook.fifo";
 const DEAD_LETTER_QUEUE: &str = "test-webhook-dlq.fifo";
 
 /// Checks that first deliveries are in order per key; bodies are `KEY-NUMBER`.
-fn check_order(record: &[String]) {
+pub(crate) fn check_order(record: &[String]) {
     let mut last: BTreeMap<&str, u32> = BTreeMap::new();
     let mut seen = HashSet::new();
     for body in record.iter().filter(|body| seen.insert(body.as_str())) {

@@ -4,6 +4,7 @@
 mod faults;
 mod function;
 mod ingest;
+mod outages;
 mod program;
 mod support;
 

@@ -1,7 +1,9 @@
 //! An engine to test, and what tests do to it.
 
+pub(crate) mod forwarder;
 pub(crate) mod function;
 pub(crate) mod program;
+pub(crate) mod service;
 
 use std::io::Write;
 use std::path::Path;

@@ -1,0 +1,133 @@
+//! The service fails; the real forwarder delivers all the same, each key in order, once it is back.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use engine::Engine;
+use serde_json::json;
+
+use crate::faults::check_order;
+use crate::support::service::{Behavior, Service};
+use crate::support::{LogLines, config, forwarder, get, options, post};
+
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const KEYS: usize = 3;
+const EVENTS: usize = 12;
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+async fn start(service: SocketAddr) -> (Engine, LogLines) {
+    let log = LogLines::default();
+    let config = config(json!({
+        "routes": { "sss": {
+            "destinations": [{ "name": "sss", "url": format!("http://{service}/hook"),
+                               "timeout_seconds": TIMEOUT.as_secs() }],
+            "retry": { "initial_delay_seconds": 1, "max_delay_seconds": 2 },
+            "give_up_after_seconds": 600,
+        } },
+        "forwarder": { "function_timeout_seconds": 3 },
+    }));
+    let mut options = options(&config, None);
+    options.forwarder = Some(forwarder::executable());
+    options.log = Box::new(log.clone());
+    (Engine::start(options).await.unwrap(), log)
+}
+
+async fn post_events(engine: &Engine) {
+    let client = reqwest::Client::new();
+    for number in 0..EVENTS {
+        let key = format!("k{}", number % KEYS);
+        assert_eq!(post(&client, engine, &key, format!("{key}-{number}")).await, 200);
+    }
+}
+
+/// Everything has arrived, in order, and nothing is left anywhere.
+async fn check_delivered(engine: Engine, service: &Service) -> Vec<String> {
+    let all = |delivered: &[String]| delivered.iter().collect::<HashSet<_>>().len() == EVENTS;
+    let delivered = service.delivered(all).await;
+    check_order(&delivered);
+    loop {
+        let stats = get(&engine, "stats").await;
+        assert_eq!(stats["dead_letter_queue"]["visible"], 0, "{stats}");
+        if stats["queue"]["visible"] == 0 && stats["queue"]["in_flight"] == 0 {
+            break;
+        }
+    }
+    engine.stop().await;
+    delivered
+}
+
+/// The service behaves badly for at least `requests` requests, then well.
+async fn check(behavior: Behavior, requests: usize) -> Vec<String> {
+    let service = Service::start(ANY_PORT, behavior).await;
+    let (engine, log) = start(service.address).await;
+    post_events(&engine).await;
+    service.requested(requests).await;
+    log.wait_for("retry", |line| line["error"].is_string()).await;
+    service.set(Behavior::Well);
+    check_delivered(engine, &service).await
+}
+
+#[tokio::test]
+async fn the_service_refuses_connections() {
+    // Nobody listens at a port that was somebody's just now.
+    let address = Service::start(ANY_PORT, Behavior::Well).await.address;
+    let (engine, log) = start(address).await;
+    post_events(&engine).await;
+    log.wait_for("retry", |line| line["error"].is_string()).await;
+    let service = Service::start(address, Behavior::Well).await;
+    let delivered = check_delivered(engine, &service).await;
+    assert_eq!(delivered.len(), EVENTS, "and once");
+}
+
+#[tokio::test]
+async fn the_service_hangs() {
+    let delivered = check(Behavior::Hang, 2).await;
+    assert_eq!(delivered.len(), EVENTS, "and once");
+}
+
+#[tokio::test]
+async fn the_service_resets_connections() {
+    let delivered = check(Behavior::Reset, 2).await;
+    assert_eq!(delivered.len(), EVENTS, "and once");
+}
+
+#[tokio::test]
+async fn the_service_answers_garbage() {
+    let delivered = check(Behavior::Garbage, 2).await;
+    assert_eq!(delivered.len(), EVENTS, "and once");
+}
+
+#[tokio::test]
+async fn the_service_closes_half_way() {
+    let delivered = check(Behavior::HalfAnswer, 2).await;
+    assert_eq!(delivered.len(), EVENTS, "and once");
+}
+
+#[tokio::test]
+async fn the_service_takes_exactly_the_timeout() {
+    // Either outcome is right for an attempt; what is not is an event that is lost or overtaken.
+    let service = Service::start(ANY_PORT, Behavior::Slow(TIMEOUT)).await;
+    let (engine, _log) = start(service.address).await;
+    post_events(&engine).await;
+    service.requested(3).await;
+    service.set(Behavior::Well);
+    check_delivered(engine, &service).await;
+}
+
+#[tokio::test]
+async fn the_forwarder_is_killed_while_the_service_hangs() {
+    let service = Service::start(ANY_PORT, Behavior::Hang).await;
+    let (engine, log) = start(service.address).await;
+    post_events(&engine).await;
+    service.requested(1).await;
+    let started = log.all().into_iter().filter(|line| line["message"] == "forwarder_started");
+    for pid in started.map(|line| line["pid"].to_string()) {
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    }
+    log.wait_for("forwarder_exited", |line| line["status"] == "signal: 9 (SIGKILL)").await;
+    service.set(Behavior::Well);
+    let delivered = check_delivered(engine, &service).await;
+    assert_eq!(delivered.len(), EVENTS, "and once, as none was answered before");
+}
