@@ -251,8 +251,8 @@ impl Engine {
         if let Some(file) = &self.address_file {
             let text = json!({
                 "pid": std::process::id(),
-                "ingest": ingest,
-                "api": api,
+                "ingest": reachable(ingest),
+                "api": reachable(api),
                 "queue_url": self.queue_urls.queue,
                 "dead_letter_queue_url": self.queue_urls.dead_letter_queue,
                 "environment": environment,
