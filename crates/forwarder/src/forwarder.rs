@@ -10,10 +10,11 @@ use bytes::Bytes;
 use domain::batch::{self, Group, Kept, Step};
 use domain::breaker::{Breaker, Permit};
 use domain::config::{Config, Destination, LogLevel, Route};
-use domain::dead_letter::{self, Cause, Class};
+use domain::dead_letter::{self, Cause, Class, Unreadable};
 use domain::deadline;
 use domain::message::Message;
 use domain::outcome::{Attempt, Next, TransportError, Verdict};
+use domain::schedule::Schedule;
 use domain::time::Timestamp;
 use futures_util::future::join_all;
 use http::HeaderMap;
@@ -95,8 +96,7 @@ impl Forwarder {
         let deadline = Timestamp::from(deadline);
         let batch = event::parse(event, now())?;
         for record in &batch.unreadable {
-            let copy = dead_letter::unreadable_dead_letter(record, now());
-            self.save_unreadable(record.message_id.as_deref(), copy).await?;
+            self.save_unreadable(record, deadline).await?;
         }
         let mut groups = batch::groups(batch.messages);
         let kept: Vec<Kept> = match groups.as_mut_slice() {
@@ -119,11 +119,14 @@ impl Forwarder {
     async fn walk(&self, group: &mut Group, deadline: Timestamp) -> Vec<Kept> {
         let mut kept = Vec::new();
         while let Some(message) = group.head() {
-            let step = self.attempt(message, deadline).await;
+            let (step, reason) = if self.may_start(message, deadline) {
+                (self.attempt(message, deadline).await, "behind_failed")
+            } else {
+                self.log_not_attempted(message, "deadline");
+                (Step::Keep { visible_in: Duration::ZERO }, "deadline")
+            };
             if let Step::Keep { .. } = step {
-                for follower in group.followers() {
-                    self.log_not_attempted(follower, "behind_failed");
-                }
+                group.followers().for_each(|follower| self.log_not_attempted(follower, reason));
             }
             kept.extend(group.step(step));
         }
@@ -134,18 +137,14 @@ impl Forwarder {
         let route = match self.config.route_of_message(message) {
             Ok(route) => route,
             Err(error) => {
-                return self.refuse(message, Class::Unroutable, error.to_string()).await;
+                return self.refuse(message, Class::Unroutable, error.to_string(), deadline).await;
             }
         };
-        if !deadline::may_start(now(), deadline, route.attempt_timeout()) {
-            self.log_not_attempted(message, "deadline");
-            return Step::Keep { visible_in: Duration::ZERO };
-        }
         let attempt = message.attempt_number(route, now());
         let headers = match webhook::headers(message, route, attempt) {
             Ok(headers) => headers,
             Err(error) => {
-                return self.refuse(message, Class::Malformed, error.to_string()).await;
+                return self.refuse(message, Class::Malformed, error.to_string(), deadline).await;
             }
         };
         let parts = self.call(message, route, &headers).await;
@@ -155,7 +154,35 @@ impl Forwarder {
         for part in &parts {
             self.log_part(message, route, attempt, part, next);
         }
-        self.conclude(message, route, attempt, &parts, next).await
+        match next {
+            Next::Delivered => {
+                self.forget(message, route);
+                Step::Done
+            }
+            Next::Retry(delay) | Next::Block(delay) => Step::Keep { visible_in: delay },
+            Next::DeadLetter(class) => {
+                let copy = dead_letter::dead_letter(message, class, cause(&parts), attempt);
+                if self.send_dead_letter(message, class, copy, deadline).await.is_ok() {
+                    self.forget(message, route);
+                    return Step::Done;
+                }
+                Step::Keep { visible_in: route.schedule.delay(message.event_id(), attempt) }
+            }
+        }
+    }
+
+    /// Whether an attempt at `message` ends in time, whatever becomes of it.
+    fn may_start(&self, message: &Message, deadline: Timestamp) -> bool {
+        let route = self.config.route_of_message(message);
+        let attempt_timeout = route.map_or(Duration::ZERO, Route::attempt_timeout);
+        deadline::may_start(now(), deadline, attempt_timeout)
+    }
+
+    /// Forgets who accepted an event that leaves the queue.
+    fn forget(&self, message: &Message, route: &Route) {
+        if route.destinations.len() > 1 {
+            lock(&self.accepted).forget(&route.name, message.event_id());
+        }
     }
 
     /// Calls the destinations that do not have the event yet, side by side.
@@ -227,45 +254,21 @@ impl Forwarder {
         verdict
     }
 
-    /// Does what comes next, and says whether the message is done.
-    async fn conclude(
+    /// Dead-letters a message that no attempt can be made for.
+    async fn refuse(
         &self,
         message: &Message,
-        route: &Route,
-        attempt: u32,
-        parts: &[Part<'_>],
-        next: Next,
+        class: Class,
+        error: String,
+        deadline: Timestamp,
     ) -> Step {
-        let step = match next {
-            Next::Delivered => Step::Done,
-            Next::Retry(delay) | Next::Block(delay) => Step::Keep { visible_in: delay },
-            Next::DeadLetter(class) => {
-                let copy = dead_letter::dead_letter(message, class, cause(parts), attempt);
-                match self.send_dead_letter(message, class, copy).await {
-                    Ok(()) => Step::Done,
-                    Err(_logged) => {
-                        Step::Keep { visible_in: route.schedule.delay(message.event_id(), attempt) }
-                    }
-                }
-            }
-        };
-        if step == Step::Done && route.destinations.len() > 1 {
-            lock(&self.accepted).forget(&route.name, message.event_id());
-        }
-        step
-    }
-
-    /// Dead-letters a message that no attempt can be made for.
-    async fn refuse(&self, message: &Message, class: Class, error: String) -> Step {
         let cause = Cause { error: Some(error), ..Cause::default() };
         let copy = dead_letter::dead_letter(message, class, cause, 0);
-        match self.send_dead_letter(message, class, copy).await {
-            Ok(()) => Step::Done,
-            Err(_logged) => Step::Keep {
-                visible_in: domain::schedule::Schedule::default()
-                    .delay(message.event_id(), message.receive_count),
-            },
+        if self.send_dead_letter(message, class, copy, deadline).await.is_ok() {
+            return Step::Done;
         }
+        let delay = Schedule::default().delay(message.event_id(), message.receive_count);
+        Step::Keep { visible_in: delay }
     }
 
     async fn send_dead_letter(
@@ -273,49 +276,31 @@ impl Forwarder {
         message: &Message,
         class: Class,
         copy: dead_letter::Copy,
+        deadline: Timestamp,
     ) -> Result<(), QueueError> {
-        let sent = self.queue.send_dead_letter(copy).await;
-        let error = sent.as_ref().err().map(ToString::to_string);
-        let line = Line {
-            message: if error.is_none() { "dead_lettered" } else { "not_dead_lettered" },
-            level: LogLevel::Error,
-            reason: Some(class.as_str()),
-            error: error.as_deref(),
-            ..line_about(message)
-        };
-        self.logger.write(line);
+        let sent = self.queue.send_dead_letter(copy, time_left(deadline, now())).await;
+        self.log_dead_letter(line_about(message), class, &sent);
         sent
     }
 
     async fn save_unreadable(
         &self,
-        message_id: Option<&str>,
-        copy: dead_letter::Copy,
+        record: &Unreadable,
+        deadline: Timestamp,
     ) -> Result<(), BatchError> {
-        let sent = self.queue.send_dead_letter(copy).await;
-        let error = sent.as_ref().err().map(ToString::to_string);
-        let line = Line {
-            message: if error.is_none() { "dead_lettered" } else { "not_dead_lettered" },
-            level: LogLevel::Error,
-            event_id: message_id,
-            reason: Some(Class::Malformed.as_str()),
-            error: error.as_deref(),
-            ..Line::default()
-        };
-        self.logger.write(line);
+        let copy = dead_letter::unreadable_dead_letter(record, now());
+        let sent = self.queue.send_dead_letter(copy, time_left(deadline, now())).await;
+        let line = Line { event_id: record.message_id.as_deref(), ..Line::default() };
+        self.log_dead_letter(line, Class::Malformed, &sent);
         sent.map_err(|_logged| BatchError::Unreadable)
     }
 
     /// Within what is left of the invocation: the response must still get out.
     async fn change_visibility(&self, kept: &[Kept], deadline: Timestamp) {
         let left = deadline.since(now()).saturating_sub(deadline::RESPONSE_MARGIN / 2);
-        let changed = tokio::time::timeout(left, self.queue.change_visibility(kept)).await;
-        let error = match changed {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => "changing visibility timeouts: the invocation ends".to_owned(),
-        };
-        self.logger.error(&error);
+        if let Err(error) = self.queue.change_visibility(kept, left).await {
+            self.logger.error(&error.to_string());
+        }
     }
 
     fn breaker<T>(
@@ -374,6 +359,17 @@ impl Forwarder {
         self.logger.write(line);
     }
 
+    fn log_dead_letter(&self, line: Line<'_>, class: Class, sent: &Result<(), QueueError>) {
+        let error = sent.as_ref().err().map(ToString::to_string);
+        self.logger.write(Line {
+            message: if error.is_none() { "dead_lettered" } else { "not_dead_lettered" },
+            level: LogLevel::Error,
+            reason: Some(class.as_str()),
+            error: error.as_deref(),
+            ..line
+        });
+    }
+
     fn log_not_attempted(&self, message: &Message, reason: &str) {
         let line = Line {
             level: LogLevel::Info,
@@ -415,6 +411,11 @@ fn cause(parts: &[Part<'_>]) -> Cause {
         }
     }
     cause
+}
+
+/// What is left for a dead letter: after it, visibility timeouts are changed and the response is sent.
+fn time_left(deadline: Timestamp, now: Timestamp) -> Duration {
+    deadline.since(now).saturating_sub(deadline::RESPONSE_MARGIN)
 }
 
 fn now() -> Timestamp {

@@ -15,7 +15,7 @@ pub struct Logger {
 }
 
 /// One line. Fields that do not apply are left out; the time is that of writing.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Line<'a> {
     #[serde(serialize_with = "rfc_3339")]
     pub(crate) timestamp: Timestamp,

@@ -64,7 +64,11 @@ impl Queue {
     ///
     /// [`QueueError`] if some were not set; for those the queue's own timeout applies, which is
     /// slower, and still in order.
-    pub(crate) async fn change_visibility(&self, kept: &[Kept]) -> Result<(), QueueError> {
+    pub(crate) async fn change_visibility(
+        &self,
+        kept: &[Kept],
+        time_left: Duration,
+    ) -> Result<(), QueueError> {
         let entry = |(position, kept): (usize, &Kept)| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(position.to_string())
@@ -75,14 +79,12 @@ impl Queue {
                 .build()
         };
         let entries: Result<Vec<_>, _> = kept.iter().enumerate().map(entry).collect();
-        let changed = self
+        let request = self
             .client()
             .change_message_visibility_batch()
             .queue_url(&self.url)
-            .set_entries(Some(entries.map_err(|error| QueueError(error.to_string()))?))
-            .send()
-            .await
-            .map_err(|error| QueueError::of("changing visibility timeouts", &error))?;
+            .set_entries(Some(entries.map_err(|error| QueueError(error.to_string()))?));
+        let changed = within("changing visibility timeouts", time_left, request.send()).await?;
         match changed.failed() {
             [] => Ok(()),
             [first, ..] => Err(QueueError(format!(
@@ -99,7 +101,11 @@ impl Queue {
     /// # Errors
     ///
     /// [`QueueError`] if SQS has not taken it; the original must stay then.
-    pub(crate) async fn send_dead_letter(&self, copy: Copy) -> Result<(), QueueError> {
+    pub(crate) async fn send_dead_letter(
+        &self,
+        copy: Copy,
+        time_left: Duration,
+    ) -> Result<(), QueueError> {
         let mut request = self
             .client()
             .send_message()
@@ -110,7 +116,7 @@ impl Queue {
         for (name, attribute) in copy.attributes {
             request = request.message_attributes(name, sdk_attribute(attribute)?);
         }
-        request.send().await.map_err(|error| QueueError::of("sending a dead letter", &error))?;
+        within("sending a dead letter", time_left, request.send()).await?;
         Ok(())
     }
 
@@ -140,12 +146,20 @@ impl Queue {
     }
 }
 
-impl QueueError {
-    fn of<E, R>(step: &str, error: &SdkError<E, R>) -> Self
-    where
-        SdkError<E, R>: std::error::Error,
-    {
-        Self(format!("{step}: {}", DisplayErrorContext(error)))
+/// A call that ends in time: the response of the invocation does not wait for it.
+async fn within<T, E, R>(
+    step: &str,
+    time_left: Duration,
+    call: impl Future<Output = Result<T, SdkError<E, R>>>,
+) -> Result<T, QueueError>
+where
+    SdkError<E, R>: std::error::Error,
+{
+    match tokio::time::timeout(time_left, call).await {
+        Ok(result) => {
+            result.map_err(|error| QueueError(format!("{step}: {}", DisplayErrorContext(error))))
+        }
+        Err(_elapsed) => Err(QueueError(format!("{step}: the invocation ends before it is done"))),
     }
 }
 

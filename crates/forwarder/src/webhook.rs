@@ -9,7 +9,7 @@ use domain::config::{Destination, Route};
 use domain::dead_letter::RESPONSE_BYTES_MAX;
 use domain::message::Message;
 use domain::outcome::TransportError;
-use http::header::{CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Client, Request, Response};
 use rustls::ClientConfig;
@@ -78,8 +78,14 @@ pub(crate) fn headers(
     }
     headers.insert(WEBHOOK_ID, HeaderValue::from_str(message.event_id())?);
     headers.insert(WEBHOOK_ATTEMPT, HeaderValue::from(attempt));
-    headers.insert(WEBHOOK_GROUP, HeaderValue::from_str(&message.group_id)?);
-    headers.insert(WEBHOOK_SEQUENCE, HeaderValue::from_str(&message.sequence_number)?);
+    // Some emulators do not pass these on; an empty header would say that they are empty.
+    for (name, value) in
+        [(WEBHOOK_GROUP, &message.group_id), (WEBHOOK_SEQUENCE, &message.sequence_number)]
+    {
+        if !value.is_empty() {
+            headers.insert(name, HeaderValue::from_str(value)?);
+        }
+    }
     let accepted_at = message.accepted_at().to_string();
     headers.insert(WEBHOOK_ACCEPTED_AT, HeaderValue::from_str(&accepted_at)?);
     if let Some(trace) = &message.trace_header {
@@ -98,6 +104,8 @@ pub(crate) async fn post(
     let started = Instant::now();
     let mut request = Request::new(Method::POST, destination.url.clone());
     *request.headers_mut() = headers;
+    // For an empty body too, where the client would leave it out.
+    request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     *request.body_mut() = Some(body.into());
     let exchange = async {
         let response = client.execute(request).await.map_err(|error| class(&error))?;
