@@ -1,5 +1,6 @@
 //! The engine as a process: building it, starting it, finding a running one.
 
+use std::fs::File;
 use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,8 +15,10 @@ use crate::workspace;
 
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";
-/// The name of the engine's database, in its data directory.
-const DATABASE_FILE: &str = "queues.db";
+/// How the names of the files in a data directory begin, and that of the database is the first.
+const DATA_FILES: [&str; 4] = ["queues.db", "engine.", "event-source-mapping.", LOCK_FILE];
+/// The name of the file that a running engine has locked, in its data directory.
+const LOCK_FILE: &str = "lock";
 
 /// How an engine is started.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ pub(crate) fn start(start: &Start<'_>) -> anyhow::Result<(Service, BufReader<Chi
     Service::start("the engine", &mut command)
 }
 
-/// Starts a stub on `listen` and returns its URL. Its log is read and thrown away.
+/// Starts a stub on `listen` and returns its URL. It is told to log nothing more, as nobody reads it.
 pub(crate) fn start_stub(listen: SocketAddr) -> anyhow::Result<(Service, String)> {
     let mut command = process::command(workspace::program("sss-stub"));
     command.args(["--quiet", "--listen", &listen.to_string()]);
@@ -83,7 +86,27 @@ pub(crate) fn running(data_dir: &Path) -> anyhow::Result<Running> {
     serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))
 }
 
-/// Whether `dir` is an engine's data directory.
-pub(crate) fn is_data_dir(dir: &Path) -> bool {
-    dir.join(DATABASE_FILE).exists() || dir.join(ENGINE_FILE).exists()
+/// Fails if `dir` holds anything but an engine's data, or is in use.
+pub(crate) fn check_removable(dir: &Path) -> anyhow::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(dir).with_context(|| format!("looking into {}", dir.display()));
+    for entry in entries.map_err(|error| error.context(Failure::Usage))? {
+        let name = entry?.file_name();
+        let ours = name.to_str().is_some_and(|name| DATA_FILES.iter().any(|f| name.starts_with(f)));
+        if !ours {
+            let error = anyhow!(
+                "{} holds {}, which is not the engine's; it is left as it is",
+                dir.display(),
+                name.display()
+            );
+            return Err(error.context(Failure::Usage));
+        }
+    }
+    // Without a lock file no engine has ever run here.
+    let unlocked = File::open(dir.join(LOCK_FILE)).map_or(Ok(()), |lock| lock.try_lock());
+    unlocked.map_err(|_held| {
+        anyhow!("an engine runs in {}; stop it first", dir.display()).context(Failure::Environment)
+    })
 }

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::engine::{self, Start};
-use crate::exit::Failure;
 use crate::{events, workspace};
 
 /// Run the queue on this machine, with a stand-in for your service or in front of your own
@@ -52,8 +51,11 @@ pub(crate) struct Local {
 impl Local {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = workspace::config("local")?;
-        engine::build(&["sss-stub"])?;
         let data_dir = self.data_dir.clone().unwrap_or_else(|| workspace::data_dir("local"));
+        if self.fresh {
+            engine::check_removable(&data_dir)?;
+        }
+        engine::build(&["sss-stub"])?;
         if self.fresh {
             remove(&data_dir)?;
         }
@@ -150,13 +152,10 @@ fn listening(line: &str) -> Option<String> {
 
 /// Removes a data directory, and nothing that is none.
 fn remove(dir: &std::path::Path) -> anyhow::Result<()> {
+    // The build took a while: look again.
+    engine::check_removable(dir)?;
     if !dir.exists() {
         return Ok(());
-    }
-    if !engine::is_data_dir(dir) {
-        let error =
-            anyhow!("{} is not a data directory of the engine; it is left as it is", dir.display());
-        return Err(error.context(Failure::Usage));
     }
     eprintln!("removing {} and the events in it", dir.display());
     std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))

@@ -99,7 +99,11 @@ impl Service {
         self.wait()
     }
 
-    /// Kills the process, as a crash would.
+    /// Waits until the process has ended.
+    ///
+    /// # Errors
+    ///
+    /// When it ends with another code than 0.
     pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         let status = self.child.wait().with_context(|| format!("waiting for {}", self.name))?;
         self.stopped = true;
