@@ -1,5 +1,6 @@
 //! Text for people: colours only on a terminal, and never with `NO_COLOR`.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 
 /// A colour, as a terminal's code.
@@ -17,8 +18,12 @@ pub(crate) fn colored(color: Color, text: &str) -> String {
 }
 
 fn shows_colors() -> bool {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !no_color && std::io::stdout().is_terminal()
+    wants_colors(std::env::var_os("NO_COLOR").as_deref(), std::io::stdout().is_terminal())
+}
+
+/// Source: <https://no-color.org>, "when present and not an empty string".
+fn wants_colors(no_color: Option<&OsStr>, is_terminal: bool) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// A duration for people: `12 ms`, `4 s`, `5 min`.
@@ -43,6 +48,14 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colors_are_for_terminals_that_want_them() {
+        assert!(wants_colors(None, true));
+        assert!(wants_colors(Some(OsStr::new("")), true));
+        assert!(!wants_colors(Some(OsStr::new("1")), true));
+        assert!(!wants_colors(None, false));
+    }
 
     #[test]
     fn durations_and_sizes_are_for_people() {

@@ -60,6 +60,8 @@ struct Manifest {
     zip_bytes: usize,
     bootstrap_bytes: usize,
     arch: &'static str,
+    /// Rust's target, with the C library's version.
+    target: &'static str,
     git_commit: Option<String>,
     /// Whether the work tree differed from the commit.
     dirty: bool,
@@ -256,6 +258,7 @@ impl Manifest {
             zip_bytes: zip.len(),
             bootstrap_bytes: bootstrap.len(),
             arch: arch.name(),
+            target: arch.target(),
             git_commit: git(&["rev-parse", "HEAD"]).ok(),
             dirty: git(&["status", "--porcelain"]).map_or(true, |changes| !changes.is_empty()),
             rustc: rustc.trim().to_owned(),

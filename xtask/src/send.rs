@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use domain::config::Route;
 use serde_json::json;
 
@@ -72,7 +72,8 @@ impl Send {
             return Err(error.context(Failure::Usage));
         };
         if route.path.parameters().next().is_some() {
-            bail!("the path {} has parameters; post to it with curl", route.path);
+            let error = anyhow!("the path {} has parameters; post to it with curl", route.path);
+            return Err(error.context(Failure::Usage));
         }
         let base = if let Some(url) = &self.url {
             url.as_str().trim_end_matches('/').to_owned()
