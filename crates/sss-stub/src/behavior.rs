@@ -59,6 +59,12 @@ impl Behavior {
         self.status
     }
 
+    /// A status, here or of a rule, that ends no request.
+    pub(crate) fn unusable_status(&self) -> Option<u16> {
+        let rules = self.rules.iter().map(|rule| rule.status);
+        std::iter::once(self.status).chain(rules).find(|status| !(200..=599).contains(status))
+    }
+
     pub(crate) fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms)
     }

@@ -167,14 +167,16 @@ impl Stub {
 
     fn behave(&self, body: &[u8]) -> Response<Full<Bytes>> {
         match serde_json::from_slice::<Behavior>(body) {
-            Ok(behavior) if !(100..=999).contains(&behavior.status) => message(
-                StatusCode::BAD_REQUEST,
-                &format!("status {} is none of http", behavior.status),
-            ),
-            Ok(behavior) => {
-                *lock(&self.shared.behavior) = behavior;
-                message(StatusCode::OK, "understood")
-            }
+            Ok(behavior) => match behavior.unusable_status() {
+                Some(status) => message(
+                    StatusCode::BAD_REQUEST,
+                    &format!("status {status} is not within 200 to 599"),
+                ),
+                None => {
+                    *lock(&self.shared.behavior) = behavior;
+                    message(StatusCode::OK, "understood")
+                }
+            },
             Err(error) => message(StatusCode::BAD_REQUEST, &error.to_string()),
         }
     }
