@@ -58,13 +58,19 @@ struct Report {
 impl Redrive {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
-        let started_at = Timestamp::from(SystemTime::now());
+        let mut started_at = Timestamp::from(SystemTime::now());
+        let mut first_look = true;
         let mut report = Report::default();
         let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
         // Of what SQS itself moved, ten messages of a group can be seen at a time: look again.
         loop {
             let held =
                 Held::receive(&environment.client, &environment.dead_letter_queue_url).await?;
+            if std::mem::take(&mut first_look) {
+                // This machine's clock may be behind the queue's.
+                let latest = held.messages().map(|message| message.sent_at).max();
+                started_at = started_at.max(latest.unwrap_or(started_at));
+            }
             // What was redriven and has failed again since is not for this run.
             let chosen = held.messages().filter(|message| {
                 message.sent_at <= started_at
