@@ -3,6 +3,7 @@
 mod deduplication;
 mod durability;
 mod faults;
+mod model;
 mod queues;
 mod receiving;
 mod redrive;

@@ -1,0 +1,225 @@
+//! Random histories against a model so simple that it can be checked by reading it: a list of
+//! messages per group, and which of them are in flight.
+//!
+//! Checked after every step: nothing is lost, nothing appears twice, a group is delivered in order
+//! from its first message, and never while any of it is in flight. Closing and opening the file may
+//! happen anywhere.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::support::{Fixture, QUEUE, attributes, manual_clock, message};
+use engine::store::{ReceiveRequest, ReceivedMessage, Store};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Send {
+        group: u8,
+    },
+    Receive {
+        max_messages: usize,
+        visibility_timeout_seconds: u32,
+    },
+    /// Of what is in flight, the one at this place, modulo their number.
+    Delete {
+        which: usize,
+    },
+    ChangeVisibility {
+        which: usize,
+        timeout_seconds: u32,
+    },
+    Wait {
+        seconds: u32,
+    },
+    FailingCommit {
+        group: u8,
+    },
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..4_u8).prop_map(|group| Step::Send { group }),
+        5 => (1..=10_usize, 1..20_u32).prop_map(|(max_messages, visibility_timeout_seconds)| {
+            Step::Receive { max_messages, visibility_timeout_seconds }
+        }),
+        5 => any::<usize>().prop_map(|which| Step::Delete { which }),
+        2 => (any::<usize>(), 0..20_u32).prop_map(|(which, timeout_seconds)| {
+            Step::ChangeVisibility { which, timeout_seconds }
+        }),
+        3 => (1..15_u32).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (0..4_u8).prop_map(|group| Step::FailingCommit { group }),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// What should be in the queue.
+#[derive(Default)]
+struct Model {
+    now_seconds: u32,
+    sent: u32,
+    /// Bodies by group, in order, and until when each is in flight.
+    groups: BTreeMap<String, Vec<(String, u32)>>,
+    /// The latest receipt of each message that was received and not deleted.
+    receipts: Vec<ReceivedMessage>,
+}
+
+impl Model {
+    fn in_flight(&self) -> Vec<ReceivedMessage> {
+        let is_in_flight = |receipt: &&ReceivedMessage| {
+            let mut of_group = self.groups[&receipt.group_id].iter();
+            of_group.any(|(body, until)| *body == receipt.body && *until > self.now_seconds)
+        };
+        self.receipts.iter().filter(is_in_flight).cloned().collect()
+    }
+
+    fn next_body(&mut self) -> String {
+        self.sent += 1;
+        self.sent.to_string()
+    }
+
+    fn delivered(&mut self, messages: &[ReceivedMessage], max: usize, timeout_seconds: u32) {
+        assert!(messages.len() <= max);
+        let mut by_group = BTreeMap::<&str, Vec<&str>>::new();
+        for message in messages {
+            by_group.entry(&message.group_id).or_default().push(&message.body);
+        }
+        for (group, bodies) in &by_group {
+            let queued = &self.groups[*group];
+            let locked = queued.iter().any(|(_, until)| *until > self.now_seconds);
+            assert!(!locked, "{group} was delivered while some of it is in flight");
+            let first: Vec<&str> =
+                queued.iter().take(bodies.len()).map(|(body, _)| body.as_str()).collect();
+            assert_eq!(*bodies, first, "{group} is not in order");
+        }
+        let free = self.groups.values().filter(|queued| {
+            !queued.is_empty() && queued.iter().all(|(_, until)| *until <= self.now_seconds)
+        });
+        let available: usize = free.map(Vec::len).sum();
+        assert_eq!(messages.len(), available.min(max), "something could have been delivered");
+        for message in messages {
+            self.set_until(message, self.now_seconds + timeout_seconds);
+            self.receipts.retain(|receipt| receipt.message_id != message.message_id);
+            self.receipts.push(message.clone());
+        }
+    }
+
+    fn set_until(&mut self, message: &ReceivedMessage, seconds: u32) {
+        let queued = self.groups.get_mut(&message.group_id).unwrap();
+        queued.iter_mut().find(|(body, _)| *body == message.body).unwrap().1 = seconds;
+    }
+
+    fn deleted(&mut self, message: &ReceivedMessage) {
+        let queued = self.groups.get_mut(&message.group_id).unwrap();
+        queued.retain(|(body, _)| *body != message.body);
+        self.receipts.retain(|receipt| receipt.message_id != message.message_id);
+    }
+
+    fn counts(&self) -> (u64, u64, u64) {
+        let all = || self.groups.values().flatten();
+        let in_flight = all().filter(|(_, until)| *until > self.now_seconds).count();
+        let groups = self.groups.values().filter(|queued| !queued.is_empty()).count();
+        let number = |count: usize| u64::try_from(count).unwrap();
+        (number(all().count() - in_flight), number(in_flight), number(groups))
+    }
+}
+
+async fn open(dir: &std::path::Path, clock: std::sync::Arc<engine::clock::ManualClock>) -> Fixture {
+    let store = Store::open(dir, clock.clone()).unwrap();
+    store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
+    Fixture { store, clock }
+}
+
+async fn receive(queue: &Fixture, max_messages: usize, timeout: u32) -> Vec<ReceivedMessage> {
+    let request = ReceiveRequest {
+        max_messages,
+        visibility_timeout_seconds: Some(timeout),
+        ..ReceiveRequest::default()
+    };
+    queue.store.receive(QUEUE, request).await.unwrap()
+}
+
+async fn take(queue: Fixture, model: &mut Model, step: Step, dir: &std::path::Path) -> Fixture {
+    let group_name = |group: u8| format!("group-{group}");
+    match step {
+        Step::Send { group } => {
+            let body = model.next_body();
+            queue.send(&group_name(group), &body).await;
+            model.groups.entry(group_name(group)).or_default().push((body, 0));
+        }
+        Step::Receive { max_messages, visibility_timeout_seconds: timeout } => {
+            let messages = receive(&queue, max_messages, timeout).await;
+            model.delivered(&messages, max_messages, timeout);
+        }
+        Step::Delete { which } => {
+            let held = model.in_flight();
+            if let Some(message) = held.get(which % held.len().max(1)) {
+                queue.delete(message).await;
+                model.deleted(message);
+            }
+        }
+        Step::ChangeVisibility { which, timeout_seconds } => {
+            let held = model.in_flight();
+            if let Some(message) = held.get(which % held.len().max(1)) {
+                let handle = &message.receipt_handle;
+                queue.store.change_visibility(QUEUE, handle, timeout_seconds).await.unwrap();
+                model.set_until(message, model.now_seconds + timeout_seconds);
+            }
+        }
+        Step::Wait { seconds } => {
+            queue.clock.advance(Duration::from_secs(seconds.into()));
+            model.now_seconds += seconds;
+        }
+        Step::FailingCommit { group } => {
+            queue.store.faults().set_commits_fail(true);
+            let body = model.next_body();
+            queue.store.send(QUEUE, message(&group_name(group), &body)).await.unwrap_err();
+            queue.store.faults().set_commits_fail(false);
+        }
+        Step::Reopen => {
+            let clock = queue.clock.clone();
+            queue.store.close().await;
+            return open(dir, clock).await;
+        }
+    }
+    queue
+}
+
+async fn check_history(steps: Vec<Step>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut queue = open(dir.path(), manual_clock()).await;
+    let mut model = Model::default();
+    for step in steps {
+        queue = take(queue, &mut model, step, dir.path()).await;
+        let statistics = queue.store.statistics(QUEUE).await.unwrap();
+        let counts = (statistics.visible, statistics.in_flight, statistics.message_groups);
+        assert_eq!(counts, model.counts());
+    }
+    queue.advance_seconds(1_000);
+    model.now_seconds += 1_000;
+    while model.groups.values().any(|queued| !queued.is_empty()) {
+        let messages = receive(&queue, 10, 1_000).await;
+        model.delivered(&messages, 10, 1_000);
+        for message in &messages {
+            queue.delete(message).await;
+            model.deleted(message);
+        }
+    }
+    assert!(receive(&queue, 10, 1_000).await.is_empty(), "something was delivered twice");
+}
+
+#[test]
+fn no_history_loses_doubles_or_reorders_anything() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
+    let steps = prop::collection::vec(step(), 1..80);
+    TestRunner::new(config)
+        .run(&steps, |steps| {
+            runtime.block_on(check_history(steps));
+            Ok(())
+        })
+        .unwrap();
+}
