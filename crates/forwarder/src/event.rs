@@ -7,6 +7,7 @@ use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage, SqsMessageAttribute};
 use domain::attribute::{Attribute, Attributes};
 use domain::dead_letter::Unreadable;
 use domain::message::Message;
+use domain::quota;
 use domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,12 +61,10 @@ impl Batch {
 }
 
 fn message(record: SqsMessage, now: Timestamp) -> Result<Message, Unreadable> {
-    let missing = match &record {
-        SqsMessage { message_id: None, .. } => "the record has no messageId",
-        SqsMessage { receipt_handle: None, .. } => "the record has no receiptHandle",
-        SqsMessage { body: None, .. } => "the record has no body",
-        _ => "",
-    };
+    if let Some(defect) = defect(&record) {
+        let json = serde_json::to_string(&record).unwrap_or_default();
+        return Err(salvaged(&json, defect));
+    }
     let SqsMessage {
         message_id: Some(message_id),
         receipt_handle: Some(receipt_handle),
@@ -75,8 +74,7 @@ fn message(record: SqsMessage, now: Timestamp) -> Result<Message, Unreadable> {
         ..
     } = record
     else {
-        let json = serde_json::to_string(&record).unwrap_or_default();
-        return Err(salvaged(&json, missing));
+        unreachable!("a record without one of these has a defect");
     };
     let sent_at = system.get("SentTimestamp").and_then(|ms| ms.parse().ok());
     let receive_count = system.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
@@ -91,6 +89,28 @@ fn message(record: SqsMessage, now: Timestamp) -> Result<Message, Unreadable> {
         receipt_handle,
         body,
     })
+}
+
+/// Why a record is no message, if it is none.
+fn defect(record: &SqsMessage) -> Option<&'static str> {
+    let system = |name| record.attributes.get(name).map(String::as_str);
+    if record.message_id.is_none() {
+        Some("the record has no messageId")
+    } else if record.receipt_handle.is_none() {
+        Some("the record has no receiptHandle")
+    } else if record.body.as_ref().is_none_or(String::is_empty) {
+        Some("the record has no body")
+    } else if system("MessageGroupId").is_some_and(|group| !quota::is_id(group)) {
+        Some("the record's MessageGroupId is not one")
+    } else if system("SequenceNumber").is_some_and(|sequence| !is_number(sequence)) {
+        Some("the record's SequenceNumber is no number")
+    } else {
+        None
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn attributes(attributes: HashMap<String, SqsMessageAttribute>) -> Attributes {

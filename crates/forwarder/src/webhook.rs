@@ -149,9 +149,7 @@ fn class(error: &reqwest::Error) -> TransportError {
         }
         if let Some(io) = inner.downcast_ref::<io::Error>() {
             io_kind = Some(io.kind());
-            // An I/O error may carry the TLS error without naming it as its source.
-            if io.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-            {
+            if carries_tls_error(io) {
                 return TransportError::Tls;
             }
         }
@@ -165,16 +163,58 @@ fn class(error: &reqwest::Error) -> TransportError {
     }
     match io_kind {
         _ if error.is_timeout() => TransportError::Timeout,
-        _ if error.is_connect() => TransportError::Connect,
-        _ if incomplete => TransportError::Closed,
         Some(
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof,
         ) => TransportError::Closed,
+        _ if error.is_connect() => TransportError::Connect,
+        _ if incomplete => TransportError::Closed,
         Some(io::ErrorKind::InvalidData) => TransportError::InvalidAnswer,
         _ if error.is_body() || error.is_decode() => TransportError::Closed,
         _ => TransportError::Other,
+    }
+}
+
+/// An I/O error carries another one without naming it as its source.
+fn carries_tls_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| {
+        inner.is::<rustls::Error>()
+            || inner.downcast_ref::<io::Error>().is_some_and(carries_tls_error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use url::Url;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_not_tls_is_a_tls_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            // Until the client has gone, so that nothing but these bytes can be what it saw.
+            io::copy(&mut stream, &mut io::sink())
+        });
+        let destination = Destination {
+            name: "sss".to_owned(),
+            url: Url::parse(&url).unwrap(),
+            timeout: Duration::from_secs(20),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = client(crate::tls::client_config(None).unwrap()).unwrap();
+        let exchange =
+            runtime.block_on(post(&client, &destination, HeaderMap::new(), Bytes::new()));
+        assert_eq!(exchange.answer.unwrap_err(), TransportError::Tls);
+        drop((client, runtime));
+        server.join().unwrap().unwrap();
     }
 }
