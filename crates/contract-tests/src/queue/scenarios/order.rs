@@ -1,0 +1,53 @@
+//! Order within a group, and locked groups.
+
+use crate::queue::Check;
+use crate::queue::client::{Queues, bodies, received, system};
+use aws_sdk_sqs::types::MessageSystemAttributeName;
+
+/// Order, and the lock on a group.
+pub async fn of_groups(queues: &Queues, check: &mut Check<'_>) {
+    let queue = queues.create(&[]).await;
+    for (group, body) in [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1")] {
+        queue.send(group, body).await;
+    }
+    let first = received(queue.receiving().max_number_of_messages(2)).await;
+    check.that("many of one group come first", bodies(&first), vec!["a1", "a2"]);
+    let second = queue.receive().await;
+    check.that("a locked group is passed over", bodies(&second), vec!["b1"]);
+    for message in &first {
+        check.that(
+            if message.body() == Some("a1") { "the first is deleted" } else { "the second too" },
+            queue.delete(message).await,
+            Ok(()),
+        );
+        if message.body() == Some("a1") {
+            let still = queue.receive().await;
+            check.that("the group stays locked until all are gone", bodies(&still), vec![]);
+        }
+    }
+    check.that("then it goes on", bodies(&queue.receive().await), vec!["a3"]);
+}
+
+/// Sequence numbers of a batch that holds several groups.
+pub async fn of_a_batch(queues: &Queues, check: &mut Check<'_>) {
+    let queue = queues.create(&[]).await;
+    for (group, body) in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("b", "b2")] {
+        queue.send(group, body).await;
+    }
+    let batch = queue.receive().await;
+    let of_group = |group: &str| {
+        let mut bodies = bodies(&batch);
+        bodies.retain(|body| body.starts_with(group));
+        bodies.join(" ")
+    };
+    check.that("one group's order", of_group("a"), "a1 a2".to_owned());
+    check.that("the other group's order", of_group("b"), "b1 b2".to_owned());
+    let numbers: Vec<u128> = ["a1", "b1", "a2", "b2"]
+        .iter()
+        .filter_map(|body| batch.iter().find(|message| message.body() == Some(body)))
+        .filter_map(|message| system(message, &MessageSystemAttributeName::SequenceNumber))
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    check.that("sequence numbers are numbers", numbers.len(), 4);
+    check.that("sequence numbers increase", numbers.is_sorted_by(|one, next| one < next), true);
+}

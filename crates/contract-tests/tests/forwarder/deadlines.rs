@@ -1,0 +1,70 @@
+//! The function's deadline: what cannot end in time is not begun, and the answer is never late.
+
+use std::time::Duration;
+
+use contract_tests::event::message;
+use contract_tests::fake_sqs::Fault;
+use contract_tests::forwarder::Forwarder;
+use contract_tests::sss::Sss;
+
+use crate::{config_with_timeout, lines, status};
+
+#[tokio::test]
+async fn nothing_is_begun_that_could_not_end_in_time() {
+    let sss = Sss::start().await;
+    let forwarder = Forwarder::start(config_with_timeout(&sss.url(), 20)).await;
+    let batch = [message("m-1", "a"), message("m-2", "a"), message("m-3", "b")];
+    let time_left = Duration::from_secs(15);
+    let failed = forwarder.begin_with_time_left(time_left, batch).failed().await;
+    assert_eq!(failed, ["m-1", "m-2", "m-3"]);
+    assert_eq!(sss.deliveries().len(), 0);
+    // They cost a receive, and no time.
+    for id in ["m-1", "m-2", "m-3"] {
+        assert_eq!(forwarder.sqs().visibility(id), Some(0), "{id}");
+    }
+    let log = forwarder.kill().await;
+    let reasons: Vec<_> = lines(&log, "not_attempted").iter().map(|line| &line["reason"]).collect();
+    assert!(!reasons.is_empty() && reasons.iter().all(|reason| *reason == "deadline"), "{log:?}");
+}
+
+#[tokio::test]
+async fn what_is_done_when_time_runs_out_is_done() {
+    let sss = Sss::start().await;
+    sss.answer_all(status(200).set_delay(Duration::from_secs(2)));
+    let forwarder = Forwarder::start(config_with_timeout(&sss.url(), 3)).await;
+    // The first has 1.5 s of room to begin in; the second has 1 s too little, however quick all is.
+    let batch = [message("m-1", "a"), message("m-2", "a"), message("m-3", "b")];
+    let time_left = Duration::from_secs(5);
+    let failed = forwarder.begin_with_time_left(time_left, batch).failed().await;
+    assert_eq!(failed, ["m-2"]);
+    assert_eq!(forwarder.sqs().visibility("m-2"), Some(0));
+    let mut delivered = sss.event_ids();
+    delivered.sort();
+    assert_eq!(delivered, ["evt-m-1", "evt-m-3"]);
+}
+
+#[tokio::test]
+async fn the_answer_does_not_wait_for_a_visibility_change() {
+    let sss = Sss::start().await;
+    sss.answer("m-1", [status(503)]);
+    let forwarder = Forwarder::start(config_with_timeout(&sss.url(), 1)).await;
+    forwarder.sqs().fail("ChangeMessageVisibility", Fault::Hangs);
+    let batch = [message("m-1", "a"), message("m-2", "b")];
+    let time_left = Duration::from_secs(4);
+    assert_eq!(forwarder.begin_with_time_left(time_left, batch).failed().await, ["m-1"]);
+}
+
+#[tokio::test]
+async fn the_answer_does_not_wait_for_a_dead_letter() {
+    let sss = Sss::start().await;
+    sss.answer("m-1", [status(422)]);
+    let forwarder = Forwarder::start(config_with_timeout(&sss.url(), 1)).await;
+    forwarder.sqs().fail("SendMessage", Fault::Hangs);
+    let batch = [message("m-1", "a"), message("m-2", "a"), message("m-3", "b")];
+    let time_left = Duration::from_secs(4);
+    // Nobody knows whether the copy arrived, so the original stays, and what follows it.
+    assert_eq!(forwarder.begin_with_time_left(time_left, batch).failed().await, ["m-1", "m-2"]);
+    let mut delivered = sss.event_ids();
+    delivered.sort();
+    assert_eq!(delivered, ["evt-m-1", "evt-m-3"]);
+}

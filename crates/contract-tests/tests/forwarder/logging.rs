@@ -1,0 +1,141 @@
+//! The log: a JSON line per attempt, with what an operator asks for and nothing that is secret.
+
+use contract_tests::event::message;
+use contract_tests::fake_sqs::Fault;
+use contract_tests::forwarder::{Forwarder, SECRET};
+use contract_tests::settings::{config, config_with};
+use contract_tests::sss::Sss;
+use contract_tests::wire::nobody;
+use domain::config::LogLevel;
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::{NONE, config_with_timeout, lines, status};
+
+/// The fields that every line about a message has.
+fn check_line(line: &Value, expected: &Value) {
+    let timestamp = line["timestamp"].as_str().unwrap_or_default();
+    let rfc_3339 = Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$").unwrap();
+    assert!(rfc_3339.is_match(timestamp), "{line}");
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&line[name], value, "{name} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_one_line() {
+    let sss = Sss::start().await;
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    let record = message("m-1", "order-7").aged(std::time::Duration::from_secs(90));
+    let sequence = record.sequence();
+    assert_eq!(forwarder.invoke([record]).await, NONE);
+    let log = forwarder.kill().await;
+    let about: Vec<_> = log.iter().filter(|line| line["event_id"] == "evt-m-1").collect();
+    assert_eq!(about.len(), 1, "{log:?}");
+    let expected = json!({
+        "level": "INFO", "message": "delivered", "event_id": "evt-m-1", "route": "sss",
+        "group": "order-7", "sequence": sequence, "destination": "sss", "attempt": 1, "status": 200,
+    });
+    check_line(about[0], &expected);
+    let age = about[0]["age_ms"].as_u64().expect("a number");
+    assert!((90_000..150_000).contains(&age), "{age}");
+    assert!(about[0]["latency_ms"].is_number(), "{}", about[0]);
+}
+
+#[tokio::test]
+async fn a_retry_says_when() {
+    let sss = Sss::start().await;
+    sss.answer("m-1", [status(503)]);
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    let batch = [message("m-1", "a"), message("m-2", "a")];
+    assert_eq!(forwarder.invoke(batch).await, ["m-1", "m-2"]);
+    let log = forwarder.kill().await;
+    let retries = lines(&log, "retry");
+    assert_eq!(retries.len(), 1, "{log:?}");
+    let expected = json!({
+        "level": "WARN", "event_id": "evt-m-1", "route": "sss", "group": "a", "destination": "sss",
+        "attempt": 1, "status": 503, "retry_in_ms": 2_000,
+    });
+    check_line(retries[0], &expected);
+    let behind = lines(&log, "not_attempted");
+    assert_eq!(behind.len(), 1, "{log:?}");
+    let expected = json!({ "event_id": "evt-m-2", "group": "a", "reason": "behind_failed" });
+    check_line(behind[0], &expected);
+}
+
+#[tokio::test]
+async fn a_rejection_says_what_and_where_to() {
+    let sss = Sss::start().await;
+    sss.answer("m-1", [status(422)]);
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    assert_eq!(forwarder.invoke([message("m-1", "a")]).await, NONE);
+    let log = forwarder.kill().await;
+    let (rejected, dead) = (lines(&log, "rejected"), lines(&log, "dead_lettered"));
+    assert_eq!((rejected.len(), dead.len()), (1, 1), "{log:?}");
+    check_line(rejected[0], &json!({ "event_id": "evt-m-1", "status": 422, "destination": "sss" }));
+    check_line(dead[0], &json!({ "event_id": "evt-m-1", "reason": "rejected" }));
+}
+
+#[tokio::test]
+async fn no_answer_is_an_error_class() {
+    let forwarder = Forwarder::start(config_with_timeout(&nobody().await, 1)).await;
+    assert_eq!(forwarder.invoke([message("m-1", "a")]).await, ["m-1"]);
+    let log = forwarder.kill().await;
+    let retries = lines(&log, "retry");
+    assert_eq!(retries.len(), 1, "{log:?}");
+    check_line(retries[0], &json!({ "event_id": "evt-m-1", "error": "connect" }));
+    assert_eq!(retries[0].get("status"), None, "{}", retries[0]);
+}
+
+#[tokio::test]
+async fn the_configured_level_is_kept() {
+    let sss = Sss::start().await;
+    sss.answer("m-2", [status(503)]);
+    let mut config = config(&sss.url());
+    config.forwarder.log_level = LogLevel::Warn;
+    let forwarder = Forwarder::start(config).await;
+    assert_eq!(forwarder.invoke([message("m-1", "a"), message("m-2", "b")]).await, ["m-2"]);
+    let log = forwarder.kill().await;
+    assert_eq!(lines(&log, "delivered").len(), 0, "{log:?}");
+    assert_eq!(lines(&log, "retry").len(), 1, "{log:?}");
+}
+
+/// Bodies, headers, answers, query strings and credentials, each marked by the same text, on every
+/// path that writes a line.
+#[tokio::test]
+async fn nothing_secret_is_ever_logged() {
+    let sss = Sss::start_with_passed_headers(&["x-signature"]).await;
+    sss.answer("m-2", [status(422).set_body_string(SECRET)]);
+    sss.answer("m-3", [status(503).set_body_string(SECRET).insert_header("set-cookie", SECRET)]);
+    let url = |base: &str| format!("{base}?token={SECRET}");
+    let mut config = config_with(&url(&sss.url()), |route| {
+        route.pass_headers = vec!["x-signature".to_owned()];
+    });
+    let nobody = url(&nobody().await);
+    config.routes.insert("down".to_owned(), contract_tests::settings::route("/down", &nobody));
+    config.forwarder.log_level = LogLevel::Debug;
+    let forwarder = Forwarder::start(config).await;
+    forwarder.sqs().fail("ChangeMessageVisibility", Fault::Refused);
+    let secret = |id: &str, group: &str| {
+        message(id, group).body(SECRET).attribute("header.x-signature", SECRET)
+    };
+    let batch = [
+        secret("m-1", "a"),
+        secret("m-2", "b"),
+        secret("m-3", "c"),
+        secret("m-4", "d").route("down"),
+        secret("m-5", "e").route("gone"),
+        secret("m-6", "f").system_attribute("SequenceNumber", "x y"),
+    ];
+    assert_eq!(forwarder.invoke(batch).await, ["m-3", "m-4"]);
+    let broken = format!("{{\"Records\": \"{SECRET}\"}}");
+    assert!(forwarder.begin_event(broken).answer().await.is_some());
+    let log = forwarder.kill().await;
+    for message in ["delivered", "rejected", "retry", "dead_lettered"] {
+        assert!(!lines(&log, message).is_empty(), "{message}: {log:?}");
+    }
+    let leaks: Vec<_> = log.iter().filter(|line| line.to_string().contains(SECRET)).collect();
+    assert_eq!(leaks, [&Value::Null; 0]);
+    let stderr = forwarder.exit().await.stderr;
+    assert_eq!(stderr, [""; 0]);
+}
