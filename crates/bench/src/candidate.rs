@@ -68,6 +68,7 @@ impl Candidate {
             .env("SSL_CERT_FILE", &authority.file)
             .env("LAMBDA_TASK_ROOT", original)
             .env("PYTHONPATH", original)
+            .env("PYTHONPYCACHEPREFIX", tools)
             .current_dir(original)
             .stdin(Stdio::null())
             .stdout(Stdio::null());

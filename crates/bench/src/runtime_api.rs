@@ -65,7 +65,7 @@ impl RuntimeApi {
     }
 
     /// Hands out `event` to the candidate, which has asked for one, and waits until it asks again.
-    /// Returns the time from the event's last byte to the answer's.
+    /// Returns the time from handing the event out to the answer's last byte.
     pub(crate) fn invoke(&self, event: &[u8]) -> anyhow::Result<Duration> {
         let (sent, at) = channel();
         self.events
@@ -92,8 +92,10 @@ fn serve(stream: TcpStream, step: &Sender<Step>, events: &Events) -> anyhow::Res
             let event = events.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok((event, sent)) = event else { return Ok(()) };
             number += 1;
+            // Before the write, which may run the candidate before this thread goes on.
+            let at = Instant::now();
             connection.write(&invocation(number, &event))?;
-            sent.send(Instant::now())?;
+            sent.send(at)?;
         } else {
             let at = Instant::now();
             connection.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bench::http::Connection;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -33,6 +33,8 @@ impl Authority {
     /// Makes an authority of our own and a certificate for `localhost`.
     pub(crate) fn new(dir: &Path) -> anyhow::Result<Self> {
         let mut authority = CertificateParams::new(Vec::new())?;
+        // OpenSSL takes a certificate whose issuer has the certificate's own name for self-signed.
+        authority.distinguished_name.push(DnType::CommonName, "bench authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
