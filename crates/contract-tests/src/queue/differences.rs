@@ -18,4 +18,106 @@ pub struct Difference {
 pub const ENGINE: &[Difference] = &[];
 
 /// What [`MiniStack`](super::ministack) does otherwise.
-pub const MINISTACK: &[Difference] = &[];
+pub const MINISTACK: &[Difference] = &[
+    differs("dead_letters::move_task", "from what is none", "Err(\"InvalidAction\")", NOT_THERE),
+    differs("dead_letters::move_task", "starting", "Err(\"InvalidAction\")", NOT_THERE),
+    differs(
+        "dead_letters::redrive_policy",
+        "sources of the dead-letter queue",
+        "Err(\"InvalidAction\")",
+        NOT_THERE,
+    ),
+    differs("messages::attributes", "a reserved name", "Ok(())", NOT_CHECKED),
+    differs("messages::attributes", "an empty value", "Ok(())", NOT_CHECKED),
+    differs("messages::attributes", "an unknown type", "Ok(())", NOT_CHECKED),
+    differs("messages::attributes", "eleven attributes", "Ok(())", NOT_CHECKED),
+    differs("messages::limits", "a group with a space", "Ok(())", NOT_CHECKED),
+    differs("messages::limits", "an id that is not ASCII", "Ok(())", NOT_CHECKED),
+    differs("messages::limits", "an id too long", "Ok(())", NOT_CHECKED),
+    differs("messages::limits", "waiting 21 seconds", "Ok(())", NOT_CHECKED),
+    differs("queues::settings", "an unknown one", "Ok(())", NOT_CHECKED),
+    differs("visibility::change", "beyond 12 hours", "Ok(())", NOT_CHECKED),
+    differs("messages::batches", "one is refused", "Ok(([\"3\", \"4\"], []))", GROUP_WITH_SPACE),
+    differs(
+        "messages::batches",
+        "what was accepted is there",
+        "[\"1\", \"2\", \"3\", \"4\"]",
+        GROUP_WITH_SPACE,
+    ),
+    differs("messages::batches", "deleting", "4", GROUP_WITH_SPACE),
+    differs(
+        "messages::batches",
+        "a handle that is none",
+        "[(\"4\", \"ReceiptHandleIsInvalid\")]",
+        GROUP_WITH_SPACE,
+    ),
+    differs("dead_letters::redrive_allow_policy", "none", "Ok(())", ALLOW_POLICY),
+    differs("dead_letters::redrive_allow_policy", "another one", "Ok(())", ALLOW_POLICY),
+    differs(
+        "dead_letters::redrive_policy",
+        "which is its deduplication id",
+        "false",
+        DEAD_LETTER_ID,
+    ),
+    differs("queues::purge", "again within 60 seconds", "Ok(())", PURGE_INTERVAL),
+    differs("queues::settings", "scope", "None", UNSET),
+    differs("queues::settings", "throughput", "None", UNSET),
+    differs(
+        "visibility::change",
+        "deleting it again",
+        "Err(\"ReceiptHandleIsInvalid\")",
+        FORGOTTEN_HANDLE,
+    ),
+    differs(
+        "visibility::change",
+        "what is gone",
+        "Err(\"ReceiptHandleIsInvalid\")",
+        FORGOTTEN_HANDLE,
+    ),
+    differs(
+        "visibility::expired_handle",
+        "changing what is visible again",
+        "Err(\"ReceiptHandleIsInvalid\")",
+        FORGOTTEN_HANDLE,
+    ),
+    differs(
+        "visibility::expired_handle",
+        "deleting by the old handle",
+        "Err(\"ReceiptHandleIsInvalid\")",
+        FORGOTTEN_HANDLE,
+    ),
+    differs(
+        "visibility::expired_handle",
+        "deleting what is visible again",
+        "Ok(())",
+        EXPIRED_HANDLE,
+    ),
+    differs("visibility::expired_handle", "it was not deleted", "[]", EXPIRED_HANDLE),
+    differs("visibility::receive_attempt", "the same batch again", "[]", RECEIVE_ATTEMPT),
+    differs("visibility::receive_attempt", "no longer once it was changed", "[]", RECEIVE_ATTEMPT),
+];
+
+const NOT_THERE: &str = "The operation is not implemented.";
+const NOT_CHECKED: &str = "The value is accepted unchecked.";
+const GROUP_WITH_SPACE: &str =
+    "Ids are not checked in a batch either, so the entry to be refused is accepted.";
+const ALLOW_POLICY: &str = "The redrive allow policy is kept but not enforced.";
+const DEAD_LETTER_ID: &str =
+    "A dead letter keeps the sender's deduplication id, so the dead-letter queue can swallow one.";
+const PURGE_INTERVAL: &str = "Purges are not limited to one a minute.";
+const UNSET: &str = "The attribute is shown only when it was set.";
+const FORGOTTEN_HANDLE: &str =
+    "A handle is forgotten with its message or its receive, and then it is no handle.";
+const EXPIRED_HANDLE: &str =
+    "A handle deletes even after the message became visible again, as on a standard queue.";
+const RECEIVE_ATTEMPT: &str =
+    "The receive request attempt id is ignored, so the group stays locked.";
+
+const fn differs(
+    scenario: &'static str,
+    subject: &'static str,
+    seen: &'static str,
+    reason: &'static str,
+) -> Difference {
+    Difference { scenario, subject, seen, reason }
+}

@@ -97,8 +97,8 @@ impl Findings {
                 )),
                 Some(listed) if listed.seen == seen => {}
                 Some(listed) => surprises.push(format!(
-                    "{scenario}: {subject:?}: listed as {}, but is {seen} (SQS: {expected})",
-                    listed.seen
+                    "{scenario}: {subject:?}: listed as {} ({}), but is {seen} (SQS: {expected})",
+                    listed.seen, listed.reason
                 )),
             }
         }
