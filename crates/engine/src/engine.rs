@@ -262,7 +262,7 @@ impl Engine {
         }
         let data_dir = data_dir.map_or_else(|| "memory".into(), |dir| dir.display().to_string());
         let fields = json!({ "ingest": ingest, "api": api, "data_dir": data_dir });
-        self.log.line(LogLevel::Info, "listening", fields);
+        self.log.announce(LogLevel::Info, "listening", fields);
         Ok(())
     }
 }

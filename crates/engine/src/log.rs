@@ -68,8 +68,13 @@ impl Log {
     /// Writes a line with `fields`, which must be an object.
     pub(crate) fn line(&self, level: LogLevel, message: &str, fields: impl Serialize) {
         if level >= self.0.least {
-            self.0.shared.add(&encoded(self.0.clock.now(), level, message, fields));
+            self.announce(level, message, fields);
         }
+    }
+
+    /// Writes a line whatever the least level is: for what other programs wait for.
+    pub(crate) fn announce(&self, level: LogLevel, message: &str, fields: impl Serialize) {
+        self.0.shared.add(&encoded(self.0.clock.now(), level, message, fields));
     }
 
     /// Passes on a line that is JSON already.
@@ -184,5 +189,17 @@ mod tests {
             "{\"timestamp\":\"2026-01-01T00:00:00.123Z\",\"level\":\"INFO\",\
              \"message\":\"accepted\",\"bytes\":3}\n{\"message\":\"delivered\"}\n"
         );
+    }
+
+    #[test]
+    fn what_others_wait_for_is_written_at_every_level() {
+        let out = Memory::default();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(0)));
+        let log = Log::new(clock, LogLevel::Error, out.clone()).unwrap();
+        log.line(LogLevel::Info, "accepted", serde_json::json!({}));
+        log.announce(LogLevel::Info, "listening", serde_json::json!({}));
+        log.flush();
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("listening") && !text.contains("accepted"), "{text}");
     }
 }
