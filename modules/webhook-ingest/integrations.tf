@@ -1,0 +1,95 @@
+locals {
+  request_parameters = {
+    for name, route in var.routes : name => {
+      for parameter, value in {
+        QueueUrl       = var.queue_url
+        MessageBody    = "$request.body"
+        MessageGroupId = route.ordering_key
+        MessageDeduplicationId = (
+          route.deduplication == "request" ? "$context.requestId"
+          : route.deduplication == "content" ? null
+          : route.deduplication
+        )
+        MessageAttributes = local.message_attributes[name]
+      } : parameter => value if value != null
+    }
+  }
+
+  # Inside text a variable needs braces: $request.header.x becomes $${request.header.x}.
+  event_ids = {
+    for name, route in var.routes : name => (
+      contains(["request", "content"], route.deduplication) ? "$${context.requestId}"
+      : strcontains(route.deduplication, "$${") ? route.deduplication
+      : "$${${trimprefix(route.deduplication, "$")}}"
+    )
+  }
+
+  # `jsonencode` writes <, > and & as escapes for the sake of HTML pages; the gateway looks for its
+  # variables in the text before anybody reads it as JSON.
+  message_attributes = {
+    for name, route in var.routes : name => replace(replace(replace(
+      jsonencode({
+        for attribute, value in merge(
+          {
+            route       = name
+            event_id    = local.event_ids[name]
+            accepted_at = "$${context.requestTimeEpoch}"
+          },
+          { for header in route.pass_headers : "header.${lower(header)}" => "$${request.header.${lower(header)}}" },
+        ) : attribute => { DataType = "String", StringValue = value }
+      }),
+    "\\u003c", "<"), "\\u003e", ">"), "\\u0026", "&")
+  }
+
+  # All that is said of an integration, so that a change of any of it is seen below.
+  integrations = {
+    for name, route in var.routes : name => {
+      description          = "Route ${name}: to the webhook queue"
+      credentials_arn      = aws_iam_role.ingest.arn
+      request_parameters   = local.request_parameters[name]
+      timeout_milliseconds = 30000
+    }
+  }
+}
+
+resource "terraform_data" "integration" {
+  for_each = local.integrations
+
+  input = sha256(jsonencode(each.value))
+}
+
+# Never edited in place: the provider sends changed request parameters only, and the API refuses an
+# update without the others (terraform-provider-aws #22647, #50061). So whatever changes, a new
+# integration is made, the route turned to it, and then the old one deleted.
+resource "aws_apigatewayv2_integration" "queue" {
+  for_each = local.integrations
+
+  api_id                 = local.api_id
+  integration_type       = "AWS_PROXY"
+  integration_subtype    = "SQS-SendMessage"
+  payload_format_version = "1.0"
+  description            = each.value.description
+  credentials_arn        = each.value.credentials_arn
+  request_parameters     = each.value.request_parameters
+  timeout_milliseconds   = each.value.timeout_milliseconds
+
+  lifecycle {
+    create_before_destroy = true
+    replace_triggered_by  = [terraform_data.integration[each.key]]
+  }
+
+  # A route must not accept what the role cannot yet send.
+  depends_on = [aws_iam_role_policy.send]
+}
+
+resource "aws_apigatewayv2_route" "webhook" {
+  #checkov:skip=CKV_AWS_309:who may post is the environment's choice (variable authorization); a SaaS that can only sign bodies is checked by the forwarder
+  for_each = var.routes
+
+  api_id               = local.api_id
+  route_key            = "POST ${each.value.path}"
+  target               = "integrations/${aws_apigatewayv2_integration.queue[each.key].id}"
+  authorization_type   = var.authorization.type
+  authorizer_id        = local.authorizer_id
+  authorization_scopes = length(var.authorization.scopes) == 0 ? null : var.authorization.scopes
+}

@@ -1,0 +1,34 @@
+output "api_id" {
+  description = "Id of the HTTP API."
+  value       = local.api_id
+}
+
+output "api_endpoint" {
+  description = "URL of the HTTP API, without stage and path."
+  value       = data.aws_apigatewayv2_api.ingest.api_endpoint
+}
+
+output "route_keys" {
+  description = "Route key, such as `POST /sqs-hook`, by the route's name."
+  value       = { for name, route in aws_apigatewayv2_route.webhook : name => route.route_key }
+}
+
+output "integration_ids" {
+  description = "Id of the integration, by the route's name. A new one whenever the route's request parameters change."
+  value       = { for name, integration in aws_apigatewayv2_integration.queue : name => integration.id }
+}
+
+output "route_settings" {
+  description = "Throttling by route key, for the API's stage: the input `route_settings` of the module http-api."
+  value = {
+    for name, route in aws_apigatewayv2_route.webhook : route.route_key => {
+      rate_per_second = try(var.throttling.routes[name].rate_per_second, var.throttling.rate_per_second)
+      burst           = try(var.throttling.routes[name].burst, var.throttling.burst)
+    }
+  }
+}
+
+output "role_arn" {
+  description = "ARN of the role by which API Gateway sends to the queue."
+  value       = aws_iam_role.ingest.arn
+}
