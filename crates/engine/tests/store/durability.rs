@@ -115,7 +115,7 @@ fn overwrite(file: &Path, offset: u64, bytes: &[u8]) {
 #[tokio::test]
 async fn a_damaged_database_is_refused_and_left_alone() {
     check_damage(|file| overwrite(file, 0, b"no database at all"), "is damaged").await;
-    check_damage(|file| overwrite(file, 4_096 * 3, &[0xff; 40_000]), "is damaged").await;
+    check_damage(|file| overwrite(file, 4_096 * 3, &vec![0xff; 40_000]), "is damaged").await;
     check_damage(|file| fs::write(file, b"").unwrap(), "is damaged (it is empty)").await;
     let half = |file: &Path| {
         let length = fs::metadata(file).unwrap().len();

@@ -1,5 +1,7 @@
 //! The store, as its users see it, with a clock that the tests move.
 
+#![expect(clippy::unwrap_used, reason = "what a test sets up must succeed, in its helpers too")]
+
 mod deduplication;
 mod durability;
 mod faults;
