@@ -1,0 +1,323 @@
+mock_provider "aws" {
+  override_during = plan
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/test-webhook-forwarder" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:ap-northeast-1:123456789012:log-group:/aws/lambda/test-webhook-forwarder" }
+  }
+  mock_resource "aws_lambda_function" {
+    defaults = {
+      arn     = "arn:aws:lambda:ap-northeast-1:123456789012:function:test-webhook-forwarder"
+      version = "7"
+    }
+  }
+  mock_resource "aws_lambda_alias" {
+    defaults = { arn = "arn:aws:lambda:ap-northeast-1:123456789012:function:test-webhook-forwarder:live" }
+  }
+}
+
+variables {
+  environment           = "test"
+  queue_url             = "https://sqs.ap-northeast-1.amazonaws.com/123456789012/test-webhook.fifo"
+  queue_arn             = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook.fifo"
+  dead_letter_queue_url = "https://sqs.ap-northeast-1.amazonaws.com/123456789012/test-webhook-dlq.fifo"
+  dead_letter_queue_arn = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook-dlq.fifo"
+  artifact              = { path = "function.zip", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  routes = {
+    sss = {
+      path         = "/sqs-hook"
+      ordering_key = "$request.header.x-workflow-id"
+      destinations = [{ name = "sss", url = "https://sss.example.com/application-hook" }]
+    }
+  }
+}
+
+# `minified` was written by the domain's `Config::forwarder_environment`.
+run "configuration_is_the_domain_s" {
+  command = plan
+  variables {
+    routes    = jsondecode(file("tests/configuration.json")).config.routes
+    forwarder = jsondecode(file("tests/configuration.json")).config.forwarder
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG)
+      == jsondecode(jsondecode(file("tests/configuration.json")).minified)
+    )
+    error_message = "is ${aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG}"
+  }
+}
+
+run "defaults_are_left_out" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG) == {
+      environment = "test"
+      routes = {
+        sss = {
+          path         = "/sqs-hook"
+          ordering_key = "$request.header.x-workflow-id"
+          destinations = [{ name = "sss", url = "https://sss.example.com/application-hook" }]
+        }
+      }
+    }
+    error_message = "is ${aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG}"
+  }
+}
+
+run "every_setting_reaches_the_forwarder" {
+  command = plan
+  variables {
+    queue = { retention_seconds = 600000, high_throughput = true }
+    routes = {
+      sss = {
+        path                  = "/hooks/{tenant}"
+        ordering_key          = "$request.path.tenant"
+        deduplication         = "content"
+        pass_headers          = ["content-type"]
+        destinations          = [{ name = "sss", url = "http://sss.internal:8080/hook", timeout_seconds = 5 }]
+        retry                 = { max_delay_seconds = 60 }
+        give_up_after_seconds = 3600
+        on_reject             = "block"
+      }
+    }
+  }
+
+  assert {
+    condition = jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG) == {
+      environment = "test"
+      queue = {
+        retention_seconds             = 600000
+        dead_letter_retention_seconds = 1209600
+        max_receive_count             = 1000
+        max_message_bytes             = 258048
+        high_throughput               = true
+      }
+      routes = {
+        sss = {
+          path                  = "/hooks/{tenant}"
+          ordering_key          = "$request.path.tenant"
+          deduplication         = "content"
+          pass_headers          = ["content-type"]
+          destinations          = [{ name = "sss", url = "http://sss.internal:8080/hook", timeout_seconds = 5 }]
+          retry                 = { initial_delay_seconds = 2, max_delay_seconds = 60 }
+          give_up_after_seconds = 3600
+          on_reject             = "block"
+        }
+      }
+    }
+    error_message = "is ${aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG}"
+  }
+}
+
+run "the_function_knows_both_queues" {
+  command = plan
+  variables {
+    environment_variables = { SSL_CERT_FILE = "/var/task/ca.pem" }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.forwarder.environment[0].variables.QUEUE_URL == var.queue_url
+      && aws_lambda_function.forwarder.environment[0].variables.DEAD_LETTER_QUEUE_URL == var.dead_letter_queue_url
+      && aws_lambda_function.forwarder.environment[0].variables.SSL_CERT_FILE == "/var/task/ca.pem"
+    )
+    error_message = jsonencode(keys(aws_lambda_function.forwarder.environment[0].variables))
+  }
+}
+
+run "the_function_is_the_artifact" {
+  command = plan
+
+  assert {
+    condition = (
+      aws_lambda_function.forwarder.runtime == "provided.al2023"
+      && aws_lambda_function.forwarder.architectures == tolist(["arm64"])
+      && aws_lambda_function.forwarder.filename == "function.zip"
+      && aws_lambda_function.forwarder.source_code_hash == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+    )
+    error_message = "the function must be the packaged artifact"
+  }
+  assert {
+    condition     = aws_lambda_function.forwarder.timeout == 60 && aws_lambda_function.forwarder.memory_size == 128 && aws_lambda_function.forwarder.reserved_concurrent_executions == -1
+    error_message = "timeout, memory or reserved concurrency"
+  }
+}
+
+run "the_artifact_may_lie_in_a_bucket" {
+  command = plan
+  variables {
+    artifact = {
+      bucket         = "artifacts"
+      key            = "artifacts/1.zip"
+      object_version = "v1"
+      code_sha256    = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+      architecture   = "x86_64"
+    }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.forwarder.s3_bucket == "artifacts" && aws_lambda_function.forwarder.s3_key == "artifacts/1.zip"
+      && aws_lambda_function.forwarder.s3_object_version == "v1" && aws_lambda_function.forwarder.filename == null
+      && aws_lambda_function.forwarder.architectures == tolist(["x86_64"])
+    )
+    error_message = "the function must come from the bucket"
+  }
+}
+
+run "what_delivers_is_a_published_version" {
+  command = plan
+
+  assert {
+    condition     = aws_lambda_function.forwarder.publish && aws_lambda_alias.live.name == "live" && aws_lambda_alias.live.function_version == "7"
+    error_message = "the alias must name the published version"
+  }
+  assert {
+    condition     = aws_lambda_event_source_mapping.queue.function_name == aws_lambda_alias.live.arn
+    error_message = "the mapping must call the alias"
+  }
+}
+
+run "the_mapping_reports_each_message_and_filters_none" {
+  command = plan
+  variables {
+    forwarder = { batch_size = 5, max_concurrency = 3 }
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.queue.function_response_types == toset(["ReportBatchItemFailures"])
+    error_message = "without partial batch responses a failed message would be deleted"
+  }
+  assert {
+    condition     = length(aws_lambda_event_source_mapping.queue.filter_criteria) == 0
+    error_message = "what a filter does not match is deleted"
+  }
+  assert {
+    condition = (
+      aws_lambda_event_source_mapping.queue.event_source_arn == var.queue_arn
+      && aws_lambda_event_source_mapping.queue.batch_size == 5
+      && aws_lambda_event_source_mapping.queue.scaling_config[0].maximum_concurrency == 3
+      && aws_lambda_event_source_mapping.queue.metrics_config[0].metrics == toset(["EventCount"])
+      && aws_lambda_event_source_mapping.queue.enabled
+    )
+    error_message = "batch size, concurrency, metrics or switch"
+  }
+}
+
+run "the_function_may_only_what_it_does" {
+  command = plan
+
+  assert {
+    condition = { for name, policy in aws_iam_role_policy.forwarder : name => jsondecode(policy.policy).Statement } == {
+      receive-from-webhook-queue = [{
+        Effect   = "Allow"
+        Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+        Resource = ["arn:aws:sqs:ap-northeast-1:123456789012:test-webhook.fifo"]
+      }]
+      send-to-dead-letter-queue = [{
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
+        Resource = ["arn:aws:sqs:ap-northeast-1:123456789012:test-webhook-dlq.fifo"]
+      }]
+      write-logs = [{
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = ["arn:aws:logs:ap-northeast-1:123456789012:log-group:/aws/lambda/test-webhook-forwarder:*"]
+      }]
+    }
+    error_message = jsonencode({ for name, policy in aws_iam_role_policy.forwarder : name => policy.policy })
+  }
+  assert {
+    condition = (
+      aws_iam_role_policies_exclusive.forwarder.policy_names == toset(["receive-from-webhook-queue", "send-to-dead-letter-queue", "write-logs"])
+      && length(aws_iam_role_policy_attachments_exclusive.forwarder.policy_arns) == 0
+    )
+    error_message = "the role's policies must be exclusive"
+  }
+}
+
+run "with_a_key_the_function_may_use_it" {
+  command = plan
+  variables {
+    kms_key_arn = "arn:aws:kms:ap-northeast-1:123456789012:key/1"
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.forwarder["use-queue-key"].policy).Statement == [{
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = ["arn:aws:kms:ap-northeast-1:123456789012:key/1"]
+    }]
+    error_message = "the function could neither read messages nor write dead letters"
+  }
+}
+
+run "in_a_vpc_the_code_may_make_no_interfaces" {
+  command = plan
+  variables {
+    vpc = { subnet_ids = ["subnet-1", "subnet-2"], security_group_ids = ["sg-1"] }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.forwarder.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"])
+      && aws_lambda_function.forwarder.vpc_config[0].security_group_ids == toset(["sg-1"])
+    )
+    error_message = "the function must run in the subnets"
+  }
+  assert {
+    condition = (
+      jsondecode(aws_iam_role_policy.forwarder["join-vpc"].policy).Statement[1].Effect == "Deny"
+      && jsondecode(aws_iam_role_policy.forwarder["join-vpc"].policy).Statement[1].Condition.ArnEquals["lambda:SourceFunctionArn"]
+      == "arn:aws:lambda:ap-northeast-1:123456789012:function:test-webhook-forwarder"
+    )
+    error_message = "is ${aws_iam_role_policy.forwarder["join-vpc"].policy}"
+  }
+}
+
+run "outside_of_a_vpc_unless_given" {
+  command = plan
+
+  assert {
+    condition     = length(aws_lambda_function.forwarder.vpc_config) == 0 && !contains(keys(aws_iam_role_policy.forwarder), "join-vpc")
+    error_message = "the function must be outside of any VPC, without rights to network interfaces"
+  }
+}
+
+run "tracing_where_asked_for" {
+  command = plan
+  variables {
+    tracing = true
+  }
+
+  assert {
+    condition     = aws_lambda_function.forwarder.tracing_config[0].mode == "Active" && contains(keys(aws_iam_role_policy.forwarder), "trace")
+    error_message = "the function must be traced, and may send traces"
+  }
+}
+
+run "logs_are_json_and_end" {
+  command = plan
+  variables {
+    forwarder = { log_level = "DEBUG" }
+    logs      = { retention_days = 7 }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.forwarder.logging_config[0].log_format == "JSON"
+      && aws_lambda_function.forwarder.logging_config[0].application_log_level == "DEBUG"
+      && aws_lambda_function.forwarder.logging_config[0].log_group == "/aws/lambda/test-webhook-forwarder"
+    )
+    error_message = "Lambda would drop or wrap the forwarder's lines"
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.forwarder.retention_in_days == 7
+    error_message = "log lines must not be kept for ever"
+  }
+}

@@ -1,0 +1,368 @@
+mock_provider "aws" {
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/test-webhook-forwarder" }
+  }
+}
+
+variables {
+  environment           = "test"
+  queue_url             = "https://sqs.ap-northeast-1.amazonaws.com/123456789012/test-webhook.fifo"
+  queue_arn             = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook.fifo"
+  dead_letter_queue_url = "https://sqs.ap-northeast-1.amazonaws.com/123456789012/test-webhook-dlq.fifo"
+  dead_letter_queue_arn = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook-dlq.fifo"
+  artifact              = { path = "function.zip", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  routes = {
+    sss = {
+      path         = "/sqs-hook"
+      ordering_key = "$request.header.x-workflow-id"
+      destinations = [{ name = "sss", url = "https://sss.example.com/application-hook" }]
+    }
+  }
+}
+
+run "environment_in_capitals" {
+  command         = plan
+  expect_failures = [var.environment]
+  variables {
+    environment = "Prod"
+  }
+}
+
+run "no_routes" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {}
+  }
+}
+
+run "route_name_with_underscore" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss_2 = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "no_destinations" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [] } }
+  }
+}
+
+run "destination_name_in_capitals" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "SSS", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "destination_twice" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://a.example.com" }, { name = "sss", url = "https://b.example.com" }] } }
+  }
+}
+
+run "plain_http_to_the_world" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "http://sss.example.com" }] } }
+  }
+}
+
+run "plain_http_to_a_public_address" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "http://8.8.8.8" }] } }
+  }
+}
+
+run "plain_http_to_the_metadata_service" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "http://169.254.169.254/latest" }] } }
+  }
+}
+
+run "url_with_a_password" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://user:secret@example.com" }] } }
+  }
+}
+
+run "url_with_a_fragment" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://example.com/#part" }] } }
+  }
+}
+
+run "url_of_a_file" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "file:///etc/passwd" }] } }
+  }
+}
+
+run "url_of_nothing" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "" }] } }
+  }
+}
+
+run "destination_timeout_of_the_function" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", timeout_seconds = 60 }] } }
+  }
+}
+
+run "destination_without_time" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", timeout_seconds = 0 }] } }
+  }
+}
+
+run "rejected_and_dropped" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com" }], on_reject = "drop" } }
+  }
+}
+
+run "function_timeout_too_long" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    forwarder = { function_timeout_seconds = 901 }
+  }
+}
+
+run "batches_larger_than_fifo_allows" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    forwarder = { batch_size = 11 }
+  }
+}
+
+run "one_at_a_time" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    forwarder = { max_concurrency = 1 }
+  }
+}
+
+run "more_than_lambda_allows" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    forwarder = { max_concurrency = 1001 }
+  }
+}
+
+run "log_level_of_another_world" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    forwarder = { log_level = "TRACE" }
+  }
+}
+
+run "half_a_message" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    forwarder = { batch_size = 1.5 }
+  }
+}
+
+run "standard_queue_url" {
+  command         = plan
+  expect_failures = [var.queue_url]
+  variables {
+    queue_url = "https://sqs.ap-northeast-1.amazonaws.com/123456789012/test"
+  }
+}
+
+run "standard_queue_arn" {
+  command         = plan
+  expect_failures = [var.queue_arn]
+  variables {
+    queue_arn = "arn:aws:sqs:ap-northeast-1:123456789012:test"
+  }
+}
+
+run "dead_letters_back_into_the_queue_by_url" {
+  command         = plan
+  expect_failures = [var.dead_letter_queue_url]
+  variables {
+    dead_letter_queue_url = "https://sqs.ap-northeast-1.amazonaws.com/123456789012/test-webhook.fifo"
+  }
+}
+
+run "dead_letters_back_into_the_queue_by_arn" {
+  command         = plan
+  expect_failures = [var.dead_letter_queue_arn]
+  variables {
+    dead_letter_queue_arn = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook.fifo"
+  }
+}
+
+run "key_by_alias" {
+  command         = plan
+  expect_failures = [var.kms_key_arn]
+  variables {
+    kms_key_arn = "alias/webhook"
+  }
+}
+
+run "artifact_by_hexadecimal_digest" {
+  command         = plan
+  expect_failures = [var.artifact]
+  variables {
+    artifact = { path = "function.zip", code_sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  }
+}
+
+run "artifact_from_nowhere" {
+  command         = plan
+  expect_failures = [var.artifact]
+  variables {
+    artifact = { code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+}
+
+run "artifact_from_two_places" {
+  command         = plan
+  expect_failures = [var.artifact]
+  variables {
+    artifact = { path = "function.zip", bucket = "b", key = "k", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+}
+
+run "artifact_in_a_bucket_without_key" {
+  command         = plan
+  expect_failures = [var.artifact]
+  variables {
+    artifact = { bucket = "b", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+}
+
+run "object_version_of_a_file" {
+  command         = plan
+  expect_failures = [var.artifact]
+  variables {
+    artifact = { path = "function.zip", object_version = "v", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+}
+
+run "architecture_of_another_world" {
+  command         = plan
+  expect_failures = [var.artifact]
+  variables {
+    artifact = { path = "function.zip", architecture = "amd64", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+}
+
+run "memory_below_lambda_s" {
+  command         = plan
+  expect_failures = [var.memory_megabytes]
+  variables {
+    memory_megabytes = 64
+  }
+}
+
+run "reserved_less_than_used" {
+  command         = plan
+  expect_failures = [var.reserved_concurrency]
+  variables {
+    reserved_concurrency = 9
+  }
+}
+
+run "retention_that_cloudwatch_has_not" {
+  command         = plan
+  expect_failures = [var.logs]
+  variables {
+    logs = { retention_days = 10 }
+  }
+}
+
+run "vpc_without_subnets" {
+  command         = plan
+  expect_failures = [var.vpc]
+  variables {
+    vpc = { subnet_ids = [], security_group_ids = ["sg-1"] }
+  }
+}
+
+run "variable_of_the_module" {
+  command         = plan
+  expect_failures = [var.environment_variables]
+  variables {
+    environment_variables = { QUEUE_URL = "x" }
+  }
+}
+
+run "variable_of_lambda" {
+  command         = plan
+  expect_failures = [var.environment_variables]
+  variables {
+    environment_variables = { AWS_REGION = "x" }
+  }
+}
+
+run "routes_that_do_not_fit" {
+  command         = plan
+  expect_failures = [aws_lambda_function.forwarder]
+  variables {
+    routes = { for n in range(40) : "route-${n}" => { path = "/hook-${n}", ordering_key = "$request.header.x-workflow-id", destinations = [{ name = "sss", url = "https://sss.example.com/application-hook" }] } }
+  }
+}
+
+run "private_hosts_by_plain_http" {
+  command = plan
+  variables {
+    routes = {
+      sss = {
+        path         = "/a"
+        ordering_key = "g"
+        destinations = [for n, url in [
+          "http://localhost:9010/x",
+          "http://127.0.0.1",
+          "http://[::1]:80",
+          "http://10.1.2.3",
+          "http://192.168.0.9",
+          "http://sss.internal/hook",
+          "http://sss-stub",
+          "https://example.com/hook?token=t",
+        ] : { name = "d-${n}", url = url }]
+      }
+    }
+  }
+
+  assert {
+    condition     = length(jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG).routes.sss.destinations) == 8
+    error_message = "a destination is missing"
+  }
+}

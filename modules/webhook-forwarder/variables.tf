@@ -1,0 +1,325 @@
+variable "environment" {
+  description = "Name of the environment, such as `dev`: 1 to 20 lower-case letters, digits and `-`. The names of the function and its role begin with it."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.environment))
+    error_message = "environment is \"${var.environment}\"; a name is 1 to 20 lower-case letters, digits and \"-\", and begins with a letter."
+  }
+}
+
+variable "routes" {
+  description = <<-EOT
+    The routes, by name, as the forwarder gets them.
+    `path`, `ordering_key`, `deduplication`, `pass_headers`: as in the module webhook-ingest.
+    `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange. Delivered means that every destination answered 2xx.
+    `retry`: delays between attempts, in seconds, doubled from `initial_delay_seconds` up to `max_delay_seconds`.
+    `give_up_after_seconds`: age at which a failing event goes to the dead-letter queue.
+    `on_reject`: `dead_letter`, or `block`: a rejected event holds back its group until an operator acts.
+  EOT
+  type = map(object({
+    path          = string
+    ordering_key  = string
+    deduplication = optional(string, "request")
+    pass_headers  = optional(list(string), [])
+    destinations = list(object({
+      name            = string
+      url             = string
+      timeout_seconds = optional(number, 10)
+    }))
+    retry = optional(object({
+      initial_delay_seconds = optional(number, 2)
+      max_delay_seconds     = optional(number, 300)
+    }), {})
+    give_up_after_seconds = optional(number, 259200)
+    on_reject             = optional(string, "dead_letter")
+  }))
+  nullable = false
+
+  validation {
+    condition     = length(var.routes) > 0
+    error_message = "routes is empty; at least one route is needed."
+  }
+  validation {
+    condition     = alltrue([for name in keys(var.routes) : can(regex("^[a-z][a-z0-9-]{0,39}$", name))])
+    error_message = "a route's name is 1 to 40 lower-case letters, digits and \"-\", and begins with a letter; are ${join(", ", keys(var.routes))}."
+  }
+  validation {
+    condition     = alltrue([for route in values(var.routes) : length(route.destinations) > 0])
+    error_message = "a route has no destinations; at least one is needed."
+  }
+  validation {
+    condition     = alltrue([for destination in flatten(values(var.routes)[*].destinations) : can(regex("^[a-z][a-z0-9-]{0,39}$", destination.name))])
+    error_message = "a destination's name is 1 to 40 lower-case letters, digits and \"-\", and begins with a letter; are ${join(", ", flatten(values(var.routes)[*].destinations)[*].name)}."
+  }
+  validation {
+    condition     = alltrue([for route in values(var.routes) : length(distinct(route.destinations[*].name)) == length(route.destinations)])
+    error_message = "two destinations of a route have the same name."
+  }
+  validation {
+    condition = alltrue([
+      for destination in flatten(values(var.routes)[*].destinations) :
+      can(regex("^https://[^/?#@\\s]+([/?][^#\\s]*)?$", destination.url)) || can(regex(local.private_http, destination.url))
+    ])
+    error_message = "a URL is https, or http to loopback, a private address or a private name (without a dot, or ending in .internal, .local, .localhost or .test); it has no password and no fragment."
+  }
+  validation {
+    condition = alltrue([
+      for destination in flatten(values(var.routes)[*].destinations) :
+      destination.timeout_seconds >= 1 && destination.timeout_seconds < var.forwarder.function_timeout_seconds
+      && floor(destination.timeout_seconds) == destination.timeout_seconds
+    ])
+    error_message = "timeout_seconds is a whole number of at least 1 and less than function_timeout_seconds, ${var.forwarder.function_timeout_seconds}; are ${join(", ", flatten(values(var.routes)[*].destinations)[*].timeout_seconds)}."
+  }
+  validation {
+    condition     = alltrue([for route in values(var.routes) : contains(["dead_letter", "block"], route.on_reject)])
+    error_message = "on_reject is \"dead_letter\" or \"block\"; are ${join(", ", values(var.routes)[*].on_reject)}."
+  }
+}
+
+variable "queue" {
+  description = "The queue's settings, the same that the module webhook-queue was given: the forwarder checks its routes against them."
+  type = object({
+    retention_seconds             = optional(number, 1209600)
+    dead_letter_retention_seconds = optional(number, 1209600)
+    max_receive_count             = optional(number, 1000)
+    max_message_bytes             = optional(number, 258048)
+    high_throughput               = optional(bool, false)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "forwarder" {
+  description = <<-EOT
+    `function_timeout_seconds`: longest run for one batch, 2 to 900.
+    `batch_size`: messages per invocation, 1 to 10.
+    `max_concurrency`: invocations at the same time, 2 to 1000.
+    `log_level`: least severe log lines that are written: `DEBUG`, `INFO`, `WARN` or `ERROR`.
+  EOT
+  type = object({
+    function_timeout_seconds = optional(number, 60)
+    batch_size               = optional(number, 10)
+    max_concurrency          = optional(number, 10)
+    log_level                = optional(string, "INFO")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.forwarder.function_timeout_seconds >= 2 && var.forwarder.function_timeout_seconds <= 900
+    error_message = "function_timeout_seconds is ${var.forwarder.function_timeout_seconds}; it must be 2 to 900."
+  }
+  validation {
+    condition     = var.forwarder.batch_size >= 1 && var.forwarder.batch_size <= 10
+    error_message = "batch_size is ${var.forwarder.batch_size}; a FIFO queue's batches hold 1 to 10 messages."
+  }
+  validation {
+    condition     = var.forwarder.max_concurrency >= 2 && var.forwarder.max_concurrency <= 1000
+    error_message = "max_concurrency is ${var.forwarder.max_concurrency}; Lambda takes 2 to 1000."
+  }
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARN", "ERROR"], var.forwarder.log_level)
+    error_message = "log_level is \"${var.forwarder.log_level}\"; it must be DEBUG, INFO, WARN or ERROR."
+  }
+  validation {
+    condition = alltrue([
+      for number in [var.forwarder.function_timeout_seconds, var.forwarder.batch_size, var.forwarder.max_concurrency] :
+      floor(number) == number
+    ])
+    error_message = "function_timeout_seconds, batch_size and max_concurrency are whole numbers."
+  }
+}
+
+variable "queue_url" {
+  description = "URL of the webhook queue."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^https?://.+\\.fifo$", var.queue_url))
+    error_message = "queue_url is \"${var.queue_url}\"; it must be the URL of a FIFO queue."
+  }
+}
+
+variable "queue_arn" {
+  description = "ARN of the webhook queue. The function lives in the queue's account and region."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:.+\\.fifo$", var.queue_arn))
+    error_message = "queue_arn is \"${var.queue_arn}\"; it must be the ARN of a FIFO queue."
+  }
+}
+
+variable "dead_letter_queue_url" {
+  description = "URL of the dead-letter queue."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^https?://.+\\.fifo$", var.dead_letter_queue_url)) && var.dead_letter_queue_url != var.queue_url
+    error_message = "dead_letter_queue_url is \"${var.dead_letter_queue_url}\"; it must be the URL of a FIFO queue, and not the webhook queue's."
+  }
+}
+
+variable "dead_letter_queue_arn" {
+  description = "ARN of the dead-letter queue."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:.+\\.fifo$", var.dead_letter_queue_arn)) && var.dead_letter_queue_arn != var.queue_arn
+    error_message = "dead_letter_queue_arn is \"${var.dead_letter_queue_arn}\"; it must be the ARN of a FIFO queue, and not the webhook queue's."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the key that encrypts the queues; null with SQS's own keys."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key; policies cannot name an alias."
+  }
+}
+
+variable "artifact" {
+  description = <<-EOT
+    The zip file with the function, as `cargo xtask package` makes it.
+    `code_sha256`: its SHA-256 in base64, from the manifest.
+    `path`: where it is on this machine; or `bucket` and `key`, and where the bucket has versions `object_version`.
+    `architecture`: `arm64` or `x86_64`.
+  EOT
+  type = object({
+    code_sha256    = string
+    path           = optional(string)
+    bucket         = optional(string)
+    key            = optional(string)
+    object_version = optional(string)
+    architecture   = optional(string, "arm64")
+  })
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9+/]{43}=$", var.artifact.code_sha256))
+    error_message = "code_sha256 is \"${var.artifact.code_sha256}\"; it must be a SHA-256 in base64, 44 characters."
+  }
+  validation {
+    condition     = (var.artifact.path == null) != (var.artifact.bucket == null) && (var.artifact.bucket == null) == (var.artifact.key == null)
+    error_message = "artifact needs either path, or bucket and key."
+  }
+  validation {
+    condition     = var.artifact.object_version == null || var.artifact.bucket != null
+    error_message = "object_version is for an artifact in a bucket."
+  }
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.artifact.architecture)
+    error_message = "architecture is \"${var.artifact.architecture}\"; it must be arm64 or x86_64."
+  }
+}
+
+variable "memory_megabytes" {
+  description = "Memory of the function, in MB, 128 to 10240. Its share of a processor grows with it."
+  type        = number
+  default     = 128
+  nullable    = false
+
+  validation {
+    condition     = var.memory_megabytes >= 128 && var.memory_megabytes <= 10240 && floor(var.memory_megabytes) == var.memory_megabytes
+    error_message = "memory_megabytes is ${var.memory_megabytes}; Lambda takes whole numbers from 128 to 10240."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Invocations of the account's that are kept for this function; null keeps none. At least `max_concurrency`, or its surplus is throttled."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency >= var.forwarder.max_concurrency, false)
+    error_message = "reserved_concurrency must be at least max_concurrency, ${var.forwarder.max_concurrency}: throttled receives count, and end in the dead-letter queue."
+  }
+}
+
+variable "enabled" {
+  description = "Whether the queue is read once this is created. Later changes are the operator's, who pauses and resumes; Terraform leaves them alone."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "logs" {
+  description = <<-EOT
+    `retention_days`: how long log lines are kept, one of CloudWatch's choices from 1 to 3653.
+    `kms_key_arn`: key to encrypt them with; CloudWatch's own unless given.
+  EOT
+  type = object({
+    retention_days = optional(number, 30)
+    kms_key_arn    = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = contains(
+      [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+      var.logs.retention_days
+    )
+    error_message = "retention_days is ${var.logs.retention_days}; CloudWatch takes 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "tracing" {
+  description = "Whether invocations are traced by X-Ray."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "vpc" {
+  description = <<-EOT
+    Where the function runs to reach destinations by their private names; outside of any VPC unless given.
+    `subnet_ids`: subnets, better two or more in different zones. They need a way to SQS: an interface endpoint or a NAT gateway.
+    `security_group_ids`: groups that let the function out to the destinations and to SQS.
+  EOT
+  type = object({
+    subnet_ids         = set(string)
+    security_group_ids = set(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.vpc == null || (try(length(var.vpc.subnet_ids), 0) > 0 && try(length(var.vpc.security_group_ids), 0) > 0)
+    error_message = "vpc needs at least one subnet and one security group."
+  }
+}
+
+variable "environment_variables" {
+  description = "More variables for the function, such as `SSL_CERT_FILE` for a private certificate authority or `AWS_ENDPOINT_URL_SQS` for an interface endpoint. Anybody who may read the function's configuration sees them."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setintersection(keys(var.environment_variables), ["WEBHOOK_QUEUE_CONFIG", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])) == 0
+    error_message = "WEBHOOK_QUEUE_CONFIG, QUEUE_URL and DEAD_LETTER_QUEUE_URL are set by the module."
+  }
+  validation {
+    condition = alltrue([
+      for name in keys(var.environment_variables) :
+      can(regex("^[A-Za-z][A-Za-z0-9_]*$", name))
+      && !can(regex("^(AWS_REGION|AWS_DEFAULT_REGION|AWS_EXECUTION_ENV|AWS_LAMBDA_.*|AWS_ACCESS_KEY.*|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN|LAMBDA_TASK_ROOT|LAMBDA_RUNTIME_DIR)$", name))
+    ])
+    error_message = "a variable's name is letters, digits and \"_\", begins with a letter, and is none that Lambda keeps for itself; are ${join(", ", keys(var.environment_variables))}."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "ARN of the policy that bounds the role's permissions, where the account demands one."
+  type        = string
+  default     = null
+}
