@@ -20,8 +20,9 @@ use crate::queue::{self, Held};
 ///
 /// They go back to the end of their groups: behind what has arrived for the same ordering key since.
 /// The copy is sent before the dead letter is deleted, under a deduplication id that belongs to the
-/// dead letter. Should this command die in between, start it again within five minutes and the queue
-/// recognises what it has; later, one event may arrive twice, with the same webhook-id.
+/// dead letter. Should this command be killed in between, start it again after two minutes, when the
+/// dead letters are shown again, and within five, as long as the queue recognises what it has; later,
+/// one event may arrive twice, with the same webhook-id.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive dev --all"

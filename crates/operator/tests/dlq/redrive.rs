@@ -1,0 +1,165 @@
+//! `dlq redrive`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Done, Event, Fault, Gate, Queues, Waiting};
+
+/// Longer than the operator hides what it looks at, shorter than SQS recognises a repeat.
+const UNTIL_SHOWN_AGAIN: Duration = Duration::from_secs(121);
+
+/// Group and event id of each, in order.
+fn order(webhooks: &[Waiting]) -> Vec<(&str, &str)> {
+    webhooks.iter().map(|waiting| (waiting.group.as_str(), waiting.event_id.as_str())).collect()
+}
+
+/// Dead letters of two groups that did not die in their order.
+async fn two_groups() -> Queues {
+    let queues = Queues::start().await;
+    for (group, id, sequence) in
+        [("a", "a-9", 9), ("b", "b-2", 2), ("a", "a-10", 10), ("a", "a-1", 1), ("b", "b-3", 3)]
+    {
+        queues.add_rejected(Event::new(group, id, sequence)).await;
+    }
+    queues
+}
+
+const IN_ORDER: [(&str, &str); 5] =
+    [("a", "a-1"), ("a", "a-9"), ("a", "a-10"), ("b", "b-2"), ("b", "b-3")];
+
+#[tokio::test]
+async fn each_group_goes_back_in_the_order_of_the_webhook_queue() {
+    let queues = two_groups().await;
+    let done = queues.dlq(&["redrive", "test", "--all"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.ends_with("sent 5 events\n"), "{}", done.stdout);
+    assert_eq!(order(&queues.take_webhooks().await), IN_ORDER);
+    assert_eq!(queues.take_dead_letters().await, 0);
+}
+
+#[tokio::test]
+async fn an_event_comes_back_as_it_was() {
+    let queues = Queues::start().await;
+    let mut event = Event::new("a", "a-1", 1).with_body(" the provider's bytes ");
+    // With these there are ten attributes: one has to make room for the failure record.
+    for name in ["1", "2", "3", "4", "5", "6"] {
+        event = event.with_attribute(name, "of the sender");
+    }
+    queues.add_rejected(event).await;
+    assert_eq!(queues.dlq(&["redrive", "test", "a-1"]).await.code, Some(0));
+    let attributes =
+        ["1", "2", "3", "4", "5", "6", "accepted_at", "event_id", "header.x-workflow-id", "route"];
+    let expected = Waiting {
+        group: "a".to_owned(),
+        event_id: "a-1".to_owned(),
+        body: " the provider's bytes ".to_owned(),
+        attributes: attributes.map(str::to_owned).into(),
+    };
+    assert_eq!(queues.take_webhooks().await, [expected]);
+}
+
+#[tokio::test]
+async fn only_the_chosen_ones_go_back() {
+    let queues = two_groups().await;
+    let done = queues.dlq(&["redrive", "test", "b-3", "a-10", "a-1", "--json"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(report, serde_json::json!({ "sent": ["a-1", "a-10", "b-3"], "failed": [] }));
+    assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1"), ("a", "a-10"), ("b", "b-3")]);
+    assert_eq!(queues.take_dead_letters().await, 2);
+}
+
+#[tokio::test]
+async fn an_unknown_id_is_a_failure_and_the_others_are_sent() {
+    let queues = two_groups().await;
+    let done = queues.dlq(&["redrive", "test", "a-1", "a-2"]).await;
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("no dead letter has event id \"a-2\""), "{}", done.stderr);
+    assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1")]);
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_order_and_changes_nothing() {
+    let queues = two_groups().await;
+    let done = queues.dlq(&["redrive", "test", "--all", "--dry-run"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    insta::assert_snapshot!(done.stdout);
+    assert_eq!(order(&queues.take_webhooks().await), []);
+    assert_eq!(queues.take_dead_letters().await, 5);
+}
+
+#[tokio::test]
+async fn of_what_sqs_moved_all_go_back_though_ten_are_seen_at_a_time() {
+    let queues = Queues::start().await;
+    let ids: Vec<String> = (10..35).map(|number| format!("a-{number}")).collect();
+    for (sequence, id) in (1..).zip(&ids) {
+        queues.add_moved_by_sqs(Event::new("a", id, sequence)).await;
+    }
+    let done = queues.dlq(&["redrive", "test", "--all"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let expected: Vec<(&str, &str)> = ids.iter().map(|id| ("a", id.as_str())).collect();
+    assert_eq!(order(&queues.take_webhooks().await), expected);
+    assert_eq!(queues.take_dead_letters().await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_holds_back_its_group_and_no_other() {
+    let queues = two_groups().await;
+    queues.set_fault(Fault::RefuseGroup("a"));
+    let done = queues.dlq(&["redrive", "test", "--all"]).await;
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.starts_with("error: a-1 stays a dead letter"), "{}", done.stderr);
+    assert_eq!(order(&queues.take_webhooks().await), [("b", "b-2"), ("b", "b-3")]);
+    assert_eq!(queues.take_dead_letters().await, 3, "they are shown again at once");
+}
+
+/// Kills a redrive when it asks for `operation`, before the queue hears of it.
+async fn killed_at(queues: &Queues, operation: &'static str) {
+    let gate = Arc::<Gate>::default();
+    queues.set_fault(Fault::Hold(operation, Arc::clone(&gate)));
+    let mut redrive = queues.start_dlq(&["redrive", "test", "--all"]);
+    gate.reached.notified().await;
+    redrive.kill().await.unwrap();
+    queues.set_fault(Fault::None);
+}
+
+#[tokio::test]
+async fn killed_between_copy_and_delete_and_run_again_it_loses_and_doubles_nothing() {
+    let queues = two_groups().await;
+    killed_at(&queues, "DeleteMessage").await;
+    queues.advance(UNTIL_SHOWN_AGAIN);
+    let done = queues.dlq(&["redrive", "test", "--all"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.ends_with("sent 5 events\n"), "the first is sent again: {}", done.stdout);
+    assert_eq!(order(&queues.take_webhooks().await), IN_ORDER, "and recognised");
+    assert_eq!(queues.take_dead_letters().await, 0);
+}
+
+#[tokio::test]
+async fn killed_before_the_copy_it_has_changed_nothing() {
+    let queues = two_groups().await;
+    killed_at(&queues, "SendMessage").await;
+    assert_eq!(order(&queues.take_webhooks().await), []);
+    queues.advance(UNTIL_SHOWN_AGAIN);
+    assert_eq!(queues.take_dead_letters().await, 5);
+}
+
+#[tokio::test]
+async fn interrupted_it_ends_between_two_events() {
+    let queues = two_groups().await;
+    let gate = Arc::<Gate>::default();
+    queues.set_fault(Fault::Hold("DeleteMessage", Arc::clone(&gate)));
+    let redrive = queues.start_dlq(&["redrive", "test", "--all"]);
+    gate.reached.notified().await;
+    let pid = redrive.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::INT).unwrap();
+    queues.set_fault(Fault::None);
+    gate.open.notify_one();
+    let done: Done = redrive.wait_with_output().await.unwrap().into();
+    assert_eq!(done.code, Some(130), "{}", done.stderr);
+    assert_eq!(done.stdout, "sent a-1 to group a\nsent 1 events\n");
+    assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1")]);
+    assert_eq!(queues.take_dead_letters().await, 4, "they are shown again at once");
+}

@@ -1,0 +1,353 @@
+//! Queues with dead letters, and an operator who works on them.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::types::{Message as SdkMessage, MessageAttributeValue, QueueAttributeName};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use domain::attribute::{Attribute, Attributes};
+use domain::dead_letter::{Cause, Class, dead_letter};
+use domain::message::Message;
+use domain::time::Timestamp;
+use engine::clock::{Clock, SystemClock, Wait};
+use engine::store::Store;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+
+/// When all test events were accepted: 2026-11-23T10:00:00Z.
+pub(crate) const ACCEPTED_AT_MS: u64 = 1_795_428_000_000;
+
+/// Two FIFO queues over the SQS protocol, and a folder in which the operator finds them.
+pub(crate) struct Queues {
+    client: Client,
+    clock: Arc<ShiftedClock>,
+    fault: Arc<Mutex<Fault>>,
+    data_dir: tempfile::TempDir,
+    queue_url: String,
+    dead_letter_queue_url: String,
+}
+
+/// What goes wrong between the operator and the queues.
+#[derive(Debug, Default, Clone)]
+pub(crate) enum Fault {
+    #[default]
+    None,
+    /// Requests of this operation wait.
+    Hold(&'static str, Arc<Gate>),
+    /// Messages of this group are refused.
+    RefuseGroup(&'static str),
+}
+
+/// Where requests wait until a test lets them through.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    pub(crate) reached: Notify,
+    pub(crate) open: Notify,
+}
+
+/// A webhook as it waits in the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) group: String,
+    pub(crate) event_id: String,
+    pub(crate) body: String,
+    pub(crate) attributes: Vec<String>,
+}
+
+/// How an operator's command ended.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Queues {
+    pub(crate) async fn start() -> Self {
+        let clock = Arc::new(ShiftedClock::default());
+        let store = Store::in_memory(Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let fault = Arc::<Mutex<Fault>>::default();
+        let api = engine::sqs::router(store)
+            .layer(middleware::from_fn_with_state(Arc::clone(&fault), interfere));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async { axum::serve(listener, api).await.unwrap() });
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .endpoint_url(format!("http://{address}"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        let client = Client::from_conf(config);
+        let queue_url = create_queue(&client, "test-webhook.fifo").await;
+        let dead_letter_queue_url = create_queue(&client, "test-webhook-dlq.fifo").await;
+        let data_dir = tempfile::tempdir().unwrap();
+        let engine = json!({
+            "api": address, "queue_url": queue_url, "dead_letter_queue_url": dead_letter_queue_url,
+        });
+        std::fs::write(data_dir.path().join("engine.json"), engine.to_string()).unwrap();
+        Self { client, clock, fault, data_dir, queue_url, dead_letter_queue_url }
+    }
+
+    /// Puts the dead letter of an event that a destination rejected.
+    pub(crate) async fn add_rejected(&self, event: Event) {
+        let cause = Cause {
+            destination: Some("sss".to_owned()),
+            status: Some(422),
+            error: None,
+            response: Some("{\"error\":\"unknown workflow\"}".to_owned()),
+        };
+        let letter = dead_letter(&event.0, Class::Rejected, cause, 3);
+        self.send_dead_letter(
+            &letter.group_id,
+            &letter.deduplication_id,
+            letter.body,
+            letter.attributes,
+        )
+        .await;
+    }
+
+    /// Puts an event as SQS's redrive policy moves it: as it was, in its group.
+    pub(crate) async fn add_moved_by_sqs(&self, event: Event) {
+        let Message { message_id, group_id, body, attributes, .. } = event.0;
+        self.send_dead_letter(&group_id, &message_id, body, attributes).await;
+    }
+
+    async fn send_dead_letter(
+        &self,
+        group: &str,
+        deduplication_id: &str,
+        body: String,
+        attributes: Attributes,
+    ) {
+        let mut request = self
+            .client
+            .send_message()
+            .queue_url(&self.dead_letter_queue_url)
+            .message_body(body)
+            .message_group_id(group)
+            .message_deduplication_id(deduplication_id);
+        for (name, Attribute { data_type, value }) in attributes {
+            let value = MessageAttributeValue::builder().data_type(data_type).string_value(value);
+            request = request.message_attributes(name, value.build().unwrap());
+        }
+        request.send().await.unwrap();
+    }
+
+    /// Takes everything out of the webhook queue, each group in its order.
+    pub(crate) async fn take_webhooks(&self) -> Vec<Waiting> {
+        let mut messages = self.take_all(&self.queue_url).await;
+        messages.sort_by(|a, b| a.group.cmp(&b.group));
+        messages
+    }
+
+    /// How many dead letters can be received now.
+    pub(crate) async fn take_dead_letters(&self) -> usize {
+        self.take_all(&self.dead_letter_queue_url).await.len()
+    }
+
+    async fn take_all(&self, queue_url: &str) -> Vec<Waiting> {
+        let mut taken = Vec::new();
+        loop {
+            let received = self
+                .client
+                .receive_message()
+                .queue_url(queue_url)
+                .max_number_of_messages(10)
+                .message_system_attribute_names("MessageGroupId".into())
+                .message_attribute_names("All");
+            let messages = received.send().await.unwrap().messages.unwrap_or_default();
+            if messages.is_empty() {
+                return taken;
+            }
+            for message in messages {
+                let handle = message.receipt_handle.clone().unwrap();
+                let delete = self.client.delete_message().queue_url(queue_url);
+                delete.receipt_handle(handle).send().await.unwrap();
+                taken.push(Waiting::from(message));
+            }
+        }
+    }
+
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Lets time pass for the queues.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Runs `dlq` with `arguments` on these queues.
+    pub(crate) async fn dlq(&self, arguments: &[&str]) -> Done {
+        self.start_dlq(arguments).wait_with_output().await.unwrap().into()
+    }
+
+    /// Starts it. It is killed when dropped.
+    pub(crate) fn start_dlq(&self, arguments: &[&str]) -> Child {
+        let mut command = operator(&["dlq"]);
+        command.args(arguments).arg("--data-dir").arg(self.data_dir.path());
+        command.spawn().unwrap()
+    }
+}
+
+/// The program, with `arguments`.
+pub(crate) fn operator(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    // Help is as wide as the terminal, else as this says.
+    command.args(arguments).env("COLUMNS", "100").current_dir(root());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Runs the program, with `arguments`, to its end.
+pub(crate) async fn run(arguments: &[&str]) -> Done {
+    operator(arguments).output().await.unwrap().into()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+async fn create_queue(client: &Client, name: &str) -> String {
+    let request = client.create_queue().queue_name(name);
+    let created = request.attributes(QueueAttributeName::FifoQueue, "true").send().await;
+    created.unwrap().queue_url.unwrap()
+}
+
+async fn interfere(
+    State(fault): State<Arc<Mutex<Fault>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let target = request.headers().get("x-amz-target").map(|value| value.to_str().unwrap());
+    let operation = target.and_then(|target| target.strip_prefix("AmazonSQS.")).unwrap_or_default();
+    match fault {
+        Fault::Hold(held, gate) if operation == held => {
+            gate.reached.notify_one();
+            gate.open.notified().await;
+        }
+        Fault::RefuseGroup(group) if operation == "SendMessage" => {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let fields: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            if fields["MessageGroupId"] == group {
+                let error =
+                    "{\"__type\":\"com.amazonaws.sqs#InvalidMessageContents\",\"message\":\"no\"}";
+                return (StatusCode::BAD_REQUEST, error).into_response();
+            }
+            return next.run(Request::from_parts(parts, Body::from(body))).await;
+        }
+        Fault::None | Fault::Hold(..) | Fault::RefuseGroup(_) => {}
+    }
+    next.run(request).await
+}
+
+/// An event that became a dead letter.
+pub(crate) struct Event(Message);
+
+impl Event {
+    /// The event `id` of `group`, whose message had the sequence number `sequence`.
+    pub(crate) fn new(group: &str, id: &str, sequence: u64) -> Self {
+        let attributes = [
+            ("route", "sss".to_owned()),
+            ("event_id", id.to_owned()),
+            ("accepted_at", ACCEPTED_AT_MS.to_string()),
+            ("header.x-workflow-id", group.to_owned()),
+        ];
+        Self(Message {
+            message_id: format!("message-of-{id}"),
+            receipt_handle: String::new(),
+            body: json!({ "id": id }).to_string(),
+            group_id: group.to_owned(),
+            sequence_number: sequence.to_string(),
+            receive_count: 3,
+            sent_at: Timestamp::from_ms(ACCEPTED_AT_MS),
+            attributes: attributes
+                .map(|(name, value)| (name.to_owned(), Attribute::string(value)))
+                .into(),
+            trace_header: None,
+        })
+    }
+
+    pub(crate) fn with_body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.0.body);
+        self
+    }
+
+    pub(crate) fn with_attribute(mut self, name: &str, value: &str) -> Self {
+        self.0.attributes.insert(name.to_owned(), Attribute::string(value));
+        self
+    }
+}
+
+impl From<SdkMessage> for Waiting {
+    fn from(message: SdkMessage) -> Self {
+        let mut attributes = message.message_attributes.unwrap_or_default();
+        let event_id = attributes.get("event_id").and_then(|value| value.string_value.clone());
+        let mut names: Vec<String> = attributes.drain().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let mut system = message.attributes.unwrap_or_default();
+        Self {
+            group: system.remove(&"MessageGroupId".into()).unwrap(),
+            event_id: event_id.unwrap_or_default(),
+            body: message.body.unwrap(),
+            attributes: names,
+        }
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The machine's time, that tests can move forward between two commands.
+#[derive(Debug, Default)]
+struct ShiftedClock {
+    system: SystemClock,
+    shift_ms: AtomicU64,
+}
+
+impl ShiftedClock {
+    fn advance(&self, by: Duration) {
+        self.shift_ms.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    fn shift(&self) -> Duration {
+        Duration::from_millis(self.shift_ms.load(Ordering::SeqCst))
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        self.system.now().plus(self.shift())
+    }
+
+    fn wait_until(&self, time: Timestamp) -> Wait<'_> {
+        let shift = u64::try_from(self.shift().as_millis()).unwrap();
+        self.system.wait_until(Timestamp::from_ms(time.as_ms().saturating_sub(shift)))
+    }
+
+    fn not_before(&self, time: Timestamp) {
+        self.system.not_before(time);
+    }
+}
