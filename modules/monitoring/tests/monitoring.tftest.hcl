@@ -1,0 +1,170 @@
+mock_provider "aws" {
+  override_during = plan
+
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:ap-northeast-1:123456789012:test-webhook-alarms" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:ap-northeast-1:123456789012:key/made" }
+  }
+  mock_resource "aws_cloudwatch_metric_alarm" {
+    defaults = { arn = "arn:aws:cloudwatch:ap-northeast-1:123456789012:alarm:test" }
+  }
+}
+
+variables {
+  environment           = "test"
+  queue_arn             = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook.fifo"
+  dead_letter_queue_arn = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook-dlq.fifo"
+  function_name         = "test-webhook-forwarder"
+  api                   = { id = "a1b2c3" }
+  notifications         = { emails = ["operator@example.com"] }
+}
+
+run "an_alarm_for_everything_that_needs_an_operator" {
+  command = plan
+
+  assert {
+    condition = output.runbook_sections == tolist([
+      "api-client-errors", "api-server-errors", "dead-letters-near-retention", "dead-letters-present",
+      "function-errors", "function-throttles", "mapping-not-enabled", "oldest-message-too-old",
+    ])
+    error_message = "are ${join(", ", output.runbook_sections)}"
+  }
+  assert {
+    condition     = output.alarm_names == tolist([for section in output.runbook_sections : "test-webhook-${section}"])
+    error_message = "are ${join(", ", output.alarm_names)}"
+  }
+}
+
+run "every_alarm_is_heard_and_says_what_to_do" {
+  command = plan
+  variables {
+    runbook_url = "https://example.com/runbook.md"
+  }
+
+  assert {
+    condition = alltrue([
+      for name, alarm in merge(aws_cloudwatch_metric_alarm.this, { mapping-not-enabled = aws_cloudwatch_metric_alarm.mapping_not_enabled }) :
+      endswith(alarm.alarm_description, " What to do: https://example.com/runbook.md#${name}")
+    ])
+    error_message = "an alarm does not point to its section of the runbook"
+  }
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_metric_alarm.mapping_not_enabled]) :
+      alarm.alarm_actions == toset(["arn:aws:sns:ap-northeast-1:123456789012:test-webhook-alarms"]) && alarm.ok_actions == alarm.alarm_actions
+    ])
+    error_message = "an alarm goes nowhere"
+  }
+}
+
+run "alarms_look_at_the_right_things" {
+  command = plan
+  variables {
+    dead_letter_retention_seconds = 400000
+    thresholds                    = { oldest_message_seconds = 60, api_client_errors = 3, api_server_errors = 2 }
+  }
+
+  assert {
+    condition = {
+      for name, alarm in aws_cloudwatch_metric_alarm.this : name =>
+      [alarm.namespace, alarm.metric_name, join(",", values(alarm.dimensions)), alarm.statistic, tostring(alarm.threshold)]
+      } == {
+      dead-letters-present        = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "test-webhook-dlq.fifo", "Maximum", "1"]
+      oldest-message-too-old      = ["AWS/SQS", "ApproximateAgeOfOldestMessage", "test-webhook.fifo", "Maximum", "60"]
+      dead-letters-near-retention = ["AWS/SQS", "ApproximateAgeOfOldestMessage", "test-webhook-dlq.fifo", "Maximum", "300000"]
+      function-errors             = ["AWS/Lambda", "Errors", "test-webhook-forwarder", "Sum", "1"]
+      function-throttles          = ["AWS/Lambda", "Throttles", "test-webhook-forwarder", "Sum", "1"]
+      api-client-errors           = ["AWS/ApiGateway", "4xx", "a1b2c3,$default", "Sum", "3"]
+      api-server-errors           = ["AWS/ApiGateway", "5xx", "a1b2c3,$default", "Sum", "2"]
+    }
+    error_message = jsonencode({ for name, alarm in aws_cloudwatch_metric_alarm.this : name => [alarm.metric_name, alarm.dimensions, alarm.threshold] })
+  }
+  assert {
+    condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.treat_missing_data == "notBreaching" && alarm.comparison_operator == "GreaterThanOrEqualToThreshold"])
+    error_message = "where nothing happens there is nothing to count"
+  }
+}
+
+run "silence_is_an_alarm" {
+  command = plan
+  variables {
+    thresholds = { not_receiving_minutes = 30 }
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.mapping_not_enabled.treat_missing_data == "breaching"
+      && aws_cloudwatch_metric_alarm.mapping_not_enabled.comparison_operator == "LessThanThreshold"
+      && aws_cloudwatch_metric_alarm.mapping_not_enabled.threshold == 1
+      && aws_cloudwatch_metric_alarm.mapping_not_enabled.evaluation_periods == 30
+    )
+    error_message = "no receives within 30 minutes must be an alarm"
+  }
+  assert {
+    condition = toset(flatten([
+      for query in aws_cloudwatch_metric_alarm.mapping_not_enabled.metric_query : [
+        for metric in query.metric : "${metric.metric_name} of ${metric.dimensions.QueueName}"
+      ]
+    ])) == toset(["NumberOfEmptyReceives of test-webhook.fifo", "NumberOfMessagesReceived of test-webhook.fifo"])
+    error_message = "receives with and without messages count"
+  }
+}
+
+run "the_topic_is_encrypted_and_alarms_get_in" {
+  command = plan
+
+  assert {
+    condition     = aws_sns_topic.alarms.kms_master_key_id == "arn:aws:kms:ap-northeast-1:123456789012:key/made" && aws_kms_key.alarms[0].enable_key_rotation
+    error_message = "the topic must be encrypted with a key that rotates"
+  }
+  assert {
+    condition = [
+      for statement in jsondecode(aws_kms_key.alarms[0].policy).Statement : statement.Principal
+    ] == [{ AWS = "arn:aws:iam::123456789012:root" }, { Service = "cloudwatch.amazonaws.com" }]
+    error_message = "without CloudWatch in the key's policy no alarm gets through"
+  }
+  assert {
+    condition = [
+      for statement in jsondecode(aws_sns_topic_policy.alarms.policy).Statement : [statement.Effect, statement.Action]
+    ] == [["Allow", "sns:Publish"], ["Deny", "sns:Publish"]]
+    error_message = "is ${aws_sns_topic_policy.alarms.policy}"
+  }
+  assert {
+    condition     = toset(keys(aws_sns_topic_subscription.email)) == toset(["operator@example.com"])
+    error_message = "each address must be subscribed"
+  }
+}
+
+run "a_given_key_and_another_action" {
+  command = plan
+  variables {
+    kms_key_arn   = "arn:aws:kms:ap-northeast-1:123456789012:key/given"
+    notifications = { action_arns = ["arn:aws:sns:ap-northeast-1:123456789012:pager"] }
+  }
+
+  assert {
+    condition     = aws_sns_topic.alarms.kms_master_key_id == "arn:aws:kms:ap-northeast-1:123456789012:key/given" && length(aws_kms_key.alarms) == 0
+    error_message = "the given key must be used"
+  }
+  assert {
+    condition     = contains(aws_cloudwatch_metric_alarm.this["function-errors"].alarm_actions, "arn:aws:sns:ap-northeast-1:123456789012:pager")
+    error_message = "the other action must be told"
+  }
+}
+
+run "the_dashboard_shows_the_way_of_a_webhook" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[*].properties.title == [
+      "Alarms", "Requests", "Waiting", "Age of the oldest, in seconds", "Delivered and done", "Dead letters", "Forwarder",
+    ]
+    error_message = "are ${join(", ", jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[*].properties.title)}"
+  }
+  assert {
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[0].properties.alarms) == 8
+    error_message = "all alarms must be on it"
+  }
+}
