@@ -206,9 +206,15 @@ mod tests {
 
     #[test]
     fn every_required_header_is_required() {
-        for position in 0..good().len() {
+        for name in [
+            "webhook-id",
+            "webhook-attempt",
+            "webhook-accepted-at",
+            "content-type",
+            "content-length",
+        ] {
             let mut headers = good();
-            let (name, _) = headers.remove(position);
+            headers.retain(|(other, _)| *other != name);
             let breach = contract().check(&request(&headers), &[]).unwrap_err();
             assert!(breach.contains(name), "{breach}");
         }

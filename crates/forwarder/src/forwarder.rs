@@ -58,8 +58,8 @@ struct Part<'a> {
 enum Outcome {
     /// It has the event since an earlier attempt.
     AcceptedBefore,
-    /// The breaker did not let the attempt through.
-    Refused,
+    /// The breaker did not let the attempt through, for this time still.
+    Refused(Duration),
     Posted(Exchange),
 }
 
@@ -215,10 +215,10 @@ impl Forwarder {
         if lock(&self.accepted).has(&route.name, message.event_id(), &destination.name) {
             return Outcome::AcceptedBefore;
         }
-        if let Permit::Refused(_) =
+        if let Permit::Refused(pause) =
             self.breaker(route, destination, |breaker| breaker.permit(now()))
         {
-            return Outcome::Refused;
+            return Outcome::Refused(pause);
         }
         let exchange =
             webhook::post(&self.client, destination, headers.clone(), body.clone()).await;
@@ -236,7 +236,7 @@ impl Forwarder {
         let now = now();
         let attempt = match outcome {
             Outcome::AcceptedBefore => return Verdict::Delivered,
-            Outcome::Refused => Attempt::Refused(domain::breaker::OPEN_FOR),
+            Outcome::Refused(pause) => Attempt::Refused(*pause),
             Outcome::Posted(Exchange { answer: Ok(answer), .. }) => Attempt::Answered {
                 status: answer.status,
                 retry_after: answer.retry_after.as_deref(),
@@ -267,8 +267,9 @@ impl Forwarder {
         if self.send_dead_letter(message, class, copy, deadline).await.is_ok() {
             return Step::Done;
         }
-        let delay = Schedule::default().delay(message.event_id(), message.receive_count);
-        Step::Keep { visible_in: delay }
+        let schedule = Schedule::default();
+        let attempt = schedule.attempt_number(message.receive_count, message.age(now()));
+        Step::Keep { visible_in: schedule.delay(message.event_id(), attempt) }
     }
 
     async fn send_dead_letter(
@@ -323,7 +324,7 @@ impl Forwarder {
     ) {
         let (status, error, latency) = match &part.outcome {
             Outcome::AcceptedBefore => return,
-            Outcome::Refused => (None, Some("circuit_open"), None),
+            Outcome::Refused(_) => (None, Some("circuit_open"), None),
             Outcome::Posted(Exchange { answer: Ok(answer), latency }) => {
                 (Some(answer.status), None, Some(*latency))
             }
@@ -333,7 +334,7 @@ impl Forwarder {
         };
         let (level, what, retry_in) = match (part.verdict, next, &part.outcome) {
             (Verdict::Delivered, _, _) => (LogLevel::Info, "delivered", None),
-            (_, Next::Retry(delay), Outcome::Refused) => {
+            (_, Next::Retry(delay), Outcome::Refused(_)) => {
                 (LogLevel::Info, "not_attempted", Some(delay))
             }
             (Verdict::Retry { .. }, Next::Retry(delay), _) => {
@@ -401,7 +402,7 @@ fn cause(parts: &[Part<'_>]) -> Cause {
     let mut cause = Cause { destination: Some(part.destination.name.clone()), ..Cause::default() };
     match &part.outcome {
         Outcome::AcceptedBefore => {}
-        Outcome::Refused => cause.error = Some("circuit_open".to_owned()),
+        Outcome::Refused(_) => cause.error = Some("circuit_open".to_owned()),
         Outcome::Posted(Exchange { answer: Ok(answer), .. }) => {
             cause.status = Some(answer.status);
             cause.response.clone_from(&answer.excerpt);
