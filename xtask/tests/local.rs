@@ -1,0 +1,131 @@
+//! `cargo xtask local` from start to Ctrl-C, and again.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running `cargo xtask local`.
+struct Local {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    url: String,
+}
+
+impl Local {
+    /// Starts it, and reads until it says where to post.
+    fn start(data_dir: &Path, target: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["local", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
+            .args(["--target", target])
+            .arg("--data-dir")
+            .arg(data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines
+            .by_ref()
+            .map(|line| line.unwrap().trim().to_owned())
+            .find(|line| line.starts_with("http://"))
+            .expect("it ended before it listened");
+        Self { child, lines, url }
+    }
+
+    /// Posts an event for order-7 and returns the status.
+    fn post(&self) -> u16 {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(&self.url).header("x-workflow-id", "order-7");
+        // The route passes it on, so it must be there.
+        let request = request.header("content-type", "application/json");
+        request.send("{}").unwrap().status().as_u16()
+    }
+
+    /// Reads on until a line tells of `what`.
+    fn wait_for(&mut self, what: &str) -> String {
+        let mut lines = self.lines.by_ref().map(Result::unwrap);
+        lines.find(|line| line.contains(what)).unwrap_or_else(|| panic!("no line {what:?}"))
+    }
+
+    /// Sends what Ctrl-C sends, and waits for the end.
+    fn interrupt(mut self) -> (ExitStatus, Vec<String>) {
+        self.signal();
+        let rest = self.lines.by_ref().map(Result::unwrap).collect();
+        (self.child.wait().unwrap(), rest)
+    }
+
+    fn signal(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // After a failed assertion, what it started must end, too.
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.signal();
+            let _ended = self.child.wait();
+        }
+    }
+}
+
+/// A service that accepts everything.
+fn service() -> String {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", server.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            std::thread::spawn(move || accept(stream.unwrap()));
+        }
+    });
+    url
+}
+
+/// Answers each request of a connection.
+fn accept(mut stream: std::net::TcpStream) -> std::io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let mut reader = BufReader::new(stream.try_clone()?);
+    loop {
+        let (mut body_bytes, mut line) = (0, String::new());
+        while reader.read_line(&mut line)? > 2 {
+            let lower = line.to_ascii_lowercase();
+            if let Some(length) = lower.strip_prefix("content-length:") {
+                body_bytes = length.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        if line.is_empty() {
+            return Ok(());
+        }
+        reader.read_exact(&mut vec![0; body_bytes])?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+    }
+}
+
+#[test]
+fn what_waited_when_it_was_stopped_is_delivered_when_it_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = format!("http://{}/hook", nobody.local_addr().unwrap());
+    drop(nobody);
+
+    let mut local = Local::start(dir.path(), &closed);
+    assert_eq!(local.post(), 200);
+    let accepted = local.wait_for("  accepted ");
+    assert!(accepted.contains("order-7"), "{accepted}");
+    local.wait_for("  retry ");
+    let (status, rest) = local.interrupt();
+    assert!(status.success(), "{status}");
+    let kept = format!("stopped; events that wait are kept in {}", dir.path().display());
+    assert_eq!(rest.last(), Some(&kept));
+
+    let mut local = Local::start(dir.path(), &service());
+    let delivered = local.wait_for("  delivered ");
+    let event_id = accepted.split_whitespace().nth(2).unwrap();
+    assert!(delivered.contains(event_id), "{event_id} in {delivered}");
+    assert!(local.interrupt().0.success());
+}
