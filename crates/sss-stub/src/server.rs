@@ -167,16 +167,14 @@ impl Stub {
 
     fn behave(&self, body: &[u8]) -> Response<Full<Bytes>> {
         match serde_json::from_slice::<Behavior>(body) {
-            Ok(behavior) => match behavior.unusable_status() {
-                Some(status) => message(
-                    StatusCode::BAD_REQUEST,
-                    &format!("status {status} is not within 200 to 599"),
-                ),
-                None => {
-                    *lock(&self.shared.behavior) = behavior;
-                    message(StatusCode::OK, "understood")
+            Ok(behavior) => {
+                if let Some(status) = behavior.unusable_status() {
+                    let error = format!("status {status} is not within 200 to 599");
+                    return message(StatusCode::BAD_REQUEST, &error);
                 }
-            },
+                *lock(&self.shared.behavior) = behavior;
+                message(StatusCode::OK, "understood")
+            }
             Err(error) => message(StatusCode::BAD_REQUEST, &error.to_string()),
         }
     }
