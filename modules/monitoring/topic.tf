@@ -5,6 +5,9 @@ resource "aws_kms_key" "alarms" {
   enable_key_rotation     = true
   deletion_window_in_days = 7
 
+  # Keys have no names; by this tag the deploying role knows its own.
+  tags = { webhook-environment = var.environment }
+
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
