@@ -1,26 +1,27 @@
 locals {
+  # `content` leaves the deduplication id to SQS.
+  deduplication_ids = {
+    for name, route in var.routes : name =>
+    try({ request = "$context.requestId", content = null }[route.deduplication], route.deduplication)
+  }
+
   request_parameters = {
     for name, route in var.routes : name => {
       for parameter, value in {
-        QueueUrl       = var.queue_url
-        MessageBody    = "$request.body"
-        MessageGroupId = route.ordering_key
-        MessageDeduplicationId = (
-          route.deduplication == "request" ? "$context.requestId"
-          : route.deduplication == "content" ? null
-          : route.deduplication
-        )
-        MessageAttributes = local.message_attributes[name]
+        QueueUrl               = var.queue_url
+        MessageBody            = "$request.body"
+        MessageGroupId         = route.ordering_key
+        MessageDeduplicationId = local.deduplication_ids[name]
+        MessageAttributes      = local.message_attributes[name]
       } : parameter => value if value != null
     }
   }
 
   # Inside text a variable needs braces: $request.header.x becomes $${request.header.x}.
   event_ids = {
-    for name, route in var.routes : name => (
-      contains(["request", "content"], route.deduplication) ? "$${context.requestId}"
-      : strcontains(route.deduplication, "$${") ? route.deduplication
-      : "$${${trimprefix(route.deduplication, "$")}}"
+    for name, route in var.routes : name => try(
+      { request = "$${context.requestId}", content = "$${context.requestId}" }[route.deduplication],
+      strcontains(route.deduplication, "$${") ? route.deduplication : format("$${%s}", trimprefix(route.deduplication, "$")),
     )
   }
 
@@ -35,7 +36,7 @@ locals {
             event_id    = local.event_ids[name]
             accepted_at = "$${context.requestTimeEpoch}"
           },
-          { for header in route.pass_headers : "header.${lower(header)}" => "$${request.header.${lower(header)}}" },
+          { for header in route.pass_headers : "header.${lower(header)}" => format("$${request.header.%s}", lower(header)) },
         ) : attribute => { DataType = "String", StringValue = value }
       }),
     "\\u003c", "<"), "\\u003e", ">"), "\\u0026", "&")

@@ -137,7 +137,7 @@ run "ordering_key_unclosed" {
   command         = plan
   expect_failures = [var.routes]
   variables {
-    routes = { sss = { path = "/a", ordering_key = "a-$${request.header.x" } }
+    routes = { sss = { path = "/a", ordering_key = join("{", ["a-$", "request.header.x"]) } }
   }
 }
 
