@@ -256,13 +256,19 @@ mod tests {
         format!("http://{}{VERSION}{path}", api.address())
     }
 
+    /// Built with the forwarder, the client's TLS asks for a provider, though nothing here uses it.
+    fn client() -> reqwest::Client {
+        // Another test may have installed it already.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::new()
+    }
+
     async fn post(api: &RuntimeApi, path: &str, body: &'static str) -> u16 {
-        let client = reqwest::Client::new();
-        client.post(url(api, path)).body(body).send().await.unwrap().status().as_u16()
+        client().post(url(api, path)).body(body).send().await.unwrap().status().as_u16()
     }
 
     async fn next(api: &RuntimeApi) -> reqwest::Response {
-        reqwest::get(url(api, "invocation/next")).await.unwrap()
+        client().get(url(api, "invocation/next")).send().await.unwrap()
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ async fn stored(data_dir: &Path, queue: &str) -> Vec<String> {
 
 /// Posts to `key` until the engine is gone; gives the bodies that were accepted.
 async fn post_until_gone(ingest: String, key: String) -> Vec<String> {
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     let mut accepted = Vec::new();
     for number in 0.. {
         let body = format!("{key}-{number}");
@@ -100,7 +100,7 @@ async fn the_engine_is_killed_while_it_delivers() {
     let mut kills = 0;
     for round in 0..4 {
         let program = Program::start(&config, dir.path(), &function.executable());
-        let client = reqwest::Client::new();
+        let client = crate::support::http_client();
         for number in round * 20..(round + 1) * 20 {
             for key in 0..keys {
                 let body = format!("k{key}-{number}");
@@ -168,7 +168,7 @@ async fn the_engine_is_killed_while_messages_become_dead_letters() {
     }));
     let program = Program::start(&config, dir.path(), Path::new("/nowhere"));
     let mut sent = Vec::new();
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     for number in 0..200 {
         let (key, body) = (format!("k{}", number % 40), format!("k{}-{number}", number % 40));
         assert_eq!(post_to(&client, &program.ingest, &key, body.clone()).await.unwrap(), 200);
@@ -213,7 +213,7 @@ async fn a_killed_function_costs_its_batch_a_visibility_timeout_and_nothing_else
     options.forwarder = Some(function.executable());
     options.log = Box::new(log.clone());
     let engine = Engine::start(options).await.unwrap();
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     for body in ["k1-0", "k1-1"] {
         assert_eq!(post(&client, &engine, "k1", body.to_owned()).await, 200);
     }
@@ -241,7 +241,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     options.forwarder = Some(function.executable());
     options.log = Box::new(log.clone());
     let engine = Engine::start(options).await.unwrap();
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     let mut accepted = Vec::new();
     for number in 0..3 {
         let body = format!("k-{number}");
@@ -275,7 +275,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
 async fn a_clock_that_was_set_back_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let function = Function::new("");
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     let day_ms = 24 * 60 * 60 * 1_000;
     for (round, time_ms) in [10 * day_ms, 9 * day_ms].into_iter().enumerate() {
         let mut options = options(&config(json!({})), Some(dir.path()));

@@ -19,7 +19,7 @@ async fn engine(script: &str, changes: serde_json::Value) -> (engine::Engine, Fu
 #[tokio::test]
 async fn every_key_is_delivered_in_order() {
     let (engine, function, _log) = engine("", json!({})).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     for n in 0..40 {
         let status =
             post(&client, &engine, &format!("k{}", n % 4), format!("k{}-{n}", n % 4)).await;
@@ -40,7 +40,7 @@ async fn every_key_is_delivered_in_order() {
 async fn a_failed_message_comes_back_and_the_rest_does_not() {
     let changes = json!({ "forwarder": { "function_timeout_seconds": 2 } });
     let (engine, function, _log) = engine("bad keep", changes).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     set_enabled(&engine, false).await;
     for (key, body) in [("a", "good-1"), ("b", "bad"), ("c", "good-2")] {
         post(&client, &engine, key, body.to_owned()).await;
@@ -59,7 +59,7 @@ async fn a_failed_message_comes_back_and_the_rest_does_not() {
 async fn errors_and_answers_that_make_no_sense_delete_nothing() {
     let changes = json!({ "forwarder": { "batch_size": 1 } });
     let (engine, function, log) = engine("e error\ng garbage", changes).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     post(&client, &engine, "k1", "e".to_owned()).await;
     post(&client, &engine, "k2", "g".to_owned()).await;
     log.wait_for("invocation failed", |line| line["error"] == "Test: as asked").await;
@@ -74,7 +74,7 @@ async fn errors_and_answers_that_make_no_sense_delete_nothing() {
 #[tokio::test]
 async fn a_function_that_ends_is_started_again_and_its_messages_come_back() {
     let (engine, function, log) = engine("x exit", json!({})).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     post(&client, &engine, "k", "x".to_owned()).await;
     let exited = log.wait_for("forwarder_exited", |_| true).await;
     assert_eq!(exited["status"], "exit status: 3");
@@ -88,7 +88,7 @@ async fn a_function_that_ends_is_started_again_and_its_messages_come_back() {
 #[tokio::test]
 async fn a_function_that_overruns_is_ended_and_its_messages_come_back() {
     let (engine, function, log) = engine("slow hang", json!({})).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     post(&client, &engine, "k", "slow".to_owned()).await;
     let failed = log.wait_for("invocation failed", |_| true).await;
     assert_eq!(failed["error"], "the function did not end within 2 s and was stopped");
@@ -103,7 +103,7 @@ async fn a_function_that_overruns_is_ended_and_its_messages_come_back() {
 async fn other_groups_go_on_while_one_hangs() {
     let changes = json!({ "forwarder": { "batch_size": 1 } });
     let (engine, function, _log) = engine("slow hang", changes).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     post(&client, &engine, "k1", "slow".to_owned()).await;
     function.wait_for(|record| record.len() == 1).await;
     post(&client, &engine, "k1", "behind".to_owned()).await;
@@ -119,7 +119,7 @@ async fn a_function_that_cannot_start_says_so_once_and_is_tried_again() {
     let line = log.wait_for("forwarder cannot start", |_| true).await;
     assert_eq!(line["error"], "QUEUE_URL is missing");
     assert_eq!(line["level"], "ERROR");
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     assert_eq!(post(&client, &engine, "k", "kept".to_owned()).await, 200);
     assert_eq!(get(&engine, "health").await["forwarder"], "QUEUE_URL is missing");
     function.set_script("");
@@ -165,7 +165,7 @@ async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
     let first = start().await.unwrap();
     assert_eq!(get(&first, "event-source-mapping").await["state"], "Enabled");
     assert_eq!(set_enabled(&first, false).await, 200);
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     for n in 0..5 {
         post(&client, &first, "k", format!("{n}")).await;
     }
@@ -186,7 +186,7 @@ async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
 #[tokio::test]
 async fn a_stop_lets_the_running_batch_end() {
     let (engine, function, log) = engine("slow hang", json!({})).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     post(&client, &engine, "k", "slow".to_owned()).await;
     function.wait_for(|record| record.len() == 1).await;
     let stopping = tokio::time::timeout(Duration::from_secs(10), engine.stop());

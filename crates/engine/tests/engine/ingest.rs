@@ -162,7 +162,7 @@ async fn a_repeated_event_is_answered_as_the_first_and_queued_once() {
 #[tokio::test]
 async fn equal_bodies_are_two_events() {
     let (engine, _log) = start(json!({})).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     for _ in 0..2 {
         assert_eq!(post(&client, &engine, "k", "same".to_owned()).await, 200);
     }

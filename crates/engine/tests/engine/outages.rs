@@ -35,7 +35,7 @@ async fn start(service: SocketAddr) -> (Engine, LogLines) {
 }
 
 async fn post_events(engine: &Engine) {
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     for number in 0..EVENTS {
         let key = format!("k{}", number % KEYS);
         assert_eq!(post(&client, engine, &key, format!("{key}-{number}")).await, 200);

@@ -14,6 +14,13 @@ use engine::{Engine, EngineOptions, Storage};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+/// A client for plain HTTP. Built with the forwarder, its TLS asks for a provider all the same.
+pub(crate) fn http_client() -> reqwest::Client {
+    // Another test may have installed it already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// A configuration with one route, `/sqs-hook`, ordered by `x-key`; `changes` replace its fields.
 pub(crate) fn config(changes: Value) -> Value {
     let mut config = json!({
@@ -77,14 +84,17 @@ pub(crate) async fn post_to(
 /// Asks the engine's own API.
 pub(crate) async fn get(engine: &Engine, path: &str) -> Value {
     let url = format!("http://{}/_engine/{path}", engine.api_address());
-    serde_json::from_slice(&reqwest::get(url).await.unwrap().bytes().await.unwrap()).unwrap()
+    serde_json::from_slice(
+        &crate::support::http_client().get(url).send().await.unwrap().bytes().await.unwrap(),
+    )
+    .unwrap()
 }
 
 /// Switches the event source mapping.
 pub(crate) async fn set_enabled(engine: &Engine, enabled: bool) -> u16 {
     let url = format!("http://{}/_engine/event-source-mapping", engine.api_address());
     let body = json!({ "enabled": enabled }).to_string();
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client();
     client.put(url).body(body).send().await.unwrap().status().as_u16()
 }
 

@@ -74,7 +74,11 @@ impl Program {
 
     /// What `/_engine/stats` says.
     pub(crate) async fn stats(&self) -> Value {
-        let answer = reqwest::get(format!("http://{}/_engine/stats", self.api)).await.unwrap();
+        let answer = crate::support::http_client()
+            .get(format!("http://{}/_engine/stats", self.api))
+            .send()
+            .await
+            .unwrap();
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
@@ -92,7 +96,8 @@ impl Program {
 
     /// Asks the queues.
     pub(crate) async fn sqs(&self, operation: &str, request: &Value) -> Value {
-        let answer = sqs(&reqwest::Client::new(), &self.api, operation, request).await.unwrap();
+        let answer =
+            sqs(&crate::support::http_client(), &self.api, operation, request).await.unwrap();
         let status = answer.status();
         let answer = answer.bytes().await.unwrap();
         assert_eq!(status, 200, "{answer:?}");
@@ -114,7 +119,7 @@ impl Program {
         operation: &'static str,
         request: Value,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (client, api) = (reqwest::Client::new(), self.api.clone());
+        let (client, api) = (crate::support::http_client(), self.api.clone());
         async move { while sqs(&client, &api, operation, &request).await.is_ok() {} }
     }
 
