@@ -21,7 +21,7 @@ locals {
   event_ids = {
     for name, route in var.routes : name => try(
       { request = "$${context.requestId}", content = "$${context.requestId}" }[route.deduplication],
-      strcontains(route.deduplication, "$${") ? route.deduplication : format("$${%s}", trimprefix(route.deduplication, "$")),
+      can(regex("[$][{]", route.deduplication)) ? route.deduplication : format("$${%s}", trimprefix(route.deduplication, "$")),
     )
   }
 
