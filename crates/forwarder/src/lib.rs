@@ -1,8 +1,8 @@
 //! The forwarder: takes a batch of messages from the queue's event source mapping and delivers them
 //! to their destinations.
 //!
-//! [`forwarder`] walks a batch; what an outcome leads to is asked of the domain, and no rule of
-//! delivery stands here. [`webhook`] makes one POST, [`queue`] talks to SQS where a message failed.
+//! `forwarder.rs` walks a batch; what an outcome leads to is asked of the domain, and no rule of
+//! delivery stands here. `webhook.rs` makes one POST, `queue.rs` talks to SQS where a message failed.
 
 mod accepted;
 mod event;
