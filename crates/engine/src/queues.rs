@@ -1,5 +1,5 @@
 //! The two queues of an environment, with the attributes that its configuration asks for; on AWS
-//! `modules/queue` does the same.
+//! `modules/webhook-queue` does the same.
 
 use domain::config::Config;
 use domain::quota;

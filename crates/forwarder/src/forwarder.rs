@@ -9,7 +9,7 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use bytes::Bytes;
 use domain::batch::{self, Group, Kept, Step};
 use domain::breaker::{Breaker, Permit};
-use domain::config::{Config, Destination, LogLevel, Route};
+use domain::config::{Config, Destination, LogLevel, Route, UnknownRoute};
 use domain::dead_letter::{self, Cause, Class, Unreadable};
 use domain::deadline;
 use domain::message::Message;
@@ -70,12 +70,12 @@ impl Forwarder {
     ///
     /// [`StartError`] if certificates or HTTP client cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, StartError> {
-        let tls = tls::client_config(settings.ssl_cert_file.as_deref())?;
+        let Settings { config, queue_url, dead_letter_queue_url, sqs, ssl_cert_file } = settings;
+        let tls = tls::client_config(ssl_cert_file.as_deref())?;
         let client = webhook::client(tls).map_err(StartError::Client)?;
-        let config = settings.config.clone();
         Ok(Self {
             logger: Logger::new(config.forwarder.log_level),
-            queue: Queue::new(settings, client.clone()),
+            queue: Queue::new(queue_url, dead_letter_queue_url, sqs, client.clone()),
             config,
             client,
             breakers: Mutex::default(),
@@ -119,8 +119,11 @@ impl Forwarder {
     async fn walk(&self, group: &mut Group, deadline: Timestamp) -> Vec<Kept> {
         let mut kept = Vec::new();
         while let Some(message) = group.head() {
-            let (step, reason) = if self.may_start(message, deadline) {
-                (self.attempt(message, deadline).await, "behind_failed")
+            let route = self.config.route_of_message(message);
+            let attempt_timeout =
+                route.as_ref().map_or(Duration::ZERO, |route| route.attempt_timeout());
+            let (step, reason) = if deadline::may_start(now(), deadline, attempt_timeout) {
+                (self.attempt(message, route, deadline).await, "behind_failed")
             } else {
                 self.log_not_attempted(message, "deadline");
                 (Step::Keep { visible_in: Duration::ZERO }, "deadline")
@@ -133,8 +136,13 @@ impl Forwarder {
         kept
     }
 
-    async fn attempt(&self, message: &Message, deadline: Timestamp) -> Step {
-        let route = match self.config.route_of_message(message) {
+    async fn attempt(
+        &self,
+        message: &Message,
+        route: Result<&Route, UnknownRoute>,
+        deadline: Timestamp,
+    ) -> Step {
+        let route = match route {
             Ok(route) => route,
             Err(error) => {
                 return self.refuse(message, Class::Unroutable, error.to_string(), deadline).await;
@@ -169,13 +177,6 @@ impl Forwarder {
                 Step::Keep { visible_in: route.schedule.delay(message.event_id(), attempt) }
             }
         }
-    }
-
-    /// Whether an attempt at `message` ends in time, whatever becomes of it.
-    fn may_start(&self, message: &Message, deadline: Timestamp) -> bool {
-        let route = self.config.route_of_message(message);
-        let attempt_timeout = route.map_or(Duration::ZERO, Route::attempt_timeout);
-        deadline::may_start(now(), deadline, attempt_timeout)
     }
 
     /// Forgets who accepted an event that leaves the queue.

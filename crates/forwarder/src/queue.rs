@@ -24,7 +24,7 @@ use domain::attribute::Attribute;
 use domain::batch::Kept;
 use domain::dead_letter::Copy;
 
-use crate::settings::{Settings, SqsSettings};
+use crate::settings::SqsSettings;
 
 /// Calls per operation, the first included.
 const ATTEMPTS: u32 = 2;
@@ -48,14 +48,13 @@ pub(crate) struct Queue {
 pub(crate) struct QueueError(String);
 
 impl Queue {
-    pub(crate) fn new(settings: Settings, http: reqwest::Client) -> Self {
-        Self {
-            url: settings.queue_url,
-            dead_letter_url: settings.dead_letter_queue_url,
-            settings: settings.sqs,
-            http,
-            client: OnceLock::new(),
-        }
+    pub(crate) fn new(
+        url: String,
+        dead_letter_url: String,
+        settings: SqsSettings,
+        http: reqwest::Client,
+    ) -> Self {
+        Self { url, dead_letter_url, settings, http, client: OnceLock::new() }
     }
 
     /// Sets the visibility timeouts of messages that stay in the queue.

@@ -1,6 +1,5 @@
 //! Which certificates are trusted. Set up at start, so that the first delivery does not pay for it:
-//! the built-in roots are constants of the binary and cost nothing to load, where reading and parsing
-//! a system's store takes tens of milliseconds.
+//! the built-in roots are constants of the binary, with no store to read and parse.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
