@@ -19,6 +19,7 @@ pub fn config(url: &str) -> ConfigFile {
         routes: BTreeMap::from([(ROUTE.to_owned(), route("/sqs-hook", url))]),
         queue: QueueFile::default(),
         forwarder: ForwarderFile::default(),
+        aws: None,
     }
 }
 

@@ -53,6 +53,11 @@ pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Source: Lambda guide, "Environment variables".
 pub const FUNCTION_ENVIRONMENT_BYTES_MAX: usize = 4_096;
 
+/// Memory of a function, least, in MB. Source: Lambda guide, "Configure function memory".
+pub const FUNCTION_MEMORY_MEGABYTES_MIN: u32 = 128;
+/// Memory of a function, most, in MB. Source: Lambda guide, "Configure function memory".
+pub const FUNCTION_MEMORY_MEGABYTES_MAX: u32 = 10_240;
+
 /// What is kept free in a function's environment for the two queue URLs, in bytes.
 pub const QUEUE_URLS_BYTES: usize = 512;
 
@@ -77,6 +82,25 @@ pub const BODY_FIELD_BYTES_MAX: usize = 102_400;
 pub const REQUEST_BODY_BYTES_MAX: usize = 10 * 1_024 * 1_024;
 /// Request line and headers of an HTTP API, in bytes. Source: API Gateway guide, "HTTP API quotas".
 pub const REQUEST_HEAD_BYTES_MAX: usize = 10_240;
+
+/// How long an authorizer's decision can be kept, in seconds.
+/// Source: API Gateway API reference, `CreateAuthorizer`.
+pub const AUTHORIZER_RESULT_SECONDS_MAX: u32 = 3_600;
+
+/// How long SQS uses a data key, least, in seconds. Source: SQS API reference, `CreateQueue`.
+pub const DATA_KEY_REUSE_SECONDS_MIN: u32 = 60;
+/// How long SQS uses a data key, most, in seconds. Source: SQS API reference, `CreateQueue`.
+pub const DATA_KEY_REUSE_SECONDS_MAX: u32 = 86_400;
+
+/// How long `CloudWatch` can keep log lines, in days.
+/// Source: `CloudWatch` Logs API reference, `PutRetentionPolicy`.
+pub const LOG_RETENTION_DAYS: [u32; 22] = [
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+];
+
+/// Actions of an alarm for one state. Source: `CloudWatch` API reference, `PutMetricAlarm`.
+pub const ALARM_ACTIONS_MAX: usize = 5;
 
 /// How long SQS recognises a deduplication id. Source: SQS guide, "Message deduplication id".
 pub const DEDUPLICATION_INTERVAL: Duration = Duration::from_mins(5);

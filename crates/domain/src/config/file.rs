@@ -11,13 +11,16 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::aws::AwsFile;
 use crate::{quota, schedule};
 
 /// One environment: which webhooks are accepted, how they queue, how they are delivered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// `A` is what is read of the part that only AWS needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct ConfigFile {
+#[cfg_attr(feature = "schema", schemars(rename = "ConfigFile"))]
+pub struct ConfigFile<A = AwsFile> {
     /// Name of the environment, such as `dev`: lower-case letters, digits and `-`. Names of AWS
     /// resources begin with it.
     pub environment: String,
@@ -30,6 +33,10 @@ pub struct ConfigFile {
     /// The forwarder function.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forwarder: ForwarderFile,
+    /// Where this is deployed to on AWS, and how.
+    // Never written: the forwarder, which is told the rest, has no use for it.
+    #[serde(skip_serializing)]
+    pub aws: Option<A>,
 }
 
 /// A route: from a path of the API to one or more destinations.

@@ -1,6 +1,7 @@
 //! One environment's configuration, checked: whatever AWS would refuse at deployment, or worse at
 //! three in the morning, is refused here, with its place in the file.
 
+mod aws;
 mod error;
 mod file;
 mod route;
@@ -8,11 +9,18 @@ mod route;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use aws::{
+    ApiFile, Architecture, AuthorizationFile, AuthorizationKind, AwsFile, EncryptionFile,
+    FunctionFile, JwtFile, LambdaAuthorizerFile, LogsFile, NotificationsFile, RouteThrottlingFile,
+    SmokeTestFile, ThresholdsFile, ThrottlingFile, VpcFile,
+};
 pub use error::{ConfigError, Fault};
 pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogLevel, OnReject, QueueFile, RetryFile, RouteFile,
 };
 pub use route::{Deduplication, Destination, Route, RoutePath};
+
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::message::Message;
 use crate::quota;
@@ -84,15 +92,22 @@ impl Config {
     /// [`ConfigError`] with every broken rule; when the text is not of the file's shape at all,
     /// with the first place where it is not.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let shape_error = |path: String, problem: String| {
-            let path = if path == "." { "(the file)".to_owned() } else { path };
-            ConfigError { faults: vec![Fault { path, problem }] }
-        };
-        let file: ConfigFile = serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| shape_error(error.path().to_string(), error.inner().to_string()))?;
-        deserializer.end().map_err(|error| shape_error(".".to_owned(), error.to_string()))?;
-        Self::check(file)
+        Self::check(read(json)?)
+    }
+
+    /// The same for who only delivers: what is said of AWS is passed over, and so is the code that
+    /// would read it.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), but for `aws`.
+    pub fn parse_for_delivery(json: &str) -> Result<Self, ConfigError> {
+        let ConfigFile { environment, routes, queue, forwarder, aws: _ } =
+            read::<IgnoredAny>(json)?;
+        let mut faults = Faults::default();
+        let file = ConfigFile { environment, routes, queue, forwarder, aws: None };
+        let config = Self::check_delivery(&mut faults, file);
+        faults.finish(Some(config))
     }
 
     /// Checks what a configuration file says.
@@ -102,6 +117,14 @@ impl Config {
     /// [`ConfigError`] with every broken rule.
     pub fn check(file: ConfigFile) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
+        let config = Self::check_delivery(&mut faults, file);
+        if let Some(aws) = &config.file.aws {
+            aws::rules::check(&mut faults, aws, &config);
+        }
+        faults.finish(Some(config))
+    }
+
+    fn check_delivery(faults: &mut Faults, file: ConfigFile) -> Self {
         if !route::is_name(&file.environment) || file.environment.len() > 20 {
             faults.add(
                 "environment",
@@ -111,7 +134,7 @@ impl Config {
                 ),
             );
         }
-        let forwarder = Forwarder::check(&mut faults, &file.forwarder);
+        let forwarder = Forwarder::check(faults, &file.forwarder);
         if file.routes.is_empty() {
             faults.add("routes", "at least one route is needed");
         }
@@ -119,20 +142,20 @@ impl Config {
             .routes
             .iter()
             .filter_map(|(name, route)| {
-                let route = Route::parse(&mut faults, name, route, forwarder.function_timeout)?;
+                let route = Route::parse(faults, name, route, forwarder.function_timeout)?;
                 Some((name.clone(), route))
             })
             .collect();
-        check_paths(&mut faults, &routes);
+        check_paths(faults, &routes);
         let content_based_deduplication =
             routes.values().any(|route| route.deduplication == Deduplication::Content);
-        let queue = Queue::check(&mut faults, &file.queue, forwarder, content_based_deduplication);
+        let queue = Queue::check(faults, &file.queue, forwarder, content_based_deduplication);
         for route in routes.values() {
-            check_delivery(&mut faults, route, queue, forwarder);
+            check_route(faults, route, queue, forwarder);
         }
         let config = Self { environment: file.environment.clone(), routes, queue, forwarder, file };
-        config.check_environment_size(&mut faults);
-        faults.finish(Some(config))
+        config.check_environment_size(faults);
+        config
     }
 
     /// The file that this was read from, with what it left out.
@@ -171,11 +194,16 @@ impl Config {
         serde_json::to_string(&self.file).expect("strings, numbers and maps with string keys")
     }
 
-    fn check_environment_size(&self, faults: &mut Faults) {
+    /// What our own variables take of the function's environment, in bytes.
+    fn environment_bytes(&self) -> usize {
         let names = [CONFIG_VARIABLE, QUEUE_URL_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE];
-        let bytes = self.minified().len()
+        self.minified().len()
             + names.iter().map(|name| name.len()).sum::<usize>()
-            + quota::QUEUE_URLS_BYTES;
+            + quota::QUEUE_URLS_BYTES
+    }
+
+    fn check_environment_size(&self, faults: &mut Faults) {
+        let bytes = self.environment_bytes();
         let most = quota::FUNCTION_ENVIRONMENT_BYTES_MAX;
         if bytes > most {
             faults.add(
@@ -294,6 +322,19 @@ impl Queue {
     }
 }
 
+/// The shape of a configuration file.
+fn read<A: DeserializeOwned>(json: &str) -> Result<ConfigFile<A>, ConfigError> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let shape_error = |path: String, problem: String| {
+        let path = if path == "." { "(the file)".to_owned() } else { path };
+        ConfigError { faults: vec![Fault { path, problem }] }
+    };
+    let file = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| shape_error(error.path().to_string(), error.inner().to_string()))?;
+    deserializer.end().map_err(|error| shape_error(".".to_owned(), error.to_string()))?;
+    Ok(file)
+}
+
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds))
 }
@@ -314,7 +355,7 @@ fn check_paths(faults: &mut Faults, routes: &BTreeMap<String, Route>) {
 
 /// The rules between a route, the queue and the function: nothing may expire, or be moved by SQS
 /// itself, before this system gives it up with a reason.
-fn check_delivery(faults: &mut Faults, route: &Route, queue: Queue, forwarder: Forwarder) {
+fn check_route(faults: &mut Faults, route: &Route, queue: Queue, forwarder: Forwarder) {
     let longest_wait = route.schedule.max_delay().max(queue.visibility_timeout);
     if route.give_up_after + longest_wait > queue.retention {
         faults.add(

@@ -142,7 +142,7 @@ impl Route {
         }
     }
 
-    fn event_id(&self) -> Option<&Expression> {
+    pub(super) fn event_id(&self) -> Option<&Expression> {
         match &self.deduplication {
             Deduplication::EventId(expression) => Some(expression),
             Deduplication::Request | Deduplication::Content => None,
