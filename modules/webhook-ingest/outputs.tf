@@ -8,6 +8,11 @@ output "api_endpoint" {
   value       = data.aws_apigatewayv2_api.ingest.api_endpoint
 }
 
+output "execution_arn" {
+  description = "ARN by which functions allow this API to call them."
+  value       = data.aws_apigatewayv2_api.ingest.execution_arn
+}
+
 output "route_keys" {
   description = "Route key, such as `POST /sqs-hook`, by the route's name."
   value       = { for name, route in aws_apigatewayv2_route.webhook : name => route.route_key }

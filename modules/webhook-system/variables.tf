@@ -1,0 +1,169 @@
+# What an environment's terraform.tfvars.json says, in its shape: docs/configuration.md has every
+# field. Defaults and rules are those of the modules that the values go to.
+
+variable "environment" {
+  description = "Name of the environment, such as `dev`: 1 to 20 lower-case letters, digits and `-`. All names begin with it."
+  type        = string
+  nullable    = false
+}
+
+variable "routes" {
+  description = "What is accepted and where it goes, by the route's name; as the module webhook-forwarder describes it."
+  type = map(object({
+    path          = string
+    ordering_key  = string
+    deduplication = optional(string)
+    pass_headers  = optional(list(string))
+    destinations = list(object({
+      name            = string
+      url             = string
+      timeout_seconds = optional(number)
+    }))
+    retry = optional(object({
+      initial_delay_seconds = optional(number)
+      max_delay_seconds     = optional(number)
+    }))
+    give_up_after_seconds = optional(number)
+    on_reject             = optional(string)
+  }))
+  nullable = false
+}
+
+variable "queue" {
+  description = "The queue and its dead-letter queue; as the module webhook-queue describes it."
+  type = object({
+    retention_seconds             = optional(number)
+    dead_letter_retention_seconds = optional(number)
+    max_receive_count             = optional(number)
+    max_message_bytes             = optional(number)
+    high_throughput               = optional(bool)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "forwarder" {
+  description = "How the function delivers; as the module webhook-forwarder describes it."
+  type = object({
+    function_timeout_seconds = optional(number)
+    batch_size               = optional(number)
+    max_concurrency          = optional(number)
+    log_level                = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "aws" {
+  description = <<-EOT
+    Where this is deployed to, and how. `region`, `account_id`, the buckets, `smoke_test` and `tags` are for the root module and `cargo xtask`, and ignored here.
+    `api`: an HTTP API that is there already, by `id` or `name`; one is made unless given.
+    `authorization`, `throttling`: as in webhook-ingest; `throttling` is the whole API's as well, where one is made.
+    `encryption`, `deletion_protection`: as in webhook-queue.
+    `function`: as in webhook-forwarder; `architecture` is that of an artifact that does not say it.
+    `logs`: of the function and of an API that is made.
+    `notifications`, `thresholds`, `runbook_url`: as in monitoring.
+    `permissions_boundary_arn`: policy that bounds the permissions of every role.
+    `sss_stub`: whether a stand-in for the service answers on `POST /application-hook`.
+  EOT
+  type = object({
+    api = optional(object({
+      id   = optional(string)
+      name = optional(string)
+    }))
+    authorization = optional(object({
+      type          = optional(string)
+      authorizer_id = optional(string)
+      jwt = optional(object({
+        issuer          = string
+        audience        = set(string)
+        identity_source = optional(string)
+      }))
+      lambda = optional(object({
+        function_name      = string
+        invoke_arn         = string
+        identity_sources   = optional(set(string))
+        result_ttl_seconds = optional(number)
+      }))
+      scopes = optional(set(string))
+    }))
+    throttling = optional(object({
+      rate_per_second = optional(number)
+      burst           = optional(number)
+      routes = optional(map(object({
+        rate_per_second = number
+        burst           = number
+      })))
+    }))
+    encryption = optional(object({
+      kms_key_arn            = optional(string)
+      data_key_reuse_seconds = optional(number)
+    }))
+    deletion_protection = optional(bool)
+    function = optional(object({
+      architecture         = optional(string)
+      memory_megabytes     = optional(number)
+      reserved_concurrency = optional(number)
+      tracing              = optional(bool)
+      vpc = optional(object({
+        subnet_ids         = set(string)
+        security_group_ids = set(string)
+      }))
+      environment_variables = optional(map(string))
+    }))
+    logs = optional(object({
+      retention_days = optional(number)
+      kms_key_arn    = optional(string)
+    }))
+    notifications = object({
+      emails      = optional(set(string))
+      action_arns = optional(set(string))
+    })
+    thresholds = optional(object({
+      oldest_message_seconds = optional(number)
+      not_receiving_minutes  = optional(number)
+      dead_letter_age_share  = optional(number)
+      api_client_errors      = optional(number)
+      api_server_errors      = optional(number)
+    }))
+    runbook_url              = optional(string)
+    permissions_boundary_arn = optional(string)
+    sss_stub                 = optional(bool, false)
+  })
+  nullable = false
+
+  validation {
+    condition     = !var.aws.sss_stub || var.stub_artifact != null
+    error_message = "sss_stub needs stub_artifact, the zip file with the stub's function."
+  }
+  validation {
+    condition     = !var.aws.sss_stub || alltrue([for route in values(var.routes) : route.path != "/application-hook"])
+    error_message = "a route has the path /application-hook, where sss_stub answers."
+  }
+}
+
+variable "artifact" {
+  description = "The zip file with the forwarder; as the module webhook-forwarder describes it. `architecture`: unless given, `aws.function.architecture`."
+  type = object({
+    code_sha256    = string
+    path           = optional(string)
+    bucket         = optional(string)
+    key            = optional(string)
+    object_version = optional(string)
+    architecture   = optional(string)
+  })
+  nullable = false
+}
+
+variable "stub_artifact" {
+  description = "The zip file with the stub's function, where `aws.sss_stub` is set; as the module sss-stub describes it."
+  type = object({
+    code_sha256    = string
+    path           = optional(string)
+    bucket         = optional(string)
+    key            = optional(string)
+    object_version = optional(string)
+    architecture   = optional(string)
+  })
+  default = null
+}
