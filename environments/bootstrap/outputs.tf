@@ -1,0 +1,24 @@
+output "state_bucket" {
+  description = "Bucket for state: `aws.state_bucket` of the environments."
+  value       = module.bootstrap.state_bucket
+}
+
+output "artifact_bucket" {
+  description = "Bucket for artifacts and release records: `aws.artifact_bucket` of the environments."
+  value       = module.bootstrap.artifact_bucket
+}
+
+output "plan_role_arns" {
+  description = "Role that GitHub Actions plans with, by environment."
+  value       = module.bootstrap.plan_role_arns
+}
+
+output "deploy_role_arns" {
+  description = "Role that GitHub Actions deploys with, by environment."
+  value       = module.bootstrap.deploy_role_arns
+}
+
+output "permissions_boundary_arns" {
+  description = "Policy that bounds an environment's roles, by environment: `aws.permissions_boundary_arn`."
+  value       = module.bootstrap.permissions_boundary_arns
+}
