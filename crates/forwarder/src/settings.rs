@@ -73,7 +73,7 @@ impl Settings {
         let access_key_id = required("AWS_ACCESS_KEY_ID");
         let secret_access_key = required("AWS_SECRET_ACCESS_KEY");
         let config = json.and_then(|json| {
-            Config::parse(&json)
+            Config::parse_for_delivery(&json)
                 .map_err(|error| faults.push(format!("{CONFIG_VARIABLE}: {error}")))
                 .ok()
         });
