@@ -12,9 +12,11 @@ use domain::config::Config;
 /// The file in which environments differ.
 const VALUES: &str = "terraform.tfvars.json";
 
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
 /// Every environment's files by their names; `bootstrap` prepares accounts and is none.
 fn environments() -> BTreeMap<String, BTreeMap<String, String>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments");
+    let root = Path::new(ROOT).join("environments");
     let mut environments: BTreeMap<String, _> = entries(&root)
         .filter(|(_, path)| path.is_dir())
         .map(|(name, path)| (name, files(&path)))
@@ -82,4 +84,34 @@ fn environments_on_aws_do_not_share_what_must_be_their_own() {
         assert!(boundaries.insert(boundary), "{name} has another's permissions boundary");
         assert!(name != "prod" || aws.deletion_protection, "prod's queues can be deleted");
     }
+}
+
+/// Terraform drops what its types do not name and says nothing.
+#[test]
+fn terraform_knows_every_field() {
+    // The root module's own, and what `cargo xtask` needs.
+    const NOT_THE_MODULE_S: [&str; 6] =
+        ["account_id", "artifact_bucket", "region", "smoke_test", "state_bucket", "tags"];
+    let root = Path::new(ROOT);
+    let schema = fs::read_to_string(root.join("environments/schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let types = schema["$defs"].as_object().unwrap();
+    let fields: BTreeSet<&String> = types
+        .iter()
+        .filter(|(name, _)| *name != "SmokeTestFile")
+        .filter_map(|(_, of)| of["properties"].as_object())
+        .flat_map(|fields| fields.keys())
+        .collect();
+    let variables = fs::read_to_string(root.join("modules/webhook-system/variables.tf")).unwrap();
+    let known: BTreeSet<&str> = variables
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(name, _)| name.trim()))
+        .collect();
+    let unknown: Vec<&String> = fields
+        .into_iter()
+        .filter(|field| {
+            !known.contains(field.as_str()) && !NOT_THE_MODULE_S.contains(&field.as_str())
+        })
+        .collect();
+    assert!(unknown.is_empty(), "modules/webhook-system/variables.tf lacks {unknown:?}");
 }
