@@ -14,7 +14,7 @@ terraform {
 
 provider "aws" {
   region              = var.aws.region
-  allowed_account_ids = try([var.aws.account_id], null)
+  allowed_account_ids = compact([try(var.aws.account_id, null)])
 
   default_tags {
     tags = merge(try(var.aws.tags, {}), {
