@@ -1,10 +1,13 @@
 //! The event source mapping's JSON, as messages. A record that is no message is handed on as it is:
 //! it must be neither lost nor retried for ever.
+//!
+//! The shape stands here and not in a type of `aws_lambda_events` for what every invocation pays:
+//! only fields that are needed are read, none through a hash map, and an odd value elsewhere in a
+//! record does not make it unreadable.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage, SqsMessageAttribute};
-use domain::attribute::{Attribute, Attributes};
+use domain::attribute::Attribute;
 use domain::dead_letter::Unreadable;
 use domain::message::Message;
 use domain::quota;
@@ -24,6 +27,43 @@ pub(crate) struct Batch {
     pub(crate) unreadable: Vec<Unreadable>,
 }
 
+/// Source: Lambda guide, "Using Lambda with Amazon SQS", example FIFO queue message event.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "Records")]
+    records: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    message_id: Option<String>,
+    receipt_handle: Option<String>,
+    body: Option<String>,
+    attributes: Option<SystemAttributes>,
+    message_attributes: Option<BTreeMap<String, MessageAttribute>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SystemAttributes {
+    message_group_id: Option<String>,
+    sequence_number: Option<String>,
+    approximate_receive_count: Option<String>,
+    sent_timestamp: Option<String>,
+    #[serde(rename = "AWSTraceHeader")]
+    trace_header: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageAttribute {
+    data_type: Option<String>,
+    string_value: Option<String>,
+    /// In base64.
+    binary_value: Option<String>,
+}
+
 /// The records without a look inside.
 #[derive(Deserialize)]
 struct RawEvent<'a> {
@@ -33,103 +73,63 @@ struct RawEvent<'a> {
 
 /// Parses an event. `now` stands in for a missing time of sending.
 pub(crate) fn parse(event: &str, now: Timestamp) -> Result<Batch, serde_json::Error> {
-    let mut batch = Batch::default();
-    if let Ok(SqsEvent { records, .. }) = serde_json::from_str(event) {
-        for record in records {
-            batch.add(message(record, now));
-        }
-        return Ok(batch);
+    if let Ok(Event { records }) = serde_json::from_str(event)
+        && let Ok(messages) = records.into_iter().map(|record| message(record, now)).collect()
+    {
+        return Ok(Batch { messages, unreadable: Vec::new() });
     }
-    // One record that does not parse must not hold up the others.
+    // One record that is no message must not hold up the others.
     let RawEvent { records } = serde_json::from_str(event)?;
+    let mut batch = Batch::default();
     for record in records {
-        batch.add(match serde_json::from_str::<SqsMessage>(record.get()) {
-            Ok(record) => message(record, now),
-            Err(error) => Err(salvaged(record.get(), &error.to_string())),
-        });
+        let parsed = serde_json::from_str(record.get())
+            .map_err(|error| error.to_string())
+            .and_then(|record| message(record, now).map_err(str::to_owned));
+        match parsed {
+            Ok(message) => batch.messages.push(message),
+            Err(error) => batch.unreadable.push(salvaged(record.get(), error)),
+        }
     }
     Ok(batch)
 }
 
-impl Batch {
-    fn add(&mut self, parsed: Result<Message, Unreadable>) {
-        match parsed {
-            Ok(message) => self.messages.push(message),
-            Err(unreadable) => self.unreadable.push(unreadable),
-        }
-    }
-}
-
-fn message(record: SqsMessage, now: Timestamp) -> Result<Message, Unreadable> {
-    if let Some(defect) = defect(&record) {
-        let json = serde_json::to_string(&record).unwrap_or_default();
-        return Err(salvaged(&json, defect));
-    }
-    let SqsMessage {
-        message_id: Some(message_id),
-        receipt_handle: Some(receipt_handle),
-        body: Some(body),
-        attributes: mut system,
-        message_attributes,
-        ..
-    } = record
-    else {
-        unreachable!("a record without one of these has a defect");
+/// A record as a message, or why it is none.
+fn message(record: Record, now: Timestamp) -> Result<Message, &'static str> {
+    let system = record.attributes.unwrap_or_default();
+    let message = Message {
+        message_id: record.message_id.ok_or("the record has no messageId")?,
+        receipt_handle: record.receipt_handle.ok_or("the record has no receiptHandle")?,
+        body: record.body.filter(|body| !body.is_empty()).ok_or("the record has no body")?,
+        receive_count: parsed(system.approximate_receive_count).unwrap_or(1),
+        sent_at: parsed(system.sent_timestamp).map_or(now, Timestamp::from_ms),
+        attributes: record.message_attributes.map(attributes).unwrap_or_default(),
+        trace_header: system.trace_header,
+        group_id: system.message_group_id.unwrap_or_else(|| NO_GROUP.to_owned()),
+        sequence_number: system.sequence_number.unwrap_or_default(),
     };
-    let sent_at = system.get("SentTimestamp").and_then(|ms| ms.parse().ok());
-    let receive_count = system.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
-    Ok(Message {
-        group_id: system.remove("MessageGroupId").unwrap_or_else(|| NO_GROUP.to_owned()),
-        sequence_number: system.remove("SequenceNumber").unwrap_or_default(),
-        trace_header: system.remove("AWSTraceHeader"),
-        receive_count: receive_count.unwrap_or(1),
-        sent_at: sent_at.map_or(now, Timestamp::from_ms),
-        attributes: attributes(message_attributes),
-        message_id,
-        receipt_handle,
-        body,
-    })
-}
-
-/// Why a record is no message, if it is none.
-fn defect(record: &SqsMessage) -> Option<&'static str> {
-    let system = |name| record.attributes.get(name).map(String::as_str);
-    if record.message_id.is_none() {
-        Some("the record has no messageId")
-    } else if record.receipt_handle.is_none() {
-        Some("the record has no receiptHandle")
-    } else if record.body.as_ref().is_none_or(String::is_empty) {
-        Some("the record has no body")
-    } else if system("MessageGroupId").is_some_and(|group| !quota::is_id(group)) {
-        Some("the record's MessageGroupId is not one")
-    } else if system("SequenceNumber").is_some_and(|sequence| !is_number(sequence)) {
-        Some("the record's SequenceNumber is no number")
-    } else {
-        None
+    if message.group_id != NO_GROUP && !quota::is_id(&message.group_id) {
+        return Err("the record's MessageGroupId is not one");
     }
+    if !message.sequence_number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("the record's SequenceNumber is no number");
+    }
+    Ok(message)
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
+    text?.parse().ok()
 }
 
-fn attributes(attributes: HashMap<String, SqsMessageAttribute>) -> Attributes {
+fn attributes(attributes: BTreeMap<String, MessageAttribute>) -> BTreeMap<String, Attribute> {
+    let attribute = |attribute: MessageAttribute| Attribute {
+        data_type: attribute.data_type.unwrap_or_else(|| "String".to_owned()),
+        value: attribute.string_value.or(attribute.binary_value).unwrap_or_default(),
+    };
     attributes.into_iter().map(|(name, value)| (name, attribute(value))).collect()
 }
 
-fn attribute(attribute: SqsMessageAttribute) -> Attribute {
-    let binary = attribute.binary_value.as_ref().and_then(|bytes| {
-        // Lambda hands over bytes in base64, and this is how the type writes them back.
-        serde_json::to_value(bytes).ok()?.as_str().map(str::to_owned)
-    });
-    Attribute {
-        data_type: attribute.data_type.unwrap_or_else(|| "String".to_owned()),
-        value: attribute.string_value.or(binary).unwrap_or_default(),
-    }
-}
-
 /// What can still be told of a record that is no message.
-fn salvaged(record: &str, error: &str) -> Unreadable {
+fn salvaged(record: &str, error: String) -> Unreadable {
     let value: Value = serde_json::from_str(record).unwrap_or_default();
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let attributes = value.get("messageAttributes").and_then(Value::as_object);
@@ -142,7 +142,7 @@ fn salvaged(record: &str, error: &str) -> Unreadable {
         body: text("/body").unwrap_or_else(|| record.to_owned()),
         group_id: text("/attributes/MessageGroupId"),
         attributes: attributes.collect(),
-        error: error.to_owned(),
+        error,
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
         let mut no_body = record();
         no_body["body"] = Value::Null;
         let mut wrong_type = record();
-        wrong_type["messageAttributes"]["route"]["stringListValues"] = Value::Null;
+        wrong_type["messageAttributes"]["route"]["stringValue"] = json!(7);
         let batch = parsed(&[no_body, wrong_type, json!(7), record()]);
         assert_eq!(batch.messages.len(), 1);
         assert_eq!(batch.unreadable.len(), 3);
