@@ -1,8 +1,8 @@
 //! One batch in, one batch response out. Groups are walked side by side, the messages of a group one
 //! after another; what each outcome leads to is asked of the domain.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
@@ -22,18 +22,20 @@ use http::HeaderMap;
 use crate::accepted::Accepted;
 use crate::logging::{Line, Logger};
 use crate::queue::{Queue, QueueError};
+use crate::timeout::Timers;
 use crate::webhook::{self, Exchange};
-use crate::{Settings, StartError, event, tls};
+use crate::{Settings, StartError, event, lock, tls};
 
 /// The function: what is kept from one invocation to the next.
 #[derive(Debug)]
 pub struct Forwarder {
     config: Config,
     client: reqwest::Client,
+    timers: Timers,
     queue: Queue,
     logger: Logger,
-    /// By route and destination.
-    breakers: Mutex<HashMap<(String, String), Breaker>>,
+    /// By route and destination; every one of the configuration has its own.
+    breakers: Mutex<BTreeMap<String, BTreeMap<String, Breaker>>>,
     accepted: Mutex<Accepted>,
 }
 
@@ -76,9 +78,10 @@ impl Forwarder {
         Ok(Self {
             logger: Logger::new(config.forwarder.log_level),
             queue: Queue::new(queue_url, dead_letter_queue_url, sqs, client.clone()),
+            breakers: Mutex::new(breakers(&config)),
             config,
             client,
-            breakers: Mutex::default(),
+            timers: Timers::default(),
             accepted: Mutex::default(),
         })
     }
@@ -221,9 +224,9 @@ impl Forwarder {
         {
             return Outcome::Refused(pause);
         }
-        let exchange =
-            webhook::post(&self.client, destination, headers.clone(), body.clone()).await;
-        Outcome::Posted(exchange)
+        let (headers, body) = (headers.clone(), body.clone());
+        let posted = webhook::post(&self.client, &self.timers, destination, headers, body);
+        Outcome::Posted(posted.await)
     }
 
     /// The verdict on an outcome, remembered where the next attempts need it.
@@ -311,8 +314,10 @@ impl Forwarder {
         destination: &Destination,
         ask: impl FnOnce(&mut Breaker) -> T,
     ) -> T {
-        let key = (route.name.clone(), destination.name.clone());
-        ask(lock(&self.breakers).entry(key).or_default())
+        let mut breakers = lock(&self.breakers);
+        let of_route = breakers.get_mut(&route.name);
+        let breaker = of_route.and_then(|of_route| of_route.get_mut(&destination.name));
+        ask(breaker.expect("made for every route and destination"))
     }
 
     fn log_part(
@@ -383,6 +388,14 @@ impl Forwarder {
     }
 }
 
+fn breakers(config: &Config) -> BTreeMap<String, BTreeMap<String, Breaker>> {
+    let of = |route: &Route| {
+        let names = route.destinations.iter().map(|destination| destination.name.clone());
+        names.map(|name| (name, Breaker::default())).collect()
+    };
+    config.routes.iter().map(|(name, route)| (name.clone(), of(route))).collect()
+}
+
 /// What every line about a message says.
 fn line_about(message: &Message) -> Line<'_> {
     Line {
@@ -422,9 +435,4 @@ fn time_left(deadline: Timestamp, now: Timestamp) -> Duration {
 
 fn now() -> Timestamp {
     SystemTime::now().into()
-}
-
-/// A panic while a lock was held has cost one batch; what is in here is a memory, and still good.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,8 +11,11 @@ mod init_error;
 mod logging;
 mod queue;
 mod settings;
+mod timeout;
 mod tls;
 mod webhook;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use forwarder::{BatchError, Forwarder};
 pub use init_error::report_init_error;
@@ -31,4 +34,9 @@ pub enum StartError {
     /// The HTTP client cannot be set up.
     #[error("setting up the http client")]
     Client(#[source] reqwest::Error),
+}
+
+/// A panic while a lock was held has cost one batch; what is in here is a memory, and still good.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,7 +19,9 @@ const CONFIGURATION_ERROR: &str = "Runtime.ConfigurationError";
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a process without threads or sockets cannot start at all");
-    runtime.block_on(start())
+    // As a task: waking the future that the runtime itself blocks on takes a system call, each time.
+    let started = runtime.block_on(async { tokio::spawn(start()).await });
+    started.unwrap_or(ExitCode::FAILURE)
 }
 
 async fn start() -> ExitCode {

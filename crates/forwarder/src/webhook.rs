@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Client, Request, Response};
 use rustls::ClientConfig;
 
+use crate::timeout::Timers;
+
 /// How much of an answer is read, in bytes: to keep the connection for the next delivery an answer
 /// must be read to its end, but not whatever its length.
 const ANSWER_BYTES_MAX: usize = 64 * 1_024;
@@ -97,6 +99,7 @@ pub(crate) fn headers(
 /// Posts `body` to `destination` within its timeout.
 pub(crate) async fn post(
     client: &Client,
+    timers: &Timers,
     destination: &Destination,
     headers: HeaderMap,
     body: Bytes,
@@ -111,9 +114,8 @@ pub(crate) async fn post(
         let response = client.execute(request).await.map_err(|error| class(&error))?;
         read(response).await.map_err(|error| class(&error))
     };
-    let answer = tokio::time::timeout(destination.timeout, exchange)
-        .await
-        .unwrap_or(Err(TransportError::Timeout));
+    let answer = timers.timeout(destination.timeout, exchange).await;
+    let answer = answer.unwrap_or(Err(TransportError::Timeout));
     Exchange { answer, latency: started.elapsed() }
 }
 
@@ -211,8 +213,9 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = client(crate::tls::client_config(None).unwrap()).unwrap();
+        let timers = Timers::default();
         let exchange =
-            runtime.block_on(post(&client, &destination, HeaderMap::new(), Bytes::new()));
+            runtime.block_on(post(&client, &timers, &destination, HeaderMap::new(), Bytes::new()));
         assert_eq!(exchange.answer.unwrap_err(), TransportError::Tls);
         drop((client, runtime));
         server.join().unwrap().unwrap();
