@@ -9,9 +9,10 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, Region};
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use domain::config::Config;
 use serde::Deserialize;
+
+use crate::sdk;
 
 /// Which environment, and where its files are
 #[derive(Debug, clap::Args)]
@@ -100,9 +101,7 @@ fn engine(file: &Path) -> anyhow::Result<Environment> {
 
 /// The queues on AWS, by the names that the configuration gives them.
 async fn aws(config: &Config) -> anyhow::Result<Environment> {
-    let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await;
-    let client = Client::new(&shared);
+    let client = Client::new(&sdk::config(None).await);
     let url = async |name: String| {
         let found = client.get_queue_url().queue_name(&name).send().await;
         let found = found.map_err(|error| {

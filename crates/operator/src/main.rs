@@ -1,11 +1,16 @@
-//! `webhook-operator`: what operates the queues of an environment through the AWS SDK. On one machine
-//! the SDK is pointed at the engine, so there is one code path. `cargo xtask dlq …` starts it.
+//! `webhook-operator`: what talks to an environment through the AWS SDK. On one machine the SDK is
+//! pointed at the engine, so there is one code path. `cargo xtask dlq …` starts it, and so do the
+//! commands that deploy, for what Terraform does not do: artifacts, release records, the log.
 //!
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
+mod delivery;
 mod dlq;
 mod environment;
+mod identity;
 mod queue;
+mod sdk;
+mod store;
 mod table;
 
 use std::process::ExitCode;
@@ -30,16 +35,22 @@ enum Command {
     /// Look at dead letters and send them again
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    Whoami(identity::Whoami),
+    AwaitDelivery(delivery::AwaitDelivery),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Cli { command: Command::Dlq(dlq) } = Cli::parse();
-    match dlq.run().await {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let result = match Cli::parse().command {
+        Command::Dlq(command) => command.run().await,
+        Command::Store(command) => command.run().await,
+        Command::Whoami(command) => command.run().await,
+        Command::AwaitDelivery(command) => command.run().await,
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
