@@ -19,7 +19,7 @@ use crate::event_source_mapping::{
     EventSource, EventSourceMapping, MappingError, MappingOptions, write_durably,
 };
 use crate::function::{Function, FunctionIdentity, FunctionOptions, function_environment};
-use crate::ingest::Ingest;
+use crate::ingest::{Backend, Ingest};
 use crate::log::Log;
 use crate::server::Server;
 use crate::storage_health::StorageHealth;
@@ -153,13 +153,8 @@ impl Engine {
         let queue_urls = QueueUrls::at(api_address, &config);
         let config = Arc::new(config);
 
-        let ingest = Arc::new(Ingest::new(
-            Arc::clone(&config),
-            &queue_urls.queue,
-            store.clone(),
-            log.clone(),
-            health.clone(),
-        ));
+        let backend = Backend::engine(&config, &queue_urls.queue, store.clone(), health.clone());
+        let ingest = Arc::new(Ingest::new(backend, Arc::clone(store.clock()), log.clone()));
         let mapping = match forwarder {
             None => None,
             Some(executable) => {

@@ -11,6 +11,7 @@
 //! | the function's processes | `function`, `runtime_api` |
 //! | the engine's own API | `admin` |
 //! | all of it together | [`Engine`] |
+//! | webhooks in, for what was deployed to an AWS emulator | [`Gateway`] |
 
 pub mod clock;
 pub mod sqs;
@@ -20,6 +21,7 @@ mod admin;
 mod engine;
 mod event_source_mapping;
 mod function;
+mod gateway;
 mod ingest;
 mod log;
 mod queues;
@@ -29,5 +31,6 @@ mod storage_health;
 mod target;
 
 pub use engine::{Engine, EngineError, EngineOptions, Storage};
+pub use gateway::Gateway;
 pub use storage_health::in_full;
 pub use target::with_target;

@@ -216,19 +216,6 @@ impl Config {
         }
     }
 
-    /// The route whose path is that of a request, with the values of the path's parameters.
-    /// Of several, the most specific, as API Gateway chooses.
-    #[must_use]
-    pub fn route_of_path<'a>(
-        &'a self,
-        path: &'a str,
-    ) -> Option<(&'a Route, Vec<(&'a str, &'a str)>)> {
-        self.routes
-            .values()
-            .filter_map(|route| Some((route, route.path.matches(path)?)))
-            .min_by_key(|(route, _)| route.path.rank())
-    }
-
     /// The route of a message: by its attribute, or, for messages that were sent straight to the
     /// queue, by its message group id.
     ///

@@ -449,6 +449,19 @@ impl RoutePath {
         Some(parameters)
     }
 
+    /// Of several, the one whose path is that of a request, with the values of its parameters. Of
+    /// those, the most specific, as API Gateway chooses.
+    pub fn choose<'a, T>(
+        among: impl IntoIterator<Item = &'a T>,
+        path_of: impl Fn(&'a T) -> &'a Self,
+        path: &'a str,
+    ) -> Option<(&'a T, Vec<(&'a str, &'a str)>)> {
+        among
+            .into_iter()
+            .filter_map(|item| Some((item, path_of(item).matches(path)?)))
+            .min_by_key(|(item, _)| path_of(item).rank())
+    }
+
     /// Whether some request's path could be both, at equal rank.
     pub(super) fn collides(&self, other: &Self) -> bool {
         self.segments.len() == other.segments.len()
@@ -460,7 +473,7 @@ impl RoutePath {
     }
 
     /// How specific the path is: fixed parts go before parameters, from the left.
-    pub(super) fn rank(&self) -> Vec<bool> {
+    fn rank(&self) -> Vec<bool> {
         self.segments.iter().map(|segment| matches!(segment, PathSegment::Parameter(_))).collect()
     }
 }

@@ -1,11 +1,16 @@
-//! Ingest: the routes of the configuration, answered as API Gateway's HTTP API with an
-//! `SQS-SendMessage` integration answers them. 2xx means that the message is durable.
+//! Ingest: routes, answered as API Gateway's HTTP API with an `SQS-SendMessage` integration answers
+//! them. 2xx means that the message is durable.
+//!
+//! Routes and queue are the engine's own, or, to stand in for the data path that an AWS emulator
+//! lacks, those that were deployed to it ([`Backend`]).
 //!
 //! Not here: how a request becomes a message ([`domain::mapping`]), what the queue accepts
 //! ([`store`](crate::store)), who may send.
 
 mod body;
+mod emulator;
 mod response;
+mod routes;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,17 +24,21 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use domain::attribute::{self, Attributes};
 use domain::config::{Config, LogLevel};
-use domain::mapping::{Context, Request as MappingRequest, RequestParameters};
+use domain::mapping::{Context, Request as MappingRequest, SendMessage};
 use domain::quota;
 use hyper::Request;
 use hyper::body::Incoming;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{MessageAttribute, NewMessage, Store, StoreError};
 use response::Refusal;
+use routes::Routes;
+
+pub(crate) use emulator::Emulator;
 
 /// How long a client may take to send a body. API Gateway ends a request after 30 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,13 +48,35 @@ const LOGGED_PATH_BYTES_MAX: usize = 200;
 
 /// The HTTP API.
 pub(crate) struct Ingest {
-    config: Arc<Config>,
-    integrations: BTreeMap<String, RequestParameters>,
+    backend: Backend,
+    clock: Arc<dyn Clock>,
+    log: Log,
+    counts: Counts,
+}
+
+/// Which routes there are, and the queue behind them.
+pub(crate) enum Backend {
+    /// The configuration's, and the engine's own.
+    Engine(Box<EngineBackend>),
+    /// What was deployed to an emulator.
+    Emulator(Emulator),
+}
+
+/// The engine's own routes and queue.
+pub(crate) struct EngineBackend {
+    routes: Arc<Routes>,
+    message_bytes_max: usize,
     store: Store,
     queue: String,
-    log: Log,
     health: StorageHealth,
-    counts: Counts,
+}
+
+/// A message that is in a queue.
+struct Accepted {
+    message_id: String,
+    sequence_number: String,
+    md5_of_body: String,
+    duplicate: bool,
 }
 
 #[derive(Default)]
@@ -68,7 +99,7 @@ struct AcceptedLine<'a> {
     event_id: &'a str,
     route: &'a str,
     group: &'a str,
-    sequence: String,
+    sequence: &'a str,
     bytes: usize,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
@@ -81,21 +112,69 @@ struct RefusedLine<'a> {
     reason: &'a str,
 }
 
-impl Ingest {
-    pub(crate) fn new(
-        config: Arc<Config>,
+impl Backend {
+    pub(crate) fn engine(
+        config: &Config,
         queue_url: &str,
         store: Store,
-        log: Log,
         health: StorageHealth,
     ) -> Self {
-        let integrations = config
-            .routes
-            .values()
-            .map(|route| (route.name.clone(), route.integration(queue_url)))
-            .collect();
-        let queue = config.queue_name();
-        Self { config, integrations, store, queue, log, health, counts: Counts::default() }
+        Self::Engine(Box::new(EngineBackend {
+            routes: Arc::new(Routes::of(config, queue_url)),
+            message_bytes_max: config.queue.max_message_bytes as usize,
+            store,
+            queue: config.queue_name(),
+            health,
+        }))
+    }
+
+    async fn routes(&self) -> Result<Arc<Routes>, Refusal> {
+        match self {
+            Self::Engine(engine) => Ok(Arc::clone(&engine.routes)),
+            // Asked for every request, as a deployment may have changed them since the last.
+            Self::Emulator(emulator) => Ok(Arc::new(emulator.routes().await?)),
+        }
+    }
+
+    /// The largest body that is worth reading, in bytes.
+    fn message_bytes_max(&self) -> usize {
+        match self {
+            Self::Engine(engine) => engine.message_bytes_max,
+            Self::Emulator(_) => quota::REQUEST_BODY_BYTES_MAX,
+        }
+    }
+
+    async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
+        match self {
+            Self::Engine(engine) => engine.send(message).await,
+            Self::Emulator(emulator) => Ok(emulator.send(message).await?),
+        }
+    }
+}
+
+impl EngineBackend {
+    async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
+        let md5_of_body = crate::sqs::md5::of_body(&message.body);
+        let new = NewMessage {
+            body: message.body,
+            group_id: message.group_id,
+            deduplication_id: message.deduplication_id,
+            attributes: attributes(message.attributes),
+            trace_header: None,
+        };
+        let sent = self.health.wrote(self.store.send(&self.queue, new).await)?;
+        Ok(Accepted {
+            message_id: sent.message_id,
+            sequence_number: sent.sequence_number.to_string(),
+            md5_of_body,
+            duplicate: sent.duplicate,
+        })
+    }
+}
+
+impl Ingest {
+    pub(crate) fn new(backend: Backend, clock: Arc<dyn Clock>, log: Log) -> Self {
+        Self { backend, clock, log, counts: Counts::default() }
     }
 
     pub(crate) fn status(&self) -> IngestStatus {
@@ -135,18 +214,17 @@ impl Ingest {
         if head_bytes(head) > quota::REQUEST_HEAD_BYTES_MAX {
             return Err(Refusal::HeadersTooLarge);
         }
-        let found = self.config.route_of_path(head.uri.path());
-        let (route, path_parameters) = match found {
+        let routes = self.backend.routes().await?;
+        let (route, path_parameters) = match routes.find(head.uri.path()) {
             Some(found) if head.method == Method::POST => found,
             _ => return Err(Refusal::NotFound),
         };
-        let limit = self.config.queue.max_message_bytes as usize;
-        let body = tokio::time::timeout(BODY_TIMEOUT, body::read(body, limit));
+        let body = body::read(body, self.backend.message_bytes_max());
+        let body = tokio::time::timeout(BODY_TIMEOUT, body);
         let body = body.await.map_err(|_elapsed| Refusal::Timeout)??;
         let bytes = body.len();
-        let request_time = self.store.clock().now();
+        let request_time = self.clock.now();
         let source_ip = peer.ip().to_string();
-        let route_key = route.route_key();
         let mapped = MappingRequest {
             headers: headers(&head.headers),
             query: query(head.uri.query()),
@@ -157,13 +235,14 @@ impl Ingest {
                 request_id,
                 request_time,
                 source_ip: &source_ip,
-                route_key: &route_key,
+                route_key: &route.key,
                 stage: "$default",
                 http_method: head.method.as_str(),
             },
             stage_variables: BTreeMap::new(),
         };
-        let message = self.integrations[&route.name]
+        let message = route
+            .parameters
             .evaluate(&mapped)
             .map_err(|error| Refusal::Unresolvable(error.to_string()))?;
         let event_id = message
@@ -171,15 +250,7 @@ impl Ingest {
             .get(attribute::EVENT_ID)
             .map_or_else(|| request_id.to_owned(), |attribute| attribute.value.clone());
         let group_id = message.group_id.clone();
-        let md5 = crate::sqs::md5::of_body(&message.body);
-        let new = NewMessage {
-            body: message.body,
-            group_id: message.group_id,
-            deduplication_id: message.deduplication_id,
-            attributes: attributes(message.attributes),
-            trace_header: None,
-        };
-        let sent = self.health.wrote(self.store.send(&self.queue, new).await)?;
+        let accepted = self.backend.send(message).await?;
         self.log.line(
             LogLevel::Info,
             "accepted",
@@ -187,12 +258,12 @@ impl Ingest {
                 event_id: &event_id,
                 route: &route.name,
                 group: &group_id,
-                sequence: sent.sequence_number.to_string(),
+                sequence: &accepted.sequence_number,
                 bytes,
-                duplicate: sent.duplicate,
+                duplicate: accepted.duplicate,
             },
         );
-        Ok(response::accepted(request_id, &sent, &md5))
+        Ok(response::accepted(request_id, &accepted))
     }
 
     fn refuse(&self, head: &Parts, refusal: &Refusal) {

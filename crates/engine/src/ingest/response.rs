@@ -8,7 +8,7 @@ use axum::http::{StatusCode, response};
 use axum::response::Response;
 use serde_json::json;
 
-use crate::store::Sent;
+use super::Accepted;
 
 /// Seconds after which a client may try again when storage failed.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -34,6 +34,8 @@ pub(super) enum Refusal {
     Sqs(String),
     /// Nothing is wrong with the request: the disk is full, or broken.
     StorageFailed,
+    /// Nothing is wrong with the request: the emulator does not answer as it should.
+    Emulator(String),
 }
 
 impl Refusal {
@@ -46,7 +48,7 @@ impl Refusal {
             Self::NotText | Self::Aborted | Self::Unresolvable(_) | Self::Sqs(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::StorageFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StorageFailed | Self::Emulator(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -58,22 +60,22 @@ impl Refusal {
             Self::Timeout => "Request Timeout",
             Self::NotText => "The body is not UTF-8 text",
             Self::Aborted => "The body ended early",
-            Self::Unresolvable(reason) | Self::Sqs(reason) => reason,
+            Self::Unresolvable(reason) | Self::Sqs(reason) | Self::Emulator(reason) => reason,
             Self::StorageFailed => "Service Unavailable",
         })
     }
 }
 
 /// The answer to a message that is in the queue.
-pub(super) fn accepted(request_id: &str, sent: &Sent, md5_of_body: &str) -> Response {
+pub(super) fn accepted(request_id: &str, accepted: &Accepted) -> Response {
     // Nothing here needs escaping: ids and digests are letters, digits and "-".
     let body = format!(
         "<?xml version=\"1.0\"?><SendMessageResponse \
          xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\"><SendMessageResult>\
-         <MessageId>{}</MessageId><MD5OfMessageBody>{md5_of_body}</MD5OfMessageBody>\
+         <MessageId>{}</MessageId><MD5OfMessageBody>{}</MD5OfMessageBody>\
          <SequenceNumber>{}</SequenceNumber></SendMessageResult><ResponseMetadata>\
          <RequestId>{request_id}</RequestId></ResponseMetadata></SendMessageResponse>",
-        sent.message_id, sent.sequence_number
+        accepted.message_id, accepted.md5_of_body, accepted.sequence_number
     );
     finish(head(StatusCode::OK, request_id).header(CONTENT_TYPE, "text/xml"), body)
 }
@@ -82,7 +84,9 @@ pub(super) fn accepted(request_id: &str, sent: &Sent, md5_of_body: &str) -> Resp
 pub(super) fn refused(request_id: &str, refusal: &Refusal) -> Response {
     let mut head = head(refusal.status(), request_id).header(CONTENT_TYPE, "application/json");
     match refusal {
-        Refusal::StorageFailed => head = head.header(RETRY_AFTER, RETRY_AFTER_SECONDS),
+        Refusal::StorageFailed | Refusal::Emulator(_) => {
+            head = head.header(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
         // What is left of the body on the connection is not a request.
         Refusal::BodyTooLarge | Refusal::Timeout | Refusal::Aborted => {
             head = head.header(CONNECTION, "close");

@@ -3,6 +3,7 @@
 
 mod faults;
 mod function;
+mod gateway;
 mod ingest;
 mod outages;
 mod program;
