@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Usage = 2,
     /// A tool or a service is missing on this machine.
     Environment = 3,
+    /// Stopped by Ctrl-C.
+    Interrupted = 130,
 }
 
 impl fmt::Display for Failure {
@@ -26,6 +28,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Usage => "wrong arguments or configuration",
             Self::Environment => "something is missing on this machine",
+            Self::Interrupted => "interrupted",
         })
     }
 }

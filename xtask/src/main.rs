@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's one command line. Parses arguments and dispatches; each subcommand is
 //! a file. What is heavy (the engine, the AWS SDK) is started as a process, so that this builds fast.
 
+mod aws;
 mod bench;
 mod demo;
 mod dlq;
@@ -8,6 +9,7 @@ mod engine;
 mod events;
 mod exit;
 mod http;
+mod interrupt;
 mod lint;
 mod local;
 mod output;
@@ -39,6 +41,14 @@ enum Command {
     Send(send::Send),
     Dlq(dlq::Dlq),
     Package(package::Package),
+    Plan(aws::plan::Plan),
+    Check(aws::check::Check),
+    Deploy(aws::deploy::Deploy),
+    Promote(aws::promote::Promote),
+    Rollback(aws::rollback::Rollback),
+    Releases(aws::releases::Releases),
+    Destroy(aws::destroy::Destroy),
+    Estimate(aws::estimate::Estimate),
     Test(test::Test),
     Lint(lint::Lint),
     Bench(bench::Bench),
@@ -52,6 +62,14 @@ fn main() -> ExitCode {
         Command::Send(command) => command.run(),
         Command::Dlq(command) => command.run(),
         Command::Package(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Deploy(command) => command.run(),
+        Command::Promote(command) => command.run(),
+        Command::Rollback(command) => command.run(),
+        Command::Releases(command) => command.run(),
+        Command::Destroy(command) => command.run(),
+        Command::Estimate(command) => command.run(),
         Command::Test(command) => Ok(command.run()),
         Command::Lint(command) => Ok(command.run()),
         Command::Bench(command) => command.run(),

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
@@ -24,6 +24,11 @@ const ZIG: &str = "ziglang==0.15.2";
 
 /// The name that Lambda starts. Source: Lambda guide, "Building a custom runtime".
 const BOOTSTRAP: &str = "bootstrap";
+
+/// The name of the artifact in its folder.
+pub(crate) const ZIP_FILE: &str = "function.zip";
+/// The name of its manifest, beside it.
+pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 
 /// Build the function as it is deployed: a zip file and a manifest
 ///
@@ -43,50 +48,40 @@ pub(crate) struct Package {
     json: bool,
 }
 
+/// Processor architecture of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Arch {
+pub(crate) enum Arch {
     Arm64,
     #[value(name = "x86_64")]
     X86_64,
 }
 
 /// What is known of an artifact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Manifest {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
     /// SHA-256 of the zip file, in hexadecimal: the artifact's name.
-    sha256: String,
+    pub(crate) sha256: String,
     /// The same in base64, as Lambda's `CodeSha256` gives it.
-    code_sha256: String,
-    zip_bytes: usize,
-    bootstrap_bytes: usize,
-    arch: &'static str,
+    pub(crate) code_sha256: String,
+    pub(crate) zip_bytes: usize,
+    pub(crate) bootstrap_bytes: usize,
+    pub(crate) arch: String,
     /// Rust's target, with the C library's version.
-    target: &'static str,
-    git_commit: Option<String>,
+    pub(crate) target: String,
+    pub(crate) git_commit: Option<String>,
     /// Whether the work tree differed from the commit.
-    dirty: bool,
-    rustc: String,
-    cargo_lambda: &'static str,
+    pub(crate) dirty: bool,
+    pub(crate) rustc: String,
+    pub(crate) cargo_lambda: String,
 }
 
 impl Package {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let tools = Tools::find_or_install()?;
-        let bootstrap = tools.build(self.arch, &workspace::target_dir().join("lambda-build"))?;
-        let zip = zipped(&bootstrap)?;
-        let manifest = Manifest::of(&zip, &bootstrap, self.arch)?;
-        let json = serde_json::to_string_pretty(&manifest)? + "\n";
-        let dir = workspace::target_dir().join("package").join(self.arch.name());
-        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        for (name, bytes) in [("function.zip", zip.as_slice()), ("manifest.json", json.as_bytes())]
-        {
-            let path = dir.join(name);
-            std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
-        }
+        let manifest = build(self.arch)?;
         if self.json {
-            print!("{json}");
+            println!("{}", serde_json::to_string_pretty(&manifest)?);
         } else {
-            println!("{}", dir.join("function.zip").display());
+            println!("{}", dir(self.arch).join(ZIP_FILE).display());
             println!("  sha256     {}", manifest.sha256);
             println!("  zip        {}", output::size(manifest.zip_bytes as u64));
             println!(
@@ -99,6 +94,27 @@ impl Package {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Builds the artifact into its folder.
+pub(crate) fn build(arch: Arch) -> anyhow::Result<Manifest> {
+    let tools = Tools::find_or_install()?;
+    let bootstrap = tools.build(arch, &workspace::target_dir().join("lambda-build"))?;
+    let zip = zipped(&bootstrap)?;
+    let manifest = Manifest::of(&zip, &bootstrap, arch)?;
+    let json = serde_json::to_string_pretty(&manifest)? + "\n";
+    let dir = dir(arch);
+    std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    for (name, bytes) in [(ZIP_FILE, zip.as_slice()), (MANIFEST_FILE, json.as_bytes())] {
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(manifest)
+}
+
+/// Where the artifact is that was built last.
+pub(crate) fn dir(arch: Arch) -> PathBuf {
+    workspace::target_dir().join("package").join(arch.name())
 }
 
 /// Builds the artifact twice, from copies of the sources in different folders, and compares.
@@ -211,7 +227,15 @@ fn install(venv: &Path) -> anyhow::Result<()> {
 }
 
 impl Arch {
-    fn name(self) -> &'static str {
+    /// All there are.
+    pub(crate) const ALL: [Self; 2] = [Self::Arm64, Self::X86_64];
+
+    /// That of this machine, whose emulator runs functions as plain processes.
+    pub(crate) fn host() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::X86_64 }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
             Self::X86_64 => "x86_64",
@@ -240,7 +264,8 @@ fn zipped(bootstrap: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
@@ -257,12 +282,12 @@ impl Manifest {
             code_sha256: BASE64_STANDARD.encode(Sha256::digest(zip)),
             zip_bytes: zip.len(),
             bootstrap_bytes: bootstrap.len(),
-            arch: arch.name(),
-            target: arch.target(),
+            arch: arch.name().to_owned(),
+            target: arch.target().to_owned(),
             git_commit: git(&["rev-parse", "HEAD"]).ok(),
             dirty: git(&["status", "--porcelain"]).map_or(true, |changes| !changes.is_empty()),
             rustc: rustc.trim().to_owned(),
-            cargo_lambda: CARGO_LAMBDA,
+            cargo_lambda: CARGO_LAMBDA.to_owned(),
         })
     }
 }

@@ -56,12 +56,12 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn cannot_start(command: &Command, error: &std::io::Error) -> anyhow::Error {
+pub(crate) fn cannot_start(command: &Command, error: &std::io::Error) -> anyhow::Error {
     anyhow!("starting `{}`: {error}", command.get_program().display()).context(Failure::Environment)
 }
 
 /// A command as it could be typed, without the folder of the program.
-fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(command.get_program());
     let words = std::iter::once(name).chain(command.get_args());

@@ -22,9 +22,14 @@ pub(crate) fn program(name: &str) -> PathBuf {
     target_dir().join("debug").join(name)
 }
 
+/// The folder of an environment: its values and its Terraform files.
+pub(crate) fn environment_dir(environment: &str) -> PathBuf {
+    root().join("environments").join(environment)
+}
+
 /// The configuration file of an environment.
 pub(crate) fn config_file(environment: &str) -> PathBuf {
-    root().join("environments").join(environment).join("terraform.tfvars.json")
+    environment_dir(environment).join("terraform.tfvars.json")
 }
 
 /// The data directory of an environment on this machine.

@@ -45,7 +45,10 @@ fn help_teaches() {
     let help = xtask(&["--help"]);
     assert_eq!(help.code, Some(0));
     insta::assert_snapshot!("help", help.stdout);
-    for command in ["local", "demo", "send", "package", "test", "lint", "schema"] {
+    for command in [
+        "local", "demo", "send", "package", "plan", "check", "deploy", "promote", "rollback",
+        "releases", "destroy", "estimate", "test", "lint", "schema",
+    ] {
         let help = xtask(&[command, "--help"]);
         assert_eq!(help.code, Some(0), "{command}");
         insta::assert_snapshot!(format!("{command}_help"), help.stdout);
@@ -73,11 +76,16 @@ fn wrong_arguments_end_with_2() {
         "--target",
     );
     check_refused(&["package", "--arch", "riscv"], 2, "[possible values: arm64, x86_64]");
+    check_refused(&["plan", "dev", "--artifact", "0123"], 2, "64 hexadecimal digits");
+    check_refused(&["promote", "dev"], 2, "<TO>");
+    check_refused(&["check", "dev", "--plan", "nowhere.json"], 2, "reading nowhere.json");
+    check_refused(&["estimate", "dev"], 2, "--events-per-month <N>");
 }
 
 #[test]
 fn an_unknown_environment_or_route_ends_with_2() {
     check_refused(&["send", "nowhere"], 2, "there is no environment \"nowhere\"");
+    check_refused(&["deploy", "nowhere"], 2, "there is no environment \"nowhere\"");
     check_refused(&["send", "local", "--route", "sos"], 2, "choose a route with --route: sss");
 }
 

@@ -1,0 +1,151 @@
+//! The artifact of a deployment: built here or found by its digest, and always re-hashed before use.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde_json::{Value, json};
+
+use super::operator::{Content, Operator};
+use super::{Environment, local_dir};
+use crate::exit::Failure;
+use crate::package::{self, Arch, MANIFEST_FILE, Manifest, ZIP_FILE};
+use crate::workspace;
+
+/// An artifact whose bytes are on this machine and have the digest that its manifest says.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    pub(crate) manifest: Manifest,
+    zip: PathBuf,
+    manifest_file: PathBuf,
+}
+
+impl Artifact {
+    /// Builds the artifact of an environment.
+    pub(crate) fn build(environment: &Environment) -> anyhow::Result<Self> {
+        let arch = environment.arch();
+        package::build(arch)?;
+        Self::read(&package::dir(arch).join(ZIP_FILE), &package::dir(arch).join(MANIFEST_FILE))
+    }
+
+    /// The artifact with this digest, if `cargo xtask package` has put it here.
+    pub(crate) fn packaged(digest: &str) -> Option<Self> {
+        let dirs = Arch::ALL.into_iter().map(package::dir);
+        let found = dirs.map(|dir| Self::read(&dir.join(ZIP_FILE), &dir.join(MANIFEST_FILE)));
+        found.filter_map(Result::ok).find(|artifact| artifact.manifest.sha256 == digest)
+    }
+
+    /// Copies the artifact with this digest from the store of `operator`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or its bytes have another digest.
+    pub(crate) fn fetch(digest: &str, operator: &Operator<'_>) -> anyhow::Result<Self> {
+        let dir = workspace::target_dir().join("artifacts").join(digest);
+        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        let (zip, manifest) = (dir.join(ZIP_FILE), dir.join(MANIFEST_FILE));
+        operator.get(&zip_key(digest), &zip)?;
+        operator.get(&manifest_key(digest), &manifest)?;
+        let artifact = Self::read(&zip, &manifest)?;
+        if artifact.manifest.sha256 != digest {
+            bail!("the artifact kept as {digest} is {}: do not use it", artifact.manifest.sha256);
+        }
+        Ok(artifact)
+    }
+
+    /// Reads an artifact and compares its bytes with its manifest.
+    fn read(zip: &Path, manifest_file: &Path) -> anyhow::Result<Self> {
+        let read = |path: &Path| {
+            std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+        };
+        let manifest: Manifest = serde_json::from_slice(&read(manifest_file)?)
+            .with_context(|| format!("reading {}", manifest_file.display()))?;
+        let digest = package::sha256(&read(zip)?);
+        if digest != manifest.sha256 {
+            bail!("{} has digest {digest}, its manifest says {}", zip.display(), manifest.sha256);
+        }
+        Ok(Self { manifest, zip: zip.to_owned(), manifest_file: manifest_file.to_owned() })
+    }
+
+    /// Keeps it in the store, unless it is there.
+    pub(crate) fn keep(&self, operator: &Operator<'_>) -> anyhow::Result<()> {
+        let digest = &self.manifest.sha256;
+        operator.put(&zip_key(digest), &self.zip, Content::Artifact)?;
+        operator.put(&manifest_key(digest), &self.manifest_file, Content::Manifest)
+    }
+
+    /// Fails unless the function of `environment` can run it.
+    pub(crate) fn check_runs_in(&self, environment: &Environment) -> anyhow::Result<()> {
+        let (built, wanted) = (&self.manifest.arch, environment.arch().name());
+        if built == wanted {
+            return Ok(());
+        }
+        let name = &environment.name;
+        let error = anyhow!("the artifact is for {built}, and the function of {name} is {wanted}");
+        Err(error.context(Failure::Usage))
+    }
+
+    /// What Terraform is told of it. On the emulator it is a file named by its content, so that the
+    /// same bytes give the same plan.
+    pub(crate) fn variables(&self, environment: &Environment) -> Value {
+        let Manifest { sha256, code_sha256, arch, .. } = &self.manifest;
+        let mut artifact = json!({ "code_sha256": code_sha256, "architecture": arch });
+        if environment.is_local() {
+            artifact["path"] = json!(local_dir().join("bucket").join(zip_key(sha256)));
+        } else {
+            artifact["bucket"] = json!(environment.aws.artifact_bucket);
+            artifact["key"] = json!(zip_key(sha256));
+        }
+        json!({ "artifact": artifact })
+    }
+}
+
+/// Parses the digest of an artifact.
+pub(crate) fn parse_digest(text: &str) -> Result<String, String> {
+    let digest = text.strip_prefix("sha256:").unwrap_or(text);
+    if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(digest.to_ascii_lowercase());
+    }
+    Err("a digest is 64 hexadecimal digits; `cargo xtask package` and `cargo xtask releases` print them"
+        .to_owned())
+}
+
+fn zip_key(digest: &str) -> String {
+    format!("artifacts/{digest}.zip")
+}
+
+fn manifest_key(digest: &str) -> String {
+    format!("artifacts/{digest}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_complete() {
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(parse_digest(&digest), Ok(digest.clone()));
+        assert_eq!(parse_digest(&format!("sha256:{}", digest.to_uppercase())), Ok(digest));
+        assert!(parse_digest("0123456789ab").is_err());
+        assert!(parse_digest(&"x".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn bytes_that_are_not_what_the_manifest_says_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (zip, manifest) = (dir.path().join("z"), dir.path().join("m"));
+        let says = |sha256: &str| {
+            json!({
+                "sha256": sha256, "code_sha256": "", "zip_bytes": 3, "bootstrap_bytes": 3,
+                "arch": "arm64", "target": "", "git_commit": null, "dirty": false, "rustc": "",
+                "cargo_lambda": "",
+            })
+        };
+        std::fs::write(&zip, "zip").unwrap();
+        std::fs::write(&manifest, says(&package::sha256(b"zip")).to_string()).unwrap();
+        Artifact::read(&zip, &manifest).unwrap();
+        std::fs::write(&zip, "tampered").unwrap();
+        let error = Artifact::read(&zip, &manifest).unwrap_err().to_string();
+        assert!(error.contains("has digest"), "{error}");
+    }
+}

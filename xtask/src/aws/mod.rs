@@ -1,0 +1,92 @@
+//! Environments on AWS, and the one on an emulator: planned, checked, deployed, promoted, rolled back.
+//!
+//! Terraform makes what there is, the operator keeps artifacts and release records; both are started
+//! as processes. What is decided here is in which order, and what is refused.
+
+pub(crate) mod artifact;
+mod ask;
+mod background;
+pub(crate) mod check;
+pub(crate) mod deploy;
+pub(crate) mod destroy;
+mod emulator;
+pub(crate) mod estimate;
+mod operator;
+pub(crate) mod plan;
+mod prices;
+pub(crate) mod promote;
+mod release;
+pub(crate) mod releases;
+mod resources;
+pub(crate) mod rollback;
+mod rollout;
+mod smoke;
+mod stage;
+mod summary;
+mod terraform;
+mod trouble;
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use domain::config::{AwsFile, Config};
+
+use crate::exit::Failure;
+use crate::package::Arch;
+use crate::workspace;
+
+/// The environment that is deployed to an emulator on this machine.
+const LOCAL: &str = "local";
+
+/// An environment that can be deployed.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) name: String,
+    pub(crate) config: Config,
+    pub(crate) aws: AwsFile,
+}
+
+impl Environment {
+    /// Reads the configuration of an environment.
+    pub(crate) fn load(name: &str) -> anyhow::Result<Self> {
+        let usage = |text: String| anyhow!(text).context(Failure::Usage);
+        let config = workspace::config(name)?;
+        if config.environment != name {
+            let says = &config.environment;
+            return Err(usage(format!("the configuration of {name} says environment {says:?}")));
+        }
+        let file = workspace::config_file(name);
+        let aws = config.file().aws.clone().ok_or_else(|| {
+            usage(format!("{} has no `aws`, so {name} cannot be deployed", file.display()))
+        })?;
+        if !workspace::environment_dir(name).join("main.tf").exists() {
+            let dir = workspace::environment_dir(name);
+            return Err(usage(format!("{} has no Terraform files", dir.display())));
+        }
+        Ok(Self { name: name.to_owned(), config, aws })
+    }
+
+    /// Whether it lives on the emulator.
+    pub(crate) fn is_local(&self) -> bool {
+        self.name == LOCAL
+    }
+
+    /// What its function runs on; on the emulator, which starts it as a plain process, this machine's.
+    pub(crate) fn arch(&self) -> Arch {
+        match (self.is_local(), self.aws.function.architecture) {
+            (true, _) => Arch::host(),
+            (false, domain::config::Architecture::Arm64) => Arch::Arm64,
+            (false, domain::config::Architecture::X86_64) => Arch::X86_64,
+        }
+    }
+
+    /// Where plans, Terraform's own files and its output are kept.
+    pub(crate) fn terraform_dir(&self) -> PathBuf {
+        workspace::target_dir().join("terraform").join(&self.name)
+    }
+}
+
+/// Where everything of the deployment on this machine is kept.
+pub(crate) fn local_dir() -> PathBuf {
+    workspace::data_dir("deploy-local")
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask plan`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::artifact::{Artifact, parse_digest};
+use super::operator::Operator;
+use super::resources::Resources;
+use super::summary::Summary;
+use super::terraform::{self, Terraform};
+use super::{Environment, emulator};
+
+/// Show what a deployment would change, and change nothing
+///
+/// Without --artifact the function is built from this work tree. Terraform's own account of the
+/// changes, in full, is kept beside the plan in target/terraform/ENV.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask plan dev\n  cargo xtask plan dev --markdown plan.md\n  cargo xtask plan dev --artifact $(cargo xtask package --json | jq -r .sha256)\n  cargo xtask plan prod --json | jq '.replace[].address'"
+)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    of: PlanArgs,
+
+    /// Write the summary for a pull request's comment
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+
+    /// Print JSON: what is added, changed, replaced and destroyed
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is planned
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanArgs {
+    /// Environment, such as `dev`: a folder of `environments/`
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: String,
+
+    /// Digest of the artifact, from target/package or the artifact bucket [default: build it]
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
+    pub(crate) artifact: Option<String>,
+}
+
+impl Plan {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = Environment::load(&self.of.environment)?;
+        let (summary, _) = make(&environment, &self.of)?;
+        if let Some(file) = &self.markdown {
+            std::fs::write(file, summary.markdown(&environment.name))
+                .with_context(|| format!("writing {}", file.display()))?;
+        }
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&summary)?);
+        } else {
+            print!("{}", summary.text());
+            println!("{}: {}", environment.name, summary.counts());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Plans a deployment.
+pub(crate) fn make(
+    environment: &Environment,
+    of: &PlanArgs,
+) -> anyhow::Result<(Summary, Resources)> {
+    let terraform = Terraform::find(environment)?;
+    let artifact = artifact(environment, of.artifact.as_deref())?;
+    if environment.is_local() {
+        emulator::ensure_running()?;
+    }
+    terraform::write_variables(&terraform.artifact_file(), &artifact.variables(environment))?;
+    terraform.init()?;
+    let plan: Value = terraform.plan()?;
+    let resources = Resources::of_plan(&plan)?;
+    Ok((Summary::of(&resources), resources))
+}
+
+/// The artifact with this digest, or a new one.
+fn artifact(environment: &Environment, digest: Option<&str>) -> anyhow::Result<Artifact> {
+    let artifact = match digest {
+        None => Artifact::build(environment)?,
+        Some(digest) => match Artifact::packaged(digest) {
+            Some(artifact) => artifact,
+            None => Artifact::fetch(digest, &Operator::new(environment)?)?,
+        },
+    };
+    artifact.check_runs_in(environment)?;
+    Ok(artifact)
+}

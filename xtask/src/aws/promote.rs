@@ -1,0 +1,90 @@
+//! `cargo xtask promote`
+
+use std::process::ExitCode;
+
+use super::Environment;
+use super::artifact::Artifact;
+use super::operator::Operator;
+use super::release::{self, Kind, Record};
+use super::rollout::Rollout;
+use super::terraform::Terraform;
+use crate::process;
+
+/// Bring the very bytes that one environment runs to another
+///
+/// Takes the latest release of FROM that passed its smoke test. Nothing is rebuilt: the bytes are
+/// fetched, hashed again and kept in TO's artifact bucket. What was built with changes that are not
+/// committed is refused. Terraform's files and TO's values are those of this work tree.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask promote dev prod\n  cargo xtask promote dev prod --yes"
+)]
+pub(crate) struct Promote {
+    /// Environment whose release is taken
+    #[arg(value_name = "FROM")]
+    from: String,
+
+    /// Environment that it is brought to
+    #[arg(value_name = "TO")]
+    to: String,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+
+    /// Print JSON: the release and what is live
+    #[arg(long)]
+    json: bool,
+}
+
+impl Promote {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let (from, to) = (Environment::load(&self.from)?, Environment::load(&self.to)?);
+        let terraform = Terraform::find(&to)?;
+        let (source, operator) = (Operator::new(&from)?, Operator::new(&to)?);
+        let by = operator.whoami()?;
+        let releases = release::all(&from.name, &source)?;
+        let chosen = release::to_promote(&from.name, &releases)?;
+        let mut artifact = Artifact::fetch(&chosen.record.sha256, &source)?;
+        // The first build of these bytes may have been of another commit: the release's is meant.
+        artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);
+        artifact.manifest.dirty = chosen.record.dirty;
+        let live = release::all(&to.name, &operator)?;
+        eprintln!("{} {} → {}", from.name, chosen.id, to.name);
+        eprint!("{}", difference(live.first().map(|release| &release.record), &chosen.record));
+        let rollout = Rollout {
+            environment: &to,
+            terraform: &terraform,
+            operator: &operator,
+            kind: Kind::Promote,
+            from: Some(&from.name),
+            by,
+            yes: self.yes,
+            json: self.json,
+        };
+        rollout.run(&artifact)
+    }
+}
+
+/// What the code of two releases has different.
+pub(super) fn difference(live: Option<&Record>, new: &Record) -> String {
+    let Some(live) = live else {
+        return format!("  artifact  {}\n  commit    {}\n", new.short_digest(), new.short_commit());
+    };
+    let (old_commit, commit) = (live.short_commit(), new.short_commit());
+    let artifact = if live.sha256 == new.sha256 {
+        format!("  artifact  {}, which is live already\n", new.short_digest())
+    } else {
+        format!("  artifact  {} → {}\n", live.short_digest(), new.short_digest())
+    };
+    let mut lines = vec![artifact, format!("  commit    {old_commit} → {commit}\n")];
+    if old_commit != commit {
+        // A commit that is not in this clone can still be promoted.
+        let mut log = process::command("git");
+        log.args(["log", "--oneline", "--no-decorate", "--max-count=20"]);
+        log.arg(format!("{old_commit}..{commit}"));
+        let log = process::output(&mut log).unwrap_or_default();
+        lines.extend(log.lines().map(|line| format!("            {line}\n")));
+    }
+    lines.concat()
+}

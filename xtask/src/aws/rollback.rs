@@ -1,0 +1,65 @@
+//! `cargo xtask rollback`
+
+use std::process::ExitCode;
+
+use super::Environment;
+use super::artifact::Artifact;
+use super::operator::Operator;
+use super::promote::difference;
+use super::release::{self, Kind};
+use super::rollout::Rollout;
+use super::terraform::Terraform;
+
+/// Bring the code of an earlier release back
+///
+/// Without --to it is the latest release with other code that was live before, and did not fail its
+/// smoke test. Nothing is rebuilt. Only the code goes back: Terraform's files and the environment's
+/// values are those of this work tree.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask rollback prod\n  cargo xtask releases prod\n  cargo xtask rollback prod --to 20261123T180102Z"
+)]
+pub(crate) struct Rollback {
+    /// Environment
+    #[arg(value_name = "ENV")]
+    environment: String,
+
+    /// Release to go back to, or the beginning of its name
+    #[arg(long, value_name = "RELEASE")]
+    to: Option<String>,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+
+    /// Print JSON: the release and what is live
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rollback {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = Environment::load(&self.environment)?;
+        let terraform = Terraform::find(&environment)?;
+        let operator = Operator::new(&environment)?;
+        let by = operator.whoami()?;
+        let releases = release::all(&environment.name, &operator)?;
+        let chosen = release::to_go_back_to(&environment.name, &releases, self.to.as_deref())?;
+        let mut artifact = Artifact::fetch(&chosen.record.sha256, &operator)?;
+        artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);
+        artifact.manifest.dirty = chosen.record.dirty;
+        eprintln!("{} back to {}", environment.name, chosen.id);
+        eprint!("{}", difference(releases.first().map(|it| &it.record), &chosen.record));
+        let rollout = Rollout {
+            environment: &environment,
+            terraform: &terraform,
+            operator: &operator,
+            kind: Kind::Rollback,
+            from: None,
+            by,
+            yes: self.yes,
+            json: self.json,
+        };
+        rollout.run(&artifact)
+    }
+}

@@ -1,0 +1,159 @@
+//! What Terraform's errors mean, and what to do about them.
+
+use std::path::Path;
+
+use crate::exit::Failure;
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Advice {
+    pub(crate) text: String,
+    /// The exit code's reason, if the fault is not the deployment's.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Signs of missing or expired credentials, of backend and provider.
+const NO_CREDENTIALS: [&str; 6] = [
+    "No valid credential sources found",
+    "failed to refresh cached credentials",
+    "no EC2 IMDS role found",
+    "ExpiredToken",
+    "InvalidClientTokenId",
+    "failed to get shared config profile",
+];
+
+/// Signs that providers cannot be fetched.
+const NO_REGISTRY: [&str; 3] = [
+    "Failed to query available provider packages",
+    "could not connect to registry.terraform.io",
+    "Failed to install provider",
+];
+
+/// What to do about an error of Terraform's, if it is one of those that come up.
+pub(crate) fn advice(said: &str, environment: &str, data_dir: &Path) -> Option<Advice> {
+    let has = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+    let missing = |text: String| Some(Advice { text, failure: Some(Failure::Environment) });
+    let failed = |text: String| Some(Advice { text, failure: None });
+    if said.contains("Error acquiring the state lock") {
+        return failed(locked(said, environment, data_dir));
+    }
+    if has(&NO_CREDENTIALS) {
+        return missing(
+            "there are no AWS credentials, or they have expired: log in and set AWS_PROFILE, or set \
+             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                .to_owned(),
+        );
+    }
+    if said.contains("AWS account ID not allowed") {
+        return missing(
+            "the credentials are of another account than aws.account_id: choose others with AWS_PROFILE"
+                .to_owned(),
+        );
+    }
+    if has(&["NoSuchBucket", "S3 bucket does not exist", "requested bucket"]) {
+        return missing(format!(
+            "aws.state_bucket of {environment} does not exist: environments/bootstrap makes it, once \
+             for an account"
+        ));
+    }
+    if has(&NO_REGISTRY) {
+        return missing(
+            "the AWS provider could not be fetched: registry.terraform.io must be reachable, or a \
+             mirror be set in TF_CLI_CONFIG_FILE"
+                .to_owned(),
+        );
+    }
+    if said.contains("Saved plan is stale") {
+        return failed(format!(
+            "somebody else has changed {environment} since it was planned: plan again"
+        ));
+    }
+    None
+}
+
+/// A lock that another run holds, or held when it was killed.
+fn locked(said: &str, environment: &str, data_dir: &Path) -> String {
+    let field = |name: &str| {
+        let lines = said.lines().map(|line| line.trim_start_matches(['│', ' ']));
+        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        values.next().map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
+    };
+    format!(
+        "the state is locked by {} since {} ({}): wait until that run is over. Only if it was killed, \
+         release the lock with\n  TF_DATA_DIR={} terraform -chdir=environments/{environment} \
+         force-unlock {}",
+        field("Who"),
+        field("Created"),
+        field("Operation"),
+        data_dir.display(),
+        field("ID")
+    )
+}
+
+/// What a deployment that failed leaves, and the ways on and back.
+pub(crate) fn deploy_half_way(environment: &str) -> String {
+    format!(
+        "\nwhat was made before the error is kept in the state. Repair the reason above, then go on with\n  \
+         cargo xtask deploy {environment}\nor see what is left with\n  cargo xtask plan {environment}\n\
+         or go back to the code that ran before with\n  cargo xtask rollback {environment}"
+    )
+}
+
+/// What a deletion that failed leaves, and the way on.
+pub(crate) fn destroy_half_way(environment: &str) -> String {
+    format!(
+        "\nwhat was deleted before the error is gone. Repair the reason above, then go on with\n  \
+         cargo xtask destroy {environment}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(said: &str) -> Advice {
+        advice(said, "dev", Path::new("/repo/target/terraform/dev/data")).unwrap()
+    }
+
+    #[test]
+    fn a_lock_is_told_with_its_holder_and_how_to_release_it() {
+        let said = "\
+╷
+│ Error: Error acquiring the state lock
+│
+│ Lock Info:
+│   ID:        9db590f1-b6fe-c5f2-2678-8804f089deba
+│   Path:      bucket/dev/terraform.tfstate
+│   Operation: OperationTypeApply
+│   Who:       ci@runner
+│   Created:   2026-11-23 16:06:38 UTC
+";
+        let advice = of(said);
+        assert_eq!(advice.failure, None);
+        assert_eq!(
+            advice.text,
+            "the state is locked by ci@runner since 2026-11-23 16:06:38 UTC (OperationTypeApply): wait \
+             until that run is over. Only if it was killed, release the lock with\n  \
+             TF_DATA_DIR=/repo/target/terraform/dev/data terraform -chdir=environments/dev force-unlock \
+             9db590f1-b6fe-c5f2-2678-8804f089deba"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_on_this_machine_is_told_apart() {
+        for said in [
+            "Error: No valid credential sources found",
+            "AWS account ID not allowed: 123456789012",
+            "api error NoSuchBucket: The specified bucket does not exist",
+            "Error: Failed to query available provider packages",
+        ] {
+            assert_eq!(of(said).failure, Some(Failure::Environment), "{said}");
+        }
+        assert_eq!(of("Error: Saved plan is stale").failure, None);
+    }
+
+    #[test]
+    fn what_is_not_known_gets_no_advice() {
+        assert_eq!(advice("Error: Unsupported argument", "dev", Path::new("data")), None);
+    }
+}
