@@ -44,6 +44,8 @@ impl Rollout<'_> {
         let environment = self.environment;
         artifact.check_runs_in(environment)?;
         if environment.is_local() {
+            // Before anything is changed: what does not compile should show itself first.
+            stage::build()?;
             emulator::ensure_running()?;
         }
         artifact.keep(self.operator)?;

@@ -19,16 +19,13 @@ const INGEST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 const GATEWAY: Background = Background { name: "gateway" };
 const STAND_IN: Background = Background { name: "stand-in" };
 
+/// Builds what is started.
+pub(crate) fn build() -> anyhow::Result<()> {
+    process::run(cargo().args(["build", "--quiet", "--package", "engine", "--package", "sss-stub"]))
+}
+
 /// Starts what does not run. The gateway is always started anew: it reads the deployed routes once.
 pub(crate) fn start(environment: &Environment, outputs: &Outputs) -> anyhow::Result<()> {
-    process::run(cargo().args([
-        "build",
-        "--quiet",
-        "--package",
-        "engine",
-        "--package",
-        "sss-stub",
-    ]))?;
     if STAND_IN.running().is_none() {
         let route = environment.config.routes.keys().next().context("there is no route")?;
         let address = address(&destination(environment, route)?)?;

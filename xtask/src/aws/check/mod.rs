@@ -215,3 +215,6 @@ impl Report {
         lines.concat()
     }
 }
+
+#[cfg(test)]
+mod tests;
