@@ -12,9 +12,12 @@ mod http;
 mod interrupt;
 mod lint;
 mod local;
+mod operate;
 mod output;
 mod package;
+mod pause;
 mod process;
+mod resume;
 mod schema;
 mod send;
 mod steps;
@@ -40,6 +43,8 @@ enum Command {
     Demo(demo::Demo),
     Send(send::Send),
     Dlq(dlq::Dlq),
+    Pause(pause::Pause),
+    Resume(resume::Resume),
     Package(package::Package),
     Plan(aws::plan::Plan),
     Check(aws::check::Check),
@@ -61,6 +66,8 @@ fn main() -> ExitCode {
         Command::Demo(command) => command.run(),
         Command::Send(command) => command.run(),
         Command::Dlq(command) => command.run(),
+        Command::Pause(command) => command.run(),
+        Command::Resume(command) => command.run(),
         Command::Package(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Check(command) => command.run(),

@@ -130,3 +130,32 @@ fn what_waited_when_it_was_stopped_is_delivered_when_it_is_started_again() {
     assert!(delivered.contains(event_id), "{event_id} in {delivered}");
     assert!(local.interrupt().0.success());
 }
+
+#[test]
+fn paused_events_are_accepted_and_go_out_when_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let operate = |arguments: &[&str]| {
+        let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let output = xtask.args(arguments).arg("--data-dir").arg(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut local = Local::start(dir.path(), &service());
+    let paused = operate(&["pause", "local"]);
+    assert!(paused.starts_with("paused: 0 events wait"), "{paused}");
+    assert!(paused.contains("14 days"), "{paused}");
+    assert_eq!((local.post(), local.post()), (200, 200));
+    local.wait_for("  accepted ");
+    // An engine without a function would show nothing either: the queue has both.
+    let paused: serde_json::Value =
+        serde_json::from_str(&operate(&["pause", "local", "--json"])).unwrap();
+    assert_eq!((&paused["state"], &paused["waiting"]), (&"paused".into(), &2.into()));
+
+    let resumed = operate(&["resume", "local"]);
+    assert!(resumed.ends_with("the queue is empty\n"), "{resumed}");
+    for _ in 0..2 {
+        local.wait_for("  delivered ");
+    }
+    assert!(local.interrupt().0.success());
+}

@@ -20,6 +20,7 @@ use crate::event_source_mapping::{
 };
 use crate::function::{Function, FunctionIdentity, FunctionOptions, function_environment};
 use crate::ingest::{Backend, Ingest};
+use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
 use crate::server::Server;
 use crate::storage_health::StorageHealth;
@@ -172,9 +173,16 @@ impl Engine {
             started_at: store.clock().now(),
             store: store.clone(),
         };
-        let api =
-            start_router(api_listener, sqs::router(store.clone()).merge(admin::router(admin)))
-                .map_err(|source| EngineError::Listen { address: api_listen, source })?;
+        let lambda = LambdaApi {
+            mapping: mapping.as_ref().map(EventSourceMapping::handle),
+            queue_arn: arn::of_queue(&config.queue_name()),
+            function_arn: FunctionIdentity::of(&config).arn(),
+        };
+        let router = sqs::router(store.clone())
+            .merge(admin::router(admin))
+            .merge(lambda_api::router(lambda));
+        let api = start_router(api_listener, router)
+            .map_err(|source| EngineError::Listen { address: api_listen, source })?;
         let ingest = Server::start(ingest_listener, move |peer, request| {
             Arc::clone(&ingest).answer(peer, request)
         })

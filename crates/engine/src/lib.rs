@@ -10,6 +10,7 @@
 //! | from the queue to the function | `event_source_mapping` |
 //! | the function's processes | `function`, `runtime_api` |
 //! | the engine's own API | `admin` |
+//! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
 //! | webhooks in, for what was deployed to an AWS emulator | [`Gateway`] |
 
@@ -23,6 +24,7 @@ mod event_source_mapping;
 mod function;
 mod gateway;
 mod ingest;
+mod lambda_api;
 mod log;
 mod queues;
 mod runtime_api;

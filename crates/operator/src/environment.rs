@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{Credentials, Region};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_smithy_http_client::Builder;
 use domain::config::Config;
@@ -30,10 +30,12 @@ pub(crate) struct EnvironmentArgs {
     data_dir: Option<PathBuf>,
 }
 
-/// The queues of an environment.
+/// The queues of an environment, and Lambda's API for what delivers from them.
 #[derive(Debug)]
 pub(crate) struct Environment {
+    pub(crate) name: String,
     pub(crate) client: Client,
+    pub(crate) lambda: aws_sdk_lambda::Client,
     pub(crate) queue_url: String,
     pub(crate) dead_letter_queue_url: String,
 }
@@ -49,6 +51,9 @@ struct EngineFile {
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";
 
+/// Where the SDK finds an emulator. Source: AWS SDKs and tools reference, "Service-specific endpoints".
+const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
+
 impl EnvironmentArgs {
     /// Finds the queues.
     pub(crate) async fn connect(&self) -> anyhow::Result<Environment> {
@@ -57,9 +62,11 @@ impl EnvironmentArgs {
             self.data_dir.clone().unwrap_or_else(|| Path::new(".webhook-queue").join(name));
         let engine_file = data_dir.join(ENGINE_FILE);
         if engine_file.exists() {
-            return engine(&engine_file);
+            return engine(name, &engine_file);
         }
-        if name == "local" || self.data_dir.is_some() {
+        // With an endpoint, `local` is what was deployed to the emulator there.
+        let emulated = std::env::var_os(ENDPOINT_VARIABLE).is_some();
+        if (name == "local" && !emulated) || self.data_dir.is_some() {
             bail!(
                 "no engine is running in {}; start it with `cargo xtask local`",
                 data_dir.display()
@@ -83,30 +90,39 @@ impl EnvironmentArgs {
     }
 }
 
-/// The queues of an engine on this machine. It does not check credentials, but the SDK wants some.
-fn engine(file: &Path) -> anyhow::Result<Environment> {
+/// An engine on this machine. It does not check credentials, but the SDK wants some.
+fn engine(name: &str, file: &Path) -> anyhow::Result<Environment> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let EngineFile { api, queue_url, dead_letter_queue_url } =
         serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))?;
-    let config = aws_sdk_sqs::Config::builder()
+    let credentials = Credentials::new("engine", "engine", None, None, "engine");
+    let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("engine", "engine", None, None, "engine"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(format!("http://{api}"))
         .http_client(Builder::new().build_http())
         .build();
-    Ok(Environment { client: Client::from_conf(config), queue_url, dead_letter_queue_url })
+    Ok(Environment {
+        name: name.to_owned(),
+        client: Client::new(&config),
+        lambda: aws_sdk_lambda::Client::new(&config),
+        queue_url,
+        dead_letter_queue_url,
+    })
 }
 
 /// The queues on AWS, by the names that the configuration gives them.
 async fn aws(config: &Config) -> anyhow::Result<Environment> {
-    let client = Client::new(&sdk::config(None).await);
+    let region = config.file().aws.as_ref().map(|aws| aws.region.as_str());
+    let shared = sdk::config(region).await;
+    let client = Client::new(&shared);
     let url = async |name: String| {
         let found = client.get_queue_url().queue_name(&name).send().await;
         let found = found.map_err(|error| {
             anyhow::anyhow!(
-                "finding queue {name}: {}; are AWS_PROFILE and AWS_REGION those of environment {}?",
+                "finding queue {name}: {}; are AWS_PROFILE and credentials those of environment {}?",
                 DisplayErrorContext(error),
                 config.environment
             )
@@ -115,5 +131,11 @@ async fn aws(config: &Config) -> anyhow::Result<Environment> {
     };
     let queue_url = url(config.queue_name()).await?;
     let dead_letter_queue_url = url(config.dead_letter_queue_name()).await?;
-    Ok(Environment { client, queue_url, dead_letter_queue_url })
+    Ok(Environment {
+        name: config.environment.clone(),
+        lambda: aws_sdk_lambda::Client::new(&shared),
+        client,
+        queue_url,
+        dead_letter_queue_url,
+    })
 }

@@ -8,6 +8,7 @@ mod delivery;
 mod dlq;
 mod environment;
 mod identity;
+mod mapping;
 mod queue;
 mod sdk;
 mod store;
@@ -35,6 +36,8 @@ enum Command {
     /// Look at dead letters and send them again
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    Pause(mapping::Pause),
+    Resume(mapping::Resume),
     #[command(subcommand)]
     Store(store::StoreCommand),
     Whoami(identity::Whoami),
@@ -45,6 +48,8 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Dlq(command) => command.run().await,
+        Command::Pause(command) => command.run().await,
+        Command::Resume(command) => command.run().await,
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,

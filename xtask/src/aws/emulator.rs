@@ -37,6 +37,13 @@ pub(crate) fn endpoint() -> anyhow::Result<String> {
     Ok(format!("http://{}", running.address))
 }
 
+/// Points `command` at it, if it runs.
+pub(crate) fn confine_if_running(command: &mut Command) {
+    if let Ok(endpoint) = endpoint() {
+        confine(command, &endpoint);
+    }
+}
+
 /// Starts it unless it runs, after installing it unless it is there.
 pub(crate) fn ensure_running() -> anyhow::Result<()> {
     if is_running() {

@@ -9,7 +9,7 @@ mod background;
 pub(crate) mod check;
 pub(crate) mod deploy;
 pub(crate) mod destroy;
-mod emulator;
+pub(crate) mod emulator;
 pub(crate) mod estimate;
 mod operator;
 pub(crate) mod plan;
@@ -36,7 +36,7 @@ use crate::package::Arch;
 use crate::workspace;
 
 /// The environment that is deployed to an emulator on this machine.
-const LOCAL: &str = "local";
+pub(crate) const LOCAL: &str = "local";
 
 /// An environment that can be deployed.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Environment, local_dir};
-use crate::{dlq, process, workspace};
+use crate::{operate, process, workspace};
 
 /// The operator, built, for one environment.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Identity {
 impl<'a> Operator<'a> {
     /// Builds the operator; quick when nothing has changed.
     pub(crate) fn new(environment: &'a Environment) -> anyhow::Result<Self> {
-        dlq::build()?;
+        operate::build()?;
         Ok(Self { environment })
     }
 

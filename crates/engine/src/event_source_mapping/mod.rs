@@ -205,6 +205,11 @@ impl MappingHandle {
         }
     }
 
+    /// Messages in a batch, at most.
+    pub(crate) fn batch_size(&self) -> u32 {
+        self.0.options.batch_size
+    }
+
     /// Why no process of the function can be started, if that is so.
     pub(crate) fn function_trouble(&self) -> Option<String> {
         self.0.options.function.trouble()
