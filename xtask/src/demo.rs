@@ -11,7 +11,7 @@ use crate::engine::{self, Start};
 use crate::http::Client;
 use crate::output::{Color, colored};
 use crate::process::{self, Service};
-use crate::{operate, workspace};
+use crate::workspace;
 
 /// Show the whole story in half a minute: order, an outage, a rejection, a redrive
 ///
@@ -71,8 +71,6 @@ struct Stage {
 pub(crate) fn run(build: bool) -> anyhow::Result<()> {
     if build {
         engine::build(&["sss-stub", "operator"])?;
-    } else {
-        operate::build()?;
     }
     let dir = tempfile::tempdir().context("making a folder for the demo")?;
     let config = dir.path().join("config.json");

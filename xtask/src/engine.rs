@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
 
 use crate::exit::Failure;
-use crate::process::{self, Service, cargo};
+use crate::process::{self, Service};
 use crate::workspace;
 
 /// The name of the file by which a running engine can be found, in its data directory.
@@ -38,12 +38,7 @@ pub(crate) struct Running {
 
 /// Builds the engine, the forwarder and what `more` names.
 pub(crate) fn build(more: &[&str]) -> anyhow::Result<()> {
-    let mut cargo = cargo();
-    cargo.args(["build", "--package", "engine", "--package", "forwarder"]);
-    for package in more {
-        cargo.args(["--package", package]);
-    }
-    process::run(&mut cargo)
+    process::build(&[&["engine", "forwarder"], more].concat())
 }
 
 /// Starts an engine; its log is the caller's to read.

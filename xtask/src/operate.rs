@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::process::{self, cargo};
+use crate::process;
 use crate::{aws, engine, workspace};
 
 /// What the operator is given as it is; it has its own `--help`.
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 /// Builds the operator; quick when nothing has changed.
 pub(crate) fn build() -> anyhow::Result<()> {
-    process::run(cargo().args(["build", "--quiet", "--package", "operator"]))
+    process::build(&["operator"])
 }
 
 /// Runs the operator's command `name`.

@@ -11,6 +11,23 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::exit::Failure;
 use crate::workspace;
 
+/// Says that everything is built already: the variable that `cargo xtask test` sets for the tests of
+/// commands that build, as building fewer packages at a time would build shared ones differently.
+pub(crate) const BUILT_VARIABLE: &str = "XTASK_BUILT";
+
+/// Builds `packages`, unless everything is built.
+pub(crate) fn build(packages: &[&str]) -> anyhow::Result<()> {
+    if std::env::var_os(BUILT_VARIABLE).is_some() {
+        return Ok(());
+    }
+    let mut cargo = cargo();
+    cargo.arg("build");
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    run(&mut cargo)
+}
+
 /// A command in the repository's root.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
-use crate::{demo, lint, package};
+use crate::{demo, lint, package, workspace};
 
 /// Run everything that can run on this machine
 ///
@@ -19,9 +19,14 @@ pub(crate) struct Test {
 impl Test {
     pub(crate) fn run(self) -> ExitCode {
         let mut steps = Steps::default();
-        steps.add("build", || process::run(cargo().args(["build", "--workspace"])));
-        steps
-            .add("tests", || process::run(cargo().args(["test", "--workspace", "--no-fail-fast"])));
+        // With the tests' features: built without, fifty crates would be built again for the tests.
+        let build = ["build", "--workspace", "--all-targets"];
+        steps.add("build", move || process::run(cargo().args(build)));
+        steps.add("tests", || {
+            let mut tests = cargo();
+            tests.args(["test", "--workspace", "--no-fail-fast"]).env(process::BUILT_VARIABLE, "1");
+            process::run(tests.env("FORWARDER_BINARY", workspace::program("forwarder")))
+        });
         steps.add("demo", || demo::run(false));
         lint::add(&mut steps);
         steps.add_optional("artifact is reproducible", move || {

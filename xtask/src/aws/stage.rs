@@ -10,7 +10,7 @@ use url::Url;
 use super::background::Background;
 use super::terraform::Outputs;
 use super::{Environment, emulator};
-use crate::process::{self, cargo};
+use crate::process;
 use crate::workspace;
 
 /// Where webhooks are accepted.
@@ -21,7 +21,7 @@ const STAND_IN: Background = Background { name: "stand-in" };
 
 /// Builds what is started.
 pub(crate) fn build() -> anyhow::Result<()> {
-    process::run(cargo().args(["build", "--quiet", "--package", "engine", "--package", "sss-stub"]))
+    process::build(&["engine", "sss-stub"])
 }
 
 /// Starts what does not run. The gateway is always started anew: it reads the deployed routes once.
