@@ -1,8 +1,9 @@
 //! How the AWS SDK is set up, once for every service: TLS by rustls, the region that the environment
 //! names, credentials from where the AWS CLI has them.
 
+use std::error::Error;
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -17,13 +18,10 @@ pub(crate) async fn config(region: Option<&str>) -> SdkConfig {
 }
 
 /// What went wrong with a call, and what to do if it is the credentials.
-pub(crate) fn failed(
-    what: &str,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> anyhow::Error {
-    let reason = DisplayErrorContext(error).to_string();
+pub(crate) fn failed(what: &str, error: impl Error + 'static) -> anyhow::Error {
+    let reason = reasons(&error);
     let credentials =
-        ["CredentialsNotLoaded", "no providers in chain", "ExpiredToken", "InvalidClientTokenId"];
+        ["loading credentials", "no providers in chain", "ExpiredToken", "InvalidClientTokenId"];
     if credentials.iter().any(|sign| reason.contains(sign)) {
         return anyhow::anyhow!(
             "{what}: there are no AWS credentials, or they have expired; log in and set AWS_PROFILE, \
@@ -31,4 +29,34 @@ pub(crate) fn failed(
         );
     }
     anyhow::anyhow!("{what}: {reason}")
+}
+
+/// An error and its sources, each once: the SDK's own text says only that there was one.
+fn reasons(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    let mut reasons: Vec<String> = Vec::new();
+    for reason in chain.map(ToString::to_string) {
+        if !reasons.iter().any(|earlier| earlier.contains(&reason)) {
+            reasons.push(reason);
+        }
+    }
+    reasons.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_once() {
+        let error = anyhow::anyhow!("refused").context("refused").context("dispatch failure");
+        assert_eq!(reasons(error.as_ref()), "dispatch failure: refused");
+    }
+
+    #[test]
+    fn missing_credentials_say_what_to_do() {
+        let error = std::io::Error::other("an error occurred while loading credentials");
+        let said = failed("asking AWS who we are", error).to_string();
+        assert!(said.contains("set AWS_PROFILE"), "{said}");
+    }
 }

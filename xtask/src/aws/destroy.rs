@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::resources::Resources;
@@ -49,9 +51,10 @@ impl Destroy {
             return Ok(ExitCode::SUCCESS);
         }
         let terraform = Terraform::find(&environment)?;
-        // Deleting asks for the variables as well, and uses none of them.
-        let none = json!({ "artifact": { "code_sha256": "", "path": "none" } });
-        terraform::write_variables(&terraform.artifact_file(), &none)?;
+        // Deleting asks for the variables as well, checks their shape, and uses none of them.
+        let any = json!({ "code_sha256": BASE64_STANDARD.encode([0; 32]), "path": "none" });
+        let variables = json!({ "artifact": any, "stub_artifact": any });
+        terraform::write_variables(&terraform.artifact_file(), &variables)?;
         terraform.init()?;
         let summary = Summary::of(&Resources::of_plan(&terraform.plan_destroy()?)?);
         eprint!("\n{}", summary.text());
@@ -59,6 +62,9 @@ impl Destroy {
         if !summary.is_empty() {
             let question = format!("Delete {name} and every event that waits in its queues?");
             ask::confirm(&question, self.yes)?;
+            if environment.is_local() {
+                stage::stop()?;
+            }
             terraform.apply_destroy()?;
         }
         if environment.is_local() {

@@ -43,8 +43,8 @@ impl<'a> Operator<'a> {
     /// When there are no credentials, or they are of another account than the configured one.
     pub(crate) fn whoami(&self) -> anyhow::Result<String> {
         if self.environment.is_local() {
-            let user = std::env::var("USER").or_else(|_unset| std::env::var("LOGNAME"));
-            return Ok(user.unwrap_or_else(|_unset| "unknown".to_owned()));
+            let user = process::output(process::command("id").arg("-un"))?;
+            return Ok(user.trim().to_owned());
         }
         let mut arguments = vec!["whoami", "--region", &self.environment.aws.region];
         if let Some(account_id) = &self.environment.aws.account_id {

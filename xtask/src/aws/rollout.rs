@@ -60,6 +60,7 @@ impl Rollout<'_> {
             let question = format!("Apply this to {}?", environment.name);
             ask::confirm(&question, self.yes)?;
             self.terraform.apply()?;
+            self.terraform.refresh()?;
         }
         let held = self.check_again(&report)?;
         let outputs = self.terraform.outputs()?;

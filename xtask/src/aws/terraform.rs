@@ -121,13 +121,28 @@ impl<'a> Terraform<'a> {
     fn plan_with(&self, more: &[&str]) -> anyhow::Result<Value> {
         let mut arguments = vec![format!("-out={}", self.plan_file().display())];
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        arguments.push(format!("-var-file={}", self.artifact_file().display()));
-        if self.environment.is_local() {
-            arguments.push(format!("-var=emulator_endpoint={}", emulator::endpoint()?));
-        }
+        arguments.extend(self.variables()?);
         let ended = self.run("plan", &arguments, Show::Progress)?;
         self.done("plan", &ended, |_environment| String::new())?;
         self.json(&["show", "-json", &self.plan_file().display().to_string()])
+    }
+
+    /// What Terraform is told besides the environment's own file.
+    fn variables(&self) -> anyhow::Result<Vec<String>> {
+        let mut variables = vec![format!("-var-file={}", self.artifact_file().display())];
+        if self.environment.is_local() {
+            variables.push(format!("-var=emulator_endpoint={}", emulator::endpoint()?));
+        }
+        Ok(variables)
+    }
+
+    /// Reads what there is anew: provider 5.100 keeps a function's former `code_sha256` when it
+    /// updates the code.
+    pub(crate) fn refresh(&self) -> anyhow::Result<()> {
+        let mut arguments = vec!["-refresh-only".to_owned(), "-auto-approve".to_owned()];
+        arguments.extend(self.variables()?);
+        let ended = self.run("refresh", &arguments, Show::Progress)?;
+        self.done("refresh", &ended, |_environment| String::new())
     }
 
     /// Carries out the plan that was made last.
@@ -189,7 +204,8 @@ impl<'a> Terraform<'a> {
     fn run(&self, verb: &str, arguments: &[String], show: Show) -> anyhow::Result<Ended> {
         let mut command = self.command()?;
         // Options stand before what they are about.
-        command.args([verb, "-no-color", "-input=false"]).args(arguments);
+        let subcommand = if verb == "refresh" { "apply" } else { verb };
+        command.args([subcommand, "-no-color", "-input=false"]).args(arguments);
         eprintln!("$ terraform {verb} (in environments/{})", self.environment.name);
         // A terminal sends Ctrl-C to the whole group; Terraform gets it from us, once.
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
