@@ -1,6 +1,7 @@
 //! Queues themselves: create, find, change, empty, delete.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicI64;
 
 use domain::quota;
 use rusqlite::params;
@@ -24,6 +25,9 @@ pub(super) struct Queue {
     pub(super) created_ms: i64,
     pub(super) modified_ms: i64,
     purged_ms: Option<i64>,
+    /// None of its messages expires before. Each is sent later than those before it, so this holds
+    /// until the queue's settings change; it is forgotten with the rest of this then.
+    pub(super) nothing_expires_before_ms: AtomicI64,
 }
 
 impl Queue {
@@ -40,7 +44,15 @@ impl Queue {
             return Ok(None);
         };
         let settings = read_json("queue settings", &settings)?;
-        Ok(Some(Self { id, name: name.to_owned(), settings, created_ms, modified_ms, purged_ms }))
+        Ok(Some(Self {
+            id,
+            name: name.to_owned(),
+            settings,
+            created_ms,
+            modified_ms,
+            purged_ms,
+            nothing_expires_before_ms: AtomicI64::default(),
+        }))
     }
 
     pub(super) fn arn(&self) -> String {

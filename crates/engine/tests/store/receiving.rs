@@ -120,6 +120,16 @@ async fn expired_messages_disappear_in_flight_or_not() {
 }
 
 #[tokio::test]
+async fn a_shorter_retention_counts_for_what_is_queued() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    queue.advance_seconds(61);
+    queue.send("a", "2").await;
+    queue.set("MessageRetentionPeriod", "60").await;
+    assert_eq!(bodies(&queue.receive(10).await), ["2"]);
+}
+
+#[tokio::test]
 async fn a_delay_holds_back_what_was_sent_after_it_and_before() {
     let queue = Fixture::new().await;
     queue.send("a", "1").await;
