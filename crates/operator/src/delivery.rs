@@ -41,18 +41,24 @@ impl AwaitDelivery {
         let deadline = Instant::now() + Duration::from_secs(self.timeout_seconds);
         let pattern = pattern(&self.event_id);
         loop {
-            let found = client
+            // A page may be empty with more behind it.
+            let mut pages = client
                 .filter_log_events()
                 .log_group_name(&self.log_group)
                 .filter_pattern(&pattern)
                 .start_time(self.since_ms)
-                .send()
-                .await
-                .map_err(|error| sdk::failed(&format!("reading {}", self.log_group), error))?;
-            let lines =
-                found.events.unwrap_or_default().into_iter().filter_map(|event| event.message);
-            let lines: Vec<Value> =
-                lines.filter_map(|line| serde_json::from_str(&line).ok()).collect();
+                .into_paginator()
+                .send();
+            let mut lines: Vec<Value> = Vec::new();
+            while let Some(page) = pages.next().await {
+                let page = page
+                    .map_err(|error| sdk::failed(&format!("reading {}", self.log_group), error))?;
+                let events = page.events.unwrap_or_default().into_iter();
+                let texts = events.filter_map(|event| event.message);
+                let read = texts.filter_map(|text| serde_json::from_str::<Value>(&text).ok());
+                // Emulators know log groups, and pass over patterns of this kind.
+                lines.extend(read.filter(|line| line["event_id"] == *self.event_id));
+            }
             let outcome = outcome(&lines);
             if outcome != "not_seen" || Instant::now() >= deadline {
                 println!("{}", json!({ "outcome": outcome, "log": lines }));
@@ -63,7 +69,7 @@ impl AwaitDelivery {
     }
 }
 
-/// Source: CloudWatch Logs guide, "Filter pattern syntax", JSON log events.
+/// Source: `CloudWatch` Logs guide, "Filter pattern syntax", JSON log events.
 fn pattern(event_id: &str) -> String {
     let escaped = event_id.replace('\\', "\\\\").replace('"', "\\\"");
     format!("{{ $.event_id = \"{escaped}\" }}")

@@ -4,6 +4,7 @@
 use std::error::Error;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -18,17 +19,29 @@ pub(crate) async fn config(region: Option<&str>) -> SdkConfig {
 }
 
 /// What went wrong with a call, and what to do if it is the credentials.
-pub(crate) fn failed(what: &str, error: impl Error + 'static) -> anyhow::Error {
-    let reason = reasons(&error);
-    let credentials =
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+pub(crate) fn failed(
+    what: &str,
+    error: impl Error + ProvideErrorMetadata + 'static,
+) -> anyhow::Error {
+    let reason = match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        _ => reasons(&error),
+    };
+    anyhow::anyhow!("{what}: {}", advised(&reason))
+}
+
+/// The reason, with what to do about missing credentials.
+fn advised(reason: &str) -> String {
+    let signs =
         ["loading credentials", "no providers in chain", "ExpiredToken", "InvalidClientTokenId"];
-    if credentials.iter().any(|sign| reason.contains(sign)) {
-        return anyhow::anyhow!(
-            "{what}: there are no AWS credentials, or they have expired; log in and set AWS_PROFILE, \
-             or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({reason})"
+    if signs.iter().any(|sign| reason.contains(sign)) {
+        return format!(
+            "there are no AWS credentials, or they have expired; log in and set AWS_PROFILE, or set \
+             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({reason})"
         );
     }
-    anyhow::anyhow!("{what}: {reason}")
+    reason.to_owned()
 }
 
 /// An error and its sources, each once: the SDK's own text says only that there was one.
@@ -55,8 +68,7 @@ mod tests {
 
     #[test]
     fn missing_credentials_say_what_to_do() {
-        let error = std::io::Error::other("an error occurred while loading credentials");
-        let said = failed("asking AWS who we are", error).to_string();
-        assert!(said.contains("set AWS_PROFILE"), "{said}");
+        assert!(advised("an error occurred while loading credentials").contains("AWS_PROFILE"));
+        assert_eq!(advised("NoSuchBucket: there is none"), "NoSuchBucket: there is none");
     }
 }

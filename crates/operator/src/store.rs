@@ -7,10 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::{Value, json};
 
 use crate::sdk;
+
+/// How the names of files begin that are being written.
+const UNFINISHED: &str = ".unfinished-";
 
 /// Keep and find artifacts and release records
 #[derive(Debug, clap::Subcommand)]
@@ -96,7 +100,7 @@ impl StoreCommand {
                 let mut keys = store.keys(&prefix).await?;
                 keys.sort_unstable_by(|a, b| b.cmp(a));
                 let mut documents = Vec::new();
-                for key in keys.into_iter().filter(|key| key.ends_with(".json")).take(limit) {
+                for key in keys.into_iter().take(limit) {
                     let document: Value = serde_json::from_slice(&store.get(&key).await?)
                         .with_context(|| format!("reading {key} in {store}"))?;
                     documents.push(json!({ "key": key, "document": document }));
@@ -170,7 +174,7 @@ impl Store {
         };
         let object = client.get_object().bucket(bucket).key(key).send().await;
         let object = object.map_err(|error| {
-            if error.as_service_error().is_some_and(|error| error.is_no_such_key()) {
+            if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) {
                 return anyhow!("there is no {key} in {self}");
             }
             sdk::failed(&format!("reading {key} in {self}"), error)
@@ -203,7 +207,7 @@ impl Store {
 fn put_file(path: &Path, bytes: &[u8]) -> std::io::Result<bool> {
     let dir = path.parent().ok_or(ErrorKind::InvalidInput)?;
     std::fs::create_dir_all(dir)?;
-    let unfinished = dir.join(format!(".unfinished-{}", std::process::id()));
+    let unfinished = dir.join(format!("{UNFINISHED}{}", std::process::id()));
     std::fs::write(&unfinished, bytes)?;
     let linked = std::fs::hard_link(&unfinished, path);
     std::fs::remove_file(&unfinished)?;
