@@ -194,8 +194,16 @@ fn nothing_is_deleted_unasked() {
     let machine = Machine::with_terraform("*' apply -'*) echo applied; exit 1;;");
     machine.plan(&json!([change("aws_x.old", &json!({ "actions": ["delete"], "before": {} }))]));
     let done = machine.xtask(&["destroy", "dev"]);
-    done.check(2, &["-   aws_x.old", "Delete dev and every event", "`--yes` answers beforehand"]);
+    done.check(2, &["-   aws_x.old", "nobody is there to be asked; `--yes` answers beforehand"]);
     assert!(!done.stderr.contains("applied"), "{}", done.stderr);
+}
+
+#[test]
+fn where_nobody_can_answer_nothing_is_begun() {
+    let machine = Machine::with_terraform("*' init -'*) echo init; exit 1;;");
+    for arguments in [&["deploy", "dev"][..], &["promote", "dev", "prod"], &["rollback", "dev"]] {
+        machine.xtask(arguments).check(2, &["`--yes` answers beforehand"]);
+    }
 }
 
 #[test]

@@ -6,6 +6,15 @@ use anyhow::{Context as _, anyhow};
 
 use crate::exit::Failure;
 
+/// Fails early, before minutes of work, where the question could not be answered.
+pub(crate) fn can_confirm(yes: bool) -> anyhow::Result<()> {
+    if yes || std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let error = anyhow!("nobody is there to be asked; `--yes` answers beforehand");
+    Err(error.context(Failure::Usage))
+}
+
 /// Goes on if the answer is `yes`, or was given before by `--yes`.
 ///
 /// # Errors
@@ -15,10 +24,7 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() {
-        let error = anyhow!("{question} Nobody is there to answer; `--yes` answers beforehand");
-        return Err(error.context(Failure::Usage));
-    }
+    can_confirm(yes)?;
     eprint!("{question} Type `yes` to go on: ");
     std::io::stderr().flush().context("asking")?;
     let mut answer = String::new();

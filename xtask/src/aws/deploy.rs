@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::Environment;
 use super::artifact::{Artifact, parse_digest};
 use super::operator::Operator;
 use super::release::Kind;
 use super::rollout::Rollout;
 use super::terraform::Terraform;
+use super::{Environment, ask};
 
 /// Bring an environment to what its configuration and this work tree say
 ///
@@ -40,6 +40,7 @@ pub(crate) struct Deploy {
 impl Deploy {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = Environment::load(&self.environment)?;
+        ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&environment)?;
         let operator = Operator::new(&environment)?;
         // Before anything is built: whoever may not deploy should learn it first.

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::Environment;
 use super::artifact::Artifact;
 use super::operator::Operator;
 use super::release::{self, Kind, Record};
 use super::rollout::Rollout;
 use super::terraform::Terraform;
+use super::{Environment, ask};
 use crate::process;
 
 /// Bring the very bytes that one environment runs to another
@@ -40,6 +40,7 @@ pub(crate) struct Promote {
 impl Promote {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let (from, to) = (Environment::load(&self.from)?, Environment::load(&self.to)?);
+        ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&to)?;
         let (source, operator) = (Operator::new(&from)?, Operator::new(&to)?);
         let by = operator.whoami()?;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::Environment;
 use super::artifact::Artifact;
 use super::operator::Operator;
 use super::promote::difference;
 use super::release::{self, Kind};
 use super::rollout::Rollout;
 use super::terraform::Terraform;
+use super::{Environment, ask};
 
 /// Bring the code of an earlier release back
 ///
@@ -40,6 +40,7 @@ pub(crate) struct Rollback {
 impl Rollback {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = Environment::load(&self.environment)?;
+        ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&environment)?;
         let operator = Operator::new(&environment)?;
         let by = operator.whoami()?;
