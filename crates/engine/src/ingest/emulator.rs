@@ -105,6 +105,8 @@ struct Sent {
     message_id: String,
     #[serde(rename = "MD5OfMessageBody")]
     md5_of_message_body: String,
+    #[serde(rename = "MD5OfMessageAttributes")]
+    md5_of_message_attributes: Option<String>,
     sequence_number: String,
 }
 
@@ -184,6 +186,7 @@ impl Emulator {
             message_id: sent.message_id,
             sequence_number: sent.sequence_number,
             md5_of_body: sent.md5_of_message_body,
+            md5_of_attributes: sent.md5_of_message_attributes,
             duplicate: false,
         })
     }

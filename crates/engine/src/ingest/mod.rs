@@ -76,6 +76,7 @@ struct Accepted {
     message_id: String,
     sequence_number: String,
     md5_of_body: String,
+    md5_of_attributes: Option<String>,
     duplicate: bool,
 }
 
@@ -155,11 +156,13 @@ impl Backend {
 impl EngineBackend {
     async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
         let md5_of_body = crate::sqs::md5::of_body(&message.body);
+        let attributes = attributes(message.attributes);
+        let md5_of_attributes = crate::sqs::md5::of_attributes(&attributes);
         let new = NewMessage {
             body: message.body,
             group_id: message.group_id,
             deduplication_id: message.deduplication_id,
-            attributes: attributes(message.attributes),
+            attributes,
             trace_header: None,
         };
         let sent = self.health.wrote(self.store.send(&self.queue, new).await)?;
@@ -167,6 +170,7 @@ impl EngineBackend {
             message_id: sent.message_id,
             sequence_number: sent.sequence_number.to_string(),
             md5_of_body,
+            md5_of_attributes,
             duplicate: sent.duplicate,
         })
     }

@@ -69,10 +69,13 @@ impl Refusal {
 /// The answer to a message that is in the queue.
 pub(super) fn accepted(request_id: &str, accepted: &Accepted) -> Response {
     // Nothing here needs escaping: ids and digests are letters, digits and "-".
+    let of_attributes = accepted.md5_of_attributes.as_ref().map_or_else(String::new, |md5| {
+        format!("<MD5OfMessageAttributes>{md5}</MD5OfMessageAttributes>")
+    });
     let body = format!(
         "<?xml version=\"1.0\"?><SendMessageResponse \
          xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\"><SendMessageResult>\
-         <MessageId>{}</MessageId><MD5OfMessageBody>{}</MD5OfMessageBody>\
+         <MessageId>{}</MessageId><MD5OfMessageBody>{}</MD5OfMessageBody>{of_attributes}\
          <SequenceNumber>{}</SequenceNumber></SendMessageResult><ResponseMetadata>\
          <RequestId>{request_id}</RequestId></ResponseMetadata></SendMessageResponse>",
         accepted.message_id, accepted.md5_of_body, accepted.sequence_number
