@@ -138,15 +138,19 @@ fn send(
     let client = Client::new();
     let deadline = Instant::now() + INGEST_PATIENCE;
     loop {
-        let answer = client.post(&url, &headers, &body)?;
-        if answer.status == 200 {
-            let request_id = answer.request_id.context("the API answered without a request id")?;
-            let event_id = event_id(route, &headers, &body, &request_id)?;
-            return Ok(Sent { event_id, since_ms });
-        }
-        let may_come = answer.status == 404 || answer.status >= 500;
-        if !may_come || Instant::now() >= deadline {
-            bail!("{url} answered {}: {}", answer.status, answer.body.trim());
+        let may_come = Instant::now() < deadline;
+        match client.post(&url, &headers, &body) {
+            Ok(answer) if answer.status == 200 => {
+                let request_id =
+                    answer.request_id.context("the API answered without a request id")?;
+                let event_id = event_id(route, &headers, &body, &request_id)?;
+                return Ok(Sent { event_id, since_ms });
+            }
+            Ok(answer) if may_come && (answer.status == 404 || answer.status >= 500) => {}
+            Ok(answer) => bail!("{url} answered {}: {}", answer.status, answer.body.trim()),
+            // The name of a new API is not known everywhere at once.
+            Err(_unreachable) if may_come => {}
+            Err(error) => return Err(error),
         }
         std::thread::sleep(Duration::from_secs(1));
     }
