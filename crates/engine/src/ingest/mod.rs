@@ -148,23 +148,20 @@ impl Backend {
     async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
         match self {
             Self::Engine(engine) => engine.send(message).await,
-            Self::Emulator(emulator) => Ok(emulator.send(message).await?),
+            Self::Emulator(emulator) => {
+                // What SQS refuses, emulators take.
+                new_message(message.clone()).check(quota::DEAD_LETTER_BYTES_MAX)?;
+                Ok(emulator.send(message).await?)
+            }
         }
     }
 }
 
 impl EngineBackend {
     async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
-        let md5_of_body = crate::sqs::md5::of_body(&message.body);
-        let attributes = attributes(message.attributes);
-        let md5_of_attributes = crate::sqs::md5::of_attributes(&attributes);
-        let new = NewMessage {
-            body: message.body,
-            group_id: message.group_id,
-            deduplication_id: message.deduplication_id,
-            attributes,
-            trace_header: None,
-        };
+        let new = new_message(message);
+        let md5_of_body = crate::sqs::md5::of_body(&new.body);
+        let md5_of_attributes = crate::sqs::md5::of_attributes(&new.attributes);
         let sent = self.health.wrote(self.store.send(&self.queue, new).await)?;
         Ok(Accepted {
             message_id: sent.message_id,
@@ -173,6 +170,16 @@ impl EngineBackend {
             md5_of_attributes,
             duplicate: sent.duplicate,
         })
+    }
+}
+
+fn new_message(message: SendMessage) -> NewMessage {
+    NewMessage {
+        body: message.body,
+        group_id: message.group_id,
+        deduplication_id: message.deduplication_id,
+        attributes: attributes(message.attributes),
+        trace_header: None,
     }
 }
 

@@ -80,7 +80,8 @@ impl NewMessage {
         self.body.len() + attributes.sum::<usize>()
     }
 
-    pub(super) fn check(&self, max_message_bytes: u32) -> Result<(), StoreError> {
+    /// Whether a queue whose messages may have `max_message_bytes` bytes takes it.
+    pub(crate) fn check(&self, max_message_bytes: u32) -> Result<(), StoreError> {
         if self.group_id.is_empty() {
             return Err(StoreError::MissingParameter("MessageGroupId"));
         }

@@ -27,8 +27,8 @@ impl FakeEmulator {
             async |State(fake): State<Self>| fake.integrations.lock().unwrap().to_string();
         let send = async |State(fake): State<Self>, body: Bytes| {
             let message: Value = serde_json::from_slice(&body).unwrap();
-            if message["MessageBody"] == "" {
-                let error = json!({ "__type": "MissingParameter", "message": "an empty body" });
+            if message["MessageBody"] == "over quota" {
+                let error = json!({ "__type": "OverLimit", "message": "too much" });
                 return (StatusCode::BAD_REQUEST, error.to_string());
             }
             fake.sent.lock().unwrap().push(message);
@@ -115,10 +115,17 @@ async fn what_the_api_would_refuse_is_refused() {
     assert!(answer.contains("Unable to resolve property MessageGroupId"), "{answer}");
     // Another route's, which leads to a function.
     assert_eq!(send(&gateway, "/application-hook", "{}").await.0, 404);
+    fake.deploy("/sqs-hook", "i-1", "$request.body");
+    let (status, answer) = send(&gateway, "/sqs-hook", "甲").await;
+    assert_eq!(status, 400, "a message group that SQS refuses: {answer}");
+    assert!(answer.contains("MessageGroupId"), "{answer}");
     fake.deploy("/sqs-hook", "i-1", "g");
-    let (status, answer) = send(&gateway, "/sqs-hook", "").await;
+    let (status, answer) = send(&gateway, "/sqs-hook", "\u{1}").await;
     assert_eq!(status, 400, "{answer}");
-    assert!(answer.contains("an empty body"), "{answer}");
+    assert!(answer.contains("a character that is not allowed"), "{answer}");
+    let (status, answer) = send(&gateway, "/sqs-hook", "over quota").await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer.contains("too much"), "{answer}");
     assert_eq!(fake.groups(), Vec::<String>::new());
 }
 
