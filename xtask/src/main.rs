@@ -23,6 +23,7 @@ mod send;
 mod steps;
 mod test;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;

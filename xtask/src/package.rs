@@ -16,7 +16,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use crate::exit::Failure;
 use crate::process::{self, cargo};
 use crate::steps::Outcome;
-use crate::{output, workspace};
+use crate::{output, tools, workspace};
 
 /// The versions that the artifact is built with, from PyPI.
 const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";
@@ -144,7 +144,7 @@ pub(crate) fn check_reproducible() -> anyhow::Result<Outcome> {
 }
 
 /// Copies what git tracks, as it is in the work tree.
-fn copy_sources(to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy_sources(to: &Path) -> anyhow::Result<()> {
     let listed = process::output(process::command("git").arg("ls-files"))?;
     for file in listed.lines() {
         let (from, to) = (workspace::root().join(file), to.join(file));
@@ -166,15 +166,7 @@ struct Tools {
 impl Tools {
     /// Finds the pinned tools in the target directory, or installs them there.
     fn find_or_install() -> anyhow::Result<Self> {
-        let venv = workspace::target_dir().join("tools").join(CARGO_LAMBDA.replace("==", "-"));
-        let bin = venv.join("bin");
-        if !bin.join("cargo-lambda").exists() {
-            install(&venv).map_err(|error| {
-                error.context(Failure::Environment).context(format!(
-                    "installing {CARGO_LAMBDA} needs Python 3 with venv and access to PyPI"
-                ))
-            })?;
-        }
+        let bin = tools::python(&[CARGO_LAMBDA, ZIG])?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(bin).chain(std::env::split_paths(&path));
         Ok(Self { path: std::env::join_paths(paths)? })
@@ -218,12 +210,6 @@ fn remapped(root: &Path, target_dir: &Path) -> String {
     ]
     .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
     .join(" ")
-}
-
-fn install(venv: &Path) -> anyhow::Result<()> {
-    process::run(process::command("python3").args(["-m", "venv"]).arg(venv))?;
-    let pip = venv.join("bin").join("pip");
-    process::run(process::command(pip).args(["install", "--quiet", CARGO_LAMBDA, ZIG]))
 }
 
 impl Arch {
@@ -270,6 +256,16 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Manifest {
+    /// The manifest of `zip`, which holds the same program.
+    pub(crate) fn like(other: &Self, zip: &[u8]) -> Self {
+        Self {
+            sha256: sha256(zip),
+            code_sha256: BASE64_STANDARD.encode(Sha256::digest(zip)),
+            zip_bytes: zip.len(),
+            ..other.clone()
+        }
+    }
+
     fn of(zip: &[u8], bootstrap: &[u8], arch: Arch) -> anyhow::Result<Self> {
         let git = |arguments: &[&str]| {
             process::output(process::command("git").args(arguments))

@@ -40,6 +40,11 @@ impl<'a> Steps<'a> {
         self.steps.push((name, Box::new(body)));
     }
 
+    /// Leaves out the steps whose names do not contain `text`.
+    pub(crate) fn keep(&mut self, text: &str) {
+        self.steps.retain(|(name, _)| name.contains(text));
+    }
+
     /// Runs all steps, whatever becomes of the others, and prints what ran and what did not.
     pub(crate) fn run(self) -> ExitCode {
         let (mut summary, mut counts) = (Vec::new(), [0_usize; 3]);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
-use crate::{demo, lint, package, workspace};
+use crate::{aws, demo, lint, package, workspace};
 
 /// Run everything that can run on this machine
 ///
@@ -14,6 +14,10 @@ pub(crate) struct Test {
     /// Leave out what takes minutes: the artifact is not built
     #[arg(long)]
     quick: bool,
+
+    /// Run only the steps whose names contain this text
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
 }
 
 impl Test {
@@ -29,12 +33,16 @@ impl Test {
         });
         steps.add("demo", || demo::run(false));
         lint::add(&mut steps);
+        steps.add_optional("deploy local, on an AWS emulator", aws::proof::run);
         steps.add_optional("artifact is reproducible", move || {
             if self.quick {
                 return Ok(Outcome::Skipped("left out by --quick".to_owned()));
             }
             package::check_reproducible()
         });
+        if let Some(text) = &self.only {
+            steps.keep(text);
+        }
         steps.run()
     }
 }

@@ -40,9 +40,16 @@ pub(crate) fn data_dir(environment: &str) -> PathBuf {
 /// The configuration of an environment.
 pub(crate) fn config(environment: &str) -> anyhow::Result<Config> {
     let path = config_file(environment);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        anyhow!("there is no environment {environment:?}: reading {}: {error}", path.display())
-    });
+    if !path.exists() {
+        let error = anyhow!("there is no environment {environment:?}: no {}", path.display());
+        return Err(error.context(Failure::Usage));
+    }
+    config_in(&path)
+}
+
+/// The configuration in a file.
+pub(crate) fn config_in(path: &Path) -> anyhow::Result<Config> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
     let parsed = text
         .and_then(|text| Config::parse(&text).with_context(|| format!("in {}", path.display())));
     parsed.map_err(|error| error.context(Failure::Usage))

@@ -9,7 +9,7 @@ use super::operator::{Content, Operator};
 use super::{Environment, local_dir};
 use crate::exit::Failure;
 use crate::package::{self, Arch, MANIFEST_FILE, Manifest, ZIP_FILE};
-use crate::workspace;
+use crate::{process, workspace};
 
 /// An artifact whose bytes are on this machine and have the digest that its manifest says.
 #[derive(Debug)]
@@ -71,6 +71,18 @@ impl Artifact {
         let digest = &self.manifest.sha256;
         operator.put(&zip_key(digest), &self.zip, Content::Artifact)?;
         operator.put(&manifest_key(digest), &self.manifest_file, Content::Manifest)
+    }
+
+    /// Fails unless GitHub Actions of `repository` have attested to have built these bytes.
+    pub(crate) fn check_attestation(&self, repository: &str) -> anyhow::Result<()> {
+        let mut gh = process::command("gh");
+        gh.args(["attestation", "verify"]).arg(&self.zip).args(["--repo", repository]);
+        process::run(&mut gh).with_context(|| {
+            format!(
+                "{} is not attested by {repository}, so it is not promoted",
+                self.manifest.sha256
+            )
+        })
     }
 
     /// Fails unless the function of `environment` can run it.

@@ -1,5 +1,6 @@
 //! `cargo xtask deploy`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::artifact::{Artifact, parse_digest};
@@ -28,6 +29,10 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
     artifact: Option<String>,
 
+    /// Other values than those in environments/ENV/terraform.tfvars.json, to try a change; `local` only
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -39,7 +44,7 @@ pub(crate) struct Deploy {
 
 impl Deploy {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = Environment::load(&self.environment)?;
+        let environment = Environment::load_with(&self.environment, self.config.as_deref())?;
         ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&environment)?;
         let operator = Operator::new(&environment)?;

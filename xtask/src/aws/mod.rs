@@ -15,6 +15,7 @@ mod operator;
 pub(crate) mod plan;
 mod prices;
 pub(crate) mod promote;
+pub(crate) mod proof;
 mod release;
 pub(crate) mod releases;
 mod resources;
@@ -26,7 +27,7 @@ mod summary;
 mod terraform;
 mod trouble;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use domain::config::{AwsFile, Config};
@@ -44,18 +45,34 @@ pub(crate) struct Environment {
     pub(crate) name: String,
     pub(crate) config: Config,
     pub(crate) aws: AwsFile,
+    /// What stands in for the environment's own values.
+    pub(crate) values: Option<PathBuf>,
 }
 
 impl Environment {
     /// Reads the configuration of an environment.
     pub(crate) fn load(name: &str) -> anyhow::Result<Self> {
+        Self::load_with(name, None)
+    }
+
+    /// Reads the configuration of an environment from `values`, or else from its own file.
+    pub(crate) fn load_with(name: &str, values: Option<&Path>) -> anyhow::Result<Self> {
         let usage = |text: String| anyhow!(text).context(Failure::Usage);
-        let config = workspace::config(name)?;
+        if values.is_some() && name != LOCAL {
+            return Err(usage(format!(
+                "--config is for {LOCAL} only: what {name} runs stands in its own file, and in git"
+            )));
+        }
+        let values = values.map(std::path::absolute).transpose()?;
+        let config = match &values {
+            Some(file) => workspace::config_in(file)?,
+            None => workspace::config(name)?,
+        };
         if config.environment != name {
             let says = &config.environment;
             return Err(usage(format!("the configuration of {name} says environment {says:?}")));
         }
-        let file = workspace::config_file(name);
+        let file = values.clone().unwrap_or_else(|| workspace::config_file(name));
         let aws = config.file().aws.clone().ok_or_else(|| {
             usage(format!("{} has no `aws`, so {name} cannot be deployed", file.display()))
         })?;
@@ -69,7 +86,7 @@ impl Environment {
                  `cargo xtask deploy local` have a stand-in of their own"
             )));
         }
-        Ok(Self { name: name.to_owned(), config, aws })
+        Ok(Self { name: name.to_owned(), config, aws, values })
     }
 
     /// Whether it lives on the emulator.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::artifact::{Artifact, parse_digest};
 use super::operator::Operator;
+use super::release;
 use super::resources::Resources;
 use super::summary::Summary;
 use super::terraform::{self, Terraform};
@@ -19,7 +20,7 @@ use super::{Environment, emulator};
 /// changes, in full, is kept beside the plan in target/terraform/ENV.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask plan dev\n  cargo xtask plan dev --markdown plan.md\n  cargo xtask plan dev --artifact $(cargo xtask package --json | jq -r .sha256)\n  cargo xtask plan prod --json | jq '.replace[].address'"
+    after_help = "Examples:\n  cargo xtask plan dev\n  cargo xtask plan dev --markdown plan.md\n  cargo xtask plan dev --artifact $(cargo xtask package --json | jq -r .sha256)\n  cargo xtask plan prod --live --expect-none\n  cargo xtask plan prod --json | jq '.replace[].address'"
 )]
 pub(crate) struct Plan {
     #[command(flatten)]
@@ -28,6 +29,10 @@ pub(crate) struct Plan {
     /// Write the summary for a pull request's comment
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+
+    /// Exit with 1 if anything would change
+    #[arg(long)]
+    expect_none: bool,
 
     /// Print JSON: what is added, changed, replaced and destroyed
     #[arg(long)]
@@ -44,11 +49,26 @@ pub(crate) struct PlanArgs {
     /// Digest of the artifact, from target/package or the artifact bucket [default: build it]
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
     pub(crate) artifact: Option<String>,
+
+    /// The artifact that is live: whatever differs then is a change of values or of Terraform's files,
+    /// or was made by somebody else
+    #[arg(long, conflicts_with = "artifact")]
+    pub(crate) live: bool,
+
+    /// Other values than those in environments/ENV/terraform.tfvars.json, to try a change; `local` only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl PlanArgs {
+    pub(crate) fn environment(&self) -> anyhow::Result<Environment> {
+        Environment::load_with(&self.environment, self.config.as_deref())
+    }
 }
 
 impl Plan {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = Environment::load(&self.of.environment)?;
+        let environment = self.of.environment()?;
         let (summary, _) = make(&environment, &self.of)?;
         if let Some(file) = &self.markdown {
             std::fs::write(file, summary.markdown(&environment.name))
@@ -60,7 +80,8 @@ impl Plan {
             print!("{}", summary.text());
             println!("{}: {}", environment.name, summary.counts());
         }
-        Ok(ExitCode::SUCCESS)
+        let as_expected = summary.is_empty() || !self.expect_none;
+        Ok(if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
@@ -70,7 +91,7 @@ pub(crate) fn make(
     of: &PlanArgs,
 ) -> anyhow::Result<(Summary, Resources)> {
     let terraform = Terraform::find(environment)?;
-    let artifact = artifact(environment, of.artifact.as_deref())?;
+    let artifact = artifact(environment, of)?;
     if environment.is_local() {
         emulator::ensure_running()?;
     }
@@ -81,9 +102,17 @@ pub(crate) fn make(
     Ok((Summary::of(&resources), resources))
 }
 
-/// The artifact with this digest, or a new one.
-fn artifact(environment: &Environment, digest: Option<&str>) -> anyhow::Result<Artifact> {
-    let artifact = match digest {
+/// The artifact that is asked for, or a new one.
+fn artifact(environment: &Environment, of: &PlanArgs) -> anyhow::Result<Artifact> {
+    let artifact = match &of.artifact {
+        None if of.live => {
+            let operator = Operator::new(environment)?;
+            let releases = release::all(&environment.name, &operator)?;
+            let live = releases
+                .first()
+                .with_context(|| format!("nothing was ever deployed to {}", environment.name))?;
+            Artifact::fetch(&live.record.sha256, &operator)?
+        }
         None => Artifact::build(environment)?,
         Some(digest) => match Artifact::packaged(digest) {
             Some(artifact) => artifact,

@@ -12,12 +12,12 @@ use crate::process;
 
 /// Bring the very bytes that one environment runs to another
 ///
-/// Takes the latest release of FROM that passed its smoke test. Nothing is rebuilt: the bytes are
-/// fetched, hashed again and kept in TO's artifact bucket. What was built with changes that are not
-/// committed is refused. Terraform's files and TO's values are those of this work tree.
+/// Takes the release that is live in FROM, if it passed its smoke test. Nothing is rebuilt: the bytes
+/// are fetched, hashed again and kept in TO's artifact bucket. What was built with changes that are
+/// not committed is refused. Terraform's files and TO's values are those of this work tree.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask promote dev prod\n  cargo xtask promote dev prod --yes"
+    after_help = "Examples:\n  cargo xtask promote dev prod\n  cargo xtask promote dev prod --yes --attested-by acme/webhook-queue"
 )]
 pub(crate) struct Promote {
     /// Environment whose release is taken
@@ -27,6 +27,10 @@ pub(crate) struct Promote {
     /// Environment that it is brought to
     #[arg(value_name = "TO")]
     to: String,
+
+    /// Refuse bytes that the repository's GitHub Actions have not attested to have built (needs `gh`)
+    #[arg(long, value_name = "OWNER/REPO")]
+    attested_by: Option<String>,
 
     /// Do not ask
     #[arg(long)]
@@ -47,6 +51,9 @@ impl Promote {
         let releases = release::all(&from.name, &source)?;
         let chosen = release::to_promote(&from.name, &releases)?;
         let mut artifact = Artifact::fetch(&chosen.record.sha256, &source)?;
+        if let Some(repository) = &self.attested_by {
+            artifact.check_attestation(repository)?;
+        }
         // The first build of these bytes may have been of another commit: the release's is meant.
         artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);
         artifact.manifest.dirty = chosen.record.dirty;

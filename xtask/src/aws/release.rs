@@ -90,7 +90,7 @@ impl Record {
         self.smoke == Smoke::PASSED
     }
 
-    fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.smoke.starts_with(Smoke::FAILED)
     }
 
@@ -114,27 +114,27 @@ pub(crate) fn all(environment: &str, operator: &Operator<'_>) -> anyhow::Result<
     Ok(kept.into_iter().map(release).collect())
 }
 
-/// The release that a promotion takes: the latest, if an event came through it and its code is a
+/// The release that a promotion takes: what is live, if an event came through it and its code is a
 /// commit's. `releases` are the newest first.
 pub(crate) fn to_promote<'a>(from: &str, releases: &'a [Release]) -> anyhow::Result<&'a Release> {
     let Some(live) = releases.first() else {
         bail!("nothing was ever deployed to {from}; `cargo xtask deploy {from}` does");
     };
-    let passed = releases.iter().find(|release| release.record.passed());
-    let release = passed.ok_or_else(|| {
-        anyhow!(
-            "no release of {from} has passed its smoke test (the latest: {}), so none is promoted",
+    if !live.record.passed() {
+        bail!(
+            "release {} is live in {from} and has not passed its smoke test ({}), so it is not promoted",
+            live.id,
             live.record.smoke
-        )
-    })?;
-    if release.record.dirty {
+        );
+    }
+    if live.record.dirty {
         bail!(
             "release {} of {from} was built with changes that are not committed: nobody could say what \
              is in it. Commit, `cargo xtask deploy {from}`, and promote that",
-            release.id
+            live.id
         );
     }
-    Ok(release)
+    Ok(live)
 }
 
 /// The release that a rollback goes back to. Without `to` it is the latest with other code that was
@@ -248,12 +248,14 @@ mod tests {
 
     #[test]
     fn only_what_passed_and_is_committed_is_promoted() {
-        let mut history = releases(&["a passed", "b failed: x"]);
+        let mut history = releases(&["b failed: x", "a passed"]);
         assert_eq!(to_promote("dev", &history).unwrap().record.sha256, "a".repeat(64));
-        history[1].record.dirty = true;
+        history[0].record.dirty = true;
         assert!(to_promote("dev", &history).unwrap_err().to_string().contains("not committed"));
-        let never = releases(&["a skipped: no smoke test"]);
-        assert!(to_promote("dev", &never).unwrap_err().to_string().contains("smoke test"));
+        for live in ["b failed: x", "b skipped: no smoke test"] {
+            let refused = to_promote("dev", &releases(&["a passed", live])).unwrap_err();
+            assert!(refused.to_string().contains("smoke test"), "{refused}");
+        }
         assert!(to_promote("dev", &[]).unwrap_err().to_string().contains("nothing was ever"));
     }
 

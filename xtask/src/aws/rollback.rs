@@ -28,6 +28,10 @@ pub(crate) struct Rollback {
     #[arg(long, value_name = "RELEASE")]
     to: Option<String>,
 
+    /// Do nothing unless the latest release failed its smoke test
+    #[arg(long, conflicts_with = "to")]
+    if_failed: bool,
+
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -45,6 +49,13 @@ impl Rollback {
         let operator = Operator::new(&environment)?;
         let by = operator.whoami()?;
         let releases = release::all(&environment.name, &operator)?;
+        if self.if_failed && !releases.first().is_some_and(|latest| latest.record.failed()) {
+            eprintln!(
+                "{}: the latest release did not fail, nothing to roll back",
+                environment.name
+            );
+            return Ok(ExitCode::SUCCESS);
+        }
         let chosen = release::to_go_back_to(&environment.name, &releases, self.to.as_deref())?;
         let mut artifact = Artifact::fetch(&chosen.record.sha256, &operator)?;
         artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);

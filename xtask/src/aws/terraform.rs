@@ -130,6 +130,9 @@ impl<'a> Terraform<'a> {
     /// What Terraform is told besides the environment's own file.
     fn variables(&self) -> anyhow::Result<Vec<String>> {
         let mut variables = vec![format!("-var-file={}", self.artifact_file().display())];
+        if let Some(values) = &self.environment.values {
+            variables.push(format!("-var-file={}", values.display()));
+        }
         if self.environment.is_local() {
             variables.push(format!("-var=emulator_endpoint={}", emulator::endpoint()?));
         }

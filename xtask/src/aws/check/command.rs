@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::aws::Environment;
 use crate::aws::plan::{self, PlanArgs};
 use crate::aws::resources::Resources;
 use crate::exit::Failure;
@@ -35,7 +34,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = Environment::load(&self.of.environment)?;
+        let environment = self.of.environment()?;
         let resources = match &self.plan {
             Some(file) => {
                 let read = std::fs::read_to_string(file)

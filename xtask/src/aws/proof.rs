@@ -1,0 +1,400 @@
+//! The proof that what Terraform writes works: the modules deployed to an emulator, webhooks sent
+//! through, changed, rolled back and destroyed. `cargo xtask test` runs it.
+//!
+//! It uses the commands as a person does, as processes, and judges by what the stand-in for the
+//! service received.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+use zip::ZipWriter;
+
+use super::terraform::Terraform;
+use super::{Environment, LOCAL, emulator, local_dir, stage};
+use crate::exit::Failure;
+use crate::http::Client;
+use crate::package::{self, Arch, MANIFEST_FILE, Manifest, ZIP_FILE};
+use crate::steps::Outcome;
+use crate::workspace;
+
+macro_rules! alarm {
+    ($name:literal) => {
+        concat!("module.webhook.module.monitoring.aws_cloudwatch_metric_alarm.", $name)
+    };
+}
+
+/// What a second plan wants to change although nothing has changed, because the emulator does not
+/// keep it. On AWS it must be nothing.
+const NOT_KEPT: [(&str, &str); 11] = [
+    // `integration_subtype` and `credentials_arn` are not answered, so the provider sees another kind
+    // of integration and makes a new one; the route's target follows.
+    ("replace", "module.webhook.module.ingest.aws_apigatewayv2_integration.queue[\"sss\"]"),
+    ("change", "module.webhook.module.ingest.aws_apigatewayv2_route.webhook[\"sss\"]"),
+    // `metrics_config` is not answered.
+    ("change", "module.webhook.module.forwarder.aws_lambda_event_source_mapping.queue"),
+    // Statistic, period and actions are not answered.
+    ("change", alarm!("mapping_not_enabled")),
+    ("change", alarm!("this[\"api-client-errors\"]")),
+    ("change", alarm!("this[\"api-server-errors\"]")),
+    ("change", alarm!("this[\"dead-letters-near-retention\"]")),
+    ("change", alarm!("this[\"dead-letters-present\"]")),
+    ("change", alarm!("this[\"function-errors\"]")),
+    ("change", alarm!("this[\"function-throttles\"]")),
+    ("change", alarm!("this[\"oldest-message-too-old\"]")),
+];
+
+/// How long anything may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Deploys to an emulator and looks whether it works, where Terraform, its provider and the emulator
+/// can be had.
+pub(crate) fn run() -> anyhow::Result<Outcome> {
+    if let Some(reason) = obstacle()? {
+        return Ok(Outcome::Skipped(reason));
+    }
+    let dir = tempfile::tempdir().context("making a folder for the configurations")?;
+    let proof = Proof { client: Client::new(), dir: dir.path().to_owned() };
+    let result = proof.tell();
+    // Also after a failure: nothing may be left running.
+    let destroyed = proof.xtask(&["destroy", LOCAL, "--yes"]).map(drop);
+    result.and(destroyed)?;
+    ensure!(!emulator::is_running(), "the emulator still runs");
+    ensure!(!local_dir().join("terraform.tfstate").exists(), "Terraform's state is still there");
+    Ok(Outcome::Passed)
+}
+
+/// Why it cannot run here.
+fn obstacle() -> anyhow::Result<Option<String>> {
+    if emulator::is_running() {
+        return Ok(Some("local is deployed; `cargo xtask destroy local` ends that".to_owned()));
+    }
+    let environment = Environment::load(LOCAL)?;
+    let ready = Terraform::find(&environment).and_then(|terraform| {
+        emulator::ensure_running()?;
+        terraform.init()
+    });
+    let Err(error) = ready else { return Ok(None) };
+    emulator::stop()?;
+    match error {
+        error if error.downcast_ref::<Failure>() == Some(&Failure::Environment) => {
+            Ok(Some(format!("{error:#}")))
+        }
+        error => Err(error),
+    }
+}
+
+struct Proof {
+    client: Client,
+    dir: PathBuf,
+}
+
+impl Proof {
+    fn tell(&self) -> anyhow::Result<()> {
+        let config = self.config("first", |_| {})?;
+        say("deploy");
+        let first = self.deploy(&config, &[])?;
+        ensure!(
+            first["record"]["smoke"] == "passed",
+            "the smoke test: {}",
+            first["record"]["smoke"]
+        );
+
+        say("a second plan changes nothing but what the emulator does not keep");
+        self.nothing_to_change(&config)?;
+
+        say("events of two keys arrive in order");
+        self.order()?;
+
+        say("a failing event is retried");
+        self.retry()?;
+
+        say("a rejected event is a dead letter with its reason, and is sent again");
+        self.dead_letter()?;
+
+        say("paused, events wait; resumed, they go out");
+        self.pause()?;
+
+        say("a changed route is replaced, and takes webhooks at its new place");
+        self.change_route()?;
+
+        say("other code is deployed, and the former comes back");
+        self.roll_back(&first)
+    }
+
+    /// The environment's configuration with `change`, and retries that a test can wait for.
+    fn config(&self, name: &str, change: impl FnOnce(&mut Value)) -> anyhow::Result<PathBuf> {
+        let text = std::fs::read_to_string(workspace::config_file(LOCAL))?;
+        let mut config: Value = serde_json::from_str(&text)?;
+        config["routes"]["sss"]["retry"] =
+            json!({ "initial_delay_seconds": 1, "max_delay_seconds": 2 });
+        config["routes"]["sss"]["give_up_after_seconds"] = json!(600);
+        change(&mut config);
+        let file = self.dir.join(format!("{name}.json"));
+        std::fs::write(&file, config.to_string())?;
+        Ok(file)
+    }
+
+    fn deploy(&self, config: &Path, more: &[&str]) -> anyhow::Result<Value> {
+        let config = config.display().to_string();
+        let arguments = ["deploy", LOCAL, "--yes", "--json", "--config", &config];
+        self.xtask_json(&[&arguments, more].concat())
+    }
+
+    fn nothing_to_change(&self, config: &Path) -> anyhow::Result<()> {
+        let config = config.display().to_string();
+        let digest = manifest()?.sha256;
+        let plan = ["plan", LOCAL, "--json", "--config", &config, "--artifact", &digest];
+        let plan = self.xtask_json(&plan)?;
+        let mut found = BTreeSet::new();
+        for kind in ["add", "change", "replace", "destroy"] {
+            for item in plan[kind].as_array().into_iter().flatten() {
+                found.insert((kind, item["address"].as_str().unwrap_or_default()));
+            }
+        }
+        let known: BTreeSet<(&str, &str)> = NOT_KEPT.into_iter().collect();
+        ensure!(found == known, "a second plan would change {found:?}, expected {known:?}");
+        Ok(())
+    }
+
+    fn order(&self) -> anyhow::Result<()> {
+        let mut sent = BTreeSet::new();
+        for number in 1..=6 {
+            for key in ["A-1", "B-2"] {
+                sent.insert(self.post(key, number, "order")?);
+            }
+        }
+        let received = self.await_received(|received| {
+            sent.iter().all(|id| received.iter().any(|webhook| webhook["id"] == id.as_str()))
+        })?;
+        let mut last = BTreeMap::new();
+        for body in received.iter().filter_map(body).filter(|body| body["note"] == "order") {
+            let number = body["number"].as_u64().unwrap_or_default();
+            let key = body["key"].as_str().unwrap_or_default().to_owned();
+            let before = last.insert(key.clone(), number).unwrap_or_default();
+            ensure!(number >= before, "{number} of {key} arrived after {before}");
+        }
+        Ok(())
+    }
+
+    fn retry(&self) -> anyhow::Result<()> {
+        let rule = json!({ "body_contains": "outage", "status": 503, "times": 2 });
+        self.behave(&json!({ "rules": [rule] }))?;
+        let id = self.post("retry", 1, "outage")?;
+        let received = self.await_received(|received| delivered(received, &id))?;
+        let statuses: Vec<_> =
+            of(&received, &id).map(|webhook| webhook["status"].clone()).collect();
+        ensure!(statuses == [503, 503, 200], "attempts were answered {statuses:?}");
+        Ok(())
+    }
+
+    fn dead_letter(&self) -> anyhow::Result<()> {
+        self.behave(&json!({ "rules": [{ "body_contains": "unknown", "status": 422 }] }))?;
+        let id = self.post("rejected", 1, "unknown workflow")?;
+        let deadline = Instant::now() + PATIENCE;
+        let letter = loop {
+            let letters = self.xtask_json(&["dlq", "list", LOCAL, "--json"])?;
+            let letters = letters.as_array().cloned().unwrap_or_default();
+            if let Some(letter) =
+                letters.into_iter().find(|letter| letter["event_id"] == id.as_str())
+            {
+                break letter;
+            }
+            ensure!(Instant::now() < deadline, "event {id} did not become a dead letter");
+        };
+        ensure!(letter["reason"] == "rejected" && letter["status"] == 422, "it says {letter}");
+        self.behave(&json!({}))?;
+        self.xtask(&["dlq", "redrive", LOCAL, &id])?;
+        self.await_received(|received| delivered(received, &id)).map(drop)
+    }
+
+    fn pause(&self) -> anyhow::Result<()> {
+        self.xtask(&["pause", LOCAL])?;
+        let id = self.post("paused", 1, "paused")?;
+        let paused = self.xtask_json(&["pause", LOCAL, "--json"])?;
+        ensure!(paused["waiting"] == 1, "while paused: {paused}");
+        ensure!(of(&self.received()?, &id).next().is_none(), "it was delivered while paused");
+        self.xtask(&["resume", LOCAL])?;
+        self.await_received(|received| delivered(received, &id)).map(drop)
+    }
+
+    fn change_route(&self) -> anyhow::Result<()> {
+        let moved = self.config("moved", |config| {
+            config["routes"]["sss"]["path"] = json!("/moved");
+            config["routes"]["sss"]["ordering_key"] = json!("$request.body.key");
+        })?;
+        let digest = manifest()?.sha256;
+        let deployed = self.deploy(&moved, &["--artifact", &digest])?;
+        ensure!(
+            deployed["changes"]["replaced"].as_u64() > Some(0),
+            "nothing was replaced: {deployed}"
+        );
+        let url = deployed["ingest_urls"]["sss"].as_str().context("the route has no URL")?;
+        let headers = headers("moved");
+        let body = json!({ "key": "moved", "number": 1, "note": "moved" }).to_string();
+        let answer = self.client.post(url, &headers, &body)?;
+        let id = answer.request_id.clone().filter(|_| answer.status == 200);
+        let id =
+            id.with_context(|| format!("{url} answered {}: {}", answer.status, answer.body))?;
+        self.await_received(|received| delivered(received, &id))?;
+        // And back, for what follows.
+        self.deploy(&self.config("first", |_| {})?, &["--artifact", &digest]).map(drop)
+    }
+
+    fn roll_back(&self, first: &Value) -> anyhow::Result<()> {
+        let other = other_artifact()?;
+        let config = self.config("first", |_| {})?;
+        let second = self.deploy(&config, &["--artifact", &other.sha256])?;
+        ensure!(
+            second["record"]["sha256"] == other.sha256.as_str(),
+            "the other code is not live: {second}"
+        );
+        ensure!(self.live_code()? == other.code_sha256, "Lambda runs other code than was deployed");
+        let former =
+            first["record"]["sha256"].as_str().context("the first release has no digest")?;
+        let back = self.xtask_json(&["rollback", LOCAL, "--yes", "--json"])?;
+        ensure!(back["record"]["sha256"] == former, "rolled back to {back}");
+        ensure!(
+            self.live_code()? == manifest()?.code_sha256,
+            "Lambda does not run the former code"
+        );
+        let releases = self.xtask_json(&["releases", LOCAL, "--json"])?;
+        let kinds: Vec<&str> = releases
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|release| release["kind"].as_str())
+            .collect();
+        ensure!(kinds.first() == Some(&"rollback"), "releases are {kinds:?}");
+        Ok(())
+    }
+
+    /// What Lambda itself says that it runs.
+    fn live_code(&self) -> anyhow::Result<String> {
+        let endpoint = emulator::endpoint()?;
+        let function = format!("{LOCAL}-webhook-forwarder");
+        let url =
+            format!("{endpoint}/2015-03-31/functions/{function}/configuration?Qualifier=live");
+        let answer: Value = serde_json::from_str(&self.client.get(&url)?.body)
+            .with_context(|| format!("reading the answer of {url}"))?;
+        let code = answer["CodeSha256"].as_str();
+        code.map(str::to_owned).with_context(|| format!("{url} answered {answer}"))
+    }
+
+    /// Posts an event through the deployed route and returns its id.
+    fn post(&self, key: &str, number: u32, note: &str) -> anyhow::Result<String> {
+        let environment = Environment::load(LOCAL)?;
+        let url =
+            stage::ingest_urls(&environment).remove("sss").context("there is no route sss")?;
+        let body =
+            json!({ "key": key, "number": number, "note": note, "顧客": "株式会社" }).to_string();
+        let answer = self.client.post(&url, &headers(key), &body)?;
+        match answer.request_id {
+            Some(id) if answer.status == 200 => Ok(id),
+            _ => bail!("{url} answered {}: {}", answer.status, answer.body),
+        }
+    }
+
+    fn behave(&self, behavior: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/_stub/behavior", stub()?);
+        let answer = self.client.put(&url, &behavior.to_string())?;
+        ensure!(answer.status == 200, "{url} answered {}: {}", answer.status, answer.body);
+        Ok(())
+    }
+
+    fn received(&self) -> anyhow::Result<Vec<Value>> {
+        let url = format!("{}/_stub/received", stub()?);
+        serde_json::from_str(&self.client.get(&url)?.body).context("reading what was received")
+    }
+
+    /// What the stand-in has received, once that is `enough`.
+    fn await_received(&self, enough: impl Fn(&[Value]) -> bool) -> anyhow::Result<Vec<Value>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut received = self.received()?;
+        while !enough(&received) {
+            ensure!(Instant::now() < deadline, "not everything arrived; there is {received:?}");
+            // The stand-in answers as soon as it has one more.
+            let more = format!("at_least={}&wait_ms=1000", received.len() + 1);
+            self.client.get(&format!("{}/_stub/received?{more}", stub()?))?;
+            received = self.received()?;
+        }
+        Ok(received)
+    }
+
+    fn xtask_json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let output = self.xtask(arguments)?;
+        serde_json::from_str(&output)
+            .with_context(|| format!("`cargo xtask {}` printed {output}", arguments.join(" ")))
+    }
+
+    /// Runs a command as a person would, and returns what it printed.
+    #[expect(clippy::unused_self, reason = "what the story is told with")]
+    fn xtask(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        eprintln!("$ cargo xtask {}", arguments.join(" "));
+        let program = std::env::current_exe().context("finding this program")?;
+        let output = Command::new(program)
+            .args(arguments)
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .context("starting this program again")?;
+        let status = output.status;
+        ensure!(status.success(), "`cargo xtask {}` ended with {status}", arguments.join(" "));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// Where the stand-in for the service is.
+fn stub() -> anyhow::Result<String> {
+    stage::stand_in(&Environment::load(LOCAL)?, "sss")
+}
+
+fn say(text: &str) {
+    eprintln!("-- {text}");
+}
+
+fn headers(key: &str) -> Vec<(String, String)> {
+    let headers = [("content-type", "application/json"), ("x-workflow-id", key)];
+    headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// The attempts to deliver an event.
+fn of<'a>(received: &'a [Value], id: &str) -> impl Iterator<Item = &'a Value> {
+    received.iter().filter(move |webhook| webhook["id"] == id)
+}
+
+fn delivered(received: &[Value], id: &str) -> bool {
+    of(received, id).any(|webhook| webhook["status"] == 200)
+}
+
+fn body(webhook: &Value) -> Option<Value> {
+    serde_json::from_str(webhook["body"].as_str()?).ok()
+}
+
+/// The manifest of the artifact that was built for this machine.
+fn manifest() -> anyhow::Result<Manifest> {
+    let file = package::dir(Arch::host()).join(MANIFEST_FILE);
+    let text =
+        std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))
+}
+
+/// Another artifact, of the same program in another zip file: other code to Lambda, which looks at
+/// the bytes. It is kept where artifacts of releases are.
+fn other_artifact() -> anyhow::Result<Manifest> {
+    let zip =
+        std::fs::read(package::dir(Arch::host()).join(ZIP_FILE)).context("reading the artifact")?;
+    let mut other = ZipWriter::new_append(Cursor::new(zip))?;
+    other.set_comment("other")?;
+    let zip = other.finish()?.into_inner();
+    let manifest = Manifest::like(&manifest()?, &zip);
+    let dir = local_dir().join("bucket").join("artifacts");
+    std::fs::create_dir_all(&dir)?;
+    std::fs::write(dir.join(format!("{}.zip", manifest.sha256)), zip)?;
+    let json = serde_json::to_string(&manifest)?;
+    std::fs::write(dir.join(format!("{}.json", manifest.sha256)), json)?;
+    Ok(manifest)
+}

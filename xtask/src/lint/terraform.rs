@@ -1,0 +1,108 @@
+//! Terraform's files: format, validity, the modules' tests, and what checkov says.
+//!
+//! Everything runs in a copy, so that no lock file or provider appears in the work tree.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::optional;
+use crate::exit::Failure;
+use crate::steps::Outcome;
+use crate::{package, process, tools, workspace};
+
+/// Source: PyPI, `checkov`.
+const CHECKOV: &str = "checkov==3.3.30";
+
+/// Checks the format.
+pub(crate) fn format() -> anyhow::Result<Outcome> {
+    optional(|| {
+        let dirs = ["modules", "environments"];
+        for dir in dirs {
+            let mut terraform = terraform(&workspace::root().join(dir))?;
+            let status = process::status(terraform.args(["fmt", "-check", "-diff", "-recursive"]))?;
+            if !status.success() {
+                bail!("{dir} is not formatted; `terraform fmt -recursive {dir}` does it");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Validates every module and environment and runs the modules' tests, without AWS.
+pub(crate) fn test() -> anyhow::Result<Outcome> {
+    optional(|| {
+        let copy = workspace::target_dir().join("terraform").join("copy");
+        if copy.exists() {
+            std::fs::remove_dir_all(&copy)
+                .with_context(|| format!("deleting {}", copy.display()))?;
+        }
+        package::copy_sources(&copy)?;
+        for dir in roots(&copy)? {
+            let init = ["init", "-backend=false", "-input=false", "-no-color"];
+            process::output(terraform(&dir)?.args(init)).map_err(without_provider)?;
+            process::output(terraform(&dir)?.args(["validate", "-no-color"]))?;
+            if dir.join("tests").exists() {
+                let tested = process::output(terraform(&dir)?.args(["test", "-no-color"]))?;
+                let summary = tested.lines().rfind(|line| line.contains("passed"));
+                let name = dir.strip_prefix(&copy).unwrap_or(&dir);
+                eprintln!("{}: {}", name.display(), summary.unwrap_or("no test was run").trim());
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Runs checkov over modules and environments; what it finds is repaired or skipped in its place,
+/// with a reason.
+pub(crate) fn checkov() -> anyhow::Result<Outcome> {
+    optional(|| {
+        let bin = tools::python(&[CHECKOV])?;
+        for dir in ["modules", "environments"] {
+            let mut checkov = process::command(bin.join("checkov"));
+            checkov.args(["--framework", "terraform", "--quiet", "--compact", "--skip-download"]);
+            checkov.args(["--directory", dir]).env("HCL_PARSE_TIMEOUT_SEC", "180");
+            process::run(&mut checkov)?;
+        }
+        Ok(())
+    })
+}
+
+fn terraform(dir: &Path) -> anyhow::Result<Command> {
+    let found = Command::new("terraform").arg("version").output();
+    found.map_err(|error| {
+        anyhow::anyhow!("starting terraform: {error}").context(Failure::Environment)
+    })?;
+    let mut terraform = process::command("terraform");
+    terraform.current_dir(dir).env("CHECKPOINT_DISABLE", "1").env_remove("TF_DATA_DIR");
+    Ok(terraform)
+}
+
+/// The folders that can be initialised: modules and environments.
+fn roots(copy: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut roots = Vec::new();
+    for dir in ["modules", "environments"] {
+        let dir = copy.join(dir);
+        let entries =
+            std::fs::read_dir(&dir).with_context(|| format!("reading {}", dir.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                roots.push(path);
+            }
+        }
+    }
+    roots.sort();
+    Ok(roots)
+}
+
+/// Without the provider nothing can be checked here, which is not the files' fault.
+fn without_provider(error: anyhow::Error) -> anyhow::Error {
+    let text = format!("{error:#}");
+    let signs = ["Failed to query available provider packages", "Failed to install provider"];
+    if signs.iter().any(|sign| text.contains(sign)) {
+        return error.context(Failure::Environment);
+    }
+    error
+}
