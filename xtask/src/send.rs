@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::exit::Failure;
 use crate::http::Client;
-use crate::{engine, workspace};
+use crate::{aws, engine, workspace};
 
 /// Post webhooks to an environment, as the SaaS would
 ///
@@ -18,7 +18,7 @@ use crate::{engine, workspace};
 /// route orders by is set to the key, unless --header sets it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask send local\n  cargo xtask send local --count 10 --keys 3\n  cargo xtask send local --body event.json --header 'x-workflow-id: order-7'\n  echo '{}' | cargo xtask send local --body -"
+    after_help = "Examples:\n  cargo xtask send local\n  cargo xtask send local --count 10 --keys 3\n  cargo xtask send local --body event.json --header 'x-workflow-id: order-7'\n  echo '{}' | cargo xtask send local --body -\n  cargo xtask send dev --count 4 --keys 2"
 )]
 pub(crate) struct Send {
     /// Environment, such as `local`
@@ -45,7 +45,7 @@ pub(crate) struct Send {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     keys: u32,
 
-    /// Address of the API [default: that of the engine on this machine]
+    /// Address of the API [default: the engine's on this machine, or the deployed one]
     #[arg(long)]
     url: Option<url::Url>,
 
@@ -75,15 +75,25 @@ impl Send {
             let error = anyhow!("the path {} has parameters; post to it with curl", route.path);
             return Err(error.context(Failure::Usage));
         }
-        let base = if let Some(url) = &self.url {
-            url.as_str().trim_end_matches('/').to_owned()
-        } else {
-            let default = || workspace::data_dir(&self.environment);
-            let data_dir = self.data_dir.clone().unwrap_or_else(default);
-            format!("http://{}", engine::running(&data_dir)?.ingest)
-        };
         let body = self.body.as_ref().map(read).transpose()?;
-        self.post_all(route, &format!("{base}{}", route.path), body.as_deref())
+        self.post_all(route, &self.address(route)?, body.as_deref())
+    }
+
+    /// Where the route takes webhooks: on the engine if one runs here, else where it was deployed.
+    fn address(&self, route: &Route) -> anyhow::Result<String> {
+        if let Some(url) = &self.url {
+            return Ok(format!("{}{}", url.as_str().trim_end_matches('/'), route.path));
+        }
+        let default = || workspace::data_dir(&self.environment);
+        let data_dir = self.data_dir.clone().unwrap_or_else(default);
+        match engine::running(&data_dir) {
+            Ok(engine) => Ok(format!("http://{}{}", engine.ingest, route.path)),
+            Err(error) if self.data_dir.is_some() => Err(error),
+            Err(error) if self.environment == aws::LOCAL && !aws::emulator::is_running() => {
+                Err(error)
+            }
+            Err(_no_engine) => aws::ingest_url(&self.environment, &route.name),
+        }
     }
 
     fn post_all(&self, route: &Route, url: &str, body: Option<&str>) -> anyhow::Result<ExitCode> {

@@ -29,7 +29,7 @@ mod trouble;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use domain::config::{AwsFile, Config};
 
 use crate::exit::Failure;
@@ -112,4 +112,19 @@ impl Environment {
 /// Where everything of the deployment on this machine is kept.
 pub(crate) fn local_dir() -> PathBuf {
     workspace::data_dir("deploy-local")
+}
+
+/// Where a deployed environment takes a route's webhooks.
+pub(crate) fn ingest_url(name: &str, route: &str) -> anyhow::Result<String> {
+    let environment = Environment::load(name)?;
+    let mut urls = if environment.is_local() {
+        stage::ingest_urls(&environment)
+    } else {
+        let terraform = terraform::Terraform::find(&environment)?;
+        terraform.init()?;
+        terraform.outputs()?.ingest_urls
+    };
+    urls.remove(route).with_context(|| {
+        format!("{name} has no route {route} yet; `cargo xtask deploy {name}` makes it")
+    })
 }

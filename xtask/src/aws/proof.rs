@@ -226,6 +226,7 @@ impl Proof {
         let moved = self.config("moved", |config| {
             config["routes"]["sss"]["path"] = json!("/moved");
             config["routes"]["sss"]["ordering_key"] = json!("$request.body.key");
+            config["aws"]["smoke_test"]["body"] = json!({ "key": "smoke-test" });
         })?;
         let digest = manifest()?.sha256;
         let deployed = self.deploy(&moved, &["--artifact", &digest])?;

@@ -1,6 +1,7 @@
 //! Opening a data directory: one engine at a time, and never over something that it does not know.
 
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -31,7 +32,8 @@ pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not used")] 
 /// Makes the directory if needed, and takes it.
 pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
-    fs::create_dir_all(dir).map_err(unusable)?;
+    // What it will hold is for nobody else to read.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -153,3 +153,14 @@ async fn a_creation_that_was_cut_short_is_made_again() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn the_data_directory_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    let _fixture = open(&dir).await;
+    let mode = std::fs::metadata(&dir).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
