@@ -30,6 +30,16 @@ pub(crate) const ZIP_FILE: &str = "function.zip";
 /// The name of its manifest, beside it.
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 
+/// What runs on Lambda.
+#[derive(Debug, Clone, Copy)]
+struct Program {
+    package: &'static str,
+    binary: &'static str,
+}
+
+const FORWARDER: Program = Program { package: "forwarder", binary: "forwarder" };
+const SSS_STUB: Program = Program { package: "sss-stub", binary: "sss-stub-lambda" };
+
 /// Build the function as it is deployed: a zip file and a manifest
 ///
 /// The same commit gives the same bytes, wherever it is built. cargo-lambda is installed into the
@@ -99,7 +109,7 @@ impl Package {
 /// Builds the artifact into its folder.
 pub(crate) fn build(arch: Arch) -> anyhow::Result<Manifest> {
     let tools = Tools::find_or_install()?;
-    let bootstrap = tools.build(arch, &workspace::target_dir().join("lambda-build"))?;
+    let bootstrap = tools.build(FORWARDER, arch)?;
     let zip = zipped(&bootstrap)?;
     let manifest = Manifest::of(&zip, &bootstrap, arch)?;
     let json = serde_json::to_string_pretty(&manifest)? + "\n";
@@ -110,6 +120,24 @@ pub(crate) fn build(arch: Arch) -> anyhow::Result<Manifest> {
         std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(manifest)
+}
+
+/// The stand-in for the service, as a function.
+#[derive(Debug)]
+pub(crate) struct Stub {
+    pub(crate) zip: PathBuf,
+    pub(crate) sha256: String,
+    pub(crate) code_sha256: String,
+}
+
+/// Builds the stand-in for the service into the artifact's folder.
+pub(crate) fn build_stub(arch: Arch) -> anyhow::Result<Stub> {
+    let bytes = zipped(&Tools::find_or_install()?.build(SSS_STUB, arch)?)?;
+    let zip = dir(arch).join("sss-stub.zip");
+    std::fs::create_dir_all(dir(arch))
+        .with_context(|| format!("making {}", dir(arch).display()))?;
+    std::fs::write(&zip, &bytes).with_context(|| format!("writing {}", zip.display()))?;
+    Ok(Stub { zip, sha256: sha256(&bytes), code_sha256: code_sha256(&bytes) })
 }
 
 /// Where the artifact is that was built last.
@@ -126,11 +154,12 @@ pub(crate) fn check_reproducible() -> anyhow::Result<Outcome> {
         }
         Err(error) => return Err(error),
     };
-    let first = zipped(&tools.build(Arch::Arm64, &workspace::target_dir().join("lambda-build"))?)?;
+    let first = zipped(&tools.build(FORWARDER, Arch::Arm64)?)?;
     let elsewhere = tempfile::tempdir().context("making a folder for the second build")?;
     let copy = elsewhere.path().join("copy-of-the-sources");
     copy_sources(&copy)?;
-    let bootstrap = tools.build_in(&copy, Arch::Arm64, &elsewhere.path().join("target"))?;
+    let bootstrap =
+        tools.build_in(&copy, FORWARDER, Arch::Arm64, &elsewhere.path().join("target"))?;
     let second = zipped(&bootstrap)?;
     if first != second {
         bail!("two builds of the same sources differ: {} and {}", sha256(&first), sha256(&second));
@@ -172,24 +201,31 @@ impl Tools {
         Ok(Self { path: std::env::join_paths(paths)? })
     }
 
-    fn build(&self, arch: Arch, target_dir: &Path) -> anyhow::Result<Vec<u8>> {
-        self.build_in(workspace::root(), arch, target_dir)
+    fn build(&self, program: Program, arch: Arch) -> anyhow::Result<Vec<u8>> {
+        let target_dir = workspace::target_dir().join("lambda-build");
+        self.build_in(workspace::root(), program, arch, &target_dir)
     }
 
-    /// Builds the function from the sources in `root` and returns the executable.
-    fn build_in(&self, root: &Path, arch: Arch, target_dir: &Path) -> anyhow::Result<Vec<u8>> {
+    /// Builds a function from the sources in `root` and returns the executable.
+    fn build_in(
+        &self,
+        root: &Path,
+        program: Program,
+        arch: Arch,
+        target_dir: &Path,
+    ) -> anyhow::Result<Vec<u8>> {
         let mut build: Command = cargo();
         build
             .current_dir(root)
-            .args(["lambda", "build", "--release", "--locked", "--package", "forwarder"])
-            .args(["--target", arch.target()])
+            .args(["lambda", "build", "--release", "--locked", "--package", program.package])
+            .args(["--bin", program.binary, "--target", arch.target()])
             .env("PATH", &self.path)
             .env("CARGO_TARGET_DIR", target_dir)
             .env("CARGO_INCREMENTAL", "0")
             // Paths of this machine must not be in the artifact: they would make it another one.
             .env("RUSTFLAGS", remapped(root, target_dir));
         process::run(&mut build)?;
-        let path = target_dir.join("lambda").join("forwarder").join(BOOTSTRAP);
+        let path = target_dir.join("lambda").join(program.binary).join(BOOTSTRAP);
         std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 }
@@ -255,12 +291,17 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
+/// SHA-256 in base64, as Lambda gives it.
+fn code_sha256(zip: &[u8]) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(zip))
+}
+
 impl Manifest {
     /// The manifest of `zip`, which holds the same program.
     pub(crate) fn like(other: &Self, zip: &[u8]) -> Self {
         Self {
             sha256: sha256(zip),
-            code_sha256: BASE64_STANDARD.encode(Sha256::digest(zip)),
+            code_sha256: code_sha256(zip),
             zip_bytes: zip.len(),
             ..other.clone()
         }
@@ -275,7 +316,7 @@ impl Manifest {
             .map_err(|error| anyhow!("asking rustc for its version: {error:#}"))?;
         Ok(Self {
             sha256: sha256(zip),
-            code_sha256: BASE64_STANDARD.encode(Sha256::digest(zip)),
+            code_sha256: code_sha256(zip),
             zip_bytes: zip.len(),
             bootstrap_bytes: bootstrap.len(),
             arch: arch.name().to_owned(),

@@ -13,6 +13,7 @@
 
 mod behavior;
 mod received;
+pub mod report;
 mod server;
 
 pub use behavior::{Behavior, Rule};

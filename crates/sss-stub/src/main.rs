@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Parser;
-use domain::time::Timestamp;
 use serde_json::json;
-use sss_stub::{Behavior, Received, Stub};
+use sss_stub::{Behavior, Stub, report};
 use tokio::net::TcpListener;
 
 /// Stand in for the Sales Support System
@@ -51,34 +49,13 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let behavior = Behavior { status: cli.status, delay_ms: cli.delay_ms, ..Behavior::default() };
-    let stub = Stub::new(behavior, if cli.quiet { |_webhook| {} } else { report });
+    let stub = Stub::new(behavior, if cli.quiet { |_webhook| {} } else { report::webhook });
     let listener = TcpListener::bind(cli.listen)
         .await
         .with_context(|| format!("listening on {}", cli.listen))?;
-    line(&json!({ "message": "listening", "address": listener.local_addr()?.to_string() }));
+    report::line(&json!({ "message": "listening", "address": listener.local_addr()?.to_string() }));
     tokio::select! {
         served = stub.serve(listener) => match served.context("accepting connections")? {},
         stopped = tokio::signal::ctrl_c() => stopped.context("waiting for ctrl-c"),
     }
-}
-
-fn report(webhook: &Received) {
-    line(&json!({
-        "message": "received",
-        "event_id": webhook.id,
-        "group": webhook.group,
-        "sequence": webhook.sequence,
-        "attempt": webhook.attempt,
-        "status": webhook.status,
-        "bytes": webhook.body.len(),
-    }));
-}
-
-fn line(fields: &serde_json::Value) {
-    let mut line =
-        json!({ "timestamp": Timestamp::from(SystemTime::now()).to_string(), "level": "INFO" });
-    if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
-        line.extend(fields.clone());
-    }
-    println!("{line}");
 }

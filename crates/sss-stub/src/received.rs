@@ -30,7 +30,9 @@ pub struct Received {
 }
 
 impl Received {
-    pub(crate) fn new(path: &str, headers: &HeaderMap, body: &[u8]) -> Self {
+    /// A webhook that has not been answered yet.
+    #[must_use]
+    pub fn new(path: &str, headers: &HeaderMap, body: &[u8]) -> Self {
         let header = |name| headers.get(name).map(|value| lossy(value.as_bytes()));
         Self {
             id: header("webhook-id"),

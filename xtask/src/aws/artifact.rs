@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::operator::{Content, Operator};
 use super::{Environment, local_dir};
 use crate::exit::Failure;
-use crate::package::{self, Arch, MANIFEST_FILE, Manifest, ZIP_FILE};
+use crate::package::{self, Arch, MANIFEST_FILE, Manifest, Stub, ZIP_FILE};
 use crate::{process, workspace};
 
 /// An artifact whose bytes are on this machine and have the digest that its manifest says.
@@ -96,18 +96,35 @@ impl Artifact {
         Err(error.context(Failure::Usage))
     }
 
-    /// What Terraform is told of it. On the emulator it is a file named by its content, so that the
-    /// same bytes give the same plan.
-    pub(crate) fn variables(&self, environment: &Environment) -> Value {
-        let Manifest { sha256, code_sha256, arch, .. } = &self.manifest;
-        let mut artifact = json!({ "code_sha256": code_sha256, "architecture": arch });
-        if environment.is_local() {
-            artifact["path"] = json!(local_dir().join("bucket").join(zip_key(sha256)));
-        } else {
-            artifact["bucket"] = json!(environment.aws.artifact_bucket);
-            artifact["key"] = json!(zip_key(sha256));
-        }
-        json!({ "artifact": artifact })
+    /// What Terraform is told of it, and of the stand-in for the service where there is one.
+    pub(crate) fn variables(&self, environment: &Environment, stub: Option<&Stub>) -> Value {
+        let arch = &self.manifest.arch;
+        let location = |sha256: &str, code_sha256: &str| {
+            let mut artifact = json!({ "code_sha256": code_sha256, "architecture": arch });
+            if environment.is_local() {
+                // A file named by its content, so that the same bytes give the same plan.
+                artifact["path"] = json!(local_dir().join("bucket").join(zip_key(sha256)));
+            } else {
+                artifact["bucket"] = json!(environment.aws.artifact_bucket);
+                artifact["key"] = json!(zip_key(sha256));
+            }
+            artifact
+        };
+        let Manifest { sha256, code_sha256, .. } = &self.manifest;
+        let stub = stub.map(|stub| location(&stub.sha256, &stub.code_sha256));
+        json!({ "artifact": location(sha256, code_sha256), "stub_artifact": stub })
+    }
+}
+
+/// The stand-in for the service, built if the environment asks for one.
+pub(crate) fn stub(environment: &Environment) -> anyhow::Result<Option<Stub>> {
+    environment.aws.sss_stub.then(|| package::build_stub(environment.arch())).transpose()
+}
+
+impl Stub {
+    /// Keeps it in the store, unless it is there.
+    pub(crate) fn keep(&self, operator: &Operator<'_>) -> anyhow::Result<()> {
+        operator.put(&zip_key(&self.sha256), &self.zip, Content::Artifact)
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::artifact::{Artifact, parse_digest};
+use super::artifact::{self, Artifact, parse_digest};
 use super::operator::Operator;
 use super::release;
 use super::resources::Resources;
@@ -91,11 +91,13 @@ pub(crate) fn make(
     of: &PlanArgs,
 ) -> anyhow::Result<(Summary, Resources)> {
     let terraform = Terraform::find(environment)?;
-    let artifact = artifact(environment, of)?;
+    let artifact = chosen(environment, of)?;
     if environment.is_local() {
         emulator::ensure_running()?;
     }
-    terraform::write_variables(&terraform.artifact_file(), &artifact.variables(environment))?;
+    let stub = artifact::stub(environment)?;
+    let variables = artifact.variables(environment, stub.as_ref());
+    terraform::write_variables(&terraform.artifact_file(), &variables)?;
     terraform.init()?;
     let plan: Value = terraform.plan()?;
     let resources = Resources::of_plan(&plan)?;
@@ -103,7 +105,7 @@ pub(crate) fn make(
 }
 
 /// The artifact that is asked for, or a new one.
-fn artifact(environment: &Environment, of: &PlanArgs) -> anyhow::Result<Artifact> {
+fn chosen(environment: &Environment, of: &PlanArgs) -> anyhow::Result<Artifact> {
     let artifact = match &of.artifact {
         None if of.live => {
             let operator = Operator::new(environment)?;

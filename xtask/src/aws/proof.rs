@@ -119,7 +119,7 @@ impl Proof {
         say("paused, events wait; resumed, they go out");
         self.pause()?;
 
-        say("a changed route is replaced, and takes webhooks at its new place");
+        say("a changed route is replaced, and orders by its new key");
         self.change_route()?;
 
         say("other code is deployed, and the former comes back");
@@ -222,26 +222,23 @@ impl Proof {
         self.await_received(|received| delivered(received, &id)).map(drop)
     }
 
+    /// The path stays as it is: to take away the settings of the former path's route, the emulator
+    /// deletes the whole stage.
     fn change_route(&self) -> anyhow::Result<()> {
-        let moved = self.config("moved", |config| {
-            config["routes"]["sss"]["path"] = json!("/moved");
+        let other = self.config("other", |config| {
             config["routes"]["sss"]["ordering_key"] = json!("$request.body.key");
             config["aws"]["smoke_test"]["body"] = json!({ "key": "smoke-test" });
         })?;
         let digest = manifest()?.sha256;
-        let deployed = self.deploy(&moved, &["--artifact", &digest])?;
+        let deployed = self.deploy(&other, &["--artifact", &digest])?;
         ensure!(
             deployed["changes"]["replaced"].as_u64() > Some(0),
             "nothing was replaced: {deployed}"
         );
-        let url = deployed["ingest_urls"]["sss"].as_str().context("the route has no URL")?;
-        let headers = headers("moved");
-        let body = json!({ "key": "moved", "number": 1, "note": "moved" }).to_string();
-        let answer = self.client.post(url, &headers, &body)?;
-        let id = answer.request_id.clone().filter(|_| answer.status == 200);
-        let id =
-            id.with_context(|| format!("{url} answered {}: {}", answer.status, answer.body))?;
-        self.await_received(|received| delivered(received, &id))?;
+        let id = self.post_with_header("by-header", "by-body", 1, "other key")?;
+        let received = self.await_received(|received| delivered(received, &id))?;
+        let groups: Vec<&Value> = of(&received, &id).map(|webhook| &webhook["group"]).collect();
+        ensure!(groups.iter().all(|group| *group == "by-body"), "it was in the groups {groups:?}");
         // And back, for what follows.
         self.deploy(&self.config("first", |_| {})?, &["--artifact", &digest]).map(drop)
     }
@@ -288,12 +285,22 @@ impl Proof {
 
     /// Posts an event through the deployed route and returns its id.
     fn post(&self, key: &str, number: u32, note: &str) -> anyhow::Result<String> {
+        self.post_with_header(key, key, number, note)
+    }
+
+    fn post_with_header(
+        &self,
+        header: &str,
+        key: &str,
+        number: u32,
+        note: &str,
+    ) -> anyhow::Result<String> {
         let environment = Environment::load(LOCAL)?;
         let url =
             stage::ingest_urls(&environment).remove("sss").context("there is no route sss")?;
         let body =
             json!({ "key": key, "number": number, "note": note, "顧客": "株式会社" }).to_string();
-        let answer = self.client.post(&url, &headers(key), &body)?;
+        let answer = self.client.post(&url, &headers(header), &body)?;
         match answer.request_id {
             Some(id) if answer.status == 200 => Ok(id),
             _ => bail!("{url} answered {}: {}", answer.status, answer.body),

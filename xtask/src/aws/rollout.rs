@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use domain::time::Timestamp;
 use serde_json::json;
 
-use super::artifact::Artifact;
+use super::artifact::{self, Artifact};
 use super::check::{self, Report};
 use super::operator::Operator;
 use super::release::{Kind, Record};
@@ -48,8 +48,12 @@ impl Rollout<'_> {
             stage::build()?;
             emulator::ensure_running()?;
         }
+        let stub = artifact::stub(environment)?;
         artifact.keep(self.operator)?;
-        let variables = artifact.variables(environment);
+        if let Some(stub) = &stub {
+            stub.keep(self.operator)?;
+        }
+        let variables = artifact.variables(environment, stub.as_ref());
         terraform::write_variables(&self.terraform.artifact_file(), &variables)?;
         self.terraform.init()?;
         let resources = Resources::of_plan(&self.terraform.plan()?)?;
