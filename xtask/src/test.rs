@@ -11,7 +11,7 @@ use crate::{aws, demo, lint, package, workspace};
 /// Ends with what ran, what was skipped and why. Exits with 0 only if nothing failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Leave out what takes minutes: the artifact is not built
+    /// Leave out what takes minutes: building the artifact twice to compare the bytes
     #[arg(long)]
     quick: bool,
 

@@ -51,3 +51,23 @@ pub(super) fn log_retention(subject: &Subject<'_>, seen: &mut Seen) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace;
+
+    /// Each alarm points to the section of the runbook that has its name.
+    #[test]
+    fn the_runbook_has_a_section_for_every_alarm() {
+        let file = workspace::root().join("docs").join("runbook.md");
+        let text = std::fs::read_to_string(file).unwrap();
+        let is_alarm = |section: &&str| section.contains('-') && !section.contains(' ');
+        let mut sections: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("## ")).filter(is_alarm).collect();
+        let mut alarms = ALARMS.to_vec();
+        sections.sort_unstable();
+        alarms.sort_unstable();
+        assert_eq!(sections, alarms);
+    }
+}
