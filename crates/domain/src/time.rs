@@ -1,6 +1,7 @@
 //! Points in time, as values. Nothing here knows what time it is.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time, in whole milliseconds since the Unix epoch, as SQS and API Gateway give it.
@@ -37,6 +38,15 @@ impl Timestamp {
     }
 }
 
+/// Reads RFC 3339 in UTC, such as `2026-01-31T12:00:00Z`, with or without parts of a second.
+impl FromStr for Timestamp {
+    type Err = humantime::TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_rfc3339(text).map(Self::from)
+    }
+}
+
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -60,6 +70,14 @@ mod tests {
     fn is_written_as_rfc_3339_whatever_its_value() {
         assert_eq!(Timestamp::from_ms(1_767_225_600_123).to_string(), "2026-01-01T00:00:00.123Z");
         assert_eq!(Timestamp::from_ms(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let time = Timestamp::from_ms(1_767_225_600_123);
+        assert_eq!(time.to_string().parse(), Ok(time));
+        assert_eq!("2026-01-01T00:00:00Z".parse(), Ok(Timestamp::from_ms(1_767_225_600_000)));
+        assert!("2026-01-01".parse::<Timestamp>().is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
@@ -22,6 +23,7 @@ use crate::function::{Function, FunctionIdentity, FunctionOptions, function_envi
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
+use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
 use crate::storage_health::StorageHealth;
 use crate::store::{OpenError, Store, StoreError, arn};
@@ -119,6 +121,8 @@ pub struct Engine {
     ingest: Server,
     api: Server,
     mapping: Option<EventSourceMapping>,
+    /// What waits for its time; ends with the engine.
+    waiting: JoinSet<()>,
     queue_urls: QueueUrls,
     address_file: Option<PathBuf>,
 }
@@ -178,9 +182,17 @@ impl Engine {
             queue_arn: arn::of_queue(&config.queue_name()),
             function_arn: FunctionIdentity::of(&config).arn(),
         };
-        let router = sqs::router(store.clone())
+        let mut router = sqs::router(store.clone())
             .merge(admin::router(admin))
             .merge(lambda_api::router(lambda));
+        let mut waiting = JoinSet::new();
+        if let Some(mapping) = &mapping {
+            let clock = Arc::clone(store.clock());
+            let scheduler = Scheduler::open(data_dir, mapping.handle(), clock, log.clone())
+                .map_err(|source| EngineError::File { what: "reading the schedule", source })?;
+            router = router.merge(scheduler_api::router(Arc::clone(&scheduler)));
+            waiting.spawn(scheduler.run());
+        }
         let api = start_router(api_listener, router)
             .map_err(|source| EngineError::Listen { address: api_listen, source })?;
         let ingest = Server::start(ingest_listener, move |peer, request| {
@@ -189,7 +201,7 @@ impl Engine {
         .map_err(|source| EngineError::Listen { address: listen, source })?;
 
         let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
-        let engine = Self { store, log, ingest, api, mapping, queue_urls, address_file };
+        let engine = Self { store, log, ingest, api, mapping, waiting, queue_urls, address_file };
         engine.announce(&config.environment, data_dir)?;
         Ok(engine)
     }
@@ -232,8 +244,9 @@ impl Engine {
     /// Accepts no more, lets the function finish what it works on, and ends. Takes up to the
     /// function's timeout.
     pub async fn stop(self) {
-        let Self { store, log, ingest, api, mapping, address_file, .. } = self;
+        let Self { store, log, ingest, api, mapping, mut waiting, address_file, .. } = self;
         ingest.stop().await;
+        waiting.shutdown().await;
         // The function may need the queues until its last batch has ended.
         if let Some(mapping) = mapping {
             mapping.stop().await;

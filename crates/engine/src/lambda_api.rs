@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::event_source_mapping::MappingHandle;
 
 /// The mapping's id; an engine has one mapping.
-const UUID: &str = "00000000-0000-4000-8000-000000000001";
+pub(crate) const UUID: &str = "00000000-0000-4000-8000-000000000001";
 
 /// The mapping, and what it leads from and to.
 pub(crate) struct LambdaApi {

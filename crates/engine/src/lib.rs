@@ -28,6 +28,7 @@ mod lambda_api;
 mod log;
 mod queues;
 mod runtime_api;
+mod scheduler_api;
 mod server;
 mod storage_health;
 mod target;

@@ -1,7 +1,8 @@
 //! From the queue to the function and back, with real processes.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use domain::time::Timestamp;
 use serde_json::json;
 
 use crate::support::function::Function;
@@ -180,6 +181,45 @@ async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
     assert_eq!(set_enabled(&second, true).await, 200);
     let record = function.wait_for(|record| record.len() == 6).await;
     assert_eq!(record, ["0", "1", "2", "3", "4", "5"]);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_ends_by_itself_though_the_engine_was_restarted() {
+    let dir = tempfile::tempdir().unwrap();
+    let function = Function::new("");
+    let start = || {
+        let mut options = options(&config(json!({})), Some(dir.path()));
+        options.forwarder = Some(function.executable());
+        engine::Engine::start(options)
+    };
+    let client = crate::support::http_client();
+    let first = start().await.unwrap();
+    set_enabled(&first, false).await;
+    post(&client, &first, "k", "waits".to_owned()).await;
+    let at = Timestamp::from(SystemTime::now()).plus(Duration::from_secs(3)).to_string();
+    let input = json!({ "UUID": "00000000-0000-4000-8000-000000000001", "Enabled": true });
+    let schedule = json!({
+        "ScheduleExpression": format!("at({})", &at[..19]),
+        "Target": {
+            "Arn": "arn:aws:scheduler:::aws-sdk:lambda:updateEventSourceMapping",
+            "RoleArn": "arn:aws:iam::000000000000:role/resume",
+            "Input": input.to_string(),
+        },
+    });
+    let url = format!("http://{}/schedules/resume", first.api_address());
+    let created = client.post(&url).body(schedule.to_string()).send().await.unwrap();
+    assert_eq!(created.status(), 200, "{}", created.text().await.unwrap());
+    let again = client.post(&url).body(schedule.to_string()).send().await.unwrap();
+    assert_eq!(again.status(), 409);
+    first.stop().await;
+
+    let second = start().await.unwrap();
+    assert_eq!(get(&second, "event-source-mapping").await["state"], "Disabled");
+    assert_eq!(function.wait_for(|record| !record.is_empty()).await, ["waits"]);
+    assert_eq!(get(&second, "event-source-mapping").await["state"], "Enabled");
+    let url = format!("http://{}/schedules/resume", second.api_address());
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 404, "it is done, and gone");
     second.stop().await;
 }
 
