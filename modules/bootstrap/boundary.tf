@@ -27,6 +27,12 @@ resource "aws_iam_policy" "boundary" {
       },
       {
         Effect    = "Allow"
+        Action    = ["lambda:UpdateEventSourceMapping"]
+        Resource  = each.value.mappings
+        Condition = { ArnLike = { "lambda:FunctionArn" = concat(each.value.functions, each.value.versions) } }
+      },
+      {
+        Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = each.value.keys
         Condition = { StringEquals = { "kms:ViaService" = "sqs.${var.region}.amazonaws.com" } }

@@ -27,7 +27,7 @@ locals {
         ]
         mappings = ["lambda:${var.region}:${local.account}:event-source-mapping:*"]
         roles = [
-          for role in ["ingest", "forwarder", "sss-stub"] :
+          for role in ["ingest", "forwarder", "sss-stub", "resume"] :
           "iam::${local.account}:role/${name}-webhook-${role}"
         ]
         log_groups = flatten([

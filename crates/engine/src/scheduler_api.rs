@@ -75,11 +75,10 @@ struct Target {
     input: String,
 }
 
-/// The target's input: the parameters of `UpdateEventSourceMapping`.
+/// The target's input: the parameters of `UpdateEventSourceMapping`, as Scheduler spells them.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Input {
-    #[serde(rename = "UUID")]
     uuid: String,
     enabled: bool,
 }
@@ -261,7 +260,7 @@ mod tests {
     use super::*;
 
     fn parse(change: impl FnOnce(&mut Value)) -> Result<Schedule, String> {
-        let input = json!({ "UUID": UUID, "Enabled": true }).to_string();
+        let input = json!({ "Uuid": UUID, "Enabled": true }).to_string();
         let mut body = json!({
             "ScheduleExpression": "at(2026-11-23T22:30:00)",
             "ScheduleExpressionTimezone": "UTC",
@@ -293,8 +292,8 @@ mod tests {
         assert!(
             change("/Target/Arn", "arn:aws:scheduler:::aws-sdk:sqs:purgeQueue").contains("purge")
         );
-        let disable = json!({ "UUID": UUID, "Enabled": false }).to_string();
+        let disable = json!({ "Uuid": UUID, "Enabled": false }).to_string();
         assert!(change("/Target/Input", &disable).contains("enabled"));
-        assert!(change("/Target/Input", "{}").contains("UUID"));
+        assert!(change("/Target/Input", "{}").contains("Uuid"));
     }
 }

@@ -12,6 +12,7 @@ use aws_smithy_http_client::Builder;
 use domain::config::Config;
 use serde::Deserialize;
 
+use crate::audit::AuditLog;
 use crate::sdk;
 
 /// Which environment, and where its files are
@@ -36,8 +37,10 @@ pub(crate) struct Environment {
     pub(crate) name: String,
     pub(crate) client: Client,
     pub(crate) lambda: aws_sdk_lambda::Client,
+    pub(crate) scheduler: aws_sdk_scheduler::Client,
     pub(crate) queue_url: String,
     pub(crate) dead_letter_queue_url: String,
+    pub(crate) audit: AuditLog,
 }
 
 /// What a running engine says of itself.
@@ -108,8 +111,10 @@ fn engine(name: &str, file: &Path) -> anyhow::Result<Environment> {
         name: name.to_owned(),
         client: Client::new(&config),
         lambda: aws_sdk_lambda::Client::new(&config),
+        scheduler: aws_sdk_scheduler::Client::new(&config),
         queue_url,
         dead_letter_queue_url,
+        audit: AuditLog::in_data_dir(file.parent().unwrap_or(Path::new("."))),
     })
 }
 
@@ -131,9 +136,19 @@ async fn aws(config: &Config) -> anyhow::Result<Environment> {
     };
     let queue_url = url(config.queue_name()).await?;
     let dead_letter_queue_url = url(config.dead_letter_queue_name()).await?;
+    let name = config.environment.clone();
+    let bucket = config.file().aws.as_ref().and_then(|aws| aws.artifact_bucket.clone());
+    let audit = match bucket {
+        Some(bucket) => {
+            AuditLog::Bucket { config: Box::new(shared.clone()), bucket, environment: name.clone() }
+        }
+        None => AuditLog::in_data_dir(&Path::new(".webhook-queue").join(format!("deploy-{name}"))),
+    };
     Ok(Environment {
-        name: config.environment.clone(),
+        name,
+        audit,
         lambda: aws_sdk_lambda::Client::new(&shared),
+        scheduler: aws_sdk_scheduler::Client::new(&shared),
         client,
         queue_url,
         dead_letter_queue_url,

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use aws_config::SdkConfig;
 use serde_json::json;
 
 use crate::sdk;
@@ -21,11 +22,7 @@ pub(crate) struct Whoami {
 
 impl Whoami {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let client = aws_sdk_sts::Client::new(&sdk::config(Some(&self.region)).await);
-        let identity = client.get_caller_identity().send().await;
-        let identity = identity.map_err(|error| sdk::failed("asking AWS who we are", error))?;
-        let arn = identity.arn.context("AWS did not say who we are")?;
-        let account = identity.account.context("AWS did not say which account this is")?;
+        let Caller { arn, account } = caller(&sdk::config(Some(&self.region)).await).await?;
         if self.account_id.as_ref().is_some_and(|wanted| *wanted != account) {
             bail!(
                 "the credentials are of account {account} ({arn}), and aws.account_id allows {} only; \
@@ -36,4 +33,19 @@ impl Whoami {
         println!("{}", json!({ "account": account, "arn": arn }));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Who calls AWS.
+pub(crate) struct Caller {
+    pub(crate) arn: String,
+    account: String,
+}
+
+/// Asks AWS whose credentials these are.
+pub(crate) async fn caller(config: &SdkConfig) -> anyhow::Result<Caller> {
+    let identity = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+    let identity = identity.map_err(|error| sdk::failed("asking AWS who we are", error))?;
+    let arn = identity.arn.context("AWS did not say who we are")?;
+    let account = identity.account.context("AWS did not say which account this is")?;
+    Ok(Caller { arn, account })
 }

@@ -4,15 +4,21 @@
 //!
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
+mod audit;
 mod delivery;
 mod dlq;
 mod environment;
 mod identity;
 mod mapping;
+mod pause;
+mod progress;
 mod queue;
+mod resume;
+mod resumption;
 mod sdk;
 mod store;
 mod table;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -36,8 +42,8 @@ enum Command {
     /// Look at dead letters and send them again
     #[command(subcommand)]
     Dlq(dlq::Dlq),
-    Pause(mapping::Pause),
-    Resume(mapping::Resume),
+    Pause(pause::Pause),
+    Resume(resume::Resume),
     #[command(subcommand)]
     Store(store::StoreCommand),
     Whoami(identity::Whoami),

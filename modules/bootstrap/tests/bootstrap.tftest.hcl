@@ -169,6 +169,7 @@ run "a_deployment_makes_no_role_that_may_more_than_the_boundary" {
         "arn:aws:iam::123456789012:role/dev-webhook-ingest",
         "arn:aws:iam::123456789012:role/dev-webhook-forwarder",
         "arn:aws:iam::123456789012:role/dev-webhook-sss-stub",
+        "arn:aws:iam::123456789012:role/dev-webhook-resume",
       ]
     ])
     error_message = "only the environment's own roles, and not the deploying one"

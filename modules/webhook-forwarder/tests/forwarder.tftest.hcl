@@ -16,6 +16,9 @@ mock_provider "aws" {
   mock_resource "aws_lambda_alias" {
     defaults = { arn = "arn:aws:lambda:ap-northeast-1:123456789012:function:test-webhook-forwarder:live" }
   }
+  mock_resource "aws_lambda_event_source_mapping" {
+    defaults = { arn = "arn:aws:lambda:ap-northeast-1:123456789012:event-source-mapping:1" }
+  }
 }
 
 variables {
@@ -238,6 +241,36 @@ run "the_function_may_only_what_it_does" {
       && length(aws_iam_role_policy_attachments_exclusive.forwarder.policy_arns) == 0
     )
     error_message = "the role's policies must be exclusive"
+  }
+}
+
+run "a_pause_may_be_ended_and_nothing_else" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.resume.policy).Statement == [{
+      Effect   = "Allow"
+      Action   = ["lambda:UpdateEventSourceMapping"]
+      Resource = ["arn:aws:lambda:ap-northeast-1:123456789012:event-source-mapping:1"]
+    }]
+    error_message = "is ${aws_iam_role_policy.resume.policy}"
+  }
+  assert {
+    condition = jsondecode(aws_iam_role.resume.assume_role_policy).Statement == [{
+      Effect    = "Allow"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      Condition = { StringEquals = { "aws:SourceAccount" = "123456789012" } }
+    }]
+    error_message = "is ${aws_iam_role.resume.assume_role_policy}"
+  }
+  assert {
+    condition = (
+      aws_iam_role.resume.name == "test-webhook-resume"
+      && aws_iam_role_policies_exclusive.resume.policy_names == toset(["enable-mapping"])
+      && length(aws_iam_role_policy_attachments_exclusive.resume.policy_arns) == 0
+    )
+    error_message = "the command finds it by its name, and its policies must be exclusive"
   }
 }
 

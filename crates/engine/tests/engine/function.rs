@@ -198,7 +198,7 @@ async fn a_pause_ends_by_itself_though_the_engine_was_restarted() {
     set_enabled(&first, false).await;
     post(&client, &first, "k", "waits".to_owned()).await;
     let at = Timestamp::from(SystemTime::now()).plus(Duration::from_secs(3)).to_string();
-    let input = json!({ "UUID": "00000000-0000-4000-8000-000000000001", "Enabled": true });
+    let input = json!({ "Uuid": "00000000-0000-4000-8000-000000000001", "Enabled": true });
     let schedule = json!({
         "ScheduleExpression": format!("at({})", &at[..19]),
         "Target": {

@@ -1,6 +1,7 @@
 //! Dead letters: looking at them, and sending them again.
 
 mod list;
+mod log;
 mod redrive;
 mod show;
 
@@ -19,6 +20,7 @@ pub(crate) enum Dlq {
     List(list::List),
     Show(show::Show),
     Redrive(redrive::Redrive),
+    Log(log::Log),
 }
 
 impl Dlq {
@@ -27,6 +29,7 @@ impl Dlq {
             Self::List(list) => list.run().await,
             Self::Show(show) => show.run().await,
             Self::Redrive(redrive) => redrive.run().await,
+            Self::Log(log) => log.run().await,
         }
     }
 }

@@ -1,0 +1,159 @@
+//! `pause`: the event source mapping is disabled. Messages wait in the queue, in order.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context as _;
+use aws_sdk_sqs::types::QueueAttributeName;
+use domain::quota;
+use domain::time::Timestamp;
+use serde_json::json;
+
+use crate::environment::{Environment, EnvironmentArgs};
+use crate::mapping::Mapping;
+use crate::progress;
+use crate::resumption::Resumption;
+use crate::waiting::Waiting;
+
+/// Between two looks at the queue. It does not tell by itself when it has changed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Stop delivering: events are accepted, and wait in order
+///
+/// Ends once deliveries under way have ended. Use it around a release of your service. Deployments
+/// leave a pause as it is. On AWS a pause that is forgotten raises the alarm mapping-not-enabled; with
+/// --for it ends by itself, wherever this command was typed.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask pause dev --reason 'release 42'\n  cargo xtask pause prod --reason 'database upgrade' --for 30m\n  cargo xtask pause local --reason test --json"
+)]
+pub(crate) struct Pause {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    /// Why, for those who find it paused
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: String,
+
+    /// Resume by itself after this time, such as `30m` or `1h 30m`
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    duration: Option<Duration>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Pause {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = self.environment.connect().await?;
+        let mapping = Mapping::find(&environment).await?;
+        let resumption = Resumption::of(&environment, &mapping);
+        // Before it is switched off: a pause must not outlast what was asked for.
+        let resumes_at = match self.duration {
+            None => {
+                resumption.cancel().await?;
+                None
+            }
+            Some(duration) => {
+                let at = Timestamp::from(SystemTime::now()).plus(duration);
+                resumption.schedule(at, &self.reason).await?;
+                Some(at)
+            }
+        };
+        let wait = progress::spinner("waiting until deliveries under way have ended");
+        mapping.switch(false).await?;
+        let waiting = environment.settled().await?;
+        wait.finish_and_clear();
+        let what = json!({ "resumes_at": resumes_at.map(|at| at.to_string()) });
+        environment.audit.add("pause", Some(&self.reason), what).await?;
+        let retention_seconds: u64 =
+            environment.attribute(QueueAttributeName::MessageRetentionPeriod).await?;
+        if self.json {
+            let paused = json!({
+                "environment": environment.name, "state": "paused", "reason": self.reason,
+                "waiting": waiting.total(), "retention_seconds": retention_seconds,
+                "resumes_at": resumes_at.map(|at| at.to_string()),
+            });
+            println!("{paused}");
+        } else {
+            println!("paused: {} events wait; new ones are accepted and wait too", waiting.total());
+            println!("the queue keeps each for {} from its acceptance", days(retention_seconds));
+            let resume = format!("`cargo xtask resume {}`", environment.name);
+            match resumes_at {
+                Some(at) => println!("it ends by itself at {at}, or with {resume}"),
+                None => println!("{resume} ends it"),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Environment {
+    /// What waits, once no delivery is under way any more.
+    async fn settled(&self) -> anyhow::Result<Waiting> {
+        // What is in flight is being delivered, or waits for its next attempt: its visibility
+        // timeout does not tell which. After the longest run of a function it is the latter.
+        let visibility_timeout_seconds: u32 =
+            self.attribute(QueueAttributeName::VisibilityTimeout).await?;
+        let longest_run_seconds =
+            visibility_timeout_seconds / quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT;
+        let deadline = Instant::now() + Duration::from_secs(u64::from(longest_run_seconds));
+        let mut waiting = self.waiting().await?;
+        while waiting.in_flight > 0 && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+            waiting = self.waiting().await?;
+        }
+        Ok(waiting)
+    }
+}
+
+fn parse_reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    let is_readable = !text.is_empty() && !text.chars().any(char::is_control);
+    is_readable.then(|| text.to_owned()).ok_or("say in a line why")
+}
+
+fn parse_time(text: &str) -> anyhow::Result<Duration> {
+    let duration = humantime::parse_duration(text).context("a time is written as 30m or 1h 30m")?;
+    let bounds = Duration::from_mins(1)..=Duration::from_secs(quota::RETENTION_SECONDS_MAX.into());
+    anyhow::ensure!(
+        bounds.contains(&duration),
+        "a pause takes from a minute to 14 days, after which SQS deletes what waits"
+    );
+    Ok(duration)
+}
+
+/// A retention period for people.
+fn days(seconds: u64) -> String {
+    match seconds {
+        86_400.. if seconds.is_multiple_of(86_400) => format!("{} days", seconds / 86_400),
+        3_600.. => format!("{} hours", seconds / 3_600),
+        _ => format!("{} minutes", seconds / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_is_told_in_days_or_less() {
+        assert_eq!([1_209_600, 90_000, 300].map(days), ["14 days", "25 hours", "5 minutes"]);
+    }
+
+    #[test]
+    fn a_pause_is_bounded_by_what_the_queue_keeps() {
+        assert_eq!(parse_time("1h 30m").unwrap(), Duration::from_mins(90));
+        for text in ["30", "30s", "15days", "soon"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_a_line() {
+        assert_eq!(parse_reason(" リリース 42 "), Ok("リリース 42".to_owned()));
+        assert!(parse_reason(" ").is_err());
+        assert!(parse_reason("a\u{1b}[2J").is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! A pause that ends by itself: a schedule that enables the event source mapping once, and is gone
+//! then. On AWS it is `EventBridge` Scheduler's; the engine has as much of that.
+//!
+//! Source: `EventBridge` Scheduler user guide, "Using universal targets".
+
+use anyhow::Context as _;
+use aws_sdk_scheduler::Client;
+use aws_sdk_scheduler::operation::delete_schedule::DeleteScheduleError;
+use aws_sdk_scheduler::types::{
+    ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, Target,
+};
+use domain::time::Timestamp;
+use serde_json::json;
+
+use crate::environment::Environment;
+use crate::mapping::Mapping;
+use crate::sdk;
+
+/// Calls `UpdateEventSourceMapping`.
+const TARGET: &str = "arn:aws:scheduler:::aws-sdk:lambda:updateEventSourceMapping";
+
+/// Characters of a schedule's description, at most. Source: Scheduler API reference, `CreateSchedule`.
+const DESCRIPTION_CHARS_MAX: usize = 512;
+
+/// The scheduled end of an environment's pause.
+pub(crate) struct Resumption<'a> {
+    client: &'a Client,
+    name: String,
+    mapping_uuid: &'a str,
+    role_arn: String,
+}
+
+impl<'a> Resumption<'a> {
+    pub(crate) fn of(environment: &'a Environment, mapping: &'a Mapping<'_>) -> Self {
+        let name = format!("{}-webhook-resume", environment.name);
+        let role_arn = role_arn(&mapping.queue_arn, &name);
+        Self { client: &environment.scheduler, name, mapping_uuid: &mapping.uuid, role_arn }
+    }
+
+    /// Enables the mapping at `at`, in place of what was scheduled before.
+    pub(crate) async fn schedule(&self, at: Timestamp, reason: &str) -> anyhow::Result<()> {
+        self.cancel().await?;
+        let at = at.to_string();
+        let input = json!({ "Uuid": self.mapping_uuid, "Enabled": true });
+        let target =
+            Target::builder().arn(TARGET).role_arn(&self.role_arn).input(input.to_string());
+        let window = FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off);
+        let description: String = reason.chars().take(DESCRIPTION_CHARS_MAX).collect();
+        let created = self
+            .client
+            .create_schedule()
+            .name(&self.name)
+            .description(description)
+            // Whole seconds, without a zone.
+            .schedule_expression(format!("at({})", at.get(..19).context("a time's beginning")?))
+            .schedule_expression_timezone("UTC")
+            .flexible_time_window(window.build()?)
+            .target(target.build()?)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .send()
+            .await;
+        created.map(drop).map_err(|error| {
+            sdk::failed(&format!("scheduling the end of the pause, {}", self.name), error)
+        })
+    }
+
+    /// Forgets what was scheduled, if anything was.
+    pub(crate) async fn cancel(&self) -> anyhow::Result<()> {
+        match self.client.delete_schedule().name(&self.name).send().await {
+            Ok(_deleted) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteScheduleError::is_resource_not_found_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => {
+                Err(sdk::failed(&format!("deleting the scheduled end {}", self.name), error))
+            }
+        }
+    }
+}
+
+/// The role that modules/webhook-forwarder makes for it, in the queue's account.
+fn role_arn(queue_arn: &str, name: &str) -> String {
+    let part = |place: usize| queue_arn.split(':').nth(place).unwrap_or_default();
+    format!("arn:{}:iam::{}:role/{name}", part(1), part(4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_is_in_the_queue_s_account_and_partition() {
+        let queue = "arn:aws-cn:sqs:cn-north-1:123456789012:dev-webhook.fifo";
+        let role = "arn:aws-cn:iam::123456789012:role/dev-webhook-resume";
+        assert_eq!(role_arn(queue, "dev-webhook-resume"), role);
+    }
+}

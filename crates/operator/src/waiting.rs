@@ -1,0 +1,61 @@
+//! What waits in the queue, by SQS's approximate counts.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use aws_sdk_sqs::types::QueueAttributeName;
+
+use crate::environment::Environment;
+use crate::sdk;
+
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) visible: u64,
+    pub(crate) in_flight: u64,
+}
+
+impl Waiting {
+    pub(crate) fn total(self) -> u64 {
+        self.visible + self.in_flight
+    }
+}
+
+impl Environment {
+    async fn attributes(
+        &self,
+        names: &[QueueAttributeName],
+    ) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
+        let asked = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.queue_url)
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .map_err(|error| sdk::failed(&format!("looking at {}", self.queue_url), error))?;
+        Ok(asked.attributes.unwrap_or_default())
+    }
+
+    /// A number of the queue's attributes.
+    pub(crate) async fn attribute<T: FromStr>(
+        &self,
+        name: QueueAttributeName,
+    ) -> anyhow::Result<T> {
+        let attributes = self.attributes(std::slice::from_ref(&name)).await?;
+        let value = attributes.get(&name).and_then(|value| value.parse().ok());
+        value.with_context(|| format!("queue {} tells no {}", self.queue_url, name.as_str()))
+    }
+
+    pub(crate) async fn waiting(&self) -> anyhow::Result<Waiting> {
+        let visible = QueueAttributeName::ApproximateNumberOfMessages;
+        let in_flight = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let attributes = self.attributes(&[visible.clone(), in_flight.clone()]).await?;
+        let count = |name: &QueueAttributeName| {
+            let count = attributes.get(name).and_then(|value| value.parse().ok());
+            count.with_context(|| format!("queue {} tells no {}", self.queue_url, name.as_str()))
+        };
+        Ok(Waiting { visible: count(&visible)?, in_flight: count(&in_flight)? })
+    }
+}

@@ -1,0 +1,92 @@
+//! `webhook-operator pause` and `resume`, the built program, on an engine.
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
+
+use std::path::Path;
+use std::process::Output;
+
+use domain::config::Config;
+use engine::{Engine, EngineOptions, Storage};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+async fn engine(dir: &Path) -> Engine {
+    let config = json!({
+        "environment": "test",
+        "routes": { "sss": {
+            "path": "/sqs-hook",
+            "ordering_key": "one",
+            "destinations": [{ "name": "sss", "url": "http://127.0.0.1:9/" }],
+        }},
+    });
+    let config = Config::parse(&config.to_string()).unwrap();
+    Engine::start(EngineOptions {
+        storage: Storage::Directory(dir.to_owned()),
+        // There is a mapping, and no function that would deliver.
+        forwarder: Some("/nowhere".into()),
+        ..EngineOptions::in_memory(config)
+    })
+    .await
+    .unwrap()
+}
+
+async fn operator(dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.args(arguments).arg("test").arg("--data-dir").arg(dir);
+    command.output().await.unwrap()
+}
+
+async fn json(dir: &Path, arguments: &[&str]) -> Value {
+    let output = operator(dir, arguments).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_says_why_and_ends_at_its_time_or_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    let schedule = dir.path().join("schedule.json");
+
+    let pause = ["pause", "--reason", "リリース", "--for", "1h", "--json"];
+    let paused = json(dir.path(), &pause).await;
+    assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("リリース")));
+    let kept: Value = serde_json::from_slice(&std::fs::read(&schedule).unwrap()).unwrap();
+    let second = |time: &Value| time.as_str().unwrap()[..19].to_owned();
+    assert_eq!(second(&kept["at"]), second(&paused["resumes_at"]));
+
+    // Another pause takes the place of the first, with its end.
+    let again = json(dir.path(), &["pause", "--reason", "longer", "--json"]).await;
+    assert_eq!(again["resumes_at"], Value::Null);
+    assert!(!schedule.exists());
+
+    json(dir.path(), &pause).await;
+    assert_eq!(json(dir.path(), &["resume", "--json"]).await["state"], "resumed");
+    assert!(!schedule.exists(), "a pause that comes later must not be ended by this one's time");
+
+    let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
+    let log = String::from_utf8(log).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<&Value> = lines.iter().map(|line| &line["action"]).collect();
+    assert_eq!(actions, ["pause", "pause", "pause", "resume"]);
+    assert_eq!(lines[0]["reason"], "リリース");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_without_a_reason_or_with_no_time_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    for arguments in [
+        ["pause", "--json"].as_slice(),
+        &["pause", "--reason", " "],
+        &["pause", "--reason", "r", "--for", "10s"],
+        &["pause", "--reason", "r", "--for", "15days"],
+    ] {
+        let output = operator(dir.path(), arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
+    assert!(log.is_empty(), "{}", String::from_utf8_lossy(&log));
+    assert!(!dir.path().join("event-source-mapping.json").exists(), "it was switched");
+    engine.stop().await;
+}
