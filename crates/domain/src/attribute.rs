@@ -10,6 +10,8 @@ pub const ROUTE: &str = "route";
 pub const EVENT_ID: &str = "event_id";
 /// When the event was accepted, in milliseconds since the Unix epoch.
 pub const ACCEPTED_AT: &str = "accepted_at";
+/// When an operator sent the event again with another body, in milliseconds since the Unix epoch.
+pub const EDITED_AT: &str = "edited_at";
 /// Why a dead letter is one: see [`crate::dead_letter`].
 pub const FAILURE: &str = "failure";
 /// Prefix of the attributes that carry passed-on headers: `header.x-workflow-id`.

@@ -17,7 +17,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::attribute::{self, ACCEPTED_AT, Attribute, Attributes, EVENT_ID, FAILURE, ROUTE};
+use crate::attribute::{
+    self, ACCEPTED_AT, Attribute, Attributes, EDITED_AT, EVENT_ID, FAILURE, ROUTE,
+};
 use crate::message::Message;
 use crate::quota::{
     DEAD_LETTER_BYTES_MAX, DEAD_LETTER_ROOM_BYTES, MESSAGE_ATTRIBUTES_MAX, is_body_char, is_id,
@@ -230,18 +232,50 @@ pub fn redriven(dead_letter: &Message) -> Copy {
         attributes.extend(failure.displaced);
     }
     attributes.remove(FAILURE);
-    // SQS's id changes now, so the event's id must not depend on it any more. A message with ten
-    // attributes of its own, moved by SQS itself, has no room for it.
-    if attributes.len() < MESSAGE_ATTRIBUTES_MAX {
-        attributes
-            .entry(EVENT_ID.to_owned())
-            .or_insert_with(|| Attribute::string(dead_letter.event_id()));
-    }
+    keep_event_id(&mut attributes, dead_letter);
     Copy {
         body: dead_letter.body.clone(),
         group_id: group_of(dead_letter),
         deduplication_id: format!("redrive-{}", dead_letter.message_id),
         attributes,
+    }
+}
+
+/// The message that puts an exported dead letter back among the dead letters, with its record.
+#[must_use]
+pub fn imported(dead_letter: &Message) -> Copy {
+    let mut attributes = dead_letter.attributes.clone();
+    keep_event_id(&mut attributes, dead_letter);
+    Copy {
+        body: dead_letter.body.clone(),
+        group_id: dead_letter.group_id.clone(),
+        deduplication_id: format!("import-{}", dead_letter.message_id),
+        attributes,
+    }
+}
+
+/// The message that sends a dead letter again with another body: the same event, with a mark. `None`
+/// if its attributes leave no room for the mark.
+#[must_use]
+pub fn edited(dead_letter: &Message, body: String, at: Timestamp) -> Option<Copy> {
+    let mut copy = redriven(dead_letter);
+    if copy.attributes.len() >= MESSAGE_ATTRIBUTES_MAX {
+        return None;
+    }
+    copy.attributes.insert(EDITED_AT.to_owned(), Attribute::string(at.as_ms().to_string()));
+    let digest = sha256_hex(&body);
+    copy.deduplication_id = format!("edit-{}-{}", dead_letter.message_id, &digest[..16]);
+    copy.body = body;
+    Some(copy)
+}
+
+/// SQS's id changes with every copy, so the event's id must not depend on it. A message with ten
+/// attributes of its own, moved by SQS itself, has no room for it.
+fn keep_event_id(attributes: &mut Attributes, message: &Message) {
+    if attributes.len() < MESSAGE_ATTRIBUTES_MAX {
+        attributes
+            .entry(EVENT_ID.to_owned())
+            .or_insert_with(|| Attribute::string(message.event_id()));
     }
 }
 
@@ -365,6 +399,36 @@ mod tests {
         assert_eq!(failure_of(&moved), None);
         assert_eq!(redriven(&moved).attributes["event_id"].value, "m-5");
         assert_eq!(redriven(&moved).group_id, "order-7");
+    }
+
+    #[test]
+    fn what_was_exported_comes_back_as_the_same_dead_letter() {
+        let dead = received(dead_letter(&message(5, "order-7"), Class::Rejected, rejected(), 3));
+        let copy = imported(&dead);
+        assert_eq!(copy.deduplication_id, "import-m-77");
+        let back = received(copy);
+        assert_eq!(failure_of(&back), failure_of(&dead));
+        assert_eq!((back.group_id.as_str(), back.event_id()), ("m-5", "m-5"));
+        assert_eq!(received(imported(&message(5, "g"))).event_id(), "m-5", "moved by SQS");
+    }
+
+    #[test]
+    fn an_edited_event_is_the_same_event_with_a_mark() {
+        let dead = received(dead_letter(&message(5, "order-7"), Class::Rejected, rejected(), 3));
+        let at = Timestamp::from_ms(1_767_225_600_123);
+        let copy = edited(&dead, "{\"fixed\":true}".into(), at).unwrap();
+        assert_eq!((copy.group_id.as_str(), copy.body.as_str()), ("order-7", "{\"fixed\":true}"));
+        assert_eq!(copy.attributes["event_id"].value, "m-5");
+        assert_eq!(copy.attributes["edited_at"].value, "1767225600123");
+        assert!(!copy.attributes.contains_key("failure"));
+        let other = edited(&dead, "{}".into(), at).unwrap();
+        assert_ne!(copy.deduplication_id, other.deduplication_id);
+
+        let mut full = message(5, "g");
+        for n in 0..10 {
+            full.attributes.insert(format!("own-{n}"), Attribute::string("x"));
+        }
+        assert_eq!(edited(&full, "{}".into(), at), None);
     }
 
     #[test]

@@ -26,4 +26,5 @@ pub mod message;
 pub mod outcome;
 pub mod quota;
 pub mod schedule;
+pub mod selection;
 pub mod time;

@@ -9,6 +9,7 @@ mod delivery;
 mod dlq;
 mod environment;
 mod identity;
+mod letter;
 mod mapping;
 mod pause;
 mod progress;
@@ -62,6 +63,7 @@ async fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-        ExitCode::FAILURE
+        let interrupted = error.is::<queue::Interrupted>();
+        if interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
     })
 }

@@ -40,6 +40,19 @@ impl<'a> Mapping<'a> {
         Ok(Self { environment, uuid, queue_arn })
     }
 
+    /// Whether it asks the queue for messages, or is about to.
+    pub(crate) async fn is_enabled(&self) -> anyhow::Result<bool> {
+        Ok(!matches!(self.state().await?.as_str(), "Disabled" | "Disabling"))
+    }
+
+    async fn state(&self) -> anyhow::Result<String> {
+        let asked = self.environment.lambda.get_event_source_mapping().uuid(&self.uuid).send();
+        let mapping = asked
+            .await
+            .map_err(|error| sdk::failed("asking for the event source mapping", error))?;
+        Ok(mapping.state().unwrap_or_default().to_owned())
+    }
+
     /// Enables or disables it, and waits until it is.
     pub(crate) async fn switch(&self, enabled: bool) -> anyhow::Result<()> {
         let what = if enabled { "enabling" } else { "disabling" };
@@ -54,13 +67,7 @@ impl<'a> Mapping<'a> {
         let wanted = if enabled { "Enabled" } else { "Disabled" };
         let deadline = Instant::now() + SWITCH_PATIENCE;
         loop {
-            let mapping = lambda
-                .get_event_source_mapping()
-                .uuid(&self.uuid)
-                .send()
-                .await
-                .map_err(|error| sdk::failed("asking for the event source mapping", error))?;
-            let state = mapping.state().unwrap_or_default();
+            let state = self.state().await?;
             if state == wanted {
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! `pause`: the event source mapping is disabled. Messages wait in the queue, in order.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -9,14 +9,10 @@ use domain::quota;
 use domain::time::Timestamp;
 use serde_json::json;
 
-use crate::environment::{Environment, EnvironmentArgs};
+use crate::environment::EnvironmentArgs;
 use crate::mapping::Mapping;
-use crate::progress;
 use crate::resumption::Resumption;
-use crate::waiting::Waiting;
-
-/// Between two looks at the queue. It does not tell by itself when it has changed.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+use crate::{progress, waiting};
 
 /// Stop delivering: events are accepted, and wait in order
 ///
@@ -63,7 +59,7 @@ impl Pause {
         };
         let wait = progress::spinner("waiting until deliveries under way have ended");
         mapping.switch(false).await?;
-        let waiting = environment.settled().await?;
+        let waiting = waiting::settled(&environment).await?;
         wait.finish_and_clear();
         let what = json!({ "resumes_at": resumes_at.map(|at| at.to_string()) });
         environment.audit.add("pause", Some(&self.reason), what).await?;
@@ -86,25 +82,6 @@ impl Pause {
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl Environment {
-    /// What waits, once no delivery is under way any more.
-    async fn settled(&self) -> anyhow::Result<Waiting> {
-        // What is in flight is being delivered, or waits for its next attempt: its visibility
-        // timeout does not tell which. After the longest run of a function it is the latter.
-        let visibility_timeout_seconds: u32 =
-            self.attribute(QueueAttributeName::VisibilityTimeout).await?;
-        let longest_run_seconds =
-            visibility_timeout_seconds / quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT;
-        let deadline = Instant::now() + Duration::from_secs(u64::from(longest_run_seconds));
-        let mut waiting = self.waiting().await?;
-        while waiting.in_flight > 0 && Instant::now() < deadline {
-            tokio::time::sleep(LOOK_EVERY).await;
-            waiting = self.waiting().await?;
-        }
-        Ok(waiting)
     }
 }
 

@@ -4,14 +4,17 @@
 //! while and raises their receive counts by one.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, Message as SdkMessage, MessageAttributeValue,
-    MessageSystemAttributeName,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 use aws_smithy_types::Blob;
 use base64::Engine as _;
@@ -19,10 +22,18 @@ use base64::prelude::BASE64_STANDARD;
 use domain::attribute::{Attribute, Attributes};
 use domain::dead_letter::Copy;
 use domain::message::Message;
+use domain::quota;
 use domain::time::Timestamp;
 
+use crate::letter::Letter;
+use crate::{progress, sdk};
+
 /// How long messages are hidden while they are looked at, in seconds; renewed while it goes on.
-pub(crate) const HOLD_SECONDS: i32 = 120;
+const HOLD_SECONDS: u32 = 120;
+
+/// Messages that can be received in a second at the very least: with many, they are hidden longer, so
+/// that the first do not show again before the last have been received.
+const RECEIVED_PER_SECOND_MIN: u32 = 50;
 
 /// Messages per call. Source: SQS API reference, `ReceiveMessage`.
 const BATCH: usize = 10;
@@ -30,73 +41,142 @@ const BATCH: usize = 10;
 /// How long a receive waits for more, in seconds: long enough that SQS asks all its servers.
 const WAIT_SECONDS: i32 = 1;
 
-/// A queue and the messages that were received from it.
+/// The person has had enough.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; nothing was changed")]
+pub(crate) struct Interrupted;
+
+/// A queue and the messages that were received from it. Those that were chosen lie in a temporary
+/// file, so that the memory needed does not depend on their size.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     client: &'a Client,
     queue_url: &'a str,
-    messages: BTreeMap<String, (Message, Instant)>,
+    hold_seconds: u32,
+    messages: BTreeMap<String, Receipt>,
+    spool: BufWriter<File>,
+    spool_bytes: u64,
+}
+
+/// One receive of a message.
+#[derive(Debug)]
+struct Receipt {
+    handle: String,
+    since: Instant,
+    /// Where a chosen message begins in the spool, and its length, in bytes.
+    place: Option<(u64, usize)>,
 }
 
 impl<'a> Held<'a> {
-    /// Receives all that the queue shows.
-    pub(crate) async fn receive(client: &'a Client, queue_url: &'a str) -> anyhow::Result<Self> {
-        let mut held = Self { client, queue_url, messages: BTreeMap::new() };
+    /// Receives all that the queue shows, and keeps what `choose` says.
+    pub(crate) async fn receive(
+        client: &'a Client,
+        queue_url: &'a str,
+        mut choose: impl FnMut(&Message) -> bool,
+    ) -> anyhow::Result<Self> {
+        let visible = visible(client, queue_url).await?;
+        let spool = tempfile::tempfile().context("making a temporary file")?;
+        let mut held = Self {
+            client,
+            queue_url,
+            hold_seconds: (HOLD_SECONDS + visible / RECEIVED_PER_SECOND_MIN)
+                .min(quota::VISIBILITY_CHANGE_SECONDS_MAX),
+            messages: BTreeMap::new(),
+            spool: BufWriter::new(spool),
+            spool_bytes: 0,
+        };
+        let progress = progress::bar(visible.into(), "looked at");
+        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
-            let received = client
-                .receive_message()
-                .queue_url(queue_url)
-                .max_number_of_messages(10)
-                .visibility_timeout(HOLD_SECONDS)
-                .wait_time_seconds(WAIT_SECONDS)
-                .message_system_attribute_names(MessageSystemAttributeName::All)
-                .message_attribute_names("All")
-                .send()
-                .await
-                .map_err(|error| failed("receiving from", queue_url, error))?;
-            let messages = received.messages.unwrap_or_default();
-            if messages.is_empty() {
+            let batch = tokio::select! {
+                biased;
+                _interrupted = interrupt.as_mut() => None,
+                batch = held.next() => Some(batch),
+            };
+            let Some(batch) = batch else {
+                progress.finish_and_clear();
+                held.release().await?;
+                return Err(Interrupted.into());
+            };
+            let batch = batch?;
+            if batch.is_empty() {
+                progress.finish_and_clear();
                 return Ok(held);
             }
-            for message in messages {
+            progress.inc(batch.len() as u64);
+            for message in batch {
                 let message = parse(message)?;
-                held.messages.insert(message.message_id.clone(), (message, Instant::now()));
+                let place =
+                    if choose(&message) { Some(held.keep_in_spool(&message)?) } else { None };
+                let receipt =
+                    Receipt { handle: message.receipt_handle, since: Instant::now(), place };
+                held.messages.insert(message.message_id, receipt);
             }
         }
     }
 
-    /// The messages, by SQS's id.
-    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.messages.values().map(|(message, _)| message)
+    async fn next(&self) -> anyhow::Result<Vec<SdkMessage>> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(self.queue_url)
+            .max_number_of_messages(10)
+            .visibility_timeout(seconds(self.hold_seconds))
+            .wait_time_seconds(WAIT_SECONDS)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names("All")
+            .send()
+            .await
+            .map_err(|error| failed("receiving from", self.queue_url, error))?;
+        Ok(received.messages.unwrap_or_default())
+    }
+
+    fn keep_in_spool(&mut self, message: &Message) -> anyhow::Result<(u64, usize)> {
+        let json = serde_json::to_vec(&Letter::from(message))?;
+        self.spool.write_all(&json).context("writing to a temporary file")?;
+        let place = (self.spool_bytes, json.len());
+        self.spool_bytes += json.len() as u64;
+        Ok(place)
+    }
+
+    /// A message that was chosen, as it was received.
+    pub(crate) fn load(&mut self, message_id: &str) -> anyhow::Result<Message> {
+        let receipt = self.messages.get(message_id).context("the message is not held")?;
+        let (start, bytes) = receipt.place.context("the message was not chosen")?;
+        let receipt_handle = receipt.handle.clone();
+        self.spool.flush().context("writing to a temporary file")?;
+        let mut json = vec![0; bytes];
+        self.spool.get_ref().read_exact_at(&mut json, start).context("reading a temporary file")?;
+        let letter: Letter = serde_json::from_slice(&json).context("in a temporary file")?;
+        Ok(Message { receipt_handle, ..Message::from(letter) })
     }
 
     /// Makes sure that a message stays hidden while it is worked on: a delete after the visibility
     /// timeout fails on a FIFO queue.
     pub(crate) async fn keep(&mut self, message_id: &str) -> anyhow::Result<()> {
-        let (message, since) =
-            self.messages.get_mut(message_id).context("the message is not held")?;
-        if since.elapsed() < Duration::from_secs(u64::from(HOLD_SECONDS.unsigned_abs()) / 2) {
+        let receipt = self.messages.get_mut(message_id).context("the message is not held")?;
+        if receipt.since.elapsed() < Duration::from_secs(u64::from(self.hold_seconds) / 2) {
             return Ok(());
         }
         self.client
             .change_message_visibility()
             .queue_url(self.queue_url)
-            .receipt_handle(&message.receipt_handle)
-            .visibility_timeout(HOLD_SECONDS)
+            .receipt_handle(&receipt.handle)
+            .visibility_timeout(seconds(self.hold_seconds))
             .send()
             .await
             .map_err(|error| failed("holding a message of", self.queue_url, error))?;
-        *since = Instant::now();
+        receipt.since = Instant::now();
         Ok(())
     }
 
     /// Deletes a message that is held.
     pub(crate) async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
-        let (message, _) = self.messages.get(message_id).context("the message is not held")?;
+        let receipt = self.messages.get(message_id).context("the message is not held")?;
         self.client
             .delete_message()
             .queue_url(self.queue_url)
-            .receipt_handle(&message.receipt_handle)
+            .receipt_handle(&receipt.handle)
             .send()
             .await
             .map_err(|error| failed("deleting a message of", self.queue_url, error))?;
@@ -107,7 +187,8 @@ impl<'a> Held<'a> {
     /// Shows all that is still held to others again. What fails shows itself when the time is over.
     pub(crate) async fn release(self) -> anyhow::Result<()> {
         let handles: Vec<&str> =
-            self.messages().map(|message| message.receipt_handle.as_str()).collect();
+            self.messages.values().map(|receipt| receipt.handle.as_str()).collect();
+        let progress = progress::bar(handles.len() as u64, "shown again");
         for batch in handles.chunks(BATCH) {
             let entries: Result<Vec<_>, _> = batch
                 .iter()
@@ -127,9 +208,24 @@ impl<'a> Held<'a> {
                 .send()
                 .await
                 .map_err(|error| failed("releasing messages of", self.queue_url, error))?;
+            progress.inc(batch.len() as u64);
         }
+        progress.finish_and_clear();
         Ok(())
     }
+}
+
+/// How many messages the queue shows, by SQS's approximate count.
+async fn visible(client: &Client, queue_url: &str) -> anyhow::Result<u32> {
+    let name = QueueAttributeName::ApproximateNumberOfMessages;
+    let asked = client.get_queue_attributes().queue_url(queue_url).attribute_names(name.clone());
+    let asked = asked.send().await.map_err(|error| failed("looking at", queue_url, error))?;
+    let count = asked.attributes.and_then(|attributes| attributes.get(&name)?.parse().ok());
+    count.with_context(|| format!("{queue_url} does not tell how many messages it has"))
+}
+
+fn seconds(seconds: u32) -> i32 {
+    i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
 /// Sends `copy` to a queue.
@@ -150,9 +246,9 @@ pub(crate) async fn send(client: &Client, queue_url: &str, copy: Copy) -> anyhow
 fn failed(
     what: &str,
     queue_url: &str,
-    error: impl std::error::Error + Send + Sync + 'static,
+    error: impl std::error::Error + ProvideErrorMetadata + 'static,
 ) -> anyhow::Error {
-    anyhow::anyhow!("{what} {queue_url}: {}", DisplayErrorContext(error))
+    sdk::failed(&format!("{what} {queue_url}"), error)
 }
 
 /// An SDK message as the domain knows it.

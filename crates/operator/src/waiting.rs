@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
+use domain::quota;
 
 use crate::environment::Environment;
 use crate::sdk;
+
+/// Between two looks at the queue. It does not tell by itself when it has changed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What waits in a queue.
 #[derive(Debug, Clone, Copy)]
@@ -58,4 +63,21 @@ impl Environment {
         };
         Ok(Waiting { visible: count(&visible)?, in_flight: count(&in_flight)? })
     }
+}
+
+/// What waits, once no delivery is under way any more.
+pub(crate) async fn settled(environment: &Environment) -> anyhow::Result<Waiting> {
+    // What is in flight is being delivered, or waits for its next attempt: its visibility
+    // timeout does not tell which. After the longest run of a function it is the latter.
+    let visibility_timeout_seconds: u32 =
+        environment.attribute(QueueAttributeName::VisibilityTimeout).await?;
+    let longest_run_seconds =
+        visibility_timeout_seconds / quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT;
+    let deadline = Instant::now() + Duration::from_secs(u64::from(longest_run_seconds));
+    let mut waiting = environment.waiting().await?;
+    while waiting.in_flight > 0 && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+        waiting = environment.waiting().await?;
+    }
+    Ok(waiting)
 }

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::{Summary, by_age, printable, short_time};
+use domain::dead_letter::redrive_order;
+
+use super::select::SelectArgs;
+use super::{Summary, printable, short_time};
 use crate::environment::EnvironmentArgs;
 use crate::queue::Held;
 use crate::table;
@@ -11,33 +14,56 @@ use crate::table;
 ///
 /// SQS has no way to look without receiving: while the list is made, the dead letters are hidden from
 /// other readers (for two minutes, should this command be killed), and each one's receive count goes
-/// up by one. Of the messages that SQS itself moved, at most ten of a group can be seen at a time.
+/// up by one. A queue that has thousands is hidden longer, some seconds for each hundred. Of the
+/// messages that SQS itself moved, at most ten of a group can be seen at a time.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq list local\n  cargo xtask dlq list dev --json | jq -r '.[].event_id'"
+    after_help = "Examples:\n  cargo xtask dlq list local\n  cargo xtask dlq list prod --reason rejected --since 2h --limit 20\n  cargo xtask dlq list dev --json | jq -r '.[].event_id'"
 )]
 pub(crate) struct List {
     #[command(flatten)]
     environment: EnvironmentArgs,
 
+    /// Show this many at most, the oldest
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
     /// Print JSON: an array of objects
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    select: SelectArgs,
 }
 
 impl List {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
-        let held = Held::receive(&environment.client, &environment.dead_letter_queue_url).await?;
+        let selection = self.select.selection();
+        let mut found = Vec::new();
+        let held =
+            Held::receive(&environment.client, &environment.dead_letter_queue_url, |message| {
+                if selection.includes(message) {
+                    found.push(((message.sent_at, redrive_order(message)), Summary::of(message)));
+                }
+                false
+            });
+        held.await?.release().await?;
+        // The oldest first.
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let total = found.len();
+        let limit = self.limit.unwrap_or(total);
         let summaries: Vec<Summary> =
-            by_age(held.messages()).into_iter().map(Summary::of).collect();
-        held.release().await?;
+            found.into_iter().map(|(_, summary)| summary).take(limit).collect();
         if self.json {
             println!("{}", serde_json::to_string_pretty(&summaries)?);
         } else if summaries.is_empty() {
             println!("no dead letters");
         } else {
             print!("{}", render(&summaries));
+            if summaries.len() < total {
+                println!("{} of {total} dead letters", summaries.len());
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

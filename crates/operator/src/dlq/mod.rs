@@ -1,14 +1,22 @@
 //! Dead letters: looking at them, and sending them again.
 
+mod ask;
+mod drop;
+mod edit;
+mod export;
+mod import;
 mod list;
 mod log;
 mod redrive;
+mod select;
 mod show;
+mod stats;
 
 use std::process::ExitCode;
 
 use domain::dead_letter::{self, Failure};
 use domain::message::Message;
+use domain::selection::reason_of;
 use serde::Serialize;
 
 /// Look at dead letters and send them again
@@ -18,8 +26,13 @@ use serde::Serialize;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Dlq {
     List(list::List),
+    Stats(stats::Stats),
     Show(show::Show),
     Redrive(redrive::Redrive),
+    Edit(edit::Edit),
+    Export(export::Export),
+    Import(import::Import),
+    Drop(drop::Drop),
     Log(log::Log),
 }
 
@@ -27,8 +40,13 @@ impl Dlq {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(list) => list.run().await,
+            Self::Stats(stats) => stats.run().await,
             Self::Show(show) => show.run().await,
             Self::Redrive(redrive) => redrive.run().await,
+            Self::Edit(edit) => edit.run().await,
+            Self::Export(export) => export.run().await,
+            Self::Import(import) => import.run().await,
+            Self::Drop(drop) => drop.run().await,
             Self::Log(log) => log.run().await,
         }
     }
@@ -54,9 +72,6 @@ struct Summary {
     body_bytes: usize,
 }
 
-/// The reason shown for messages without a failure record.
-const MOVED_BY_SQS: &str = "receive_count";
-
 impl Summary {
     fn of(message: &Message) -> Self {
         let failure = dead_letter::failure_of(message);
@@ -66,8 +81,7 @@ impl Summary {
             message_id: message.message_id.clone(),
             route: message.route_name().map(str::to_owned),
             group: dead_letter::group_of(message),
-            reason: from(|failure| Some(failure.class.to_string()))
-                .unwrap_or_else(|| MOVED_BY_SQS.to_owned()),
+            reason: reason_of(message),
             destination: from(|failure| failure.destination.clone()),
             status: failure.as_ref().and_then(|failure| failure.status),
             error: from(|failure| failure.error.clone()),
@@ -77,13 +91,6 @@ impl Summary {
             body_bytes: message.body.len(),
         }
     }
-}
-
-/// The oldest dead letters first.
-fn by_age<'a>(messages: impl Iterator<Item = &'a Message>) -> Vec<&'a Message> {
-    let mut messages: Vec<&Message> = messages.collect();
-    messages.sort_by_key(|message| (message.sent_at, dead_letter::redrive_order(message)));
-    messages
 }
 
 /// A time for people: to the second, without the `T`.

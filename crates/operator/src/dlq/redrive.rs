@@ -2,19 +2,21 @@
 //! and started again, nothing is lost, and nothing doubled that the queue can recognise.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use anyhow::ensure;
 use domain::dead_letter::{group_of, redrive_order, redriven};
 use domain::message::Message;
 use domain::time::Timestamp;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Summary, printable};
+use super::printable;
+use super::select::SelectArgs;
 use crate::environment::{Environment, EnvironmentArgs};
+use crate::mapping::Mapping;
 use crate::queue::{self, Held};
+use crate::{progress, waiting};
 
 /// Send dead letters again, in their order, as the same events
 ///
@@ -22,22 +24,36 @@ use crate::queue::{self, Held};
 /// The copy is sent before the dead letter is deleted, under a deduplication id that belongs to the
 /// dead letter. Should this command be killed in between, start it again after two minutes, when the
 /// dead letters are shown again, and within five, as long as the queue recognises what it has; later,
-/// one event may arrive twice, with the same webhook-id.
+/// one event may arrive twice, with the same webhook-id. See `dlq list --help` for what looking at
+/// them costs.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive dev --all"
+    override_usage = "cargo xtask dlq redrive [OPTIONS] <ENV> <ID… | --all | SELECTION>",
+    group = clap::ArgGroup::new("which").required(true).multiple(true).args(
+        ["event_ids", "all", "route", "group", "reason", "since", "until", "grep"]
+    ),
+    after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive prod --reason rejected --since 2h --rate 5\n  cargo xtask dlq redrive prod --all --pause-first"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(crate) struct Redrive {
     #[command(flatten)]
     environment: EnvironmentArgs,
 
     /// Event ids, as `dlq list` shows them
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "ID", conflicts_with = "all")]
     event_ids: Vec<String>,
 
     /// All dead letters
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["route", "group", "reason", "since", "until", "grep"])]
     all: bool,
+
+    /// Send this many in a second at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rate: Option<u32>,
+
+    /// Pause delivery, wait until deliveries under way have ended, redrive, and resume
+    #[arg(long, conflicts_with = "dry_run")]
+    pause_first: bool,
 
     /// Show what would be sent, in which order, and change nothing
     #[arg(long)]
@@ -46,54 +62,89 @@ pub(crate) struct Redrive {
     /// Print JSON: an object with what was sent and what failed
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    select: SelectArgs,
 }
+
+/// A dead letter that is to be sent.
+#[derive(Debug, Clone)]
+struct Planned {
+    message_id: String,
+    event_id: String,
+    order: String,
+}
+
+/// The chosen dead letters by group, each group in the order of the webhook queue.
+type Plan = BTreeMap<String, Vec<Planned>>;
 
 /// What a redrive did.
 #[derive(Debug, Default)]
 struct Report {
-    sent: Vec<Summary>,
-    failed: Vec<(Summary, String)>,
+    /// Event ids and their groups.
+    sent: Vec<(String, String)>,
+    /// Event ids, their groups, and what happened.
+    failed: Vec<(String, String, String)>,
     interrupted: bool,
 }
 
 impl Redrive {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
+        let mapping =
+            if self.pause_first { Some(Mapping::find(&environment).await?) } else { None };
+        // A pause that somebody else made is not for this command to end.
+        let paused = match &mapping {
+            Some(mapping) if mapping.is_enabled().await? => {
+                let wait = progress::spinner("waiting until deliveries under way have ended");
+                mapping.switch(false).await?;
+                waiting::settled(&environment).await?;
+                wait.finish_and_clear();
+                Some(mapping)
+            }
+            _ => None,
+        };
+        let done = self.redrive(&environment).await;
+        if let Some(mapping) = paused {
+            mapping.switch(true).await?;
+        }
+        done
+    }
+
+    async fn redrive(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
         let mut started_at = Timestamp::from(SystemTime::now());
         let mut first_look = true;
         let mut report = Report::default();
         let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
         // Of what SQS itself moved, ten messages of a group can be seen at a time: look again.
         loop {
-            let held =
-                Held::receive(&environment.client, &environment.dead_letter_queue_url).await?;
-            if std::mem::take(&mut first_look) {
-                // This machine's clock may be behind the queue's.
-                let latest = held.messages().map(|message| message.sent_at).max();
-                started_at = started_at.max(latest.unwrap_or(started_at));
-            }
-            // What was redriven and has failed again since is not for this run.
-            let chosen = held.messages().filter(|message| {
-                message.sent_at <= started_at
-                    && (self.all || self.event_ids.iter().any(|id| id == message.event_id()))
-            });
-            let plan = plan(chosen.cloned());
-            for message in plan.values().flatten() {
-                unseen.remove(message.event_id());
+            let (held, plan) = self.look(environment, &mut started_at, first_look).await?;
+            first_look = false;
+            for planned in plan.values().flatten() {
+                unseen.remove(planned.event_id.as_str());
             }
             if self.dry_run {
                 held.release().await?;
-                self.print_plan(&plan)?;
+                self.print_plan(environment, &plan).await?;
                 break;
             }
             let sent_before = report.sent.len();
-            carry_out(&environment, held, plan, &mut report).await?;
+            self.carry_out(environment, held, plan, &mut report).await?;
             let nothing_more = report.sent.len() == sent_before;
-            if !self.all || nothing_more || report.interrupted || !report.failed.is_empty() {
+            let by_id = !self.event_ids.is_empty();
+            if by_id || nothing_more || report.interrupted || !report.failed.is_empty() {
                 break;
             }
         }
         if !self.dry_run {
+            if !report.sent.is_empty() {
+                let what = json!({
+                    "sent": report.sent.len(), "failed": report.failed.len(),
+                    "event_ids": self.event_ids, "all": self.all,
+                    "selection": self.select.is_given().then(|| format!("{:?}", self.select)),
+                });
+                environment.audit.add("dlq redrive", None, what).await?;
+            }
             self.print(&report)?;
         }
         for event_id in &unseen {
@@ -110,20 +161,66 @@ impl Redrive {
         })
     }
 
-    fn print_plan(&self, plan: &BTreeMap<String, Vec<Message>>) -> anyhow::Result<()> {
+    /// Receives what there is, and says what of it is to be sent. What was redriven and has failed
+    /// again since `started_at` is not for this run.
+    async fn look<'a>(
+        &self,
+        environment: &'a Environment,
+        started_at: &mut Timestamp,
+        first_look: bool,
+    ) -> anyhow::Result<(Held<'a>, Plan)> {
+        let selection = self.select.selection();
+        let mut plan = Plan::new();
+        let mut choose = |message: &Message| {
+            if first_look {
+                // This machine's clock may be behind the queue's.
+                *started_at = (*started_at).max(message.sent_at);
+            }
+            let by_id = |id: &String| id == message.event_id();
+            let chosen = message.sent_at <= *started_at
+                && (self.event_ids.is_empty() || self.event_ids.iter().any(by_id))
+                && selection.includes(message);
+            if chosen {
+                plan.entry(group_of(message)).or_default().push(Planned {
+                    message_id: message.message_id.clone(),
+                    event_id: message.event_id().to_owned(),
+                    order: redrive_order(message),
+                });
+            }
+            chosen
+        };
+        let url = &environment.dead_letter_queue_url;
+        let held = Held::receive(&environment.client, url, &mut choose).await?;
+        for planned in plan.values_mut() {
+            planned.sort_by(|a, b| a.order.cmp(&b.order));
+        }
+        Ok((held, plan))
+    }
+
+    async fn print_plan(&self, environment: &Environment, plan: &Plan) -> anyhow::Result<()> {
+        let waiting = environment.waiting().await?.total();
         if self.json {
-            let plan: Vec<Summary> = plan.values().flatten().map(Summary::of).collect();
-            println!("{}", serde_json::to_string_pretty(&json!({ "would_send": plan }))?);
+            let would_send: Vec<_> = plan
+                .iter()
+                .flat_map(|(group, planned)| planned.iter().map(move |it| (group, it)))
+                .map(|(group, it)| json!({ "event_id": it.event_id, "group": group }))
+                .collect();
+            let plan = json!({ "would_send": would_send, "waiting_before": waiting });
+            println!("{}", serde_json::to_string_pretty(&plan)?);
             return Ok(());
         }
-        for (group, messages) in plan {
+        for (group, planned) in plan {
             println!("group {}:", printable(group));
-            for message in messages {
-                println!("  {}", printable(message.event_id()));
+            for it in planned {
+                println!("  {}", printable(&it.event_id));
             }
         }
         let (events, groups) = (plan.values().flatten().count(), plan.len());
         println!("would send {events} events of {groups} groups; nothing was changed");
+        println!(
+            "they would go behind the {waiting} events that wait in the queue now, and behind what was \
+             delivered for the same groups since"
+        );
         Ok(())
     }
 
@@ -132,27 +229,21 @@ impl Redrive {
             let failed: Vec<_> = report
                 .failed
                 .iter()
-                .map(|(summary, error)| json!({ "event_id": summary.event_id, "error": error }))
+                .map(|(event_id, _, error)| json!({ "event_id": event_id, "error": error }))
                 .collect();
-            let sent: Vec<_> = report.sent.iter().map(|summary| &summary.event_id).collect();
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&json!({ "sent": sent, "failed": failed }))?
-            );
+            let sent: Vec<_> = report.sent.iter().map(|(event_id, _)| event_id).collect();
+            let report = json!({ "sent": sent, "failed": failed });
+            println!("{}", serde_json::to_string_pretty(&report)?);
             return Ok(());
         }
-        for summary in &report.sent {
-            println!(
-                "sent {} to group {}",
-                printable(&summary.event_id),
-                printable(&summary.group)
-            );
+        for (event_id, group) in &report.sent {
+            println!("sent {} to group {}", printable(event_id), printable(group));
         }
-        for (summary, error) in &report.failed {
+        for (event_id, group, error) in &report.failed {
             eprintln!(
                 "error: {} stays a dead letter, and so does what follows it in group {}: {error}",
-                printable(&summary.event_id),
-                printable(&summary.group)
+                printable(event_id),
+                printable(group)
             );
         }
         if report.interrupted {
@@ -161,71 +252,60 @@ impl Redrive {
         println!("sent {} events", report.sent.len());
         Ok(())
     }
-}
 
-/// The chosen dead letters by group, each group in the order of the webhook queue.
-fn plan(chosen: impl Iterator<Item = Message>) -> BTreeMap<String, Vec<Message>> {
-    let mut groups: BTreeMap<String, Vec<Message>> = BTreeMap::new();
-    for message in chosen {
-        groups.entry(group_of(&message)).or_default().push(message);
-    }
-    for messages in groups.values_mut() {
-        messages.sort_by_cached_key(redrive_order);
-    }
-    groups
-}
-
-/// Sends the plan, group by group. What fails holds back what follows it in its group, and no other.
-async fn carry_out(
-    environment: &Environment,
-    mut held: Held<'_>,
-    plan: BTreeMap<String, Vec<Message>>,
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    let progress = progress(plan.values().flatten().count());
-    let interrupt = tokio::signal::ctrl_c();
-    tokio::pin!(interrupt);
-    'groups: for messages in plan.into_values() {
-        for message in messages {
-            let summary = Summary::of(&message);
-            // An interruption is taken between two messages only, never between copy and delete.
-            let interrupted = tokio::select! {
-                biased;
-                _ = &mut interrupt => true,
-                () = std::future::ready(()) => false,
-            };
-            if interrupted {
-                report.interrupted = true;
-                break 'groups;
-            }
-            match redrive(environment, &mut held, &message).await {
-                Ok(()) => report.sent.push(summary),
-                Err(error) => {
-                    report.failed.push((summary, format!("{error:#}")));
-                    break;
+    /// Sends the plan, group by group. What fails holds back what follows it in its group, and no
+    /// other.
+    async fn carry_out(
+        &self,
+        environment: &Environment,
+        mut held: Held<'_>,
+        plan: Plan,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let progress = progress::bar(plan.values().flatten().count() as u64, "sent");
+        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut pace = self.rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
+        'groups: for (group, planned) in plan {
+            for it in planned {
+                // An interruption is taken between two messages only, never between copy and delete.
+                let its_turn = async {
+                    match &mut pace {
+                        Some(pace) => drop(pace.tick().await),
+                        None => std::future::ready(()).await,
+                    }
+                };
+                let interrupted = tokio::select! {
+                    biased;
+                    _ = interrupt.as_mut() => true,
+                    () = its_turn => false,
+                };
+                if interrupted {
+                    report.interrupted = true;
+                    break 'groups;
                 }
+                match send_again(environment, &mut held, &it.message_id).await {
+                    Ok(()) => report.sent.push((it.event_id, group.clone())),
+                    Err(error) => {
+                        report.failed.push((it.event_id, group, format!("{error:#}")));
+                        break;
+                    }
+                }
+                progress.inc(1);
             }
-            progress.inc(1);
         }
+        progress.finish_and_clear();
+        held.release().await
     }
-    progress.finish_and_clear();
-    held.release().await
 }
 
-async fn redrive(
+async fn send_again(
     environment: &Environment,
     held: &mut Held<'_>,
-    message: &Message,
+    message_id: &str,
 ) -> anyhow::Result<()> {
-    held.keep(&message.message_id).await?;
-    queue::send(&environment.client, &environment.queue_url, redriven(message)).await?;
-    held.delete(&message.message_id).await
-}
-
-fn progress(events: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left");
-    ProgressBar::new(events as u64).with_style(style.expect("a constant template"))
+    held.keep(message_id).await?;
+    let message = held.load(message_id)?;
+    ensure!(message.message_id == message_id, "another message was kept in place of {message_id}");
+    queue::send(&environment.client, &environment.queue_url, redriven(&message)).await?;
+    held.delete(message_id).await
 }

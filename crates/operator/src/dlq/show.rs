@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use domain::attribute::{FAILURE, HEADER_PREFIX};
-use domain::dead_letter::failure_of;
+use domain::dead_letter::{failure_of, redrive_order};
 use domain::message::Message;
 use serde_json::{Value, json};
 
-use super::{Summary, by_age, printable};
+use super::{Summary, printable};
 use crate::environment::EnvironmentArgs;
 use crate::queue::Held;
 
@@ -34,13 +34,16 @@ pub(crate) struct Show {
 impl Show {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
-        let held = Held::receive(&environment.client, &environment.dead_letter_queue_url).await?;
-        let found: Vec<Message> = by_age(held.messages())
-            .into_iter()
-            .filter(|message| message.event_id() == self.event_id)
-            .cloned()
-            .collect();
-        held.release().await?;
+        let mut found = Vec::new();
+        let held =
+            Held::receive(&environment.client, &environment.dead_letter_queue_url, |message| {
+                if message.event_id() == self.event_id {
+                    found.push(message.clone());
+                }
+                false
+            });
+        held.await?.release().await?;
+        found.sort_by_key(|message| (message.sent_at, redrive_order(message)));
         if found.is_empty() {
             anyhow::bail!(
                 "no dead letter has event id {:?}; `dlq list` shows those there are",

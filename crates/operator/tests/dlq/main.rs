@@ -1,8 +1,10 @@
 //! `webhook-operator dlq`, the built program, on the engine's queues.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod change;
 mod list;
 mod redrive;
+mod select;
 mod show;
 mod support;
 mod usage;

@@ -195,6 +195,58 @@ impl Queues {
         self.start_dlq(arguments).wait_with_output().await.unwrap().into()
     }
 
+    /// Runs `dlq` with an editor that is a shell command; the file is its `$1`.
+    pub(crate) async fn dlq_with_editor(&self, editor: &str, arguments: &[&str]) -> Done {
+        let script = self.data_dir.path().join("editor.sh");
+        std::fs::write(&script, editor).unwrap();
+        let mut command = operator(&["dlq"]);
+        command.args(arguments).arg("--data-dir").arg(self.data_dir.path());
+        command.env_remove("VISUAL").env("EDITOR", format!("sh {}", script.display()));
+        command.output().await.unwrap().into()
+    }
+
+    /// Lets a command run to its end, and says how much memory it had needed, in kilobytes, when it
+    /// called `operation` for the `nth` time. Source: proc(5), `VmHWM`.
+    pub(crate) async fn peak_kilobytes(
+        &self,
+        child: Child,
+        operation: &'static str,
+        nth: usize,
+    ) -> u64 {
+        let gate = Arc::<Gate>::default();
+        self.set_fault(Fault::Hold(operation, Arc::clone(&gate)));
+        for _ in 1..nth {
+            gate.reached.notified().await;
+            gate.open.notify_one();
+        }
+        gate.reached.notified().await;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id().unwrap()));
+        let status = status.unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")).unwrap();
+        self.set_fault(Fault::None);
+        gate.open.notify_one();
+        let done: Done = child.wait_with_output().await.unwrap().into();
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        peak.trim().parse().unwrap()
+    }
+
+    /// A place for files.
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.data_dir.path().join(name).display().to_string()
+    }
+
+    /// What the audit log says was done, and why.
+    pub(crate) async fn audit(&self) -> Vec<(String, String)> {
+        let log = self.dlq(&["log", "test", "--json"]).await.stdout;
+        let line = |line: &str| -> (String, String) {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+            (text("action"), text("reason"))
+        };
+        log.lines().map(line).collect()
+    }
+
     /// Starts it. It is killed when dropped.
     pub(crate) fn start_dlq(&self, arguments: &[&str]) -> Child {
         let mut command = operator(&["dlq"]);

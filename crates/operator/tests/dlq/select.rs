@@ -1,0 +1,100 @@
+//! Choosing dead letters: `list`, `stats` and `redrive` by route, group, reason, time and text.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Event, Queues, Waiting};
+
+async fn three() -> Queues {
+    let queues = Queues::start().await;
+    let event = Event::new("order-7", "event-1", 1).with_body("{\"顧客\":\"株式会社\"}");
+    queues.add_rejected(event).await;
+    queues.add_rejected(Event::new("order-8", "event-2", 2)).await;
+    queues.add_moved_by_sqs(Event::new("order-9", "event-3", 3)).await;
+    queues
+}
+
+async fn listed(queues: &Queues, selection: &[&str]) -> Vec<String> {
+    let arguments = [&["list", "test", "--json"], selection].concat();
+    let done = queues.dlq(&arguments).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let letters: Vec<Value> = serde_json::from_str(&done.stdout).unwrap();
+    letters.iter().map(|letter| letter["event_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn each_condition_narrows_the_list() {
+    let queues = three().await;
+    assert_eq!(listed(&queues, &["--group", "order-8"]).await, ["event-2"]);
+    assert_eq!(listed(&queues, &["--reason", "receive_count"]).await, ["event-3"]);
+    assert_eq!(listed(&queues, &["--grep", "株式会社"]).await, ["event-1"]);
+    assert_eq!(listed(&queues, &["--grep", "unknown workflow"]).await, ["event-1", "event-2"]);
+    assert_eq!(listed(&queues, &["--route", "sss", "--since", "1h"]).await.len(), 3);
+    assert_eq!(listed(&queues, &["--until", "1h"]).await, [""; 0]);
+    assert_eq!(listed(&queues, &["--limit", "2"]).await, ["event-1", "event-2"]);
+    let table = queues.dlq(&["list", "test", "--limit", "1"]).await.stdout;
+    assert!(table.ends_with("1 of 3 dead letters\n"), "{table}");
+}
+
+#[tokio::test]
+async fn a_time_that_is_none_is_refused() {
+    let queues = Queues::start().await;
+    let done = queues.dlq(&["list", "test", "--since", "yesterday"]).await;
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("2h for two hours ago"), "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn they_are_counted_by_route_reason_and_hour() {
+    let queues = three().await;
+    let done = queues.dlq(&["stats", "test", "--json"]).await;
+    let mut stats: Value = serde_json::from_str(&done.stdout).unwrap();
+    for count in stats["counts"].as_array_mut().unwrap() {
+        let hour = count["hour"].take();
+        assert!(hour.as_str().is_some_and(|hour| hour.ends_with(":00:00Z")), "{hour}");
+    }
+    let counts = json!([
+        { "route": "sss", "reason": "receive_count", "hour": null, "count": 1 },
+        { "route": "sss", "reason": "rejected", "hour": null, "count": 2 },
+    ]);
+    assert_eq!(stats, json!({ "total": 3, "counts": counts }));
+    assert!(queues.dlq(&["stats", "test"]).await.stdout.ends_with("3 dead letters\n"));
+}
+
+#[tokio::test]
+async fn only_the_selected_go_back() {
+    let queues = three().await;
+    let done = queues.dlq(&["redrive", "test", "--reason", "rejected"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let sent: Vec<Waiting> = queues.take_webhooks().await;
+    let ids: Vec<&str> = sent.iter().map(|waiting| waiting.event_id.as_str()).collect();
+    assert_eq!(ids, ["event-1", "event-2"]);
+    assert_eq!(listed(&queues, &[]).await, ["event-3"]);
+    assert_eq!(queues.audit().await, [("dlq redrive".to_owned(), "-".to_owned())]);
+}
+
+#[tokio::test]
+async fn they_go_back_no_faster_than_is_said() {
+    let queues = three().await;
+    let start = Instant::now();
+    let done = queues.dlq(&["redrive", "test", "--all", "--rate", "2"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(start.elapsed() >= Duration::from_secs(1), "the third comes a second after the first");
+    assert_eq!(queues.take_webhooks().await.len(), 3);
+}
+
+/// Large bodies are not kept in memory, so many of them can be looked at and sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_the_bodies() {
+    let queues = Queues::start().await;
+    let body = format!("\"{}\"", "x".repeat(200_000));
+    for n in 0..150_u32 {
+        let event = Event::new(&format!("g-{}", n % 7), &format!("e-{n}"), u64::from(n));
+        queues.add_rejected(event.with_body(&body)).await;
+    }
+    let redrive = queues.start_dlq(&["redrive", "test", "--all", "--json"]);
+    let peak_kilobytes = queues.peak_kilobytes(redrive, "SendMessage", 140).await;
+    assert!(peak_kilobytes < 32_000, "30 MB of bodies took {peak_kilobytes} kB");
+    assert_eq!(queues.take_webhooks().await.len(), 150);
+}
