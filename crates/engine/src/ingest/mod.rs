@@ -162,7 +162,7 @@ impl EngineBackend {
         let new = new_message(message);
         let md5_of_body = crate::sqs::md5::of_body(&new.body);
         let md5_of_attributes = crate::sqs::md5::of_attributes(&new.attributes);
-        let sent = self.health.wrote(self.store.send(&self.queue, new).await)?;
+        let sent = self.health.wrote(self.store.accept(&self.queue, new).await)?;
         Ok(Accepted {
             message_id: sent.message_id,
             sequence_number: sent.sequence_number.to_string(),

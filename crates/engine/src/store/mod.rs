@@ -11,6 +11,7 @@ pub mod arn;
 mod error;
 mod faults;
 mod groups;
+mod ledger;
 pub mod limits;
 mod message;
 mod move_task;
@@ -40,6 +41,7 @@ use rusqlite::Connection;
 
 pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::faults::Faults;
+pub use self::ledger::{QueueLedger, Ways};
 pub use self::message::{
     AttributeValue, MessageAttribute, MessageAttributes, NewMessage, ReceivedMessage, Sent,
     SequenceNumber,
@@ -54,9 +56,11 @@ pub use self::settings::{
 pub use self::statistics::QueueStatistics;
 
 use self::faults::FaultSwitches;
+use self::groups::Removal;
+use self::ledger::{Ledger, Sender};
 use self::move_task::Drive;
 use self::receive::Batch;
-use self::tx::{Memory, Tx, from_ms};
+use self::tx::{Memory, Tx, from_ms, to_ms};
 use self::wake::Wakers;
 use self::writer::{Ended, Jobs, Writer};
 use crate::clock::Clock;
@@ -103,12 +107,13 @@ impl Store {
             })
             .map_err(failed)?;
         clock.not_before(from_ms(last_time_ms));
+        let ledger = Ledger::open(&connection, to_ms(clock.now())).map_err(failed)?;
         let unfinished = move_task::unfinished(&connection).map_err(failed)?;
         let (wakers, switches) = (Arc::<Wakers>::default(), Arc::<FaultSwitches>::default());
         let writer = Writer {
             connection,
             clock: Arc::clone(&clock),
-            memory: Memory::new(next_number),
+            memory: Memory::new(next_number, ledger),
             wakers: Arc::clone(&wakers),
             faults: Arc::clone(&switches),
         };
@@ -217,6 +222,12 @@ impl Store {
         self.jobs.run(move |tx| statistics::of(tx, &name)).await
     }
 
+    /// How a queue's messages came and went, by route.
+    pub async fn ledger(&self, name: &str) -> Result<QueueLedger> {
+        let name = name.to_owned();
+        self.jobs.run(move |tx| ledger::of(tx, &name)).await
+    }
+
     /// A queue's tags.
     pub async fn tags(&self, name: &str) -> Result<Tags> {
         let name = name.to_owned();
@@ -239,11 +250,20 @@ impl Store {
     /// Sends a message. It is durable when this returns; a repeat of one that was sent within 5
     /// minutes is answered as that one was.
     pub async fn send(&self, queue: &str, message: NewMessage) -> Result<Sent> {
+        self.send_from(Sender::Api, queue, message).await
+    }
+
+    /// Sends a message as [`send`](Self::send) does, and counts it as an event that was accepted.
+    pub async fn accept(&self, queue: &str, message: NewMessage) -> Result<Sent> {
+        self.send_from(Sender::Ingest, queue, message).await
+    }
+
+    async fn send_from(&self, sender: Sender, queue: &str, message: NewMessage) -> Result<Sent> {
         let queue = queue.to_owned();
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                send::send(tx, &queue, &message)
+                send::send(tx, &queue, &message, sender)
             })
             .await
     }
@@ -258,7 +278,7 @@ impl Store {
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                each(&messages, |message| send::send(tx, &queue, message))
+                each(&messages, |message| send::send(tx, &queue, message, Sender::Api))
             })
             .await
     }
@@ -338,7 +358,7 @@ impl Store {
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                visibility::delete(tx, &queue, &handle)
+                visibility::delete(tx, &queue, &handle, &Removal::Deleted)
             })
             .await
     }
@@ -354,7 +374,28 @@ impl Store {
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                each(&receipt_handles, |handle| visibility::delete(tx, &queue, handle))
+                each(&receipt_handles, |handle| {
+                    visibility::delete(tx, &queue, handle, &Removal::Deleted)
+                })
+            })
+            .await
+    }
+
+    /// Deletes messages that the function is done with, as [`delete_batch`](Self::delete_batch)
+    /// does, and counts them as that.
+    pub async fn finish_batch(
+        &self,
+        queue: &str,
+        receipt_handles: Vec<String>,
+    ) -> Result<Vec<Result<()>>> {
+        let queue = queue.to_owned();
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                let target = redrive::target(tx, &queue)?;
+                let dead_letter_queue = target.as_ref().map(|target| &*target.queue);
+                let done = Removal::Done { dead_letter_queue };
+                each(&receipt_handles, |handle| visibility::delete(tx, &queue, handle, &done))
             })
             .await
     }
