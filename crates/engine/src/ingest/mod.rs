@@ -92,7 +92,7 @@ pub(crate) struct IngestStatus {
     /// Requests answered 2xx.
     accepted: u64,
     /// Requests answered otherwise.
-    refused: u64,
+    pub(crate) refused: u64,
 }
 
 #[derive(Serialize)]

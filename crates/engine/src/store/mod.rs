@@ -13,6 +13,7 @@ mod faults;
 mod groups;
 mod ledger;
 pub mod limits;
+mod look;
 mod message;
 mod move_task;
 mod open;
@@ -42,6 +43,7 @@ use rusqlite::Connection;
 pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::faults::Faults;
 pub use self::ledger::{QueueLedger, Ways};
+pub use self::look::{Place, WaitingGroup};
 pub use self::message::{
     AttributeValue, MessageAttribute, MessageAttributes, NewMessage, ReceivedMessage, Sent,
     SequenceNumber,
@@ -222,10 +224,50 @@ impl Store {
         self.jobs.run(move |tx| statistics::of(tx, &name)).await
     }
 
-    /// How a queue's messages came and went, by route.
-    pub async fn ledger(&self, name: &str) -> Result<QueueLedger> {
-        let name = name.to_owned();
-        self.jobs.run(move |tx| ledger::of(tx, &name)).await
+    /// How the messages of a queue and of its dead-letter queue came and went, by route, at one
+    /// moment.
+    pub async fn ledgers(
+        &self,
+        queue: &str,
+        dead_letter_queue: &str,
+    ) -> Result<(QueueLedger, QueueLedger)> {
+        let (queue, dead_letter_queue) = (queue.to_owned(), dead_letter_queue.to_owned());
+        self.jobs
+            .run(move |tx| Ok((ledger::of(tx, &queue)?, ledger::of(tx, &dead_letter_queue)?)))
+            .await
+    }
+
+    /// The groups that wait for their first message, which was received before: those with the
+    /// oldest events first, at most `most`.
+    pub async fn waiting_groups(&self, queue: &str, most: u32) -> Result<Vec<WaitingGroup>> {
+        let queue = queue.to_owned();
+        self.jobs.run(move |tx| look::waiting_groups(tx, &queue, most)).await
+    }
+
+    /// How many groups wait like that.
+    pub async fn waiting_group_count(&self, queue: &str) -> Result<u64> {
+        let queue = queue.to_owned();
+        self.jobs.run(move |tx| look::waiting(tx, &queue)).await
+    }
+
+    /// Where an event is: in which queues, and how far from their groups' beginnings. Looks at
+    /// every message, a part of them at a time.
+    pub async fn find_event(&self, event_id: &str) -> Result<Vec<Place>> {
+        let (mut found, mut from) = (Vec::new(), Some(0));
+        while let Some(after) = from {
+            let event_id = event_id.to_owned();
+            let (places, next) = self.jobs.run(move |tx| look::find(tx, &event_id, after)).await?;
+            found.extend(places);
+            from = next;
+        }
+        Ok(found)
+    }
+
+    /// How many dead letters have which class of failure, "" for those that a redrive policy moved;
+    /// `None` when there are more than can be counted quickly.
+    pub async fn dead_letter_reasons(&self, queue: &str) -> Result<Option<Vec<(String, u64)>>> {
+        let queue = queue.to_owned();
+        self.jobs.run(move |tx| look::reasons(tx, &queue)).await
     }
 
     /// A queue's tags.
