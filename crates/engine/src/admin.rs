@@ -1,6 +1,7 @@
 //! The engine's own API, beside the queues' on the API listener: is it well, what is in it, is it to
 //! deliver. What Lambda's and SQS's APIs have for this on AWS would be three services' worth.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub(crate) struct Admin {
     pub(crate) mapping: Option<MappingHandle>,
     pub(crate) health: StorageHealth,
     pub(crate) deliveries: Arc<Deliveries>,
+    /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may
+    /// hold a token.
+    pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) started_at: Timestamp,
 }
 

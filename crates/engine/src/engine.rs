@@ -1,5 +1,6 @@
 //! One engine: what it is made of, in which order it starts, and in which it stops.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use domain::config::{Config, LogLevel};
+use domain::config::{Config, Destination, LogLevel, Route};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
@@ -179,6 +180,7 @@ impl Engine {
             mapping: mapping.as_ref().map(EventSourceMapping::handle),
             health,
             deliveries,
+            origins: origins(&config),
             started_at: store.clock().now(),
             store: store.clone(),
         });
@@ -299,6 +301,12 @@ impl From<MappingError> for EngineError {
             }
         }
     }
+}
+
+fn origins(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
+    let origin = |it: &Destination| (it.name.clone(), it.url.origin().ascii_serialization());
+    let of_route = |route: &Route| route.destinations.iter().map(origin).collect();
+    config.routes.iter().map(|(name, route)| (name.clone(), of_route(route))).collect()
 }
 
 fn function_options(

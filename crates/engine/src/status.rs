@@ -49,6 +49,8 @@ pub(crate) struct Status {
     pub(crate) event_source_mapping: Option<MappingStatus>,
     pub(crate) loss_meter: LossMeter,
     pub(crate) deliveries: Seen,
+    /// Where deliveries go, by route and destination.
+    origins: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// See [`loss_meter`].
@@ -163,6 +165,7 @@ impl Status {
                 routes,
             },
             deliveries: admin.deliveries.snapshot(),
+            origins: admin.origins.clone(),
         })
     }
 }

@@ -12,6 +12,8 @@ use aws_smithy_http_client::Builder;
 use domain::config::Config;
 use serde::Deserialize;
 
+use crate::engine_api::EngineApi;
+use crate::history::History;
 use crate::sdk;
 
 /// Which environment, and where its files are
@@ -38,6 +40,16 @@ pub(crate) struct Environment {
     pub(crate) lambda: aws_sdk_lambda::Client,
     pub(crate) queue_url: String,
     pub(crate) dead_letter_queue_url: String,
+    pub(crate) host: Host,
+}
+
+/// What runs an environment.
+#[derive(Debug)]
+pub(crate) enum Host {
+    /// An engine on this machine, and its data directory.
+    Engine { api: EngineApi, data_dir: PathBuf },
+    /// AWS, or an emulator of it.
+    Aws { sdk: Box<SdkConfig>, config: Box<Config> },
 }
 
 /// What a running engine says of itself.
@@ -62,7 +74,7 @@ impl EnvironmentArgs {
             self.data_dir.clone().unwrap_or_else(|| Path::new(".webhook-queue").join(name));
         let engine_file = data_dir.join(ENGINE_FILE);
         if engine_file.exists() {
-            return engine(name, &engine_file);
+            return engine(name, &data_dir);
         }
         // With an endpoint, `local` is what was deployed to the emulator there.
         let emulated = std::env::var_os(ENDPOINT_VARIABLE).is_some();
@@ -76,10 +88,16 @@ impl EnvironmentArgs {
         if config.environment != *name {
             bail!("the configuration of {name} says environment {:?}", config.environment);
         }
-        aws(&config).await
+        aws(config).await
     }
 
-    fn config(&self) -> anyhow::Result<Config> {
+    /// The environment's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.environment
+    }
+
+    /// The configuration, as it is in its file.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let path = self.config.clone().unwrap_or_else(|| {
             Path::new("environments").join(&self.environment).join("terraform.tfvars.json")
         });
@@ -91,7 +109,8 @@ impl EnvironmentArgs {
 }
 
 /// An engine on this machine. It does not check credentials, but the SDK wants some.
-fn engine(name: &str, file: &Path) -> anyhow::Result<Environment> {
+fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
+    let file = &data_dir.join(ENGINE_FILE);
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let EngineFile { api, queue_url, dead_letter_queue_url } =
@@ -110,11 +129,12 @@ fn engine(name: &str, file: &Path) -> anyhow::Result<Environment> {
         lambda: aws_sdk_lambda::Client::new(&config),
         queue_url,
         dead_letter_queue_url,
+        host: Host::Engine { api: EngineApi::at(api), data_dir: data_dir.to_owned() },
     })
 }
 
 /// The queues on AWS, by the names that the configuration gives them.
-async fn aws(config: &Config) -> anyhow::Result<Environment> {
+async fn aws(config: Config) -> anyhow::Result<Environment> {
     let region = config.file().aws.as_ref().map(|aws| aws.region.as_str());
     let shared = sdk::config(region).await;
     let client = Client::new(&shared);
@@ -137,5 +157,20 @@ async fn aws(config: &Config) -> anyhow::Result<Environment> {
         client,
         queue_url,
         dead_letter_queue_url,
+        host: Host::Aws { sdk: Box::new(shared), config: Box::new(config) },
     })
+}
+
+impl Environment {
+    /// The log.
+    pub(crate) fn history(&self) -> History {
+        match &self.host {
+            Host::Engine { data_dir, .. } => History::Files(data_dir.clone()),
+            // Source: `modules/webhook-forwarder`.
+            Host::Aws { sdk, config } => History::LogGroup {
+                client: aws_sdk_cloudwatchlogs::Client::new(sdk),
+                name: format!("/aws/lambda/{}-webhook-forwarder", config.environment),
+            },
+        }
+    }
 }

@@ -4,15 +4,22 @@
 //!
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
+mod blocked;
 mod delivery;
 mod dlq;
+mod doctor;
+mod engine_api;
 mod environment;
+mod history;
 mod identity;
 mod mapping;
+mod people;
 mod queue;
 mod sdk;
+mod status;
 mod store;
 mod table;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -36,6 +43,10 @@ enum Command {
     /// Look at dead letters and send them again
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    Status(status::Status),
+    Trace(trace::Trace),
+    Blocked(blocked::Blocked),
+    Doctor(doctor::Doctor),
     Pause(mapping::Pause),
     Resume(mapping::Resume),
     #[command(subcommand)]
@@ -48,6 +59,10 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Dlq(command) => command.run().await,
+        Command::Status(command) => command.run().await,
+        Command::Trace(command) => command.run().await,
+        Command::Blocked(command) => command.run().await,
+        Command::Doctor(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Resume(command) => command.run().await,
         Command::Store(command) => command.run().await,

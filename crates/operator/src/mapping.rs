@@ -1,5 +1,6 @@
 //! `pause` and `resume`: the event source mapping, switched. Messages wait in the queue, in order.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -132,6 +133,11 @@ struct Mapping<'a> {
     uuid: String,
 }
 
+/// How the mapping is, in Lambda's words: `Enabled`, `Disabled`, or on its way there.
+pub(crate) async fn state(environment: &Environment) -> anyhow::Result<String> {
+    Mapping::find(environment).await?.state().await
+}
+
 impl<'a> Mapping<'a> {
     async fn find(environment: &'a Environment) -> anyhow::Result<Self> {
         let queue_arn: String = environment.attribute(QueueAttributeName::QueueArn).await?;
@@ -150,6 +156,15 @@ impl<'a> Mapping<'a> {
         Ok(Self { environment, uuid })
     }
 
+    async fn state(&self) -> anyhow::Result<String> {
+        let mapping = self.environment.lambda.get_event_source_mapping().uuid(&self.uuid);
+        let mapping = mapping
+            .send()
+            .await
+            .map_err(|error| sdk::failed("asking for the event source mapping", error))?;
+        Ok(mapping.state.unwrap_or_default())
+    }
+
     /// Enables or disables it, and waits until it is.
     async fn switch(&self, enabled: bool) -> anyhow::Result<()> {
         let what = if enabled { "enabling" } else { "disabling" };
@@ -164,13 +179,7 @@ impl<'a> Mapping<'a> {
         let wanted = if enabled { "Enabled" } else { "Disabled" };
         let deadline = Instant::now() + SWITCH_PATIENCE;
         loop {
-            let mapping = lambda
-                .get_event_source_mapping()
-                .uuid(&self.uuid)
-                .send()
-                .await
-                .map_err(|error| sdk::failed("asking for the event source mapping", error))?;
-            let state = mapping.state().unwrap_or_default();
+            let state = self.state().await?;
             if state == wanted {
                 return Ok(());
             }
@@ -187,19 +196,28 @@ impl<'a> Mapping<'a> {
 }
 
 impl Environment {
-    async fn attributes(
+    /// Attributes of a queue.
+    pub(crate) async fn attributes_of(
         &self,
+        queue_url: &str,
         names: &[QueueAttributeName],
-    ) -> anyhow::Result<std::collections::HashMap<QueueAttributeName, String>> {
+    ) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
         let asked = self
             .client
             .get_queue_attributes()
-            .queue_url(&self.queue_url)
+            .queue_url(queue_url)
             .set_attribute_names(Some(names.to_vec()))
             .send()
             .await
-            .map_err(|error| sdk::failed(&format!("looking at {}", self.queue_url), error))?;
+            .map_err(|error| sdk::failed(&format!("looking at {queue_url}"), error))?;
         Ok(asked.attributes.unwrap_or_default())
+    }
+
+    async fn attributes(
+        &self,
+        names: &[QueueAttributeName],
+    ) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
+        self.attributes_of(&self.queue_url, names).await
     }
 
     async fn attribute<T: std::str::FromStr>(&self, name: QueueAttributeName) -> anyhow::Result<T> {
