@@ -3,8 +3,10 @@
 
 mod aws;
 mod bench;
+mod blocked;
 mod demo;
 mod dlq;
+mod doctor;
 mod engine;
 mod events;
 mod exit;
@@ -20,10 +22,12 @@ mod process;
 mod resume;
 mod schema;
 mod send;
+mod status;
 mod steps;
 mod test;
 mod tidy;
 mod tools;
+mod trace;
 mod workspace;
 
 use std::process::ExitCode;
@@ -43,6 +47,10 @@ enum Command {
     Local(local::Local),
     Demo(demo::Demo),
     Send(send::Send),
+    Status(status::Status),
+    Trace(trace::Trace),
+    Blocked(blocked::Blocked),
+    Doctor(doctor::Doctor),
     Dlq(dlq::Dlq),
     Pause(pause::Pause),
     Resume(resume::Resume),
@@ -66,6 +74,10 @@ fn main() -> ExitCode {
         Command::Local(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Send(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Trace(command) => command.run(),
+        Command::Blocked(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Dlq(command) => command.run(),
         Command::Pause(command) => command.run(),
         Command::Resume(command) => command.run(),

@@ -1,6 +1,7 @@
 //! The engine's own API, beside the queues' on the API listener: is it well, what is in it, is it to
 //! deliver. What Lambda's and SQS's APIs have for this on AWS would be three services' worth.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::deliveries::Deliveries;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
 use crate::ingest::{Ingest, IngestStatus};
@@ -30,6 +32,10 @@ pub(crate) struct Admin {
     /// `None` in an engine without a function.
     pub(crate) mapping: Option<MappingHandle>,
     pub(crate) health: StorageHealth,
+    pub(crate) deliveries: Arc<Deliveries>,
+    /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may
+    /// hold a token.
+    pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) started_at: Timestamp,
 }
 
@@ -42,16 +48,16 @@ struct Stats {
     event_source_mapping: Option<MappingStatus>,
 }
 
-#[derive(Serialize)]
-struct QueueStats {
-    visible: u64,
-    in_flight: u64,
+#[derive(Debug, Serialize)]
+pub(crate) struct QueueStats {
+    pub(crate) visible: u64,
+    pub(crate) in_flight: u64,
     delayed: u64,
     message_groups: u64,
     /// Groups that wait for a message in flight.
     locked_groups: u64,
     /// Since it was sent; of a dead letter, since it became one.
-    oldest_age_ms: Option<u64>,
+    pub(crate) oldest_age_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,12 +67,12 @@ struct Change {
 }
 
 /// The routes below `/_engine/`.
-pub(crate) fn router(admin: Admin) -> Router {
+pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/_engine/health", get(health))
         .route("/_engine/stats", get(stats))
         .route("/_engine/event-source-mapping", get(mapping).put(set_mapping))
-        .with_state(Arc::new(admin))
+        .with_state(admin)
 }
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
@@ -134,7 +140,7 @@ impl Admin {
 }
 
 impl QueueStats {
-    fn of(queue: &QueueStatistics, now: Timestamp) -> Self {
+    pub(crate) fn of(queue: &QueueStatistics, now: Timestamp) -> Self {
         let age = |sent: Timestamp| -> Duration { now.since(sent) };
         Self {
             visible: queue.visible,
@@ -145,17 +151,22 @@ impl QueueStats {
             oldest_age_ms: queue.oldest_sent_at.map(age).map(ms),
         }
     }
+
+    /// All messages.
+    pub(crate) fn messages(&self) -> u64 {
+        self.visible + self.in_flight + self.delayed
+    }
 }
 
 fn no_mapping() -> Response {
     answer(StatusCode::NOT_FOUND, &json!({ "message": "this engine runs no function" }))
 }
 
-fn failed(message: &str) -> Response {
+pub(crate) fn failed(message: &str) -> Response {
     answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "message": message }))
 }
 
-fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     let body = serde_json::to_vec(body).expect("numbers, texts and field names");
     Response::builder()
         .status(status)

@@ -1,5 +1,6 @@
 //! One engine: what it is made of, in which order it starts, and in which it stops.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use domain::config::{Config, LogLevel};
+use domain::config::{Config, Destination, LogLevel, Route};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
+use crate::deliveries::Deliveries;
 use crate::event_source_mapping::{
     EventSource, EventSourceMapping, MappingError, MappingOptions, write_durably,
 };
@@ -23,11 +25,12 @@ use crate::function::{Function, FunctionIdentity, FunctionOptions, function_envi
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
+use crate::log_file::{Both, LogFile};
 use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
 use crate::storage_health::StorageHealth;
 use crate::store::{OpenError, Store, StoreError, arn};
-use crate::{queues, sqs};
+use crate::{queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
 const ADDRESS_FILE: &str = "engine.json";
@@ -109,7 +112,7 @@ pub enum EngineError {
         /// What the system said.
         source: io::Error,
     },
-    /// The system gives no thread for the log.
+    /// The system gives no thread for the log, or its file cannot be written.
     #[error("the log cannot start")]
     Log(#[source] io::Error),
 }
@@ -140,16 +143,20 @@ impl Engine {
     /// [`EngineError`]; nothing is left running then.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
         let EngineOptions { config, storage, forwarder, listen, api_listen, clock, log } = options;
-        let log = Log::new(Arc::clone(&clock), config.forwarder.log_level, log)
-            .map_err(EngineError::Log)?;
         let data_dir = match &storage {
             Storage::Directory(dir) => Some(dir.as_path()),
             Storage::Memory => None,
         };
         let store = match data_dir {
-            Some(dir) => Store::open(dir, clock)?,
-            None => Store::in_memory(clock)?,
+            Some(dir) => Store::open(dir, Arc::clone(&clock))?,
+            None => Store::in_memory(Arc::clone(&clock))?,
         };
+        // Only who holds the directory writes into it.
+        let log: Box<dyn Write + Send> = match data_dir {
+            Some(dir) => Box::new(Both(log, LogFile::open(dir).map_err(EngineError::Log)?)),
+            None => log,
+        };
+        let log = Log::new(clock, config.forwarder.log_level, log).map_err(EngineError::Log)?;
         let health = StorageHealth::new(log.clone());
         queues::ensure(&store, &config).await.map_err(EngineError::Queues)?;
         let ingest_listener = bind(listen).await?;
@@ -160,30 +167,35 @@ impl Engine {
 
         let backend = Backend::engine(&config, &queue_urls.queue, store.clone(), health.clone());
         let ingest = Arc::new(Ingest::new(backend, Arc::clone(store.clock()), log.clone()));
+        let deliveries = Arc::<Deliveries>::default();
         let mapping = match forwarder {
             None => None,
             Some(executable) => {
-                let function = function(&config, executable, &queue_urls, api_address, &log);
+                let options = function_options(&config, executable, &queue_urls, api_address);
+                let function = Function::new(options, log.clone(), Arc::clone(&deliveries));
                 let options = mapping_options(&config, function, &store, &log, &health);
                 Some(EventSourceMapping::start(options, data_dir).await?)
             }
         };
-        let admin = Admin {
+        let admin = Arc::new(Admin {
             queue: config.queue_name(),
             dead_letter_queue: config.dead_letter_queue_name(),
             ingest: Arc::clone(&ingest),
             mapping: mapping.as_ref().map(EventSourceMapping::handle),
             health,
+            deliveries,
+            origins: origins(&config),
             started_at: store.clock().now(),
             store: store.clone(),
-        };
+        });
         let lambda = LambdaApi {
             mapping: mapping.as_ref().map(EventSourceMapping::handle),
             queue_arn: arn::of_queue(&config.queue_name()),
             function_arn: FunctionIdentity::of(&config).arn(),
         };
         let mut router = sqs::router(store.clone())
-            .merge(admin::router(admin))
+            .merge(admin::router(Arc::clone(&admin)))
+            .merge(status::router(admin))
             .merge(lambda_api::router(lambda));
         let mut waiting = JoinSet::new();
         if let Some(mapping) = &mapping {
@@ -304,23 +316,27 @@ impl From<MappingError> for EngineError {
     }
 }
 
-fn function(
+fn origins(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
+    let origin = |it: &Destination| (it.name.clone(), it.url.origin().ascii_serialization());
+    let of_route = |route: &Route| route.destinations.iter().map(origin).collect();
+    config.routes.iter().map(|(name, route)| (name.clone(), of_route(route))).collect()
+}
+
+fn function_options(
     config: &Config,
     executable: PathBuf,
     urls: &QueueUrls,
     api: SocketAddr,
-    log: &Log,
-) -> Arc<Function> {
+) -> FunctionOptions {
     let identity = FunctionIdentity::of(config);
     let own = |name: &str| std::env::var(name).ok();
     let urls = (urls.queue.as_str(), urls.dead_letter_queue.as_str());
-    let options = FunctionOptions {
+    FunctionOptions {
         executable,
         environment: function_environment(config, &identity, urls, api, own),
         arn: identity.arn(),
         timeout: config.forwarder.function_timeout,
-    };
-    Function::new(options, log.clone())
+    }
 }
 
 fn mapping_options(

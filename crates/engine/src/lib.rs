@@ -9,7 +9,7 @@
 //! | webhooks in | `ingest` |
 //! | from the queue to the function | `event_source_mapping` |
 //! | the function's processes | `function`, `runtime_api` |
-//! | the engine's own API | `admin` |
+//! | the engine's own API | `admin`, `status`, `metrics` |
 //! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
 //! | webhooks in, for what was deployed to an AWS emulator | [`Gateway`] |
@@ -19,6 +19,7 @@ pub mod sqs;
 pub mod store;
 
 mod admin;
+mod deliveries;
 mod engine;
 mod event_source_mapping;
 mod function;
@@ -26,10 +27,14 @@ mod gateway;
 mod ingest;
 mod lambda_api;
 mod log;
+mod log_file;
+mod loss_meter;
+mod metrics;
 mod queues;
 mod runtime_api;
 mod scheduler_api;
 mod server;
+mod status;
 mod storage_health;
 mod target;
 

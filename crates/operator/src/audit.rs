@@ -44,8 +44,8 @@ pub(crate) enum AuditLog {
 }
 
 impl AuditLog {
-    /// The log in an engine's data directory.
-    pub(crate) fn in_data_dir(dir: &Path) -> Self {
+    /// The log in a directory of this machine.
+    pub(crate) fn in_dir(dir: &Path) -> Self {
         Self::File(dir.join(FILE))
     }
 
@@ -158,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_done_is_there_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_data_dir(dir.path());
+        let log = AuditLog::in_dir(dir.path());
         assert!(log.read().await.unwrap().is_empty());
         log.add("pause", Some("リリース 42"), json!({})).await.unwrap();
         log.add("dlq drop", None, json!({ "ids": ["e-1"] })).await.unwrap();
@@ -172,7 +172,7 @@ mod tests {
     async fn a_line_that_is_none_is_named() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), "{}\n").unwrap();
-        let error = AuditLog::in_data_dir(dir.path()).read().await.unwrap_err();
+        let error = AuditLog::in_dir(dir.path()).read().await.unwrap_err();
         assert!(error.to_string().contains("line 1 of"), "{error}");
     }
 

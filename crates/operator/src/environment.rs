@@ -13,6 +13,8 @@ use domain::config::Config;
 use serde::Deserialize;
 
 use crate::audit::AuditLog;
+use crate::engine_api::EngineApi;
+use crate::history::History;
 use crate::sdk;
 
 /// Which environment, and where its files are
@@ -40,7 +42,16 @@ pub(crate) struct Environment {
     pub(crate) scheduler: aws_sdk_scheduler::Client,
     pub(crate) queue_url: String,
     pub(crate) dead_letter_queue_url: String,
-    pub(crate) audit: AuditLog,
+    pub(crate) host: Host,
+}
+
+/// What runs an environment.
+#[derive(Debug)]
+pub(crate) enum Host {
+    /// An engine on this machine, and its data directory.
+    Engine { api: EngineApi, data_dir: PathBuf },
+    /// AWS, or an emulator of it.
+    Aws { sdk: Box<SdkConfig>, config: Box<Config> },
 }
 
 /// What a running engine says of itself.
@@ -65,7 +76,7 @@ impl EnvironmentArgs {
             self.data_dir.clone().unwrap_or_else(|| Path::new(".webhook-queue").join(name));
         let engine_file = data_dir.join(ENGINE_FILE);
         if engine_file.exists() {
-            return engine(name, &engine_file);
+            return engine(name, &data_dir);
         }
         // With an endpoint, `local` is what was deployed to the emulator there.
         let emulated = std::env::var_os(ENDPOINT_VARIABLE).is_some();
@@ -79,10 +90,16 @@ impl EnvironmentArgs {
         if config.environment != *name {
             bail!("the configuration of {name} says environment {:?}", config.environment);
         }
-        aws(&config).await
+        aws(config).await
     }
 
-    fn config(&self) -> anyhow::Result<Config> {
+    /// The environment's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.environment
+    }
+
+    /// The configuration, as it is in its file.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let path = self.config.clone().unwrap_or_else(|| {
             Path::new("environments").join(&self.environment).join("terraform.tfvars.json")
         });
@@ -94,7 +111,8 @@ impl EnvironmentArgs {
 }
 
 /// An engine on this machine. It does not check credentials, but the SDK wants some.
-fn engine(name: &str, file: &Path) -> anyhow::Result<Environment> {
+fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
+    let file = &data_dir.join(ENGINE_FILE);
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let EngineFile { api, queue_url, dead_letter_queue_url } =
@@ -114,12 +132,12 @@ fn engine(name: &str, file: &Path) -> anyhow::Result<Environment> {
         scheduler: aws_sdk_scheduler::Client::new(&config),
         queue_url,
         dead_letter_queue_url,
-        audit: AuditLog::in_data_dir(file.parent().unwrap_or(Path::new("."))),
+        host: Host::Engine { api: EngineApi::at(api), data_dir: data_dir.to_owned() },
     })
 }
 
 /// The queues on AWS, by the names that the configuration gives them.
-async fn aws(config: &Config) -> anyhow::Result<Environment> {
+async fn aws(config: Config) -> anyhow::Result<Environment> {
     let region = config.file().aws.as_ref().map(|aws| aws.region.as_str());
     let shared = sdk::config(region).await;
     let client = Client::new(&shared);
@@ -136,21 +154,47 @@ async fn aws(config: &Config) -> anyhow::Result<Environment> {
     };
     let queue_url = url(config.queue_name()).await?;
     let dead_letter_queue_url = url(config.dead_letter_queue_name()).await?;
-    let name = config.environment.clone();
-    let bucket = config.file().aws.as_ref().and_then(|aws| aws.artifact_bucket.clone());
-    let audit = match bucket {
-        Some(bucket) => {
-            AuditLog::Bucket { config: Box::new(shared.clone()), bucket, environment: name.clone() }
-        }
-        None => AuditLog::in_data_dir(&Path::new(".webhook-queue").join(format!("deploy-{name}"))),
-    };
     Ok(Environment {
-        name,
-        audit,
+        name: config.environment.clone(),
         lambda: aws_sdk_lambda::Client::new(&shared),
         scheduler: aws_sdk_scheduler::Client::new(&shared),
         client,
         queue_url,
         dead_letter_queue_url,
+        host: Host::Aws { sdk: Box::new(shared), config: Box::new(config) },
     })
+}
+
+impl Environment {
+    /// The audit log.
+    pub(crate) fn audit(&self) -> AuditLog {
+        match &self.host {
+            Host::Engine { data_dir, .. } => AuditLog::in_dir(data_dir),
+            Host::Aws { sdk, config } => {
+                match config.file().aws.as_ref().and_then(|aws| aws.artifact_bucket.clone()) {
+                    Some(bucket) => AuditLog::Bucket {
+                        config: sdk.clone(),
+                        bucket,
+                        environment: self.name.clone(),
+                    },
+                    // The emulator's, beside the folder that stands in for the bucket.
+                    None => AuditLog::in_dir(
+                        &Path::new(".webhook-queue").join(format!("deploy-{}", self.name)),
+                    ),
+                }
+            }
+        }
+    }
+
+    /// The log.
+    pub(crate) fn history(&self) -> History {
+        match &self.host {
+            Host::Engine { data_dir, .. } => History::Files(data_dir.clone()),
+            // Source: `modules/webhook-forwarder`.
+            Host::Aws { sdk, config } => History::LogGroup {
+                client: aws_sdk_cloudwatchlogs::Client::new(sdk),
+                name: format!("/aws/lambda/{}-webhook-forwarder", config.environment),
+            },
+        }
+    }
 }

@@ -5,20 +5,27 @@
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
 mod audit;
+mod blocked;
 mod delivery;
 mod dlq;
+mod doctor;
+mod engine_api;
 mod environment;
+mod history;
 mod identity;
 mod letter;
 mod mapping;
 mod pause;
+mod people;
 mod progress;
 mod queue;
 mod resume;
 mod resumption;
 mod sdk;
+mod status;
 mod store;
 mod table;
+mod trace;
 mod waiting;
 
 use std::process::ExitCode;
@@ -45,6 +52,10 @@ enum Command {
     Dlq(dlq::Dlq),
     Pause(pause::Pause),
     Resume(resume::Resume),
+    Status(status::Status),
+    Trace(trace::Trace),
+    Blocked(blocked::Blocked),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Store(store::StoreCommand),
     Whoami(identity::Whoami),
@@ -54,7 +65,11 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Dlq(command) => command.run().await,
+        Command::Dlq(command) => Box::pin(command.run()).await,
+        Command::Status(command) => command.run().await,
+        Command::Trace(command) => command.run().await,
+        Command::Blocked(command) => command.run().await,
+        Command::Doctor(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Resume(command) => command.run().await,
         Command::Store(command) => command.run().await,

@@ -14,6 +14,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long the mapping may take to change its state; on AWS it is half a minute or so.
 const SWITCH_PATIENCE: Duration = Duration::from_mins(5);
 
+/// How the mapping is, in Lambda's words: `Enabled`, `Disabled`, or on its way there.
+pub(crate) async fn state(environment: &Environment) -> anyhow::Result<String> {
+    Mapping::find(environment).await?.state().await
+}
+
 /// The mapping between an environment's queue and its forwarder.
 pub(crate) struct Mapping<'a> {
     environment: &'a Environment,

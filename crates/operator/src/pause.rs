@@ -62,7 +62,7 @@ impl Pause {
         let waiting = waiting::settled(&environment).await?;
         wait.finish_and_clear();
         let what = json!({ "resumes_at": resumes_at.map(|at| at.to_string()) });
-        environment.audit.add("pause", Some(&self.reason), what).await?;
+        environment.audit().add("pause", Some(&self.reason), what).await?;
         let retention_seconds: u64 =
             environment.attribute(QueueAttributeName::MessageRetentionPeriod).await?;
         if self.json {

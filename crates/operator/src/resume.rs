@@ -41,7 +41,7 @@ impl Resume {
         Resumption::of(&environment, &mapping).cancel().await?;
         wait.finish_and_clear();
         let mut waiting = environment.waiting().await?;
-        environment.audit.add("resume", None, json!({ "waiting": waiting.total() })).await?;
+        environment.audit().add("resume", None, json!({ "waiting": waiting.total() })).await?;
         if !self.json {
             println!("resumed: {} events wait", waiting.total());
         }

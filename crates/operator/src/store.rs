@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
+use domain::config::AwsFile;
 use serde_json::{Value, json};
 
 use crate::sdk;
@@ -72,7 +74,7 @@ pub(crate) struct StoreArgs {
 }
 
 /// A store, opened.
-enum Store {
+pub(crate) enum Store {
     Dir(PathBuf),
     Bucket { client: Client, name: String },
 }
@@ -134,6 +136,27 @@ impl std::fmt::Display for Store {
 }
 
 impl Store {
+    /// Where an environment's releases are kept; `None` if its configuration names no bucket.
+    pub(crate) fn of_releases(
+        sdk: &SdkConfig,
+        environment: &str,
+        aws: Option<&AwsFile>,
+    ) -> Option<Self> {
+        if environment == "local" {
+            return Some(Self::Dir(PathBuf::from(".webhook-queue/deploy-local/bucket")));
+        }
+        let name = aws?.artifact_bucket.clone()?;
+        Some(Self::Bucket { client: Client::new(sdk), name })
+    }
+
+    /// The newest of the documents whose keys begin with a prefix, and its key.
+    pub(crate) async fn newest(&self, prefix: &str) -> anyhow::Result<Option<(String, Value)>> {
+        let Some(key) = self.keys(prefix).await?.into_iter().max() else { return Ok(None) };
+        let document = serde_json::from_slice(&self.get(&key).await?)
+            .with_context(|| format!("reading {key} in {self}"))?;
+        Ok(Some((key, document)))
+    }
+
     /// Writes `bytes` and says so, or says that the key is taken.
     async fn put(&self, key: &str, bytes: &[u8], content_type: &str) -> anyhow::Result<bool> {
         let (client, bucket) = match self {

@@ -28,19 +28,28 @@ impl Waiting {
 }
 
 impl Environment {
-    async fn attributes(
+    /// Attributes of a queue.
+    pub(crate) async fn attributes_of(
         &self,
+        queue_url: &str,
         names: &[QueueAttributeName],
     ) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
         let asked = self
             .client
             .get_queue_attributes()
-            .queue_url(&self.queue_url)
+            .queue_url(queue_url)
             .set_attribute_names(Some(names.to_vec()))
             .send()
             .await
-            .map_err(|error| sdk::failed(&format!("looking at {}", self.queue_url), error))?;
+            .map_err(|error| sdk::failed(&format!("looking at {queue_url}"), error))?;
         Ok(asked.attributes.unwrap_or_default())
+    }
+
+    async fn attributes(
+        &self,
+        names: &[QueueAttributeName],
+    ) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
+        self.attributes_of(&self.queue_url, names).await
     }
 
     /// A number of the queue's attributes.

@@ -360,7 +360,7 @@ impl Shared {
             places.iter().map(|place| batch.messages[*place].receipt_handle.clone()).collect();
         let MappingOptions { store, queue, health, visibility_timeout, .. } = &self.options;
         loop {
-            match health.wrote(store.delete_batch(queue, handles.clone()).await) {
+            match health.wrote(store.finish_batch(queue, handles.clone()).await) {
                 Ok(results) => return self.deleted(batch, places, results),
                 Err(StoreError::Storage(_))
                     if batch.received.elapsed() < *visibility_timeout

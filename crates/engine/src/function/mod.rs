@@ -20,6 +20,7 @@ use serde_json::json;
 pub(crate) use environment::{FunctionIdentity, function_environment};
 pub(crate) use process::{InvocationError, Process};
 
+use crate::deliveries::Deliveries;
 use crate::log::Log;
 use process::{Start, StartError};
 
@@ -45,6 +46,7 @@ pub(crate) struct FunctionOptions {
 pub(crate) struct Function {
     options: FunctionOptions,
     log: Log,
+    deliveries: Arc<Deliveries>,
     /// Held while a process starts: one that cannot start should say so once, not once per process.
     starting: tokio::sync::Mutex<()>,
     /// Starts and runs that failed since the last success.
@@ -54,10 +56,15 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    pub(crate) fn new(options: FunctionOptions, log: Log) -> Arc<Self> {
+    pub(crate) fn new(
+        options: FunctionOptions,
+        log: Log,
+        deliveries: Arc<Deliveries>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             options,
             log,
+            deliveries,
             starting: tokio::sync::Mutex::default(),
             failures: AtomicU32::new(0),
             told: Mutex::default(),
@@ -81,7 +88,8 @@ impl Function {
         loop {
             tokio::time::sleep(self.pause()).await;
             let quiet = self.told().is_some();
-            match Process::start(Start { options: &self.options, log: &self.log, quiet }).await {
+            let Self { options, log, deliveries, .. } = self;
+            match Process::start(Start { options, log, deliveries, quiet }).await {
                 Ok(process) => {
                     if self.told().take().is_some() {
                         self.log.line(LogLevel::Info, "forwarder works again", json!({}));

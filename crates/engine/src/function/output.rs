@@ -8,6 +8,7 @@ use domain::config::LogLevel;
 use serde_json::json;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 
+use crate::deliveries::Deliveries;
 use crate::log::Log;
 
 /// A line longer than this is passed on in pieces, in bytes.
@@ -16,6 +17,7 @@ const LINE_BYTES_MAX: usize = 256 * 1024;
 /// One of a process's pipes.
 pub(super) struct Output {
     pub(super) log: Log,
+    pub(super) deliveries: Arc<Deliveries>,
     pub(super) pid: u32,
     /// Level of lines that are not JSON.
     pub(super) level: LogLevel,
@@ -38,6 +40,7 @@ impl Output {
 
     fn line(&self, line: &[u8]) {
         if line.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok() {
+            self.deliveries.note(line);
             return self.log.pass_on(line);
         }
         let text = String::from_utf8_lossy(line);

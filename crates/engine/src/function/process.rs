@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::FunctionOptions;
 use super::output::Output;
+use crate::deliveries::Deliveries;
 use crate::log::Log;
 use crate::runtime_api::{FunctionError, Init, Invocation, RuntimeApi};
 
@@ -66,6 +67,7 @@ pub(crate) enum InvocationError {
 pub(super) struct Start<'a> {
     pub(super) options: &'a FunctionOptions,
     pub(super) log: &'a Log,
+    pub(super) deliveries: &'a Arc<Deliveries>,
     /// Whether its output is left out until it works.
     pub(super) quiet: bool,
 }
@@ -89,7 +91,7 @@ enum Wanted {
 impl Process {
     /// Starts a process and waits for it to ask for an event.
     pub(super) async fn start(start: Start<'_>) -> Result<Self, StartError> {
-        let Start { options, log, quiet } = start;
+        let Start { options, log, deliveries, quiet } = start;
         let api = RuntimeApi::start(&options.arn).await.map_err(StartError::Listen)?;
         let mut child = Command::new(&options.executable)
             .env_clear()
@@ -111,7 +113,13 @@ impl Process {
             })?;
         let pid = child.id().expect("a child that was not waited for has an id");
         let quiet = Arc::new(AtomicBool::new(quiet));
-        let output = |level| Output { log: log.clone(), pid, level, quiet: Arc::clone(&quiet) };
+        let output = |level| Output {
+            log: log.clone(),
+            deliveries: Arc::clone(deliveries),
+            pid,
+            level,
+            quiet: Arc::clone(&quiet),
+        };
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
         let pipes = [

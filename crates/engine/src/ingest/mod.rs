@@ -92,7 +92,7 @@ pub(crate) struct IngestStatus {
     /// Requests answered 2xx.
     accepted: u64,
     /// Requests answered otherwise.
-    refused: u64,
+    pub(crate) refused: u64,
 }
 
 #[derive(Serialize)]
@@ -162,7 +162,7 @@ impl EngineBackend {
         let new = new_message(message);
         let md5_of_body = crate::sqs::md5::of_body(&new.body);
         let md5_of_attributes = crate::sqs::md5::of_attributes(&new.attributes);
-        let sent = self.health.wrote(self.store.send(&self.queue, new).await)?;
+        let sent = self.health.wrote(self.store.accept(&self.queue, new).await)?;
         Ok(Accepted {
             message_id: sent.message_id,
             sequence_number: sent.sequence_number.to_string(),

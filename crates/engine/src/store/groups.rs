@@ -3,6 +3,9 @@
 use rusqlite::params;
 
 use super::error::StoreError;
+use super::ledger::{ROUTE_SQL, Way};
+use super::queues::Queue;
+use super::send;
 use super::tx::Tx;
 use super::wake::Wake;
 
@@ -122,14 +125,52 @@ fn count_groups(tx: &Tx<'_>, queue_id: i64, groups: i64) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Why a message leaves its queue.
+pub(super) enum Removal<'a> {
+    /// The function was done with it; had it made a dead letter of it, that would be in this queue.
+    Done { dead_letter_queue: Option<&'a Queue> },
+    /// Somebody deleted it.
+    Deleted,
+    /// It goes to another queue.
+    Moved,
+    /// It is older than the retention.
+    Expired,
+}
+
+impl Removal<'_> {
+    fn way(&self, tx: &Tx<'_>, message_id: &str) -> Result<Way, StoreError> {
+        Ok(match self {
+            // The forwarder gives a dead letter its message's id: see `domain::dead_letter`.
+            Self::Done { dead_letter_queue: Some(queue) }
+                if send::was_sent(tx, queue, message_id, message_id)? =>
+            {
+                Way::DeadLettered
+            }
+            Self::Done { .. } => Way::Done,
+            Self::Deleted => Way::Deleted,
+            Self::Moved => Way::MovedOut,
+            Self::Expired => Way::Expired,
+        })
+    }
+}
+
 /// Removes a message: its group's next one moves up, or the group goes with its last.
-pub(super) fn remove(tx: &mut Tx<'_>, queue_id: i64, sequence: i64) -> Result<(), StoreError> {
-    let group: Option<i64> = tx.first(
-        "DELETE FROM message WHERE sequence = ?1 RETURNING group_id",
+pub(super) fn remove(
+    tx: &mut Tx<'_>,
+    queue_id: i64,
+    sequence: i64,
+    why: &Removal<'_>,
+) -> Result<(), StoreError> {
+    let removed: Option<(i64, String, String)> = tx.first(
+        &format!(
+            "DELETE FROM message WHERE sequence = ?1 RETURNING group_id, {ROUTE_SQL}, message_id"
+        ),
         [sequence],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let Some(group_id) = group else { return Ok(()) };
+    let Some((group_id, route, message_id)) = removed else { return Ok(()) };
+    let way = why.way(tx, &message_id)?;
+    tx.count(queue_id, &route, way);
     let in_flight: Option<bool> = tx.first(
         "DELETE FROM delivery WHERE sequence = ?1 RETURNING visible_at_ms IS NOT NULL",
         [sequence],

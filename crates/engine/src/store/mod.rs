@@ -11,7 +11,9 @@ pub mod arn;
 mod error;
 mod faults;
 mod groups;
+mod ledger;
 pub mod limits;
+mod look;
 mod message;
 mod move_task;
 mod open;
@@ -40,6 +42,8 @@ use rusqlite::Connection;
 
 pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::faults::Faults;
+pub use self::ledger::{QueueLedger, Ways};
+pub use self::look::{Place, WaitingGroup};
 pub use self::message::{
     AttributeValue, MessageAttribute, MessageAttributes, NewMessage, ReceivedMessage, Sent,
     SequenceNumber,
@@ -54,9 +58,11 @@ pub use self::settings::{
 pub use self::statistics::QueueStatistics;
 
 use self::faults::FaultSwitches;
+use self::groups::Removal;
+use self::ledger::{Ledger, Sender};
 use self::move_task::Drive;
 use self::receive::Batch;
-use self::tx::{Memory, Tx, from_ms};
+use self::tx::{Memory, Tx, from_ms, to_ms};
 use self::wake::Wakers;
 use self::writer::{Ended, Jobs, Writer};
 use crate::clock::Clock;
@@ -103,12 +109,13 @@ impl Store {
             })
             .map_err(failed)?;
         clock.not_before(from_ms(last_time_ms));
+        let ledger = Ledger::open(&connection, to_ms(clock.now())).map_err(failed)?;
         let unfinished = move_task::unfinished(&connection).map_err(failed)?;
         let (wakers, switches) = (Arc::<Wakers>::default(), Arc::<FaultSwitches>::default());
         let writer = Writer {
             connection,
             clock: Arc::clone(&clock),
-            memory: Memory::new(next_number),
+            memory: Memory::new(next_number, ledger),
             wakers: Arc::clone(&wakers),
             faults: Arc::clone(&switches),
         };
@@ -217,6 +224,52 @@ impl Store {
         self.jobs.run(move |tx| statistics::of(tx, &name)).await
     }
 
+    /// How the messages of a queue and of its dead-letter queue came and went, by route, at one
+    /// moment.
+    pub async fn ledgers(
+        &self,
+        queue: &str,
+        dead_letter_queue: &str,
+    ) -> Result<(QueueLedger, QueueLedger)> {
+        let (queue, dead_letter_queue) = (queue.to_owned(), dead_letter_queue.to_owned());
+        self.jobs
+            .run(move |tx| Ok((ledger::of(tx, &queue)?, ledger::of(tx, &dead_letter_queue)?)))
+            .await
+    }
+
+    /// The groups that wait for their first message, which was received before: those with the
+    /// oldest events first, at most `most`.
+    pub async fn waiting_groups(&self, queue: &str, most: u32) -> Result<Vec<WaitingGroup>> {
+        let queue = queue.to_owned();
+        self.jobs.run(move |tx| look::waiting_groups(tx, &queue, most)).await
+    }
+
+    /// How many groups wait like that.
+    pub async fn waiting_group_count(&self, queue: &str) -> Result<u64> {
+        let queue = queue.to_owned();
+        self.jobs.run(move |tx| look::waiting(tx, &queue)).await
+    }
+
+    /// Where an event is: in which queues, and how far from their groups' beginnings. Looks at
+    /// every message, a part of them at a time.
+    pub async fn find_event(&self, event_id: &str) -> Result<Vec<Place>> {
+        let (mut found, mut from) = (Vec::new(), Some(0));
+        while let Some(after) = from {
+            let event_id = event_id.to_owned();
+            let (places, next) = self.jobs.run(move |tx| look::find(tx, &event_id, after)).await?;
+            found.extend(places);
+            from = next;
+        }
+        Ok(found)
+    }
+
+    /// How many dead letters have which class of failure, "" for those that a redrive policy moved;
+    /// `None` when there are more than can be counted quickly.
+    pub async fn dead_letter_reasons(&self, queue: &str) -> Result<Option<Vec<(String, u64)>>> {
+        let queue = queue.to_owned();
+        self.jobs.run(move |tx| look::reasons(tx, &queue)).await
+    }
+
     /// A queue's tags.
     pub async fn tags(&self, name: &str) -> Result<Tags> {
         let name = name.to_owned();
@@ -239,11 +292,20 @@ impl Store {
     /// Sends a message. It is durable when this returns; a repeat of one that was sent within 5
     /// minutes is answered as that one was.
     pub async fn send(&self, queue: &str, message: NewMessage) -> Result<Sent> {
+        self.send_from(Sender::Api, queue, message).await
+    }
+
+    /// Sends a message as [`send`](Self::send) does, and counts it as an event that was accepted.
+    pub async fn accept(&self, queue: &str, message: NewMessage) -> Result<Sent> {
+        self.send_from(Sender::Ingest, queue, message).await
+    }
+
+    async fn send_from(&self, sender: Sender, queue: &str, message: NewMessage) -> Result<Sent> {
         let queue = queue.to_owned();
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                send::send(tx, &queue, &message)
+                send::send(tx, &queue, &message, sender)
             })
             .await
     }
@@ -258,7 +320,7 @@ impl Store {
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                each(&messages, |message| send::send(tx, &queue, message))
+                each(&messages, |message| send::send(tx, &queue, message, Sender::Api))
             })
             .await
     }
@@ -338,7 +400,7 @@ impl Store {
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                visibility::delete(tx, &queue, &handle)
+                visibility::delete(tx, &queue, &handle, &Removal::Deleted)
             })
             .await
     }
@@ -354,7 +416,28 @@ impl Store {
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
-                each(&receipt_handles, |handle| visibility::delete(tx, &queue, handle))
+                each(&receipt_handles, |handle| {
+                    visibility::delete(tx, &queue, handle, &Removal::Deleted)
+                })
+            })
+            .await
+    }
+
+    /// Deletes messages that the function is done with, as [`delete_batch`](Self::delete_batch)
+    /// does, and counts them as that.
+    pub async fn finish_batch(
+        &self,
+        queue: &str,
+        receipt_handles: Vec<String>,
+    ) -> Result<Vec<Result<()>>> {
+        let queue = queue.to_owned();
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                let target = redrive::target(tx, &queue)?;
+                let dead_letter_queue = target.as_ref().map(|target| &*target.queue);
+                let done = Removal::Done { dead_letter_queue };
+                each(&receipt_handles, |handle| visibility::delete(tx, &queue, handle, &done))
             })
             .await
     }

@@ -147,6 +147,7 @@ pub(super) fn dead_letter_sources(tx: &mut Tx<'_>, name: &str) -> Result<Vec<Str
 pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
     let queue = tx.queue(name)?;
     remove_messages(tx, queue.id)?;
+    tx.ledger().purge(queue.id);
     tx.execute("DELETE FROM queue_count WHERE queue_id = ?1", [queue.id])?;
     tx.execute("DELETE FROM move_task WHERE source = ?1", [name])?;
     tx.execute("DELETE FROM queue WHERE id = ?1", [queue.id])?;
@@ -163,6 +164,7 @@ pub(super) fn purge(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
         return Err(StoreError::PurgeQueueInProgress(name.to_owned()));
     }
     remove_messages(tx, queue.id)?;
+    tx.ledger().purge(queue.id);
     tx.execute("UPDATE queue SET purged_ms = ?2 WHERE id = ?1", params![queue.id, now])?;
     tx.forget_queue(name);
     Ok(())

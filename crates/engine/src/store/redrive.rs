@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::error::StoreError;
+use super::groups::Removal;
+use super::ledger::{ROUTE_SQL, Way};
 use super::queues::Queue;
 use super::tx::Tx;
 use super::{arn, groups};
@@ -54,13 +56,15 @@ pub(super) fn relocate(
     to: &Queue,
     identity: &Identity,
 ) -> Result<(), StoreError> {
-    let group: Option<String> = tx.first(
-        "SELECT name FROM message JOIN message_group ON message_group.id = group_id
-         WHERE sequence = ?1",
+    let found: Option<(String, String)> = tx.first(
+        &format!(
+            "SELECT name, {ROUTE_SQL} FROM message
+             JOIN message_group ON message_group.id = group_id WHERE sequence = ?1"
+        ),
         [sequence],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let Some(group) = group else { return Ok(()) };
+    let Some((group, route)) = found else { return Ok(()) };
     let moved = tx.next_number();
     let group_id = groups::for_message(tx, to.id, &group, moved)?;
     tx.execute(
@@ -80,5 +84,6 @@ pub(super) fn relocate(
         ],
     )?;
     groups::count(tx, to.id, 1, 0)?;
-    groups::remove(tx, from.id, sequence)
+    tx.count(to.id, &route, Way::MovedIn);
+    groups::remove(tx, from.id, sequence, &Removal::Moved)
 }

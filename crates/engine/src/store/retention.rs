@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use super::error::StoreError;
-use super::groups;
+use super::groups::{self, Removal};
 use super::queues::Queue;
 use super::tx::{Tx, seconds_ms};
 
@@ -26,7 +26,7 @@ pub(super) fn expire(tx: &mut Tx<'_>, queue: &Queue, most: usize) -> Result<bool
         let expires_ms = oldest.map_or(tx.now_ms(), |(_, sent_ms)| sent_ms) + retention_ms;
         match oldest {
             Some((sequence, _)) if expires_ms <= tx.now_ms() => {
-                groups::remove(tx, queue.id, sequence)?;
+                groups::remove(tx, queue.id, sequence, &Removal::Expired)?;
             }
             _ => {
                 queue.nothing_expires_before_ms.store(expires_ms, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::groups;
+use super::ledger::{self, Sender, Way};
 use super::message::{MessageAttributes, NewMessage, Sent, SequenceNumber};
 use super::queues::Queue;
 use super::retention;
@@ -18,6 +19,7 @@ pub(super) fn send(
     tx: &mut Tx<'_>,
     queue: &Queue,
     message: &NewMessage,
+    sender: Sender,
 ) -> Result<Sent, StoreError> {
     message.check(queue.settings.max_message_bytes)?;
     let deduplication_id = deduplication_id(queue, message)?;
@@ -33,6 +35,8 @@ pub(super) fn send(
     };
     remember(tx, &key, &sent)?;
     insert(tx, queue, message, &deduplication_id, &sent)?;
+    let way = Way::in_by(sender, &message.attributes);
+    tx.count(queue.id, ledger::route(&message.attributes), way);
     Ok(sent)
 }
 
@@ -72,6 +76,18 @@ fn deduplication_key(queue: &Queue, group: &str, id: &str) -> [u8; 16] {
     let mut key = [0; 16];
     key.copy_from_slice(&digest[..16]);
     key
+}
+
+/// Whether a message was sent with this deduplication id, not long ago.
+pub(super) fn was_sent(
+    tx: &Tx<'_>,
+    queue: &Queue,
+    group: &str,
+    id: &str,
+) -> Result<bool, StoreError> {
+    let key = deduplication_key(queue, group, id);
+    let found = tx.first("SELECT 1 FROM deduplication WHERE key = ?1", [key], |_| Ok(()))?;
+    Ok(found.is_some())
 }
 
 fn first_send(tx: &Tx<'_>, key: &[u8; 16]) -> Result<Option<Sent>, StoreError> {

@@ -8,6 +8,7 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::error::{StorageError, StoreError};
+use super::ledger::{Ledger, Way};
 use super::queues::Queue;
 use super::wake::Wake;
 
@@ -17,6 +18,7 @@ pub(super) struct Memory {
     next_number: i64,
     queues: HashMap<String, Arc<Queue>>,
     wakes: Vec<Wake>,
+    ledger: Ledger,
 }
 
 /// Where a transaction that is rolled back goes back to.
@@ -26,8 +28,8 @@ pub(super) struct Mark {
 }
 
 impl Memory {
-    pub(super) fn new(next_number: i64) -> Self {
-        Self { next_number, ..Self::default() }
+    pub(super) fn new(next_number: i64, ledger: Ledger) -> Self {
+        Self { next_number, ledger, ..Self::default() }
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -38,6 +40,12 @@ impl Memory {
         self.next_number = mark.next_number;
         self.queues.clear();
         self.wakes.clear();
+        self.ledger.rolled_back();
+    }
+
+    /// To be called when the transaction is committed.
+    pub(super) fn committed(&mut self) {
+        self.ledger.committed();
     }
 
     pub(super) fn take_wakes(&mut self) -> Vec<Wake> {
@@ -121,6 +129,16 @@ impl<'a> Tx<'a> {
         self.memory.queues.remove(name);
     }
 
+    /// Counts a message that comes in or leaves.
+    pub(super) fn count(&mut self, queue_id: i64, route: &str, way: Way) {
+        self.memory.ledger.count(queue_id, route, way);
+    }
+
+    /// The ledger, to look at or to purge.
+    pub(super) fn ledger(&mut self) -> &mut Ledger {
+        &mut self.memory.ledger
+    }
+
     /// Wakes a receive after the commit.
     pub(super) fn wake(&mut self, wake: Wake) {
         self.memory.wakes.push(wake);
@@ -131,9 +149,10 @@ impl<'a> Tx<'a> {
     pub(super) fn record_progress(&self, trim: usize) -> Result<(), StorageError> {
         let now = self.now_ms();
         self.execute(
-            "UPDATE progress SET next_number = ?1, last_time_ms = ?2",
+            "UPDATE progress SET next_number = ?1, last_time_ms = ?2, ledger_number = ?1",
             params![self.memory.next_number, now],
         )?;
+        self.memory.ledger.write(self.connection)?;
         let trim = i64::try_from(trim).unwrap_or(i64::MAX);
         self.execute(
             "DELETE FROM deduplication WHERE key IN (SELECT key FROM deduplication

@@ -4,7 +4,7 @@ use domain::quota;
 use rusqlite::params;
 
 use super::error::StoreError;
-use super::groups;
+use super::groups::{self, Removal};
 use super::queues::Queue;
 use super::receipt::Receipt;
 use super::tx::{Tx, seconds_ms};
@@ -36,7 +36,12 @@ fn find(tx: &Tx<'_>, sequence: i64) -> Result<Option<InFlight>, StoreError> {
 }
 
 /// Deletes the message that a handle stands for. A message that is gone is no error.
-pub(super) fn delete(tx: &mut Tx<'_>, queue: &Queue, handle: &str) -> Result<(), StoreError> {
+pub(super) fn delete(
+    tx: &mut Tx<'_>,
+    queue: &Queue,
+    handle: &str,
+    why: &Removal<'_>,
+) -> Result<(), StoreError> {
     let receipt = Receipt::parse(queue.id, handle)?;
     expire(tx, queue)?;
     match find(tx, receipt.sequence)? {
@@ -47,7 +52,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, queue: &Queue, handle: &str) -> Result<(),
                  has expired."
             )))
         }
-        Some(_) => groups::remove(tx, queue.id, receipt.sequence),
+        Some(_) => groups::remove(tx, queue.id, receipt.sequence, why),
     }
 }
 

@@ -169,7 +169,9 @@ impl Writer {
     ) -> Result<(), RolledBack> {
         let mark = self.memory.mark();
         let result = self.try_transaction(body);
-        if result.is_err() {
+        if result.is_ok() {
+            self.memory.committed();
+        } else {
             if !self.connection.is_autocommit() {
                 // If even this fails, the next transaction cannot begin and says so.
                 drop(self.connection.execute_batch("ROLLBACK"));

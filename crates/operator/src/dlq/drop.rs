@@ -85,7 +85,7 @@ impl Drop {
         held.release().await?;
         let dropped: Vec<&String> = found.keys().collect();
         let what = json!({ "dropped": dropped, "file": file });
-        environment.audit.add("dlq drop", Some(&self.reason), what.clone()).await?;
+        environment.audit().add("dlq drop", Some(&self.reason), what.clone()).await?;
         if self.json {
             println!("{what}");
         } else {

@@ -93,7 +93,7 @@ impl Edit {
             "event_id": self.event_id,
             "body_sha256": { "before": sha256(&original.body), "after": sha256(&body) },
         });
-        environment.audit.add("dlq edit", Some(&self.reason), what).await?;
+        environment.audit().add("dlq edit", Some(&self.reason), what).await?;
         println!("sent {} with its new body", self.event_id);
         Ok(ExitCode::SUCCESS)
     }

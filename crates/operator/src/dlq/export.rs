@@ -56,7 +56,7 @@ impl Export {
         written?;
         let count = out.finish()?;
         let what = json!({ "file": self.file, "count": count });
-        environment.audit.add("dlq export", None, what.clone()).await?;
+        environment.audit().add("dlq export", None, what.clone()).await?;
         if self.json {
             println!("{what}");
         } else {

@@ -73,7 +73,7 @@ impl Import {
         }
         progress.finish_and_clear();
         let what = json!({ "file": self.file, "imported": imported_count, "there": there_count });
-        environment.audit.add("dlq import", None, what.clone()).await?;
+        environment.audit().add("dlq import", None, what.clone()).await?;
         if self.json {
             println!("{what}");
         } else {

@@ -25,7 +25,7 @@ pub(crate) struct Log {
 
 impl Log {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let lines = self.environment.connect().await?.audit.read().await?;
+        let lines = self.environment.connect().await?.audit().read().await?;
         if self.json {
             for line in &lines {
                 println!("{}", serde_json::to_string(line)?);

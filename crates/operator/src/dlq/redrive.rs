@@ -143,7 +143,7 @@ impl Redrive {
                     "event_ids": self.event_ids, "all": self.all,
                     "selection": self.select.is_given().then(|| format!("{:?}", self.select)),
                 });
-                environment.audit.add("dlq redrive", None, what).await?;
+                environment.audit().add("dlq redrive", None, what).await?;
             }
             self.print(&report)?;
         }

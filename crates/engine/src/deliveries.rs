@@ -1,0 +1,205 @@
+//! What the forwarder's processes say of their deliveries, by their log lines: how many attempts
+//! ended how, how long they took, which were the last, which destinations are not being tried.
+//!
+//! In memory, since the engine started: it is for looking at, and nothing is decided by it. Whether
+//! anything is lost is the [loss meter](crate::loss_meter)'s business, which believes no log line.
+//! Where the log level leaves lines out, they are missing here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+
+use serde::{Deserialize, Serialize};
+
+/// Deliveries that are remembered.
+const LAST: usize = 10;
+
+/// Upper bounds of the histogram's buckets, in milliseconds.
+pub(crate) const BUCKETS_MS: [u64; 12] =
+    [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
+
+/// Everything that was said.
+#[derive(Default)]
+pub(crate) struct Deliveries(Mutex<Seen>);
+
+/// What was seen since the engine started.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Seen {
+    pub(crate) destinations: BTreeMap<String, BTreeMap<String, Destination>>,
+    /// The newest first.
+    pub(crate) last: VecDeque<Delivery>,
+}
+
+/// A destination of a route.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Destination {
+    pub(crate) delivered: u64,
+    pub(crate) retried: u64,
+    pub(crate) rejected: u64,
+    pub(crate) blocked: u64,
+    pub(crate) gave_up: u64,
+    /// When the circuit breaker last was seen open, and no attempt answered since.
+    pub(crate) breaker_open_at: Option<String>,
+    pub(crate) latency: Histogram,
+}
+
+/// How long deliveries took.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Histogram {
+    /// Deliveries up to each of [`BUCKETS_MS`], and not up to the one before.
+    pub(crate) buckets: [u64; BUCKETS_MS.len()],
+    pub(crate) count: u64,
+    pub(crate) sum_ms: u64,
+}
+
+/// A delivery.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Delivery {
+    pub(crate) at: String,
+    pub(crate) event_id: String,
+    pub(crate) route: String,
+    pub(crate) destination: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) latency_ms: Option<u64>,
+}
+
+/// The fields of a forwarder's line that count here.
+#[derive(Deserialize)]
+struct Line {
+    timestamp: String,
+    message: String,
+    event_id: String,
+    route: String,
+    destination: String,
+    reason: Option<String>,
+    status: Option<u16>,
+    attempt: Option<u32>,
+    latency_ms: Option<u64>,
+}
+
+impl Deliveries {
+    /// Takes note of a line of the forwarder's log. Most others are passed over.
+    pub(crate) fn note(&self, line: &[u8]) {
+        if let Ok(line) = serde_json::from_slice::<Line>(line) {
+            self.seen().note(line);
+        }
+    }
+
+    /// What was seen so far.
+    pub(crate) fn snapshot(&self) -> Seen {
+        self.seen().clone()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().expect("no code panics while it holds what was seen")
+    }
+}
+
+impl Seen {
+    fn note(&mut self, line: Line) {
+        let route = self.destinations.entry(line.route.clone()).or_default();
+        let destination = route.entry(line.destination.clone()).or_default();
+        match line.message.as_str() {
+            "delivered" => {
+                destination.delivered += 1;
+                destination.breaker_open_at = None;
+                destination.latency.add(line.latency_ms.unwrap_or_default());
+                self.last.truncate(LAST - 1);
+                self.last.push_front(line.into());
+            }
+            "retry" => destination.retried += 1,
+            "gave_up" => destination.gave_up += 1,
+            // An answer, if not the one that was hoped for.
+            "rejected" => {
+                destination.rejected += 1;
+                destination.breaker_open_at = None;
+            }
+            "blocked" => {
+                destination.blocked += 1;
+                destination.breaker_open_at = None;
+            }
+            "not_attempted" if line.reason.as_deref() == Some("circuit_open") => {
+                destination.breaker_open_at = Some(line.timestamp);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, ms: u64) {
+        self.count += 1;
+        self.sum_ms += ms;
+        if let Some(bucket) = BUCKETS_MS.iter().position(|bound| ms <= *bound) {
+            self.buckets[bucket] += 1;
+        }
+    }
+}
+
+impl From<Line> for Delivery {
+    fn from(line: Line) -> Self {
+        Self {
+            at: line.timestamp,
+            event_id: line.event_id,
+            route: line.route,
+            destination: line.destination,
+            status: line.status,
+            attempt: line.attempt,
+            latency_ms: line.latency_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn note(deliveries: &Deliveries, message: &str, more: &serde_json::Value) {
+        let mut line = json!({
+            "timestamp": "2026-01-01T00:00:00.000Z", "level": "INFO", "message": message,
+            "event_id": "e-1", "route": "sss", "destination": "sss", "sequence": "1",
+        });
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        deliveries.note(line.to_string().as_bytes());
+    }
+
+    #[test]
+    fn attempts_are_counted_by_how_they_ended() {
+        let deliveries = Deliveries::default();
+        note(&deliveries, "retry", &json!({ "status": 503, "latency_ms": 3 }));
+        for latency_ms in [5, 6, 60_000] {
+            note(&deliveries, "delivered", &json!({ "status": 200, "latency_ms": latency_ms }));
+        }
+        deliveries.note(b"{\"message\":\"forwarder_started\"}");
+        deliveries.note(b"{\"_aws\":{},\"message\":1}");
+        let seen = deliveries.snapshot();
+        let sss = &seen.destinations["sss"]["sss"];
+        assert_eq!((sss.delivered, sss.retried), (3, 1));
+        assert_eq!(sss.latency.buckets[..3], [1, 1, 0]);
+        assert_eq!((sss.latency.count, sss.latency.sum_ms), (3, 60_011));
+        assert_eq!(seen.last[0].latency_ms, Some(60_000));
+    }
+
+    #[test]
+    fn a_breaker_is_open_until_somebody_answers() {
+        let deliveries = Deliveries::default();
+        let open_at = || deliveries.snapshot().destinations["sss"]["sss"].breaker_open_at.clone();
+        note(&deliveries, "not_attempted", &json!({ "reason": "circuit_open" }));
+        note(&deliveries, "retry", &json!({}));
+        assert_eq!(open_at().as_deref(), Some("2026-01-01T00:00:00.000Z"));
+        note(&deliveries, "rejected", &json!({ "status": 422 }));
+        assert_eq!(open_at(), None);
+    }
+
+    #[test]
+    fn only_the_last_are_remembered() {
+        let deliveries = Deliveries::default();
+        for n in 0..=LAST {
+            note(&deliveries, "delivered", &json!({ "attempt": n }));
+        }
+        let last = deliveries.snapshot().last;
+        assert_eq!((last.len(), last[0].attempt), (LAST, Some(10)));
+    }
+}

@@ -1,0 +1,176 @@
+//! What an operator looks at: the engine's status as one document, the groups that wait, where an
+//! event is. `cargo xtask status`, `blocked` and `trace` ask here; [`metrics`](crate::metrics) shows
+//! the same figures to Prometheus.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::admin::{Admin, QueueStats, answer, failed};
+use crate::deliveries::Seen;
+use crate::event_source_mapping::{MappingHandle, MappingStatus};
+use crate::function::ms;
+use crate::ingest::IngestStatus;
+use crate::loss_meter::{self, Balance};
+use crate::metrics;
+use crate::storage_health::in_full;
+use crate::store::{Place, StoreError, WaitingGroup};
+
+/// Waiting groups that are told of.
+const GROUPS_MAX: u32 = 1_000;
+
+/// Everything at a glance.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    /// RFC 3339.
+    now: String,
+    /// RFC 3339.
+    started_at: String,
+    pub(crate) uptime_ms: u64,
+    version: &'static str,
+    /// What is wrong with the forwarder, if something is.
+    trouble: Option<String>,
+    pub(crate) ingest: IngestStatus,
+    pub(crate) queue: QueueStats,
+    /// Groups whose first message was received before, and waits for its next attempt.
+    pub(crate) waiting_groups: u64,
+    pub(crate) dead_letter_queue: QueueStats,
+    /// By class of failure, `receive_count` for those that the redrive policy moved; `null` when
+    /// there are too many to count.
+    dead_letters_by_reason: Option<BTreeMap<String, u64>>,
+    pub(crate) event_source_mapping: Option<MappingStatus>,
+    pub(crate) loss_meter: LossMeter,
+    pub(crate) deliveries: Seen,
+    /// Where deliveries go, by route and destination.
+    origins: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// See [`loss_meter`].
+#[derive(Debug, Serialize)]
+pub(crate) struct LossMeter {
+    /// When counting began, RFC 3339.
+    since: String,
+    /// Over all routes.
+    missing: i64,
+    /// By route; "" for messages that name none.
+    pub(crate) routes: BTreeMap<String, Balance>,
+}
+
+/// The routes of this module.
+pub(crate) fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/_engine/status", get(status))
+        .route("/_engine/waiting-groups", get(waiting_groups))
+        .route("/_engine/events/{id}", get(event))
+        .route("/metrics", get(prometheus))
+        .with_state(admin)
+}
+
+async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    match Status::of(&admin).await {
+        Ok(status) => answer(StatusCode::OK, &status),
+        Err(error) => failed(&in_full(&error)),
+    }
+}
+
+async fn prometheus(State(admin): State<Arc<Admin>>) -> Response {
+    match Status::of(&admin).await {
+        Ok(status) => Response::builder()
+            .header(CONTENT_TYPE, metrics::CONTENT_TYPE)
+            .body(metrics::text(&status).into())
+            .expect("a fixed header"),
+        Err(error) => failed(&in_full(&error)),
+    }
+}
+
+async fn waiting_groups(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.store.waiting_groups(&admin.queue, GROUPS_MAX).await {
+        Ok(groups) => {
+            let groups: Vec<_> = groups.iter().map(group_json).collect();
+            answer(StatusCode::OK, &json!({ "groups": groups }))
+        }
+        Err(error) => failed(&in_full(&error)),
+    }
+}
+
+async fn event(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
+    match admin.store.find_event(&id).await {
+        Ok(places) => {
+            let places: Vec<_> = places.iter().map(|place| place_json(place, &admin)).collect();
+            answer(StatusCode::OK, &json!({ "event_id": id, "places": places }))
+        }
+        Err(error) => failed(&in_full(&error)),
+    }
+}
+
+fn group_json(group: &WaitingGroup) -> serde_json::Value {
+    json!({
+        "group": group.group,
+        "event_id": group.event_id,
+        "route": group.route,
+        "accepted_at": group.sent_at.to_string(),
+        "since": group.first_received_at.to_string(),
+        "receive_count": group.receive_count,
+        "visible_at": group.visible_at.map(|at| at.to_string()),
+        "behind": group.behind,
+    })
+}
+
+fn place_json(place: &Place, admin: &Admin) -> serde_json::Value {
+    json!({
+        "queue": place.queue,
+        "dead_letter": place.queue == admin.dead_letter_queue,
+        "message_id": place.message_id,
+        "group": place.group,
+        "sequence": place.sequence_number.to_string(),
+        "sent_at": place.sent_at.to_string(),
+        "receive_count": place.receive_count,
+        "visible_at": place.visible_at.map(|at| at.to_string()),
+        "ahead": place.ahead,
+    })
+}
+
+impl Status {
+    pub(crate) async fn of(admin: &Admin) -> Result<Self, StoreError> {
+        let Admin { store, queue, dead_letter_queue, .. } = admin;
+        let now = store.clock().now();
+        let counts = store.statistics(queue).await?;
+        let dead_counts = store.statistics(dead_letter_queue).await?;
+        let reasons = store.dead_letter_reasons(dead_letter_queue).await?;
+        let (ledger, dead_ledger) = store.ledgers(queue, dead_letter_queue).await?;
+        let routes = loss_meter::balances(&ledger, &dead_ledger);
+        Ok(Self {
+            now: now.to_string(),
+            started_at: admin.started_at.to_string(),
+            uptime_ms: ms(now.since(admin.started_at)),
+            version: env!("CARGO_PKG_VERSION"),
+            trouble: admin.mapping.as_ref().and_then(MappingHandle::function_trouble),
+            ingest: admin.ingest.status(),
+            queue: QueueStats::of(&counts, now),
+            waiting_groups: store.waiting_group_count(queue).await?,
+            dead_letter_queue: QueueStats::of(&dead_counts, now),
+            dead_letters_by_reason: reasons.map(by_reason),
+            event_source_mapping: admin.mapping.as_ref().map(MappingHandle::status),
+            loss_meter: LossMeter {
+                since: ledger.since.to_string(),
+                missing: routes.values().map(|balance| balance.missing).sum(),
+                routes,
+            },
+            deliveries: admin.deliveries.snapshot(),
+            origins: admin.origins.clone(),
+        })
+    }
+}
+
+fn by_reason(reasons: Vec<(String, u64)>) -> BTreeMap<String, u64> {
+    let name = |class: String| if class.is_empty() { "receive_count".to_owned() } else { class };
+    reasons.into_iter().map(|(class, count)| (name(class), count)).collect()
+}

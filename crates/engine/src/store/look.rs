@@ -1,0 +1,175 @@
+//! Looking for what an operator asks about: the groups that wait, an event, why dead letters died.
+//! Nothing is received by it, and no look keeps the writer for long.
+
+use domain::time::Timestamp;
+use rusqlite::params;
+
+use super::error::StoreError;
+use super::ledger::ROUTE_SQL;
+use super::message::SequenceNumber;
+use super::tx::{Tx, from_ms};
+use super::visibility;
+
+/// Messages that one transaction looks at, in a search.
+const SEARCHED_AT_ONCE: i64 = 5_000;
+
+/// Dead letters up to which they are counted by reason.
+const DEAD_LETTERS_COUNTED_MAX: i64 = 2_000;
+
+/// The id of a stored message's event, in SQL.
+const EVENT_ID_SQL: &str = "ifnull(attributes ->> '$.event_id.value.text', message_id)";
+
+/// A group whose first message was received before and is not being worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingGroup {
+    /// `MessageGroupId`.
+    pub group: String,
+    /// The event that the group waits for.
+    pub event_id: String,
+    /// Its route; "" if it names none.
+    pub route: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When it was first received.
+    pub first_received_at: Timestamp,
+    /// How often it was received.
+    pub receive_count: u32,
+    /// When it can be received again; `None` if it can now.
+    pub visible_at: Option<Timestamp>,
+    /// Messages of the group behind it.
+    pub behind: u64,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The queue.
+    pub queue: String,
+    /// `MessageId`.
+    pub message_id: String,
+    /// `MessageGroupId`.
+    pub group: String,
+    /// `SequenceNumber`.
+    pub sequence_number: SequenceNumber,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// How often it was received.
+    pub receive_count: u32,
+    /// When it can be received again, if it is in flight.
+    pub visible_at: Option<Timestamp>,
+    /// Messages of its group before it.
+    pub ahead: u64,
+}
+
+/// The groups of a queue that wait, those with the oldest events first, at most `most`.
+pub(super) fn waiting_groups(
+    tx: &mut Tx<'_>,
+    name: &str,
+    most: u32,
+) -> Result<Vec<WaitingGroup>, StoreError> {
+    let queue = tx.queue(name)?;
+    visibility::expire(tx, &queue)?;
+    let groups = tx.all(
+        &format!(
+            "SELECT g.name, {EVENT_ID_SQL}, {ROUTE_SQL}, m.sent_ms, d.first_received_ms,
+                    d.receive_count, d.visible_at_ms,
+                    (SELECT count(*) - 1 FROM message WHERE group_id = g.id)
+             {WAITING_SQL} ORDER BY d.sequence LIMIT ?2"
+        ),
+        params![queue.id, most],
+        |row| {
+            Ok(WaitingGroup {
+                group: row.get(0)?,
+                event_id: row.get(1)?,
+                route: row.get(2)?,
+                sent_at: from_ms(row.get(3)?),
+                first_received_at: from_ms(row.get(4)?),
+                receive_count: row.get(5)?,
+                visible_at: row.get::<_, Option<i64>>(6)?.map(from_ms),
+                behind: row.get::<_, i64>(7)?.unsigned_abs(),
+            })
+        },
+    )?;
+    Ok(groups)
+}
+
+/// First messages that were received and are in nobody's hands: the function gave them a visibility
+/// timeout, or it has run out.
+const WAITING_SQL: &str = "
+    FROM delivery d CROSS JOIN message m ON m.sequence = d.sequence
+    CROSS JOIN message_group g ON g.id = m.group_id AND g.head_sequence = d.sequence
+    WHERE d.queue_id = ?1 AND (d.receiver IS NULL OR d.visible_at_ms IS NULL)";
+
+/// How many groups of a queue wait.
+pub(super) fn waiting(tx: &mut Tx<'_>, name: &str) -> Result<u64, StoreError> {
+    let queue = tx.queue(name)?;
+    let count: Option<i64> =
+        tx.first(&format!("SELECT count(*) {WAITING_SQL}"), [queue.id], |row| row.get(0))?;
+    Ok(count.unwrap_or_default().unsigned_abs())
+}
+
+/// Looks for an event in all queues, a part of the messages at a time: from after sequence `from`.
+/// Gives what was found, and where to go on.
+pub(super) fn find(
+    tx: &Tx<'_>,
+    event_id: &str,
+    from: i64,
+) -> Result<(Vec<Place>, Option<i64>), StoreError> {
+    let last: Option<i64> = tx.first(
+        "SELECT sequence FROM message WHERE sequence > ?1 ORDER BY sequence LIMIT 1 OFFSET ?2",
+        [from, SEARCHED_AT_ONCE],
+        |row| row.get(0),
+    )?;
+    let places = tx.all(
+        &format!(
+            "SELECT q.name, m.message_id, g.name, m.sequence, m.sent_ms,
+                    ifnull(d.receive_count, 0), d.visible_at_ms,
+                    (SELECT count(*) FROM message o
+                     WHERE o.group_id = m.group_id AND o.sequence < m.sequence)
+             FROM message m CROSS JOIN queue q ON q.id = m.queue_id
+             CROSS JOIN message_group g ON g.id = m.group_id
+             LEFT JOIN delivery d ON d.sequence = m.sequence
+             WHERE m.sequence > ?1 AND m.sequence <= ?2
+               AND ({EVENT_ID_SQL} = ?3 OR message_id = ?3)"
+        ),
+        params![from, last.unwrap_or(i64::MAX), event_id],
+        |row| {
+            Ok(Place {
+                queue: row.get(0)?,
+                message_id: row.get(1)?,
+                group: row.get(2)?,
+                sequence_number: SequenceNumber(row.get(3)?),
+                sent_at: from_ms(row.get(4)?),
+                receive_count: row.get(5)?,
+                visible_at: row.get::<_, Option<i64>>(6)?.map(from_ms),
+                ahead: row.get::<_, i64>(7)?.unsigned_abs(),
+            })
+        },
+    )?;
+    Ok((places, last))
+}
+
+/// How many dead letters have which class of failure, "" for those that SQS's policy moved; `None`
+/// when there are too many to count at once.
+pub(super) fn reasons(
+    tx: &mut Tx<'_>,
+    name: &str,
+) -> Result<Option<Vec<(String, u64)>>, StoreError> {
+    let queue = tx.queue(name)?;
+    let queued: Option<i64> =
+        tx.first("SELECT queued FROM queue_count WHERE queue_id = ?1", [queue.id], |row| {
+            row.get(0)
+        })?;
+    if queued.unwrap_or_default() > DEAD_LETTERS_COUNTED_MAX {
+        return Ok(None);
+    }
+    let reasons = tx.all(
+        "SELECT iif(json_valid(failure), ifnull(failure ->> '$.class', ''), ''), count(*)
+         FROM (SELECT attributes ->> '$.failure.value.text' AS failure
+               FROM message_group g CROSS JOIN message m ON m.group_id = g.id WHERE g.queue_id = ?1)
+         GROUP BY 1",
+        [queue.id],
+        |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+    )?;
+    Ok(Some(reasons))
+}

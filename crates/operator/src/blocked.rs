@@ -1,0 +1,271 @@
+//! `blocked`: which message groups wait for their first event, and for what. Where the groups stand
+//! is the engine's to say; why, the log's. On AWS the log is all there is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::engine_api::EngineApi;
+use crate::environment::{EnvironmentArgs, Host};
+use crate::history::{History, pattern, time_of};
+use crate::people::{self, ago, printable, span};
+use crate::table;
+
+/// How far back the log is read: further than the longest pause between two attempts that a route
+/// can have, and its jitter.
+const LOG_BACK: Duration = Duration::from_hours(13);
+
+/// Lines that say why a group waits, or that it does no longer.
+const SAYING: [&str; 6] =
+    ["blocked", "retry", "not_attempted", "delivered", "dead_lettered", "not_dead_lettered"];
+
+/// Show the message groups that wait, since when, for what, and what stands behind
+///
+/// Events of a group are delivered in order, so while its first event fails, the group waits; other
+/// groups go on. A group that is "rejected" waits because its route says `on_reject: block`: the
+/// destination refused the event, and it is tried again until it is taken or too old. A group that
+/// is to "retry" waits for a destination that is down or slow.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask blocked local\n  cargo xtask blocked dev --rejected\n  \
+                  cargo xtask blocked dev --json | jq -r '.groups[].event_id'"
+)]
+pub(crate) struct Blocked {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    /// Only groups whose first event was rejected
+    #[arg(long)]
+    rejected: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A group that waits.
+#[derive(Debug, Serialize)]
+struct Waiting {
+    group: String,
+    route: Option<String>,
+    event_id: String,
+    /// `rejected`, `retry`, or `unknown` if the log does not tell.
+    why: &'static str,
+    /// HTTP status or error of the last attempt.
+    reason: Option<String>,
+    destination: Option<String>,
+    /// The last attempt's number.
+    attempt: Option<u64>,
+    /// Since when the event has failed, RFC 3339.
+    since: String,
+    /// When it is tried again, if that is known, RFC 3339.
+    next_attempt_at: Option<String>,
+    /// Events of the group behind it; `None` on AWS, which does not tell.
+    behind: Option<u64>,
+}
+
+/// `/_engine/waiting-groups`.
+#[derive(Debug, Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Group {
+    #[serde(rename = "group")]
+    name: String,
+    event_id: String,
+    route: String,
+    since: String,
+    visible_at: Option<String>,
+    behind: u64,
+}
+
+impl Blocked {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = self.environment.connect().await?;
+        let now = people::now();
+        let back = u64::try_from(LOG_BACK.as_millis()).unwrap_or(u64::MAX);
+        let since = Timestamp::from_ms(now.as_ms().saturating_sub(back));
+        let mut waiting = match &environment.host {
+            Host::Engine { api, .. } => of_engine(api, &environment.history(), since).await?,
+            Host::Aws { .. } => {
+                let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
+                let history = environment.history();
+                of_log(&history.find(&pattern("message", &SAYING), since, saying).await?)
+            }
+        };
+        waiting.retain(|waiting| !self.rejected || waiting.why == "rejected");
+        if self.json {
+            println!("{:#}", json!({ "environment": environment.name, "groups": waiting }));
+        } else if waiting.is_empty() {
+            println!("no group waits");
+        } else {
+            print!("{}", render(&environment.name, &waiting, now));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn of_engine(
+    api: &EngineApi,
+    history: &History,
+    since: Timestamp,
+) -> anyhow::Result<Vec<Waiting>> {
+    let Groups { groups } = api.get("/_engine/waiting-groups").await?;
+    let heads: HashSet<&str> = groups.iter().map(|group| group.event_id.as_str()).collect();
+    let about = |line: &Value| {
+        is_attempt(line) && line["event_id"].as_str().is_some_and(|id| heads.contains(id))
+    };
+    let lines = history.find("", since, about).await?;
+    let mut last: HashMap<&str, &Value> = HashMap::new();
+    for line in &lines {
+        last.extend(line["event_id"].as_str().map(|event_id| (event_id, line)));
+    }
+    let waiting = |group: Group| {
+        let line = last.get(group.event_id.as_str()).copied();
+        Waiting {
+            behind: Some(group.behind),
+            next_attempt_at: group.visible_at,
+            since: group.since,
+            route: (!group.route.is_empty()).then_some(group.route),
+            ..Waiting::by(group.name, group.event_id, line.unwrap_or(&Value::Null))
+        }
+    };
+    Ok(groups.into_iter().map(waiting).collect())
+}
+
+/// The groups that wait, by the log alone: those whose last line is no success.
+fn of_log(lines: &[Value]) -> Vec<Waiting> {
+    let mut groups: BTreeMap<&str, (&Value, &Value)> = BTreeMap::new();
+    for line in lines {
+        let (Some(group), Some(event_id)) = (line["group"].as_str(), line["event_id"].as_str())
+        else {
+            continue;
+        };
+        if is_attempt(line) {
+            let (first, last) = groups.entry(group).or_insert((line, line));
+            if last["event_id"] != *event_id {
+                *first = line;
+            }
+            *last = line;
+        } else if line["message"] == "delivered" || line["message"] == "dead_lettered" {
+            // One of several destinations may take what another does not.
+            let in_part = groups.get(group).is_some_and(|(_, last)| {
+                last["event_id"] == *event_id && last["attempt"] == line["attempt"]
+            });
+            if !in_part {
+                groups.remove(group);
+            }
+        }
+    }
+    let waiting = |(group, (first, last)): (&str, (&Value, &Value))| {
+        let event_id = last["event_id"].as_str().unwrap_or_default().to_owned();
+        let retry_in = Duration::from_millis(last["retry_in_ms"].as_u64().unwrap_or_default());
+        Waiting {
+            since: first["timestamp"].as_str().unwrap_or_default().to_owned(),
+            next_attempt_at: time_of(last).map(|at| at.plus(retry_in).to_string()),
+            ..Waiting::by(group.to_owned(), event_id, last)
+        }
+    };
+    let mut waiting: Vec<Waiting> = groups.into_iter().map(waiting).collect();
+    waiting.sort_by(|a, b| a.since.cmp(&b.since));
+    waiting
+}
+
+/// Whether a line tells why the first event of a group did not leave.
+fn is_attempt(line: &Value) -> bool {
+    match line["message"].as_str() {
+        Some("not_attempted") => line["reason"] == "circuit_open",
+        Some(message) => ["blocked", "retry", "not_dead_lettered"].contains(&message),
+        None => false,
+    }
+}
+
+impl Waiting {
+    /// What the last line about the event tells.
+    fn by(group: String, event_id: String, line: &Value) -> Self {
+        let text = |name: &str| line[name].as_str().map(str::to_owned);
+        Self {
+            group,
+            route: text("route"),
+            event_id,
+            why: match line["message"].as_str() {
+                Some("blocked") => "rejected",
+                Some(_) => "retry",
+                None => "unknown",
+            },
+            reason: line["status"]
+                .as_u64()
+                .map(|status| status.to_string())
+                .or_else(|| text("error"))
+                .or_else(|| text("reason")),
+            destination: text("destination"),
+            attempt: line["attempt"].as_u64(),
+            since: String::new(),
+            next_attempt_at: None,
+            behind: None,
+        }
+    }
+}
+
+fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
+    let row = |it: &Waiting| {
+        let time = |text: &str| people::time(text);
+        [
+            printable(&it.group),
+            it.why.to_owned(),
+            it.reason.as_deref().map_or_else(|| "-".to_owned(), printable),
+            it.destination.as_deref().map_or_else(|| "-".to_owned(), printable),
+            time(&it.since).map_or_else(|| "-".to_owned(), |at| ago(at, now)),
+            match it.next_attempt_at.as_deref().and_then(time) {
+                Some(at) if at > now => format!("in {}", span(at.since(now))),
+                _ => "now".to_owned(),
+            },
+            it.behind.map_or_else(|| "unknown on AWS".to_owned(), |behind| behind.to_string()),
+            printable(&it.event_id),
+        ]
+    };
+    let rows: Vec<_> = waiting.iter().map(row).collect();
+    let heading =
+        ["GROUP", "WAITS FOR", "REASON", "DESTINATION", "SINCE", "NEXT TRY", "BEHIND", "EVENT"];
+    let mut text = table::render(heading, &rows);
+    text = format!("{text}`cargo xtask trace {environment} EVENT` tells what happened to one\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(at: u32, message: &str, group: &str, event_id: &str) -> Value {
+        json!({
+            "timestamp": format!("2026-01-01T00:00:{at:02}.000Z"), "message": message,
+            "group": group, "event_id": event_id, "route": "sss", "destination": "sss",
+            "status": 422, "attempt": at, "retry_in_ms": 2_000,
+        })
+    }
+
+    #[test]
+    fn by_the_log_a_group_waits_from_its_first_failure_to_a_success() {
+        let lines = [
+            line(1, "blocked", "a", "a-1"),
+            line(1, "retry", "b", "b-1"),
+            line(2, "delivered", "b", "b-1"),
+            line(3, "blocked", "a", "a-1"),
+            line(4, "retry", "c", "c-1"),
+            line(5, "dead_lettered", "c", "c-1"),
+            line(6, "blocked", "c", "c-2"),
+        ];
+        let waiting = of_log(&lines);
+        let shown: Vec<_> = waiting.iter().map(|it| (&*it.group, &*it.event_id, it.why)).collect();
+        assert_eq!(shown, [("a", "a-1", "rejected"), ("c", "c-2", "rejected")]);
+        assert_eq!(waiting[0].since, "2026-01-01T00:00:01.000Z");
+        assert_eq!(waiting[0].next_attempt_at.as_deref(), Some("2026-01-01T00:00:05.000Z"));
+        assert_eq!((waiting[0].reason.as_deref(), waiting[0].behind), (Some("422"), None));
+    }
+}

@@ -1,0 +1,146 @@
+//! Whether a destination can be reached: a connection, its TLS, its certificate's end. No request is
+//! sent, so that nothing happens there.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use domain::time::Timestamp;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
+use url::Url;
+
+use super::checks::Checks;
+use crate::people::{self, span};
+
+/// How long a connection and its handshake may take, each.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Warned of when a certificate ends within this time: longer than a certificate that renews itself
+/// has left when it does, a third of 90 days.
+const CERTIFICATE_LEFT_LEAST: Duration = Duration::from_hours(21 * 24);
+
+/// Checks one destination of a route. `elsewhere`: deliveries leave from another network than this.
+pub(super) async fn check(
+    route: &str,
+    destination: &str,
+    url: &Url,
+    elsewhere: bool,
+    checks: &mut Checks,
+) {
+    let name = format!("destination {route}/{destination}");
+    let Some(host) = url.host_str().map(str::to_owned) else {
+        return checks.fail(name, "its URL has no host", "give it one in the configuration");
+    };
+    let port = url.port_or_known_default().unwrap_or(443);
+    let tls = url.scheme() == "https";
+    let place = format!("{host}:{port}");
+    let tried = tokio::task::spawn_blocking(move || {
+        let stream = connect(&host, port)?;
+        if tls { certificate_end(stream, &host).map(Some) } else { Ok(None) }
+    });
+    let tried = tried.await.unwrap_or_else(|panicked| Err(anyhow!("the check broke: {panicked}")));
+    match tried {
+        Ok(None) => checks.ok(name, format!("{place} accepts connections, without TLS")),
+        Ok(Some(end)) => certificate(name, &place, end, checks),
+        Err(error) if elsewhere => checks.warn(
+            name,
+            format!("{place}: {error:#}"),
+            "the function runs in a VPC and may reach it; its log says: `cargo xtask status`",
+        ),
+        Err(error) => checks.fail(
+            name,
+            format!("{place}: {error:#}"),
+            "events wait in the queue until it answers; is the service up, and is this its URL?",
+        ),
+    }
+}
+
+fn certificate(name: String, place: &str, end: Timestamp, checks: &mut Checks) {
+    let left = end.since(people::now());
+    let until = format!("until {} UTC ({})", people::to_the_second(end), span(left));
+    let found = format!("{place} accepts connections; its certificate is good {until}");
+    if left < CERTIFICATE_LEFT_LEAST {
+        checks.warn(name, found, "renew the certificate, or find out why it does not renew itself");
+    } else {
+        checks.ok(name, found);
+    }
+}
+
+fn connect(host: &str, port: u16) -> anyhow::Result<TcpStream> {
+    let host = host.trim_matches(['[', ']']);
+    let addresses: Vec<SocketAddr> =
+        (host, port).to_socket_addrs().context("its name is not known")?.collect();
+    let mut last = anyhow!("its name has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = anyhow!("no connection to {address}: {error}"),
+        }
+    }
+    Err(last)
+}
+
+/// Shakes hands as the forwarder would, and gives the end of the certificate.
+fn certificate_end(mut stream: TcpStream, host: &str) -> anyhow::Result<Timestamp> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
+    let mut connection = ClientConnection::new(Arc::new(client_config()?), name)?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream).map_err(|error| anyhow!(tls_trouble(&error)))?;
+    }
+    let chain = connection.peer_certificates().context("it showed no certificate")?;
+    let leaf = chain.first().context("it showed no certificate")?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(leaf)
+        .map_err(|error| anyhow!("its certificate cannot be read: {error}"))?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
+    Ok(Timestamp::from_ms(seconds.saturating_mul(1_000)))
+}
+
+/// What is wrong with a handshake, for people.
+fn tls_trouble(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => {
+            let end = Timestamp::from_ms(not_after.as_secs().saturating_mul(1_000));
+            format!("its certificate expired {}", people::ago(end, people::now()))
+        }
+        Some(rustls::Error::InvalidCertificate(CertificateError::Expired)) => {
+            "its certificate has expired".to_owned()
+        }
+        Some(error) => format!("tls: {error}"),
+        None => format!("tls: {error}"),
+    }
+}
+
+/// The certificates that the forwarder trusts: those in `SSL_CERT_FILE`, or else Mozilla's.
+fn client_config() -> anyhow::Result<ClientConfig> {
+    let roots = match std::env::var_os("SSL_CERT_FILE") {
+        Some(path) => roots_of(&PathBuf::from(path))?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn roots_of(path: &Path) -> anyhow::Result<RootCertStore> {
+    let read = || format!("reading SSL_CERT_FILE {}", path.display());
+    let certificates: Result<Vec<CertificateDer<'_>>, _> =
+        CertificateDer::pem_file_iter(path).with_context(read)?.collect();
+    let mut roots = RootCertStore::empty();
+    let (added, _unusable) = roots.add_parsable_certificates(certificates.with_context(read)?);
+    if added == 0 {
+        bail!("no certificate in SSL_CERT_FILE {} can be used", path.display());
+    }
+    Ok(roots)
+}

@@ -1,0 +1,318 @@
+//! The checks of an environment, one after another. What a failed check makes impossible is left out;
+//! everything else is still checked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::types::QueueAttributeName;
+use domain::config::Config;
+use serde::Deserialize;
+use url::Url;
+
+use super::checks::Checks;
+use super::{destination, disk};
+use crate::engine_api::EngineApi;
+use crate::environment::{Environment, EnvironmentArgs, Host};
+use crate::history::pattern;
+use crate::people::{self, span};
+use crate::store::Store;
+use crate::{mapping, sdk};
+
+/// How far the engine's clock may be from the machine's.
+const CLOCK_OFF_MOST: Duration = Duration::from_secs(2);
+
+/// `/_engine/status`, as far as it is checked.
+#[derive(Debug, Deserialize)]
+struct EngineStatus {
+    now: String,
+    trouble: Option<String>,
+    queue: Oldest,
+    dead_letter_queue: Oldest,
+    loss_meter: LossMeter,
+    /// By route and destination.
+    origins: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Oldest {
+    oldest_age_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LossMeter {
+    since: String,
+    missing: i64,
+}
+
+/// Checks everything.
+pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
+    let config = match arguments.config() {
+        Ok(config) => {
+            checks.ok("configuration", format!("{} routes", config.routes.len()));
+            Some(config)
+        }
+        Err(error) => {
+            let advice = "correct the file, or name another with --config";
+            checks.fail("configuration", format!("{error:#}"), advice);
+            None
+        }
+    };
+    let name = arguments.name();
+    let environment = match arguments.connect().await {
+        Ok(environment) => environment,
+        Err(error) => {
+            let advice = "for AWS: log in and choose with AWS_PROFILE; was it ever deployed? On one \
+                          machine: start the engine, `cargo xtask local`";
+            checks.fail("environment", format!("{error:#}"), advice);
+            if let Some(config) = config {
+                destinations(&config, checks).await;
+            }
+            return;
+        }
+    };
+    match &environment.host {
+        Host::Engine { api, data_dir } => {
+            engine(name, &environment, api, data_dir, config.as_ref(), checks).await;
+        }
+        Host::Aws { sdk, config } => aws(name, &environment, sdk, config, checks).await,
+    }
+}
+
+async fn engine(
+    name: &str,
+    environment: &Environment,
+    api: &EngineApi,
+    data_dir: &Path,
+    config: Option<&Config>,
+    checks: &mut Checks,
+) {
+    disk::check(data_dir, checks);
+    let status: EngineStatus = match api.get("/_engine/status").await {
+        Ok(status) => status,
+        Err(error) => {
+            return checks.fail("engine", format!("{error:#}"), "start it: `cargo xtask local`");
+        }
+    };
+    checks.ok("engine", "it runs and answers");
+    match &status.trouble {
+        None => checks.ok("forwarder", "its processes start"),
+        Some(trouble) => {
+            checks.fail(
+                "forwarder",
+                trouble,
+                "is the --forwarder that the engine was given there?",
+            );
+        }
+    }
+    clock(&status, checks);
+    delivery(name, environment, checks).await;
+    if let Some(config) = config {
+        let repair = "restart the engine with this configuration";
+        let settings = retention(environment, config, repair, checks).await;
+        if let Some([retention, dead_letter_retention]) = settings {
+            age("queue", &status.queue, retention, "`cargo xtask blocked` tells why", checks);
+            let advice = "redrive or drop them: `cargo xtask dlq`";
+            age("dead letters", &status.dead_letter_queue, dead_letter_retention, advice, checks);
+        }
+    }
+    loss(name, &status.loss_meter, checks);
+    for (route, origins) in &status.origins {
+        for (destination, origin) in origins {
+            match Url::parse(origin) {
+                Ok(url) => destination::check(route, destination, &url, false, checks).await,
+                Err(error) => checks.fail(
+                    format!("destination {route}/{destination}"),
+                    format!("{origin}: {error}"),
+                    "correct its URL",
+                ),
+            }
+        }
+    }
+}
+
+async fn aws(
+    name: &str,
+    environment: &Environment,
+    sdk: &SdkConfig,
+    config: &Config,
+    checks: &mut Checks,
+) {
+    credentials(sdk, config, checks).await;
+    checks.ok("clock", "AWS accepts this machine's signatures: less than five minutes off");
+    delivery(name, environment, checks).await;
+    let repair = format!("`cargo xtask deploy {name}`");
+    retention(environment, config, &repair, checks).await;
+    let history = environment.history();
+    let now = people::now();
+    match history.find(&pattern("message", &["delivered"]), now, |_| true).await {
+        Ok(_) => checks.ok("log", format!("{} can be read", history.name())),
+        Err(error) => checks.fail(
+            "log",
+            format!("{error:#}"),
+            "trace, blocked and status need logs:FilterLogEvents on it",
+        ),
+    }
+    releases(sdk, config, checks).await;
+    destinations(config, checks).await;
+}
+
+async fn credentials(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
+    let advice = "choose the account with AWS_PROFILE";
+    match aws_sdk_sts::Client::new(sdk).get_caller_identity().send().await {
+        Ok(identity) => {
+            let account = identity.account.unwrap_or_default();
+            let who = identity.arn.unwrap_or_default();
+            let only = config.file().aws.as_ref().and_then(|aws| aws.account_id.as_ref());
+            match only {
+                Some(only) if *only != account => checks.fail(
+                    "credentials",
+                    format!("{who}, of account {account}; aws.account_id allows {only} only"),
+                    advice,
+                ),
+                _ => checks.ok("credentials", who),
+            }
+        }
+        Err(error) => {
+            let error = sdk::failed("asking AWS who we are", error);
+            checks.fail("credentials", format!("{error:#}"), advice);
+        }
+    }
+}
+
+fn clock(status: &EngineStatus, checks: &mut Checks) {
+    let Some(engine) = people::time(&status.now) else {
+        return checks.fail("clock", format!("the engine says {:?}", status.now), "restart it");
+    };
+    let machine = people::now();
+    let off = machine.since(engine).max(engine.since(machine));
+    if off <= CLOCK_OFF_MOST {
+        checks.ok("clock", "the engine's is the machine's");
+    } else {
+        checks.warn(
+            "clock",
+            format!("the engine's is {} off the machine's", span(off)),
+            "the machine's clock was set while the engine ran; the engine takes it over at a restart",
+        );
+    }
+}
+
+async fn delivery(name: &str, environment: &Environment, checks: &mut Checks) {
+    match mapping::state(environment).await {
+        Ok(state) if state == "Enabled" => checks.ok("delivery", "the mapping is Enabled"),
+        Ok(state) => checks.warn(
+            "delivery",
+            format!("the mapping is {state}: events are accepted and wait"),
+            format!("`cargo xtask resume {name}` goes on, unless somebody paused it on purpose"),
+        ),
+        Err(error) => checks.fail(
+            "delivery",
+            format!("{error:#}"),
+            "it needs lambda:ListEventSourceMappings and GetEventSourceMapping, and a mapping",
+        ),
+    }
+}
+
+/// Compares the queues with the configuration, and gives their retentions.
+async fn retention(
+    environment: &Environment,
+    config: &Config,
+    repair: &str,
+    checks: &mut Checks,
+) -> Option<[Duration; 2]> {
+    use QueueAttributeName::{MessageRetentionPeriod, RedrivePolicy, VisibilityTimeout};
+    let names = [MessageRetentionPeriod, VisibilityTimeout, RedrivePolicy];
+    let queue = environment.attributes_of(&environment.queue_url, &names).await;
+    let dead = environment.attributes_of(&environment.dead_letter_queue_url, &names).await;
+    let (queue, dead) = match (queue, dead) {
+        (Ok(queue), Ok(dead)) => (queue, dead),
+        (Err(error), _) | (_, Err(error)) => {
+            let advice = "it needs sqs:GetQueueAttributes on both queues";
+            checks.fail("queues", format!("{error:#}"), advice);
+            return None;
+        }
+    };
+    let seconds = |attributes: &HashMap<QueueAttributeName, String>, name: &QueueAttributeName| {
+        let value = attributes.get(name).and_then(|value| value.parse().ok());
+        Duration::from_secs(value.unwrap_or_default())
+    };
+    let found = [
+        ("retention", seconds(&queue, &names[0]), config.queue.retention),
+        ("visibility timeout", seconds(&queue, &names[1]), config.queue.visibility_timeout),
+        ("dead letters' retention", seconds(&dead, &names[0]), config.queue.dead_letter_retention),
+    ];
+    let differing: Vec<String> = found
+        .iter()
+        .filter(|(_, is, wanted)| is != wanted)
+        .map(|(what, is, wanted)| format!("{what} is {}, not {}", span(*is), span(*wanted)))
+        .collect();
+    if !queue.contains_key(&RedrivePolicy) {
+        let advice =
+            format!("{repair}: without it a crash could keep a message in the queue for ever");
+        checks.fail("queues", "the queue has no redrive policy", advice);
+    } else if differing.is_empty() {
+        let kept = format!("kept {}, dead letters {}", span(found[0].1), span(found[2].1));
+        checks.ok("queues", kept);
+    } else {
+        checks.fail("queues", differing.join(", "), repair);
+    }
+    Some([found[0].1, found[2].1])
+}
+
+/// Warns while there is still time to do something.
+fn age(what: &str, oldest: &Oldest, retention: Duration, advice: &str, checks: &mut Checks) {
+    let Some(age) = oldest.oldest_age_ms.map(Duration::from_millis) else {
+        return checks.ok(format!("age of {what}"), "there are none");
+    };
+    let found = format!("the oldest is {} old, and kept for {}", span(age), span(retention));
+    if age > retention / 2 {
+        checks.warn(format!("age of {what}"), found, advice);
+    } else {
+        checks.ok(format!("age of {what}"), found);
+    }
+}
+
+fn loss(name: &str, meter: &LossMeter, checks: &mut Checks) {
+    match meter.missing {
+        0 => checks.ok("loss meter", format!("0 missing since {}", meter.since)),
+        1.. => checks.fail(
+            "loss meter",
+            format!("{} events are missing since {}", meter.missing, meter.since),
+            format!(
+                "`cargo xtask status {name}` tells of which route and how; ask its sender again"
+            ),
+        ),
+        twice => checks.warn(
+            "loss meter",
+            format!("{} events are there twice", -twice),
+            "normal for a moment, while an event becomes a dead letter; else deliveries repeat",
+        ),
+    }
+}
+
+async fn releases(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
+    let aws = config.file().aws.as_ref();
+    let Some(store) = Store::of_releases(sdk, &config.environment, aws) else { return };
+    match store.newest(&format!("releases/{}/", config.environment)).await {
+        Ok(Some((key, _))) => checks.ok("releases", key),
+        Ok(None) => checks.warn(
+            "releases",
+            format!("{store} holds no release of {}", config.environment),
+            "status cannot tell what runs; `cargo xtask deploy` keeps a record",
+        ),
+        Err(error) => {
+            let advice = "status, promote and rollback need to read the artifact bucket";
+            checks.fail("releases", format!("{error:#}"), advice);
+        }
+    }
+}
+
+async fn destinations(config: &Config, checks: &mut Checks) {
+    let vpc = config.file().aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
+    for (route, it) in &config.routes {
+        for destination in &it.destinations {
+            destination::check(route, &destination.name, &destination.url, vpc, checks).await;
+        }
+    }
+}

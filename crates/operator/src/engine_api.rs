@@ -1,0 +1,79 @@
+//! The engine's own API, for what the AWS SDK has no call for.
+
+use anyhow::{Context as _, anyhow, bail};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// Where an engine on this machine can be asked.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineApi {
+    address: String,
+}
+
+impl EngineApi {
+    pub(crate) fn at(address: String) -> Self {
+        Self { address }
+    }
+
+    /// Asks for a document.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let (status, body) = self.exchange(path).await.map_err(|error| {
+            anyhow!(
+                "nobody answers at {} as the engine of engine.json would ({error}); it may have \
+                 crashed: start it again with `cargo xtask local`",
+                self.address
+            )
+        })?;
+        if status == StatusCode::NOT_FOUND {
+            bail!("the engine at {} knows no {path}: it is older than this command", self.address);
+        }
+        if !status.is_success() {
+            let reason: Value = serde_json::from_slice(&body).unwrap_or_default();
+            bail!("the engine answers {path} with {status}: {}", reason["message"]);
+        }
+        serde_json::from_slice(&body)
+            .with_context(|| format!("reading what the engine says of {path}"))
+    }
+
+    async fn exchange(&self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // Whatever breaks it, the exchange sees too.
+        tokio::spawn(async move { drop(connection.await) });
+        let request = Request::get(path)
+            .header("host", &self.address)
+            .body(Empty::<Bytes>::new())
+            .context("the path")?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+}
+
+/// A text as a segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_cannot_leave_its_place() {
+        assert_eq!(segment("a/../b?c=注"), "a%2F%2E%2E%2Fb%3Fc%3D%E6%B3%A8");
+    }
+}

@@ -1,0 +1,311 @@
+//! `trace`: what happened to one event, from the log, and where it is now, from the engine.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::engine_api::{EngineApi, segment};
+use crate::environment::{EnvironmentArgs, Host};
+use crate::history::{pattern, time_of};
+use crate::people::{self, ago, printable, span};
+
+/// Show everything that is known of one event, in order of time
+///
+/// When it was accepted, each attempt and how it ended, and where the event is now. The event's id is
+/// the apigw-requestid of the answer to its sender, or the provider's own where the route names one;
+/// receivers see it as webhook-id. A message id works too, while the message is in a queue.
+///
+/// On one machine the engine's log is read (engine.log and the files beside it in the data directory,
+/// 100 MB), on AWS the forwarder's log group, as far as --days goes back.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask trace local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
+                  cargo xtask trace dev evt_1 --days 14 --json | jq '.steps[].what'"
+)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    /// The event
+    #[arg(value_name = "EVENT-ID")]
+    event_id: String,
+
+    /// How many days back the log is read
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    days: u32,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that happened to the event.
+#[derive(Debug, Serialize)]
+struct Step {
+    /// RFC 3339; `None` if the line has no time.
+    at: Option<String>,
+    /// The log line's message, or what was inferred from it.
+    what: String,
+    /// For people.
+    text: String,
+    /// The log line; `null` for what was inferred.
+    line: Value,
+}
+
+/// Where a message of the event is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Place {
+    queue: String,
+    dead_letter: bool,
+    message_id: String,
+    group: String,
+    sequence: String,
+    sent_at: String,
+    receive_count: u32,
+    visible_at: Option<String>,
+    ahead: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Found {
+    places: Vec<Place>,
+}
+
+impl Trace {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = self.environment.connect().await?;
+        let now = people::now();
+        let back = Duration::from_hours(24) * self.days;
+        let since = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
+        let since = Timestamp::from_ms(now.as_ms().saturating_sub(since));
+        let history = environment.history();
+        let of_event = pattern("event_id", &[&self.event_id]);
+        let about = |line: &Value| line["event_id"] == *self.event_id;
+        let lines = history.find(&of_event, since, about).await?;
+        let places = match &environment.host {
+            Host::Engine { api, .. } => Some(places(api, &self.event_id).await?),
+            Host::Aws { .. } => None,
+        };
+        if lines.is_empty() && places.as_ref().is_none_or(Vec::is_empty) {
+            bail!(
+                "nothing is known of event {:?}: it is in no line of the last {} of {}{}",
+                self.event_id,
+                span(back),
+                history.name(),
+                if places.is_some() { ", and in no queue" } else { "" }
+            );
+        }
+        let steps = steps(&lines);
+        if self.json {
+            let trace = json!({
+                "environment": environment.name, "event_id": self.event_id,
+                "steps": steps, "places": places,
+            });
+            println!("{trace:#}");
+        } else {
+            print!("{}", render(&environment.name, &self.event_id, &steps, places.as_deref(), now));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Vec<Place>> {
+    let found: Found = api.get(&format!("/_engine/events/{}", segment(event_id))).await?;
+    Ok(found.places)
+}
+
+/// The log's lines as steps, and what they tell without saying it.
+fn steps(lines: &[Value]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut sequence: Option<&str> = None;
+    let mut dead = false;
+    for line in lines {
+        let message = line["message"].as_str().unwrap_or_default();
+        if steps.is_empty() && message != "accepted" {
+            steps.extend(accepted_before(line));
+        }
+        let sent = line["sequence"].as_str();
+        if dead && sent.is_some() && sent != sequence {
+            steps.push(Step {
+                at: None,
+                what: "redriven".to_owned(),
+                text: format!("sent again, as sequence {}", sent.unwrap_or_default()),
+                line: Value::Null,
+            });
+            dead = false;
+        }
+        sequence = sent.or(sequence);
+        dead |= message == "dead_lettered";
+        steps.push(Step {
+            at: line["timestamp"].as_str().map(str::to_owned),
+            what: message.to_owned(),
+            text: text(line),
+            line: line.clone(),
+        });
+    }
+    steps
+}
+
+/// When the event was accepted, by its age in the first line that there is: API Gateway and SQS log
+/// nothing of it.
+fn accepted_before(line: &Value) -> Option<Step> {
+    let age_ms = line["age_ms"].as_u64()?;
+    let at = Timestamp::from_ms(time_of(line)?.as_ms().saturating_sub(age_ms));
+    Some(Step {
+        at: Some(at.to_string()),
+        what: "accepted".to_owned(),
+        text: "by its age at the first attempt".to_owned(),
+        line: Value::Null,
+    })
+}
+
+/// A line for people.
+fn text(line: &Value) -> String {
+    let field = |name: &str| line[name].as_str().map(printable);
+    let to = field("destination").unwrap_or_else(|| "the destination".to_owned());
+    let took = line["latency_ms"].as_u64().map(|ms| format!(" in {ms} ms")).unwrap_or_default();
+    let answer = match (line["status"].as_u64(), field("error")) {
+        (Some(status), _) => format!("{to} answered {status}{took}"),
+        (None, Some(error)) => format!("no answer from {to}: {error}{took}"),
+        (None, None) => format!("no answer from {to}"),
+    };
+    let attempt =
+        line["attempt"].as_u64().map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
+    let again = line["retry_in_ms"]
+        .as_u64()
+        .map(|ms| format!("; again in {}", span(Duration::from_millis(ms))))
+        .unwrap_or_default();
+    match line["message"].as_str().unwrap_or_default() {
+        "accepted" if line["duplicate"] == true => {
+            "a repeat of what was sent within five minutes: not queued again".to_owned()
+        }
+        "accepted" => format!(
+            "route {}, group {}, {}",
+            field("route").unwrap_or_default(),
+            field("group").unwrap_or_default(),
+            people::bytes(line["bytes"].as_u64().unwrap_or_default())
+        ),
+        "not_attempted" => match line["reason"].as_str() {
+            Some("circuit_open") => format!("{to} is not tried for a moment: it is down{again}"),
+            Some("behind_failed") => "an earlier event of its group failed".to_owned(),
+            Some("deadline") => "no time was left in this batch".to_owned(),
+            _ => field("reason").unwrap_or_default(),
+        },
+        "dead_lettered" => format!("for {}", field("reason").unwrap_or_default()),
+        "not_dead_lettered" => format!(
+            "for {}, but the dead-letter queue did not take it: {}",
+            field("reason").unwrap_or_default(),
+            field("error").unwrap_or_default()
+        ),
+        "blocked" => format!("{answer}{attempt}; its group waits{again}"),
+        _ => format!("{answer}{attempt}{again}"),
+    }
+}
+
+fn render(
+    environment: &str,
+    event_id: &str,
+    steps: &[Step],
+    places: Option<&[Place]>,
+    now: Timestamp,
+) -> String {
+    let mut text = format!("event {}\n", printable(event_id));
+    for step in steps {
+        let at = step.at.as_deref().map(|at| at.replace('T', " ").replace('Z', ""));
+        let line = format!("{:<24} {:<14} {}", at.unwrap_or_default(), step.what, step.text);
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push_str("now: ");
+    match places {
+        None => text.push_str(&presumed(steps)),
+        Some([]) => text.push_str("in no queue\n"),
+        Some(places) => {
+            let places: Vec<String> =
+                places.iter().map(|place| where_it_is(place, environment, event_id, now)).collect();
+            text.push_str(&places.join("\n     and "));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Where an event is by the last line about it.
+fn presumed(steps: &[Step]) -> String {
+    match steps.last().map(|step| step.what.as_str()) {
+        Some("delivered") => "delivered\n".to_owned(),
+        Some("dead_lettered") => "a dead letter, unless it was dropped since\n".to_owned(),
+        _ => "in the queue, by the last line (AWS does not say where an event is)\n".to_owned(),
+    }
+}
+
+fn where_it_is(place: &Place, environment: &str, event_id: &str, now: Timestamp) -> String {
+    let since = people::time(&place.sent_at).map_or_else(String::new, |at| ago(at, now));
+    let event_id = printable(event_id);
+    if place.dead_letter {
+        return format!(
+            "a dead letter in {} since {since}: `cargo xtask dlq show {environment} {event_id}`",
+            place.queue
+        );
+    }
+    let turn = match (place.ahead, place.visible_at.as_deref().and_then(people::time)) {
+        (0, Some(at)) if at > now => {
+            format!("next of its group, hidden for {}", span(at.since(now)))
+        }
+        (0, _) => "next of its group".to_owned(),
+        (ahead, _) => format!("behind {} of its group", people::count(ahead, "event")),
+    };
+    format!(
+        "in {} since {since}, {turn}, group {}, received {}",
+        place.queue,
+        printable(&place.group),
+        people::count(place.receive_count.into(), "time")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(at: u32, message: &str, more: &Value) -> Value {
+        let mut line = json!({
+            "timestamp": format!("2026-01-01T00:00:{at:02}.000Z"), "message": message,
+            "event_id": "e", "route": "sss", "destination": "sss", "sequence": "1",
+        });
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line
+    }
+
+    #[test]
+    fn steps_that_no_line_tells_of_are_inferred() {
+        let lines = [
+            line(5, "rejected", &json!({ "age_ms": 4_000, "status": 422, "latency_ms": 3 })),
+            line(5, "dead_lettered", &json!({ "reason": "rejected" })),
+            line(9, "delivered", &json!({ "sequence": "7", "status": 200, "attempt": 1 })),
+        ];
+        let steps = steps(&lines);
+        let whats: Vec<&str> = steps.iter().map(|step| step.what.as_str()).collect();
+        assert_eq!(whats, ["accepted", "rejected", "dead_lettered", "redriven", "delivered"]);
+        assert_eq!(steps[0].at.as_deref(), Some("2026-01-01T00:00:01.000Z"));
+        assert_eq!(steps[1].text, "sss answered 422 in 3 ms");
+        assert_eq!(steps[4].text, "sss answered 200, attempt 1");
+    }
+
+    #[test]
+    fn what_failed_is_told_with_what_comes_next() {
+        let retry = json!({ "error": "connect", "attempt": 2, "retry_in_ms": 61_000 });
+        assert_eq!(
+            text(&line(1, "retry", &retry)),
+            "no answer from sss: connect, attempt 2; again in 1 min"
+        );
+        let blocked = json!({ "status": 422, "latency_ms": 4, "retry_in_ms": 2_000 });
+        assert_eq!(
+            text(&line(1, "blocked", &blocked)),
+            "sss answered 422 in 4 ms; its group waits; again in 2 s"
+        );
+    }
+}
