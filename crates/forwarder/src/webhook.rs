@@ -210,6 +210,7 @@ mod tests {
             name: "sss".to_owned(),
             url: Url::parse(&url).unwrap(),
             timeout: Duration::from_secs(20),
+            sign: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = client(crate::tls::client_config(None).unwrap()).unwrap();
