@@ -14,10 +14,26 @@ variable "routes" {
     ordering_key  = string
     deduplication = optional(string)
     pass_headers  = optional(list(string))
+    verify = optional(object({
+      scheme            = string
+      secrets           = list(string)
+      tolerance_seconds = optional(number)
+      hmac = optional(object({
+        header           = string
+        algorithm        = optional(string)
+        encoding         = optional(string)
+        prefix           = optional(string)
+        signed_content   = optional(string)
+        timestamp_header = optional(string)
+      }))
+    }))
     destinations = list(object({
       name            = string
       url             = string
       timeout_seconds = optional(number)
+      sign = optional(object({
+        secrets = list(string)
+      }))
     }))
     retry = optional(object({
       initial_delay_seconds = optional(number)
@@ -49,6 +65,7 @@ variable "forwarder" {
     batch_size               = optional(number)
     max_concurrency          = optional(number)
     log_level                = optional(string)
+    allowed_hosts            = optional(list(string))
   })
   default  = {}
   nullable = false
@@ -59,7 +76,7 @@ variable "aws" {
     Where this is deployed to, and how. `region`, `account_id`, the buckets, `smoke_test` and `tags` are for the root module and `cargo xtask`, and ignored here.
     `api`: an HTTP API that is there already, by `id` or `name`; one is made unless given.
     `authorization`, `throttling`: as in webhook-ingest; `throttling` is the whole API's as well, where one is made.
-    `encryption`, `deletion_protection`: as in webhook-queue.
+    `encryption`, `deletion_protection`: as in webhook-queue; `encryption.secrets_kms_key_arn` is the key of the secrets of `verify` and `sign`, as in webhook-forwarder.
     `function`: as in webhook-forwarder; `architecture` is that of an artifact that does not say it.
     `logs`: of the function and of an API that is made.
     `notifications`, `thresholds`, `runbook_url`: as in monitoring.
@@ -98,6 +115,7 @@ variable "aws" {
     encryption = optional(object({
       kms_key_arn            = optional(string)
       data_key_reuse_seconds = optional(number)
+      secrets_kms_key_arn    = optional(string)
     }))
     deletion_protection = optional(bool)
     function = optional(object({

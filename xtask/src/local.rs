@@ -129,7 +129,7 @@ impl Local {
 /// A request that the route accepts.
 fn curl(route: &domain::config::Route, address: &str) -> String {
     let mut headers: Vec<&str> = route.ordering_key.headers().collect();
-    headers.extend(route.pass_headers.iter().map(String::as_str));
+    headers.extend(route.carried_headers());
     headers.sort_unstable();
     headers.dedup();
     let headers: Vec<String> = headers

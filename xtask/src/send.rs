@@ -122,8 +122,8 @@ impl Send {
     /// The headers given, and those that the route needs and were not.
     fn headers_for(&self, route: &Route, key: &str) -> Vec<(String, String)> {
         let mut headers = self.headers.clone();
-        let passed = route.pass_headers.iter().map(String::as_str);
-        let needed = route.ordering_key.headers().chain(passed).chain(["content-type"]);
+        let carried = route.carried_headers();
+        let needed = route.ordering_key.headers().chain(carried).chain(["content-type"]);
         for name in needed {
             if !headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
                 let value = if name == "content-type" { "application/json" } else { key };

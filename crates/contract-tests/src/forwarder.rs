@@ -15,6 +15,7 @@ use tokio::process::Child;
 use tokio::sync::{Mutex, oneshot};
 
 use crate::event::{Record, event};
+use crate::fake_aws::FakeAws;
 use crate::fake_sqs::FakeSqs;
 use crate::log::{self, Log};
 use crate::runtime_api::{Answer, FunctionError, RuntimeApi};
@@ -76,6 +77,20 @@ impl Forwarder {
         let sqs = FakeSqs::start().await;
         let environment =
             config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
+        Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
+    }
+
+    /// The same, with secrets of AWS at hand.
+    ///
+    /// # Panics
+    ///
+    /// When the configuration has faults.
+    pub async fn start_on_aws(config: ConfigFile, aws: &FakeAws) -> Self {
+        let config = Config::check(config).expect("the test's configuration is good");
+        let sqs = FakeSqs::start().await;
+        let mut environment =
+            config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
+        environment.insert("AWS_ENDPOINT_URL".to_owned(), aws.url());
         Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
     }
 
@@ -157,6 +172,12 @@ impl Forwarder {
             answer: self.api.offer(Bytes::from(event), deadline),
             deadline,
         }
+    }
+
+    /// Its log so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<Value> {
+        log::parse(&self.stdout.so_far())
     }
 
     /// Ends the process at once (`SIGKILL`), and returns its log.

@@ -1,7 +1,7 @@
 //! Contracts, and what it takes to hold the built programs to them.
 //!
 //! The forwarder is started as a process, as Lambda starts it, between three stand-ins: the
-//! [Lambda Runtime API](runtime_api), [SQS](fake_sqs) and [SSS](sss). Tests hand it [events](event),
+//! [Lambda Runtime API](runtime_api), [SQS](fake_sqs) and [SSS](sss); secrets of AWS come from a [fourth](fake_aws). Tests hand it [events](event),
 //! and look at what a user would notice: which requests SSS got, which messages were reported as
 //! failed, what was asked of SQS, what the log says.
 //!
@@ -9,6 +9,7 @@
 
 pub mod contract;
 pub mod event;
+pub mod fake_aws;
 pub mod fake_sqs;
 pub mod forwarder;
 pub mod log;

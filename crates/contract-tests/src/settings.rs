@@ -39,6 +39,7 @@ pub fn route(path: &str, url: &str) -> RouteFile {
         ordering_key: "$request.header.x-workflow-id".to_owned(),
         deduplication: "request".to_owned(),
         pass_headers: Vec::new(),
+        verify: None,
         destinations: vec![destination(DESTINATION, url)],
         retry: RetryFile::default(),
         give_up_after_seconds: 72 * 60 * 60,
@@ -49,5 +50,5 @@ pub fn route(path: &str, url: &str) -> RouteFile {
 /// A destination with the default timeout.
 #[must_use]
 pub fn destination(name: &str, url: &str) -> DestinationFile {
-    DestinationFile { name: name.to_owned(), url: url.to_owned(), timeout_seconds: 10 }
+    DestinationFile { name: name.to_owned(), url: url.to_owned(), timeout_seconds: 10, sign: None }
 }

@@ -14,11 +14,12 @@ pub const ACCEPTED_AT: &str = "accepted_at";
 pub const EDITED_AT: &str = "edited_at";
 /// Why a dead letter is one: see [`crate::dead_letter`].
 pub const FAILURE: &str = "failure";
-/// Prefix of the attributes that carry passed-on headers: `header.x-workflow-id`.
+/// Prefix of the attributes that carry headers: `header.x-workflow-id`.
 pub const HEADER_PREFIX: &str = "header.";
 
-/// Headers that a route can pass on: what SQS's ten attributes leave beside our own four.
-pub const PASS_HEADERS_MAX: usize = crate::quota::MESSAGE_ATTRIBUTES_MAX - 4;
+/// Headers that a route can carry, to pass them on or to verify by them: what SQS's ten attributes
+/// leave beside our own four.
+pub const CARRIED_HEADERS_MAX: usize = crate::quota::MESSAGE_ATTRIBUTES_MAX - 4;
 
 /// The attribute that carries the header `name` (in lower case).
 #[must_use]

@@ -46,6 +46,9 @@ pub enum Class {
     Unroutable,
     /// It cannot be understood.
     Malformed,
+    /// Its signature is not one that its route accepts. Whatever `on_reject` says, it leaves the
+    /// queue: a forged message must not hold up its group.
+    Unverified,
 }
 
 impl Class {
@@ -57,6 +60,7 @@ impl Class {
             Self::GaveUp => "gave_up",
             Self::Unroutable => "unroutable",
             Self::Malformed => "malformed",
+            Self::Unverified => "unverified",
         }
     }
 }

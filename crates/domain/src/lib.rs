@@ -10,11 +10,15 @@
 //! | when is the next attempt? | [`schedule`] |
 //! | is it worth attempting at all, now? | [`breaker`], [`deadline`] |
 //! | what does a dead letter look like, and how does it go back? | [`dead_letter`] |
+//! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
+//! | where is a secret? | [`secret`] |
+//! | which addresses are never called? | [`address`] |
 //! | which numbers come from AWS? | [`quota`] |
 //!
 //! Deliberately absent: sockets, files, the environment, the clock, randomness, async, the AWS SDK.
 //! Time and settings come in as values, so that every rule can be tested to its last case.
 
+pub mod address;
 pub mod attribute;
 pub mod batch;
 pub mod breaker;
@@ -26,5 +30,7 @@ pub mod message;
 pub mod outcome;
 pub mod quota;
 pub mod schedule;
+pub mod secret;
 pub mod selection;
+pub mod signature;
 pub mod time;

@@ -46,13 +46,8 @@ impl Message {
     /// When the event was accepted: the attribute, or when the queue took the message.
     #[must_use]
     pub fn accepted_at(&self) -> Timestamp {
-        /// What lies below is seconds: in milliseconds it would be before 1973.
-        const MILLISECONDS_FROM: u64 = 100_000_000_000;
-        match self.text(attribute::ACCEPTED_AT).and_then(|text| text.parse().ok()) {
-            Some(seconds @ 1..MILLISECONDS_FROM) => Timestamp::from_ms(seconds * 1_000),
-            Some(ms) => Timestamp::from_ms(ms),
-            None => self.sent_at,
-        }
+        let number = self.text(attribute::ACCEPTED_AT).and_then(|text| text.parse().ok());
+        number.map_or(self.sent_at, Timestamp::from_seconds_or_ms)
     }
 
     /// How long the queue has had this message. A redriven message starts anew, so that an old event
@@ -79,6 +74,12 @@ impl Message {
             let passed = route.pass_headers.iter().any(|name| name == header);
             (passed && !value.is_binary()).then_some((header, value.value.as_str()))
         })
+    }
+
+    /// A header of the provider's request, if the route carries it. `name` is in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.text(&attribute::header(name))
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -45,6 +45,8 @@ pub enum TransportError {
     Closed,
     /// What came was not HTTP.
     InvalidAnswer,
+    /// All addresses of the name are such that are never called.
+    ForbiddenAddress,
     /// Anything else.
     Other,
 }
@@ -59,6 +61,7 @@ impl TransportError {
             Self::Timeout => "timeout",
             Self::Closed => "closed",
             Self::InvalidAnswer => "invalid_answer",
+            Self::ForbiddenAddress => "forbidden_address",
             Self::Other => "other",
         }
     }
@@ -199,8 +202,10 @@ mod tests {
 
     #[test]
     fn no_answer_is_retried() {
-        use TransportError::{Closed, Connect, InvalidAnswer, Other, Timeout, Tls};
-        for error in [Connect, Tls, Timeout, Closed, InvalidAnswer, Other] {
+        use TransportError::{
+            Closed, Connect, ForbiddenAddress, InvalidAnswer, Other, Timeout, Tls,
+        };
+        for error in [Connect, Tls, Timeout, Closed, InvalidAnswer, ForbiddenAddress, Other] {
             check(&Attempt::Failed(error), RETRY);
         }
         let pause = Duration::from_secs(3);

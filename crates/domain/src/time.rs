@@ -18,6 +18,15 @@ impl Timestamp {
         Self(ms.min(LAST_MS))
     }
 
+    /// A point so many seconds, or milliseconds, after the Unix epoch: whichever makes it a time
+    /// between 1973 and the year 5138.
+    #[must_use]
+    pub fn from_seconds_or_ms(number: u64) -> Self {
+        /// What lies below is seconds: in milliseconds it would be before 1973.
+        const MILLISECONDS_FROM: u64 = 100_000_000_000;
+        Self::from_ms(if number < MILLISECONDS_FROM { number * 1_000 } else { number })
+    }
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub fn as_ms(self) -> u64 {

@@ -2,7 +2,7 @@
 //! after another; what each outcome leads to is asked of the domain.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
@@ -22,6 +22,8 @@ use http::HeaderMap;
 use crate::accepted::Accepted;
 use crate::logging::{Line, Logger};
 use crate::queue::{Queue, QueueError};
+use crate::secrets::Secrets;
+use crate::signatures::{self, Failure, Signatures};
 use crate::timeout::Timers;
 use crate::webhook::{self, Exchange};
 use crate::{Settings, StartError, event, lock, tls};
@@ -33,6 +35,7 @@ pub struct Forwarder {
     client: reqwest::Client,
     timers: Timers,
     queue: Queue,
+    secrets: Secrets,
     logger: Logger,
     /// By route and destination; every one of the configuration has its own.
     breakers: Mutex<BTreeMap<String, BTreeMap<String, Breaker>>>,
@@ -72,12 +75,19 @@ impl Forwarder {
     ///
     /// [`StartError`] if certificates or HTTP client cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, StartError> {
-        let Settings { config, queue_url, dead_letter_queue_url, sqs, ssl_cert_file } = settings;
+        let Settings { config, queue_url, dead_letter_queue_url, aws, ssl_cert_file } = settings;
+        let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder.log_level));
         let tls = tls::client_config(ssl_cert_file.as_deref())?;
         let client = webhook::client(tls).map_err(StartError::Client)?;
         Ok(Self {
-            logger: Logger::new(config.forwarder.log_level),
-            queue: Queue::new(queue_url, dead_letter_queue_url, sqs, client.clone()),
+            logger,
+            secrets: Secrets::new(
+                config.routes.values().flat_map(Route::secrets),
+                Arc::clone(&aws),
+                client.clone(),
+                logger,
+            ),
+            queue: Queue::new(queue_url, dead_letter_queue_url, aws, client.clone()),
             breakers: Mutex::new(breakers(&config)),
             config,
             client,
@@ -158,7 +168,11 @@ impl Forwarder {
                 return self.refuse(message, Class::Malformed, error.to_string(), deadline).await;
             }
         };
-        let parts = self.call(message, route, &headers).await;
+        let signatures = match self.authenticate(message, route, attempt, deadline).await {
+            Ok(signatures) => signatures,
+            Err(step) => return step,
+        };
+        let parts = self.call(message, route, &headers, &signatures).await;
         let verdict =
             parts.iter().map(|part| part.verdict).reduce(Verdict::and).expect("a destination");
         let next = verdict.next(route, message.event_id(), attempt, message.age(now()));
@@ -182,6 +196,70 @@ impl Forwarder {
         }
     }
 
+    /// Verifies the provider's signature and makes ours, where the route says so; or what becomes of
+    /// a message for which that cannot be done.
+    async fn authenticate<'a>(
+        &self,
+        message: &Message,
+        route: &'a Route,
+        attempt: u32,
+        deadline: Timestamp,
+    ) -> Result<Signatures<'a>, Step> {
+        if route.secrets().next().is_none() {
+            return Ok(Signatures::new());
+        }
+        let failure = match self.signatures(message, route, deadline).await {
+            // Secrets may have taken their time.
+            Ok(signatures) if deadline::may_start(now(), deadline, route.attempt_timeout()) => {
+                return Ok(signatures);
+            }
+            Ok(_late) => {
+                self.log_not_attempted(message, "deadline");
+                return Err(Step::Keep { visible_in: Duration::ZERO });
+            }
+            Err(failure) => failure,
+        };
+        let line = Line { route: Some(&route.name), ..line_about(message) };
+        match failure {
+            Failure::Unverified(error) => {
+                let error = error.to_string();
+                let (level, error_text) = (LogLevel::Warn, Some(error.as_str()));
+                self.logger.write(Line { level, message: "unverified", error: error_text, ..line });
+                Err(self.refuse(message, Class::Unverified, error, deadline).await)
+            }
+            Failure::Secret(error) => {
+                let wait = Verdict::Retry { at_least: Duration::ZERO };
+                let next = wait.next(route, message.event_id(), attempt, message.age(now()));
+                let retry_in_ms = if let Next::Retry(delay) = next { Some(delay) } else { None };
+                self.logger.write(Line {
+                    level: LogLevel::Error,
+                    message: "secret_unavailable",
+                    attempt: Some(attempt),
+                    error: Some(&error),
+                    retry_in_ms,
+                    ..line
+                });
+                match retry_in_ms {
+                    Some(visible_in) => Err(Step::Keep { visible_in }),
+                    None => Err(self.refuse(message, Class::GaveUp, error, deadline).await),
+                }
+            }
+        }
+    }
+
+    async fn signatures<'a>(
+        &self,
+        message: &Message,
+        route: &'a Route,
+        deadline: Timestamp,
+    ) -> Result<Signatures<'a>, Failure> {
+        let time_left = || time_left(deadline, now());
+        if let Some(verification) = &route.verify {
+            signatures::verify(&self.secrets, message, verification, time_left()).await?;
+        }
+        signatures::sign(&self.secrets, message, route, now(), time_left()).await
+    }
+
     /// Forgets who accepted an event that leaves the queue.
     fn forget(&self, message: &Message, route: &Route) {
         if route.destinations.len() > 1 {
@@ -195,9 +273,14 @@ impl Forwarder {
         message: &Message,
         route: &'a Route,
         headers: &HeaderMap,
+        signatures: &Signatures<'_>,
     ) -> Vec<Part<'a>> {
         let body = Bytes::copy_from_slice(message.body.as_bytes());
         let part = async |destination: &'a Destination| {
+            let mut headers = headers.clone();
+            if let Some(signature) = signatures.get(destination.name.as_str()) {
+                signature.sign(&mut headers);
+            }
             let outcome = self.outcome(message, route, destination, headers, &body).await;
             let verdict = self.judge(message, route, destination, &outcome);
             Part { destination, outcome, verdict }
@@ -213,7 +296,7 @@ impl Forwarder {
         message: &Message,
         route: &Route,
         destination: &Destination,
-        headers: &HeaderMap,
+        headers: HeaderMap,
         body: &Bytes,
     ) -> Outcome {
         if lock(&self.accepted).has(&route.name, message.event_id(), &destination.name) {
@@ -224,8 +307,7 @@ impl Forwarder {
         {
             return Outcome::Refused(pause);
         }
-        let (headers, body) = (headers.clone(), body.clone());
-        let posted = webhook::post(&self.client, &self.timers, destination, headers, body);
+        let posted = webhook::post(&self.client, &self.timers, destination, headers, body.clone());
         Outcome::Posted(posted.await)
     }
 

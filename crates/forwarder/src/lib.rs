@@ -2,7 +2,8 @@
 //! to their destinations.
 //!
 //! `forwarder.rs` walks a batch; what an outcome leads to is asked of the domain, and no rule of
-//! delivery stands here. `webhook.rs` makes one POST, `queue.rs` talks to SQS where a message failed.
+//! delivery stands here. `webhook.rs` makes one POST, `queue.rs` talks to SQS where a message failed,
+//! `signatures.rs` verifies and signs where a route asks for it.
 
 mod accepted;
 mod event;
@@ -10,7 +11,10 @@ mod forwarder;
 mod init_error;
 mod logging;
 mod queue;
+mod resolve;
+mod secrets;
 mod settings;
+mod signatures;
 mod timeout;
 mod tls;
 mod webhook;

@@ -2,13 +2,13 @@
 //! first failure, so that deliveries neither wait nor pay for it, and it uses the same HTTP client
 //! as the deliveries: a second TLS stack would double the artifact.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_sqs::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
 use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
 use aws_smithy_runtime_api::client::http::{
@@ -24,7 +24,7 @@ use domain::attribute::Attribute;
 use domain::batch::Kept;
 use domain::dead_letter::Copy;
 
-use crate::settings::SqsSettings;
+use crate::settings::AwsSettings;
 
 /// Calls per operation, the first included.
 const ATTEMPTS: u32 = 2;
@@ -37,7 +37,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Queue {
     url: String,
     dead_letter_url: String,
-    settings: SqsSettings,
+    settings: Arc<AwsSettings>,
     http: reqwest::Client,
     client: OnceLock<Client>,
 }
@@ -51,7 +51,7 @@ impl Queue {
     pub(crate) fn new(
         url: String,
         dead_letter_url: String,
-        settings: SqsSettings,
+        settings: Arc<AwsSettings>,
         http: reqwest::Client,
     ) -> Self {
         Self { url, dead_letter_url, settings, http, client: OnceLock::new() }
@@ -122,24 +122,17 @@ impl Queue {
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
             let settings = &self.settings;
-            let credentials = Credentials::new(
-                &settings.access_key_id,
-                &settings.secret_access_key,
-                settings.session_token.clone(),
-                None,
-                "environment",
-            );
             let mut config = aws_sdk_sqs::Config::builder()
                 .behavior_version(BehaviorVersion::v2026_01_12())
                 .region(Region::new(settings.region.clone()))
-                .credentials_provider(credentials)
+                .credentials_provider(settings.credentials())
                 .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
                 .timeout_config(
                     TimeoutConfig::builder().operation_attempt_timeout(CALL_TIMEOUT).build(),
                 )
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
                 .http_client(Connector(self.http.clone()));
-            config.set_endpoint_url(settings.endpoint_url.clone());
+            config.set_endpoint_url(settings.sqs_endpoint_url.clone());
             Client::from_conf(config.build())
         })
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use aws_sdk_sqs::config::Credentials;
 use domain::config::{CONFIG_VARIABLE, Config, DEAD_LETTER_QUEUE_URL_VARIABLE, QUEUE_URL_VARIABLE};
 
 /// What the forwarder needs to know.
@@ -14,27 +15,42 @@ pub struct Settings {
     pub queue_url: String,
     /// Where what cannot be delivered goes.
     pub dead_letter_queue_url: String,
-    /// How SQS is reached.
-    pub sqs: SqsSettings,
+    /// How AWS's services are reached.
+    pub aws: AwsSettings,
     /// A file with the certificates to trust, instead of the built-in ones.
     pub ssl_cert_file: Option<PathBuf>,
 }
 
-/// How SQS is reached. Lambda gives a function region and credentials in its environment.
-pub struct SqsSettings {
+/// How AWS's services are reached. Lambda gives a function region and credentials in its environment.
+pub struct AwsSettings {
     pub(crate) region: String,
-    pub(crate) endpoint_url: Option<String>,
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
-    pub(crate) session_token: Option<String>,
+    pub(crate) sqs_endpoint_url: Option<String>,
+    pub(crate) ssm_endpoint_url: Option<String>,
+    pub(crate) secrets_manager_endpoint_url: Option<String>,
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+}
+
+impl AwsSettings {
+    /// What requests to AWS are signed with.
+    pub(crate) fn credentials(&self) -> Credentials {
+        Credentials::new(
+            &self.access_key_id,
+            &self.secret_access_key,
+            self.session_token.clone(),
+            None,
+            "environment",
+        )
+    }
 }
 
 /// The secret stays out of logs, however it is printed.
-impl fmt::Debug for SqsSettings {
+impl fmt::Debug for AwsSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqsSettings")
+        f.debug_struct("AwsSettings")
             .field("region", &self.region)
-            .field("endpoint_url", &self.endpoint_url)
+            .field("sqs_endpoint_url", &self.sqs_endpoint_url)
             .finish_non_exhaustive()
     }
 }
@@ -77,14 +93,20 @@ impl Settings {
                 .map_err(|error| faults.push(format!("{CONFIG_VARIABLE}: {error}")))
                 .ok()
         });
+        // Source: AWS SDKs and tools guide, "Service-specific endpoints".
+        let endpoint_url = |service: &str| {
+            get(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| get("AWS_ENDPOINT_URL"))
+        };
         let settings = || {
             Some(Self {
                 config: config?,
                 queue_url: queue_url?,
                 dead_letter_queue_url: dead_letter_queue_url?,
-                sqs: SqsSettings {
+                aws: AwsSettings {
                     region: region?,
-                    endpoint_url: get("AWS_ENDPOINT_URL_SQS").or_else(|| get("AWS_ENDPOINT_URL")),
+                    sqs_endpoint_url: endpoint_url("SQS"),
+                    ssm_endpoint_url: endpoint_url("SSM"),
+                    secrets_manager_endpoint_url: endpoint_url("SECRETS_MANAGER"),
                     access_key_id: access_key_id?,
                     secret_access_key: secret_access_key?,
                     session_token: get("AWS_SESSION_TOKEN"),

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,9 +12,11 @@ use domain::message::Message;
 use domain::outcome::TransportError;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use reqwest::dns::Resolve;
 use reqwest::{Client, Request, Response};
 use rustls::ClientConfig;
 
+use crate::resolve::{ForbiddenAddress, resolver};
 use crate::timeout::Timers;
 
 /// How much of an answer is read, in bytes: to keep the connection for the next delivery an answer
@@ -48,8 +51,15 @@ pub(crate) struct Answer {
     pub(crate) excerpt: Option<String>,
 }
 
-/// A client for destinations: kept-alive connections, no redirects, no proxy.
+/// A client for destinations: kept-alive connections, no redirects, no proxy, no metadata services.
 pub(crate) fn client(tls: ClientConfig) -> Result<Client, reqwest::Error> {
+    client_with(tls, resolver())
+}
+
+fn client_with(
+    tls: ClientConfig,
+    resolver: Arc<impl Resolve + 'static>,
+) -> Result<Client, reqwest::Error> {
     Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
@@ -59,6 +69,7 @@ pub(crate) fn client(tls: ClientConfig) -> Result<Client, reqwest::Error> {
         .tcp_nodelay(true)
         .pool_idle_timeout(IDLE)
         .referer(false)
+        .dns_resolver(resolver)
         .build()
 }
 
@@ -149,6 +160,9 @@ fn class(error: &reqwest::Error) -> TransportError {
         if inner.is::<rustls::Error>() {
             return TransportError::Tls;
         }
+        if inner.is::<ForbiddenAddress>() {
+            return TransportError::ForbiddenAddress;
+        }
         if let Some(io) = inner.downcast_ref::<io::Error>() {
             io_kind = Some(io.kind());
             if carries_tls_error(io) {
@@ -190,9 +204,12 @@ fn carries_tls_error(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::net::TcpListener;
+    use std::net::{SocketAddr, TcpListener};
 
+    use reqwest::dns::{Name, Resolving};
     use url::Url;
+
+    use crate::resolve::allowed;
 
     use super::*;
 
@@ -206,18 +223,40 @@ mod tests {
             // Until the client has gone, so that nothing but these bytes can be what it saw.
             io::copy(&mut stream, &mut io::sink())
         });
+        let client = client(crate::tls::client_config(None).unwrap()).unwrap();
+        assert_eq!(error(&client, &url), TransportError::Tls);
+        drop(client);
+        server.join().unwrap().unwrap();
+    }
+
+    /// How a post to `url` fails.
+    fn error(client: &Client, url: &str) -> TransportError {
         let destination = Destination {
             name: "sss".to_owned(),
-            url: Url::parse(&url).unwrap(),
+            url: Url::parse(url).unwrap(),
             timeout: Duration::from_secs(20),
+            sign: None,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = client(crate::tls::client_config(None).unwrap()).unwrap();
         let timers = Timers::default();
-        let exchange =
-            runtime.block_on(post(&client, &timers, &destination, HeaderMap::new(), Bytes::new()));
-        assert_eq!(exchange.answer.unwrap_err(), TransportError::Tls);
-        drop((client, runtime));
-        server.join().unwrap().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let post = post(client, &timers, &destination, HeaderMap::new(), Bytes::new());
+        runtime.block_on(post).answer.unwrap_err()
+    }
+
+    /// A name server that somebody turned against us.
+    struct Metadata;
+
+    impl Resolve for Metadata {
+        fn resolve(&self, _name: Name) -> Resolving {
+            let metadata = SocketAddr::from(([169, 254, 169, 254], 0));
+            Box::pin(async move { Ok(allowed(std::iter::once(metadata))?) })
+        }
+    }
+
+    #[test]
+    fn a_name_that_leads_to_a_metadata_service_is_not_called() {
+        let tls = crate::tls::client_config(None).unwrap();
+        let client = client_with(tls, Arc::new(Metadata)).unwrap();
+        assert_eq!(error(&client, "http://sss.internal/"), TransportError::ForbiddenAddress);
     }
 }

@@ -16,6 +16,7 @@ mod logging;
 mod order;
 mod request;
 mod retry_after;
+mod signatures;
 mod sizes;
 mod text;
 

@@ -177,6 +177,9 @@ pub struct EncryptionFile {
     pub kms_key_arn: Option<String>,
     /// How long SQS uses a data key before it asks KMS again, in seconds, 60 to 86400.
     pub data_key_reuse_seconds: u32,
+    /// The key of one's own that the secrets of `verify` and `sign` are encrypted with; AWS's keys
+    /// unless given.
+    pub secrets_kms_key_arn: Option<String>,
 }
 
 /// The forwarder as a Lambda function.
@@ -285,7 +288,7 @@ impl Default for ThrottlingFile {
 
 impl Default for EncryptionFile {
     fn default() -> Self {
-        Self { kms_key_arn: None, data_key_reuse_seconds: 300 }
+        Self { kms_key_arn: None, data_key_reuse_seconds: 300, secrets_kms_key_arn: None }
     }
 }
 

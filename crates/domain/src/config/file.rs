@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::aws::AwsFile;
+use super::signature::{SignFile, VerifyFile};
 use crate::{quota, schedule};
 
 /// One environment: which webhooks are accepted, how they queue, how they are delivered.
@@ -56,6 +57,9 @@ pub struct RouteFile {
     /// Headers to pass on to the destinations. The API refuses requests that lack one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass_headers: Vec<String>,
+    /// How the provider signs. Events whose signature is not good are never forwarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyFile>,
     /// Where events go. Delivered means that every destination answered 2xx.
     pub destinations: Vec<DestinationFile>,
     /// When an attempt that failed is repeated.
@@ -81,6 +85,9 @@ pub struct DestinationFile {
     /// Longest exchange, in seconds, from connecting to the last byte of the answer.
     #[serde(default = "timeout", skip_serializing_if = "is_timeout")]
     pub timeout_seconds: u32,
+    /// What requests are signed with, so that the service can refuse what did not come this way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<SignFile>,
 }
 
 /// Delays between attempts: doubled from the first to the longest, with up to a tenth taken off.
@@ -137,6 +144,10 @@ pub struct ForwarderFile {
     pub max_concurrency: u32,
     /// Least severe log lines that are written.
     pub log_level: LogLevel,
+    /// The only hosts that destinations may have, such as `sss.example.com` or `*.example.com`; any,
+    /// unless given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
 }
 
 /// Severity of a log line.
@@ -183,6 +194,7 @@ impl Default for ForwarderFile {
             batch_size: quota::BATCH_SIZE_MAX,
             max_concurrency: 10,
             log_level: LogLevel::Info,
+            allowed_hosts: Vec::new(),
         }
     }
 }

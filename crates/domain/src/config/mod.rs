@@ -5,6 +5,7 @@ mod aws;
 mod error;
 mod file;
 mod route;
+mod signature;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,12 +19,17 @@ pub use error::{ConfigError, Fault};
 pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogLevel, OnReject, QueueFile, RetryFile, RouteFile,
 };
+pub(crate) use route::header_fault;
 pub use route::{Deduplication, Destination, Route, RoutePath};
+pub use signature::{
+    AlgorithmName, EncodingName, HmacFile, SchemeName, SecretsFile, SignFile, VerifyFile,
+};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::message::Message;
 use crate::quota;
+use crate::secret::SecretReference;
 use error::Faults;
 
 /// The name of the variable by which the forwarder gets its configuration.
@@ -147,6 +153,7 @@ impl Config {
             })
             .collect();
         check_paths(faults, &routes);
+        check_allowed_hosts(faults, &file.forwarder.allowed_hosts, &routes);
         let content_based_deduplication =
             routes.values().any(|route| route.deduplication == Deduplication::Content);
         let queue = Queue::check(faults, &file.queue, forwarder, content_based_deduplication);
@@ -174,6 +181,17 @@ impl Config {
     #[must_use]
     pub fn dead_letter_queue_name(&self) -> String {
         format!("{}-webhook-dlq.fifo", self.environment)
+    }
+
+    /// The variables of the process that hold secrets, by name: who starts the forwarder on one
+    /// machine has to hand them on.
+    pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        self.routes.values().flat_map(Route::secrets).filter_map(|reference| match reference {
+            SecretReference::Variable(name) => Some(name.as_str()),
+            SecretReference::Parameter(_)
+            | SecretReference::SecretsManager(_)
+            | SecretReference::File(_) => None,
+        })
     }
 
     /// The variables that give the forwarder its configuration, by name.
@@ -334,6 +352,49 @@ fn check_paths(faults: &mut Faults, routes: &BTreeMap<String, Route>) {
                 faults.add(
                     format_args!("routes.{}.path", route.name),
                     format_args!("{} is the path of route {} already", route.path, earlier.name),
+                );
+            }
+        }
+    }
+}
+
+/// Where hosts are named, no destination may be elsewhere. Redirects are not followed, so it stays
+/// there.
+fn check_allowed_hosts(
+    faults: &mut Faults,
+    allowed_hosts: &[String],
+    routes: &BTreeMap<String, Route>,
+) {
+    for (position, host) in allowed_hosts.iter().enumerate() {
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        let good = !name.is_empty()
+            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b':' | b'[' | b']'));
+        if !good {
+            faults.add(
+                format_args!("forwarder.allowed_hosts[{position}]"),
+                format_args!(
+                    "expected a host in lower case without port, such as sss.example.com, or \
+                     *.example.com for all below it, is {host:?}"
+                ),
+            );
+        }
+    }
+    if allowed_hosts.is_empty() {
+        return;
+    }
+    let is_allowed = |host: &str| {
+        allowed_hosts.iter().any(|allowed| match allowed.strip_prefix('*') {
+            Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+            None => host == allowed,
+        })
+    };
+    for route in routes.values() {
+        for (position, destination) in route.destinations.iter().enumerate() {
+            let host = destination.url.host_str().unwrap_or_default();
+            if !is_allowed(host) {
+                faults.add(
+                    format_args!("routes.{}.destinations[{position}].url", route.name),
+                    format_args!("{host} is not among forwarder.allowed_hosts"),
                 );
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,10 +10,14 @@ use url::{Host, Url};
 
 use super::error::Faults;
 use super::file::{DestinationFile, OnReject, RouteFile};
-use crate::attribute::{self, PASS_HEADERS_MAX};
+use super::signature;
+use crate::attribute::{self, CARRIED_HEADERS_MAX};
 use crate::mapping::{Expression, RequestParameters, parameter};
 use crate::schedule::Schedule;
-use crate::{deadline, quota};
+use crate::secret::SecretReference;
+use crate::signature::Verification;
+use crate::signature::standard_webhooks::{self, Signing};
+use crate::{address, deadline, quota};
 
 /// A route whose every setting has been checked.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub struct Route {
     pub deduplication: Deduplication,
     /// Headers to pass on, in lower case.
     pub pass_headers: Vec<String>,
+    /// How events are signed, if they are verified.
+    pub verify: Option<Verification>,
     /// Where events go; never empty.
     pub destinations: Vec<Destination>,
     /// When attempts are repeated.
@@ -58,6 +64,8 @@ pub struct Destination {
     pub url: Url,
     /// Longest exchange.
     pub timeout: Duration,
+    /// What requests are signed with, if they are.
+    pub sign: Option<Signing>,
 }
 
 /// A path of the API, with `{name}` for parts that vary.
@@ -88,6 +96,10 @@ impl Route {
         let ordering_key = group_id(faults, &at("ordering_key"), &file.ordering_key);
         let deduplication = deduplication(faults, &at("deduplication"), &file.deduplication);
         let pass_headers = pass_headers(faults, &at("pass_headers"), &file.pass_headers);
+        let verify = file
+            .verify
+            .as_ref()
+            .map(|verify| signature::verification(faults, &at("verify"), verify));
         let destinations =
             destinations(faults, &at("destinations"), &file.destinations, function_timeout);
         let schedule =
@@ -117,12 +129,17 @@ impl Route {
             ordering_key: ordering_key?,
             deduplication: deduplication?,
             pass_headers,
+            verify: match verify {
+                Some(verify) => Some(verify?),
+                None => None,
+            },
             destinations,
             schedule: schedule?,
             give_up_after: Duration::from_secs(u64::from(file.give_up_after_seconds)),
             on_reject: file.on_reject,
         };
         route.check_path_parameters(faults);
+        route.check_headers(faults);
         Some(route)
     }
 
@@ -140,6 +157,57 @@ impl Route {
                 }
             }
         }
+    }
+
+    /// All headers must fit, and none may be the provider's and ours.
+    fn check_headers(&self, faults: &mut Faults) {
+        let at = format!("routes.{}.pass_headers", self.name);
+        let carried = self.carried_headers();
+        if carried.len() > CARRIED_HEADERS_MAX {
+            let verified = self.verify.as_ref().map(Verification::headers).unwrap_or_default();
+            let and_verified = if verified.is_empty() {
+                String::new()
+            } else {
+                format!(" (with those of verify: {})", verified.join(", "))
+            };
+            faults.add(
+                &at,
+                format_args!(
+                    "at most {CARRIED_HEADERS_MAX} headers fit beside our own message attributes, \
+                     are {}{and_verified}",
+                    carried.len()
+                ),
+            );
+        }
+        if self.destinations.iter().any(|destination| destination.sign.is_some()) {
+            let ours = |name: &&String| standard_webhooks::HEADERS.contains(&name.as_str());
+            if let Some(name) = self.pass_headers.iter().find(ours) {
+                faults.add(
+                    &at,
+                    format_args!(
+                        "{name:?} cannot be passed on where a destination has sign, which sets it"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The headers that travel with a message, in lower case and in order: those to pass on, and
+    /// those to verify by.
+    #[must_use]
+    pub fn carried_headers(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.pass_headers.iter().map(String::as_str).collect();
+        names.extend(self.verify.iter().flat_map(Verification::headers));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The secrets that this route needs, to verify and to sign.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let verify = self.verify.iter().flat_map(|verify| &verify.secrets);
+        let sign = self.destinations.iter().filter_map(|destination| destination.sign.as_ref());
+        verify.chain(sign.flat_map(|sign| &sign.secrets))
     }
 
     pub(super) fn event_id(&self) -> Option<&Expression> {
@@ -173,7 +241,7 @@ impl Route {
             (attribute::EVENT_ID.to_owned(), event_id),
             (attribute::ACCEPTED_AT.to_owned(), "${context.requestTimeEpoch}".to_owned()),
         ]);
-        for name in &self.pass_headers {
+        for name in self.carried_headers() {
             attributes.insert(attribute::header(name), format!("${{request.header.{name}}}"));
         }
         let attributes: serde_json::Map<String, serde_json::Value> = attributes
@@ -252,10 +320,14 @@ fn deduplication(faults: &mut Faults, path: &str, source: &str) -> Option<Dedupl
     Some(Deduplication::EventId(expression))
 }
 
-/// Headers that are about the connection, that we set ourselves, or that API Gateway reserves.
+/// Headers that we set ourselves.
+const OURS: [&str; 5] =
+    ["webhook-accepted-at", "webhook-attempt", "webhook-group", "webhook-id", "webhook-sequence"];
+
+/// Headers that are about the connection, or that API Gateway reserves.
 /// Source of the last: API Gateway guide, "Transforming API requests", reserved headers.
 fn is_reserved(header: &str) -> bool {
-    const NAMES: [&str; 21] = [
+    const NAMES: [&str; 16] = [
         "authorization",
         "connection",
         "content-encoding",
@@ -272,11 +344,6 @@ fn is_reserved(header: &str) -> bool {
         "transfer-encoding",
         "upgrade",
         "via",
-        "webhook-accepted-at",
-        "webhook-attempt",
-        "webhook-group",
-        "webhook-id",
-        "webhook-sequence",
     ];
     NAMES.contains(&header)
         || ["x-amz-", "x-amzn-", "x-forwarded-", "access-control-", "apigw-"]
@@ -284,34 +351,32 @@ fn is_reserved(header: &str) -> bool {
             .any(|prefix| header.starts_with(prefix))
 }
 
-fn pass_headers(faults: &mut Faults, path: &str, names: &[String]) -> Vec<String> {
-    if names.len() > PASS_HEADERS_MAX {
-        faults.add(
-            path,
-            format_args!(
-                "at most {PASS_HEADERS_MAX} headers fit beside our own message attributes, are {}",
-                names.len()
-            ),
-        );
+/// What is wrong with a header, in lower case, that is to travel with messages.
+pub(crate) fn header_fault(name: &str) -> Option<String> {
+    let good = (1..=100).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if !good {
+        return Some(format!("{name:?} is not a header name of letters, digits, \"-\" and \"_\""));
     }
+    is_reserved(name).then(|| {
+        format!("{name:?} cannot reach the forwarder: it is reserved, or about the connection")
+    })
+}
+
+fn pass_headers(faults: &mut Faults, path: &str, names: &[String]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     for (position, name) in names.iter().enumerate() {
         let at = format!("{path}[{position}]");
         let lower = name.to_ascii_lowercase();
-        let good = (1..=100).contains(&lower.len())
-            && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if !good {
-            faults.add(
-                at,
-                format_args!("{name:?} is not a header name of letters, digits, \"-\" and \"_\""),
-            );
-        } else if is_reserved(&lower) {
+        if OURS.contains(&lower.as_str()) || is_reserved(&lower) {
             faults.add(
                 at,
                 format_args!(
                     "{name:?} cannot be passed on: it is reserved, or set by the forwarder"
                 ),
             );
+        } else if let Some(fault) = header_fault(&lower) {
+            faults.add(at, fault);
         } else if !seen.insert(lower) {
             faults.add(at, format_args!("{name:?} is there twice"));
         }
@@ -348,8 +413,10 @@ fn destinations(
                 ),
             );
         }
+        let sign =
+            file.sign.as_ref().and_then(|sign| signature::signing(faults, &at("sign"), sign));
         if let Some(url) = faults.check(at("url"), parse_url(&file.url)) {
-            destinations.push(Destination { name: file.name.clone(), url, timeout });
+            destinations.push(Destination { name: file.name.clone(), url, timeout, sign });
         }
     }
     destinations
@@ -364,6 +431,16 @@ fn parse_url(source: &str) -> Result<Url, String> {
     }
     if url.fragment().is_some() {
         return Err(format!("must not have a fragment, is {source:?}"));
+    }
+    let ip = match url.host() {
+        Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+        Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+        Some(Host::Domain(_)) | None => None,
+    };
+    if let Some(ip) = ip.filter(|ip| address::is_forbidden(*ip)) {
+        return Err(format!(
+            "{ip} is link-local, a metadata service, unspecified or multicast, and never called"
+        ));
     }
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => Ok(url),

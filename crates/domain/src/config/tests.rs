@@ -380,3 +380,200 @@ fn a_message_finds_its_route_by_attribute_or_group() {
     named.attributes.insert("route".into(), crate::attribute::Attribute::string("gone"));
     assert!(route_of(&named).is_err());
 }
+
+fn verify(patch: &Value) -> Value {
+    let mut verify = json!({ "scheme": "standard_webhooks", "secrets": ["ssm:/dev/sss"] });
+    merge(&mut verify, patch);
+    route(&json!({ "verify": verify }))
+}
+
+#[test]
+fn headers_to_verify_by_are_carried_and_not_passed_on() {
+    let mut patch = verify(&json!({}));
+    merge(&mut patch, &route(&json!({ "pass_headers": ["X-Tenant", "webhook-timestamp"] })));
+    let config = config(&patch).unwrap();
+    let route = &config.routes["sss"];
+    let carried = ["webhook-id", "webhook-signature", "webhook-timestamp", "x-tenant"];
+    assert_eq!(route.carried_headers(), carried);
+    let attributes = &route.request_parameters("q")["MessageAttributes"];
+    for name in carried {
+        assert!(attributes.contains(&format!("${{request.header.{name}}}")), "{attributes}");
+    }
+    let mut message = message(1, "g");
+    for name in carried {
+        let value = crate::attribute::Attribute::string("v");
+        message.attributes.insert(format!("header.{name}"), value);
+    }
+    let passed: Vec<&str> = message.passed_headers(route).map(|(name, _)| name).collect();
+    assert_eq!(passed, ["webhook-timestamp", "x-tenant"]);
+    assert_eq!(message.header("webhook-id"), Some("v"));
+}
+
+#[test]
+fn carried_headers_must_fit_beside_our_attributes() {
+    let mut patch = verify(&json!({}));
+    merge(&mut patch, &route(&json!({ "pass_headers": ["a", "b", "c"] })));
+    assert!(config(&patch).is_ok());
+    merge(&mut patch, &route(&json!({ "pass_headers": ["a", "b", "c", "d"] })));
+    refused(
+        &patch,
+        &[
+            "routes.sss.pass_headers: at most 6 headers fit beside our own message attributes, are 7 \
+           (with those of verify: webhook-id, webhook-timestamp, webhook-signature)",
+        ],
+    );
+}
+
+#[test]
+fn secrets_are_references() {
+    for good in [
+        json!(["secretsmanager:dev/sss"]),
+        json!(["env:SSS_SECRET", "file:/run/secrets/sss"]),
+        json!(["ssm:/a", "ssm:/b"]),
+    ] {
+        assert!(config(&verify(&json!({ "secrets": good }))).is_ok(), "{good}");
+    }
+    refused(&verify(&json!({ "secrets": [] })), &["verify.secrets: must be one reference"]);
+    refused(&verify(&json!({ "secrets": ["ssm:/a", "ssm:/b", "ssm:/c"] })), &["are 3"]);
+    refused(&verify(&json!({ "secrets": ["ssm:/a", "ssm:/a"] })), &["both are the same"]);
+    refused(
+        &verify(&json!({ "secrets": ["ssm:/a", "ssm:a"] })),
+        &["routes.sss.verify.secrets[1]: is not the name of a parameter"],
+    );
+    let config = config(&verify(&json!({ "secrets": ["env:A", "ssm:/a"] }))).unwrap();
+    assert_eq!(config.secret_variables().collect::<Vec<_>>(), ["A"]);
+}
+
+/// Wherever it was put by mistake.
+#[test]
+fn a_secret_in_the_configuration_is_refused_and_never_shown() {
+    const PLANTED: &str = "planted-secret-4711";
+    let signed = |secrets: Value| {
+        let destination = json!({ "name": "sss", "url": "https://sss.example.com", "sign": { "secrets": secrets } });
+        route(&json!({ "destinations": [destination] }))
+    };
+    for secrets in [
+        json!([PLANTED]),
+        json!([format!("whsec_{PLANTED}")]),
+        json!(["ssm:/a", PLANTED]),
+        json!([format!("ssm:{PLANTED} ")]),
+        json!([format!("env:{PLANTED}")]),
+        json!(PLANTED),
+        json!([[PLANTED]]),
+        json!([{ "value": PLANTED }]),
+        json!({ "value": PLANTED }),
+        json!(4711),
+        json!([4711]),
+        json!([-4711.5]),
+        json!([true]),
+        Value::Null,
+    ] {
+        for patch in [verify(&json!({ "secrets": secrets })), signed(secrets.clone())] {
+            let error = config(&patch).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("4711"), "{secrets}: {shown}");
+            assert!(shown.contains("secrets"), "{secrets}: {shown}");
+        }
+    }
+    let written = SecretsFile(vec![PLANTED.to_owned()]);
+    assert_eq!(format!("{written:?}"), "1 references to secrets");
+}
+
+#[test]
+fn a_scheme_is_described_where_it_needs_to_be() {
+    refused(
+        &verify(&json!({ "scheme": "hmac" })),
+        &["routes.sss.verify.hmac: is needed by the scheme hmac"],
+    );
+    refused(
+        &verify(&json!({ "scheme": "github", "hmac": { "header": "x-signature" } })),
+        &["routes.sss.verify.hmac: is for the scheme hmac only"],
+    );
+    refused(&verify(&json!({ "tolerance_seconds": 0 })), &["must be at least 1 second"]);
+    let hmac = |hmac: Value| verify(&json!({ "scheme": "hmac", "hmac": hmac }));
+    assert!(config(&hmac(json!({ "header": "X-Line-Signature", "encoding": "base64" }))).is_ok());
+    refused(
+        &hmac(json!({ "header": "Authorization" })),
+        &["verify.hmac.header: \"authorization\" cannot reach the forwarder"],
+    );
+    refused(
+        &hmac(json!({ "header": "x-s", "signed_content": "{bodi}" })),
+        &["verify.hmac.signed_content: {bodi} is not known"],
+    );
+    refused(
+        &hmac(json!({ "header": "x-s", "timestamp_header": "X-Time" })),
+        &["verify.hmac.signed_content: does not contain {header.x-time}"],
+    );
+    let timed = json!({ "header": "x-s", "timestamp_header": "X-Time", "signed_content": "{header.X-Time}.{body}" });
+    assert!(config(&hmac(timed)).is_ok());
+    let error = config(&verify(&json!({ "scheme": "paypal" }))).unwrap_err().to_string();
+    assert!(error.contains("routes.sss.verify.scheme: unknown variant `paypal`"), "{error}");
+}
+
+#[test]
+fn what_the_forwarder_signs_is_not_passed_on() {
+    let destination = json!({ "name": "sss", "url": "https://sss.example.com", "sign": { "secrets": ["env:S"] } });
+    let mut patch = route(&json!({ "destinations": [destination] }));
+    assert!(config(&patch).is_ok());
+    merge(&mut patch, &route(&json!({ "pass_headers": ["Webhook-Signature"] })));
+    refused(&patch, &["routes.sss.pass_headers: \"webhook-signature\" cannot be passed on where"]);
+}
+
+#[test]
+fn verification_and_signing_reach_the_forwarder() {
+    let mut patch = verify(&json!({
+        "scheme": "hmac", "secrets": ["file:/s"], "tolerance_seconds": 60,
+        "hmac": { "header": "x-s", "algorithm": "sha512", "encoding": "base64", "prefix": "v=",
+            "signed_content": "{header.x-t}{body}", "timestamp_header": "x-t" },
+    }));
+    let destination = json!({ "name": "sss", "url": "https://sss.example.com", "sign": { "secrets": ["env:S"] } });
+    merge(&mut patch, &route(&json!({ "destinations": [destination] })));
+    merge(&mut patch, &json!({ "forwarder": { "allowed_hosts": ["*.example.com"] } }));
+    let written = config(&patch).unwrap();
+    let environment = written.forwarder_environment("http://q/1", "http://q/2");
+    let read = Config::parse_for_delivery(&environment[CONFIG_VARIABLE]).unwrap();
+    assert_eq!(read.routes["sss"].verify, written.routes["sss"].verify);
+    assert_eq!(read.routes["sss"].destinations, written.routes["sss"].destinations);
+    assert_eq!(read.file(), written.file());
+}
+
+#[test]
+fn destinations_can_be_limited_to_named_hosts() {
+    let hosts = |hosts: Value| json!({ "forwarder": { "allowed_hosts": hosts } });
+    for good in [json!([]), json!(["sss.example.com"]), json!(["other.test", "*.example.com"])] {
+        assert!(config(&hosts(good.clone())).is_ok(), "{good}");
+    }
+    for other in ["example.com", "*.sss.example.com", "*.ple.com", "xsss.example.com"] {
+        refused(
+            &hosts(json!([other])),
+            &["routes.sss.destinations[0].url: sss.example.com is not among"],
+        );
+    }
+    refused(
+        &hosts(json!(["https://sss.example.com", "sss.example.com"])),
+        &["forwarder.allowed_hosts[0]: expected a host"],
+    );
+    refused(&hosts(json!(["*", "sss.example.com"])), &["forwarder.allowed_hosts[0]"]);
+    refused(&hosts(json!(["*.", "sss.example.com"])), &["forwarder.allowed_hosts[0]"]);
+}
+
+#[test]
+fn metadata_services_are_no_destinations() {
+    for url in [
+        "https://169.254.169.254/latest",
+        "https://2852039166/",
+        "https://0xa9.0xfe.0xa9.0xfe/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://[fe80::1]/",
+        "http://[fd00:ec2::254]/",
+        "https://0.0.0.0/",
+        "https://0/",
+        "https://[::]/",
+        "https://224.0.0.1/",
+    ] {
+        refused(
+            &route(&json!({ "destinations": [{ "name": "d", "url": url }] })),
+            &["destinations[0].url: "],
+        );
+    }
+}

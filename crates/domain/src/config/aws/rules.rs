@@ -12,6 +12,8 @@ use crate::config::error::Faults;
 use crate::config::{Config, Route, RoutePath};
 use crate::mapping::{Context, Request};
 use crate::quota;
+use crate::secret::SecretReference;
+use crate::signature::Verification;
 
 /// The path that the stand-in for the service answers on: the default of `modules/sss-stub`.
 const STUB_PATH: &str = "/application-hook";
@@ -30,6 +32,14 @@ pub(in crate::config) fn check(faults: &mut Faults, aws: &AwsFile, config: &Conf
     authorization(faults, &aws.authorization);
     throttling(faults, &aws.throttling, config);
     key(faults, "aws.encryption.kms_key_arn", aws.encryption.kms_key_arn.as_deref());
+    key(
+        faults,
+        "aws.encryption.secrets_kms_key_arn",
+        aws.encryption.secrets_kms_key_arn.as_deref(),
+    );
+    if config.environment != "local" {
+        secrets(faults, config);
+    }
     faults.within(
         "aws.encryption.data_key_reuse_seconds",
         aws.encryption.data_key_reuse_seconds,
@@ -274,6 +284,24 @@ fn stub(faults: &mut Faults, config: &Config) {
     }
 }
 
+/// A function's variables and files are read by everybody who may see the function.
+fn secrets(faults: &mut Faults, config: &Config) {
+    for route in config.routes.values() {
+        for reference in route.secrets() {
+            match reference {
+                SecretReference::Parameter(_) | SecretReference::SecretsManager(_) => {}
+                SecretReference::Variable(_) | SecretReference::File(_) => faults.add(
+                    format_args!("routes.{}", route.name),
+                    format_args!(
+                        "{reference} is for one machine; on AWS a secret is at ssm:/PATH or \
+                         secretsmanager:NAME-OR-ARN"
+                    ),
+                ),
+            }
+        }
+    }
+}
+
 /// The event must be one that the route takes: asked of the route itself.
 fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
     let Some(route) = config.routes.get(&file.route) else {
@@ -287,6 +315,17 @@ fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
         faults.add(
             "aws.smoke_test.route",
             format_args!("the path {} needs a value for {{{parameter}}}", route.path),
+        );
+        return;
+    }
+    if route.verify.as_ref().is_some_and(Verification::signs_time) {
+        faults.add(
+            "aws.smoke_test.route",
+            format_args!(
+                "route {} verifies when its events were signed, and this one's headers are always \
+                 the same: choose another route",
+                route.name
+            ),
         );
         return;
     }

@@ -369,3 +369,39 @@ fn tags_are_those_that_every_service_takes() {
         refused("tags", &json!({ "Owner": value }), "a tag's value is at most 256");
     }
 }
+
+#[test]
+fn secrets_on_aws_are_where_aws_keeps_them() {
+    let verified = |environment: &str, reference: &str| {
+        config(|file| {
+            file["environment"] = json!(environment);
+            file["routes"]["sss"]["verify"] = json!({ "scheme": "github", "secrets": [reference] });
+        })
+    };
+    for good in ["ssm:/test/sss", "secretsmanager:test/sss"] {
+        assert!(verified("test", good).is_ok(), "{good}");
+    }
+    for reference in ["env:SSS_SECRET", "file:/run/secrets/sss"] {
+        let expected = format!("routes.sss: {reference} is for one machine");
+        only_fault(verified("test", reference), &expected);
+        assert!(verified("local", reference).is_ok(), "{reference}");
+    }
+    let key = json!({ "secrets_kms_key_arn": "alias/mine" });
+    refused("encryption", &key, "aws.encryption.secrets_kms_key_arn: must be the ARN of a key");
+}
+
+#[test]
+fn a_smoke_test_cannot_be_signed_anew() {
+    let verified = |verify: Value| {
+        config(|file| {
+            file["routes"]["sss"]["verify"] = verify;
+            let headers = json!({ "x-workflow-id": "w", "x-hub-signature-256": "sha256=00" });
+            file["aws"]["smoke_test"] = json!({ "route": "sss", "headers": headers, "body": {} });
+        })
+    };
+    assert!(verified(json!({ "scheme": "github", "secrets": ["ssm:/a"] })).is_ok());
+    only_fault(
+        verified(json!({ "scheme": "slack", "secrets": ["ssm:/a"] })),
+        "aws.smoke_test.route: route sss verifies when its events were signed",
+    );
+}

@@ -1,0 +1,69 @@
+//! Addresses that are never called, whatever name leads there: a destination is a service, and these
+//! are the machine's own affairs.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// EC2's instance metadata by IPv6.
+/// Source: EC2 guide, "Access instance metadata for an EC2 instance".
+const EC2_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// Whether `address` is link-local (where clouds have their metadata and credentials), EC2's metadata
+/// by IPv6, unspecified, multicast or broadcast.
+#[must_use]
+pub fn is_forbidden(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => {
+            ip.is_link_local() || ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast()
+        }
+        IpAddr::V6(ip) => {
+            ip.is_unicast_link_local()
+                || ip.is_unspecified()
+                || ip.is_multicast()
+                || ip == EC2_METADATA
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_and_link_local_addresses_are_forbidden() {
+        for address in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "::ffff:169.254.169.254",
+            "fe80::1",
+            "febf:ffff::1",
+            "fd00:ec2::254",
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "224.0.0.1",
+            "239.255.255.255",
+            "ff02::1",
+            "255.255.255.255",
+        ] {
+            assert!(is_forbidden(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn services_may_be_public_private_or_on_this_machine() {
+        for address in [
+            "127.0.0.1",
+            "::1",
+            "10.0.0.7",
+            "192.168.1.1",
+            "169.253.255.255",
+            "169.255.0.0",
+            "203.0.113.9",
+            "fd00:ec2::253",
+            "fec0::1",
+            "2001:db8::1",
+        ] {
+            assert!(!is_forbidden(address.parse().unwrap()), "{address}");
+        }
+    }
+}

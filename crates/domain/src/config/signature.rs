@@ -1,0 +1,318 @@
+//! Signatures in the configuration: as they are written, and checked. Secrets stand in it as
+//! references; whoever writes a secret itself is told so, without the secret being shown.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::error::Faults;
+use super::route::header_fault;
+use crate::secret::SecretReference;
+use crate::signature::standard_webhooks::Signing;
+use crate::signature::{
+    Algorithm, Encoding, Hmac, SECRETS_MAX, Scheme, SignedContent, TOLERANCE_SECONDS, Verification,
+};
+
+/// How the provider signs, and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct VerifyFile {
+    /// How the provider signs.
+    pub scheme: SchemeName,
+    /// Where the secret is, such as `ssm:/dev/webhook/sss`; during a rotation two, of which either
+    /// will do. `ssm:/PATH` and `secretsmanager:NAME-OR-ARN` on AWS, `env:NAME` and `file:/PATH` on
+    /// one machine.
+    pub secrets: SecretsFile,
+    /// How far the signed time may be from the time of acceptance, in seconds. Where no time is
+    /// signed it has no use.
+    #[serde(default = "tolerance", skip_serializing_if = "is_tolerance")]
+    pub tolerance_seconds: u32,
+    /// For the scheme `hmac`: what the provider does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hmac: Option<HmacFile>,
+}
+
+/// How a provider signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SchemeName {
+    /// Standard Webhooks: `webhook-signature`, with a shared secret or an ed25519 public key.
+    StandardWebhooks,
+    /// GitHub: `x-hub-signature-256`.
+    Github,
+    /// Slack: `x-slack-signature`.
+    Slack,
+    /// Stripe: `stripe-signature`.
+    Stripe,
+    /// An HMAC in a header, as `hmac` says.
+    Hmac,
+}
+
+/// An HMAC in a header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HmacFile {
+    /// The header with the signature.
+    pub header: String,
+    /// The hash.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub algorithm: AlgorithmName,
+    /// How the signature is written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub encoding: EncodingName,
+    /// What stands before the signature, such as `sha256=`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// What is signed: text with `{body}` and `{header.NAME}` in it.
+    #[serde(default = "signed_content", skip_serializing_if = "is_signed_content")]
+    pub signed_content: String,
+    /// The header with the time of signing, in seconds or milliseconds since 1970. It must be part
+    /// of what is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp_header: Option<String>,
+}
+
+/// The hash of an HMAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AlgorithmName {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-1.
+    Sha1,
+    /// SHA-512.
+    Sha512,
+}
+
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EncodingName {
+    /// Hexadecimal.
+    #[default]
+    Hex,
+    /// Base64.
+    Base64,
+}
+
+/// What requests to a destination are signed with, as Standard Webhooks has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SignFile {
+    /// Where the secret is, as for `verify`; during a rotation two, which make two signatures.
+    pub secrets: SecretsFile,
+}
+
+/// References to secrets. What stands here by mistake may be a secret, so it is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct SecretsFile(pub Vec<String>);
+
+impl fmt::Debug for SecretsFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} references to secrets", self.0.len())
+    }
+}
+
+/// One text of the list.
+struct SecretText(String);
+
+const SECRETS_RULE: &str = "expected a list of one or two references to secrets, such as \
+                            [\"ssm:/dev/webhook/sss\"] (the value is not shown)";
+
+impl<'de> Deserialize<'de> for SecretsFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretsVisitor::List).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut texts = deserializer.deserialize_any(SecretsVisitor::Text)?;
+        texts.pop().map(Self).ok_or_else(|| D::Error::custom(SECRETS_RULE))
+    }
+}
+
+/// The default methods of a visitor would print what they got.
+enum SecretsVisitor {
+    List,
+    Text,
+}
+
+impl<'de> Visitor<'de> for SecretsVisitor {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of references to secrets")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+        match self {
+            Self::Text => Ok(vec![text.to_owned()]),
+            Self::List => Err(E::custom(SECRETS_RULE)),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Vec<String>, A::Error> {
+        let Self::List = self else { return Err(A::Error::custom(SECRETS_RULE)) };
+        let mut list = Vec::new();
+        while let Some(SecretText(text)) = texts.next_element()? {
+            list.push(text);
+        }
+        Ok(list)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Vec<String>, E> {
+        Err(E::custom(SECRETS_RULE))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Vec<String>, E> {
+        Err(E::custom(SECRETS_RULE))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Vec<String>, E> {
+        Err(E::custom(SECRETS_RULE))
+    }
+}
+
+pub(super) fn verification(
+    faults: &mut Faults,
+    path: &str,
+    file: &VerifyFile,
+) -> Option<Verification> {
+    let secrets = secrets(faults, &format!("{path}.secrets"), &file.secrets);
+    if file.tolerance_seconds == 0 {
+        faults.add(
+            format_args!("{path}.tolerance_seconds"),
+            "must be at least 1 second, is 0: a request takes its time",
+        );
+    }
+    let hmac = match (file.scheme, &file.hmac) {
+        (SchemeName::Hmac, Some(hmac)) => self::hmac(faults, &format!("{path}.hmac"), hmac),
+        (SchemeName::Hmac, None) => {
+            faults.add(format_args!("{path}.hmac"), "is needed by the scheme hmac");
+            None
+        }
+        (_, Some(_)) => {
+            faults.add(format_args!("{path}.hmac"), "is for the scheme hmac only");
+            None
+        }
+        (_, None) => None,
+    };
+    let scheme = match file.scheme {
+        SchemeName::StandardWebhooks => Scheme::StandardWebhooks,
+        SchemeName::Stripe => Scheme::Stripe,
+        SchemeName::Github => Scheme::Hmac(Hmac::github()),
+        SchemeName::Slack => Scheme::Hmac(Hmac::slack()),
+        SchemeName::Hmac => Scheme::Hmac(hmac?),
+    };
+    let tolerance = Duration::from_secs(u64::from(file.tolerance_seconds));
+    Some(Verification { scheme, secrets: secrets?, tolerance })
+}
+
+pub(super) fn signing(faults: &mut Faults, path: &str, file: &SignFile) -> Option<Signing> {
+    Some(Signing { secrets: secrets(faults, &format!("{path}.secrets"), &file.secrets)? })
+}
+
+fn secrets(faults: &mut Faults, path: &str, file: &SecretsFile) -> Option<Vec<SecretReference>> {
+    let SecretsFile(texts) = file;
+    if texts.is_empty() || texts.len() > SECRETS_MAX {
+        faults.add(
+            path,
+            format_args!(
+                "must be one reference, or {SECRETS_MAX} during a rotation, are {}",
+                texts.len()
+            ),
+        );
+        return None;
+    }
+    let references: Vec<Option<SecretReference>> = texts
+        .iter()
+        .enumerate()
+        .map(|(position, text)| {
+            faults.check(format_args!("{path}[{position}]"), SecretReference::parse(text))
+        })
+        .collect();
+    let references: Vec<SecretReference> = references.into_iter().collect::<Option<_>>()?;
+    if references.iter().collect::<BTreeSet<_>>().len() < references.len() {
+        faults.add(path, "both are the same");
+        return None;
+    }
+    Some(references)
+}
+
+fn hmac(faults: &mut Faults, path: &str, file: &HmacFile) -> Option<Hmac> {
+    let mut header = |field: &str, name: &str| {
+        let lower = name.to_ascii_lowercase();
+        let fault = header_fault(&lower);
+        if let Some(fault) = &fault {
+            faults.add(format_args!("{path}.{field}"), fault);
+        }
+        fault.is_none().then_some(lower)
+    };
+    let signature_header = header("header", &file.header);
+    let timestamp_header =
+        file.timestamp_header.as_ref().map(|name| header("timestamp_header", name));
+    let content = SignedContent::parse(&file.signed_content);
+    let content = faults.check(format_args!("{path}.signed_content"), content);
+    if let (Some(content), Some(Some(timestamp))) = (&content, &timestamp_header)
+        && !content.has_header(timestamp)
+    {
+        faults.add(
+            format_args!("{path}.signed_content"),
+            format_args!(
+                "does not contain {{header.{timestamp}}}: a time that is not signed proves nothing"
+            ),
+        );
+    }
+    Some(Hmac {
+        header: signature_header?,
+        prefix: file.prefix.clone(),
+        algorithm: match file.algorithm {
+            AlgorithmName::Sha256 => Algorithm::Sha256,
+            AlgorithmName::Sha1 => Algorithm::Sha1,
+            AlgorithmName::Sha512 => Algorithm::Sha512,
+        },
+        encoding: match file.encoding {
+            EncodingName::Hex => Encoding::Hex,
+            EncodingName::Base64 => Encoding::Base64,
+        },
+        signed_content: content?,
+        timestamp_header: match timestamp_header {
+            Some(name) => Some(name?),
+            None => None,
+        },
+    })
+}
+
+fn tolerance() -> u32 {
+    TOLERANCE_SECONDS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_tolerance(seconds: &u32) -> bool {
+    *seconds == TOLERANCE_SECONDS
+}
+
+fn signed_content() -> String {
+    "{body}".to_owned()
+}
+
+fn is_signed_content(text: &str) -> bool {
+    text == "{body}"
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,206 @@
+//! The two calls that secrets on AWS take. Their SDKs would weigh more than this function; the signature
+//! is that of the SDK for SQS, and so is the HTTP client.
+//!
+//! Sources: Systems Manager API reference, `GetParameter`; Secrets Manager API reference,
+//! `GetSecretValue`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use aws_smithy_types::base64;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::settings::AwsSettings;
+
+/// Longest call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest answer that is read: a secret of the greatest size, each byte written as an escape.
+const ANSWER_BYTES_MAX: usize = 512 * 1_024;
+
+/// How secrets on AWS are reached.
+#[derive(Debug)]
+pub(super) struct AwsSecrets {
+    settings: Arc<AwsSettings>,
+    http: reqwest::Client,
+}
+
+/// What distinguishes the two services.
+struct Service<'a> {
+    /// The one that is signed for, which is also the first part of its host.
+    name: &'static str,
+    target: &'static str,
+    endpoint_url: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct GetParameter {
+    #[serde(rename = "Parameter")]
+    parameter: Parameter,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    #[serde(rename = "Value")]
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct GetSecretValue {
+    #[serde(rename = "SecretString")]
+    text: Option<String>,
+    /// In base64.
+    #[serde(rename = "SecretBinary")]
+    bytes: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    /// `ParameterNotFound`, or with a namespace before a `#`.
+    #[serde(rename = "__type")]
+    kind: String,
+}
+
+const NOT_UNDERSTOOD: &str = "the answer is not one of this service";
+
+impl AwsSecrets {
+    pub(super) fn new(settings: Arc<AwsSettings>, http: reqwest::Client) -> Self {
+        Self { settings, http }
+    }
+
+    /// The value of a parameter, decrypted.
+    pub(super) async fn parameter(
+        &self,
+        name: &str,
+        time_left: Duration,
+    ) -> Result<Vec<u8>, String> {
+        let service = Service {
+            name: "ssm",
+            target: "AmazonSSM.GetParameter",
+            endpoint_url: self.settings.ssm_endpoint_url.as_deref(),
+        };
+        let request = json!({ "Name": name, "WithDecryption": true });
+        let answer = self.call(&service, &request, time_left).await?;
+        // Errors of the parser may quote what they read, so they are not passed on.
+        let answer: GetParameter =
+            serde_json::from_slice(&answer).map_err(|_quoting| NOT_UNDERSTOOD.to_owned())?;
+        Ok(answer.parameter.value.into_bytes())
+    }
+
+    /// The current value of a secret.
+    pub(super) async fn secret(&self, id: &str, time_left: Duration) -> Result<Vec<u8>, String> {
+        let service = Service {
+            name: "secretsmanager",
+            target: "secretsmanager.GetSecretValue",
+            endpoint_url: self.settings.secrets_manager_endpoint_url.as_deref(),
+        };
+        let answer = self.call(&service, &json!({ "SecretId": id }), time_left).await?;
+        let answer: GetSecretValue =
+            serde_json::from_slice(&answer).map_err(|_quoting| NOT_UNDERSTOOD.to_owned())?;
+        match (answer.text, answer.bytes) {
+            (Some(text), _) => Ok(text.into_bytes()),
+            (None, Some(bytes)) => {
+                base64::decode(bytes).map_err(|_quoting| NOT_UNDERSTOOD.to_owned())
+            }
+            (None, None) => Err(NOT_UNDERSTOOD.to_owned()),
+        }
+    }
+
+    async fn call(
+        &self,
+        service: &Service<'_>,
+        parameters: &serde_json::Value,
+        time_left: Duration,
+    ) -> Result<Vec<u8>, String> {
+        let request = self.request(service, parameters.to_string())?;
+        let exchange = tokio::time::timeout(time_left.min(CALL_TIMEOUT), self.exchange(request));
+        let (status, answer) =
+            exchange.await.map_err(|_elapsed| "no answer in time".to_owned())??;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let kind = serde_json::from_slice(&answer).map(|Refusal { kind }| kind).unwrap_or_default();
+        let kind = kind.rsplit('#').next().unwrap_or_default();
+        Err(format!("{} answered {} {kind}", service.name, status.as_u16()).trim_end().to_owned())
+    }
+
+    async fn exchange(&self, request: reqwest::Request) -> Result<(StatusCode, Vec<u8>), String> {
+        let response = self.http.execute(request).await.map_err(without_url)?;
+        Ok((response.status(), read(response).await?))
+    }
+
+    fn request(&self, service: &Service<'_>, body: String) -> Result<reqwest::Request, String> {
+        let settings = &self.settings;
+        let url = service.endpoint_url.map_or_else(
+            || {
+                format!(
+                    "https://{}.{}.{}/",
+                    service.name,
+                    settings.region,
+                    domain(&settings.region)
+                )
+            },
+            str::to_owned,
+        );
+        let mut request = http::Request::post(url)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", service.target)
+            .body(body)
+            .map_err(|error| format!("the endpoint is not a url: {error}"))?;
+        let identity = settings.credentials().into();
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region(&settings.region)
+            .name(service.name)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| error.to_string())?
+            .into();
+        let headers = request
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let signable = SignableRequest::new(
+            request.method().as_str(),
+            request.uri().to_string(),
+            headers,
+            SignableBody::Bytes(request.body().as_bytes()),
+        );
+        let signed = signable.and_then(|signable| sign(signable, &params));
+        let (instructions, _signature) = signed.map_err(|error| error.to_string())?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        reqwest::Request::try_from(request).map_err(without_url)
+    }
+}
+
+/// The domain of AWS's services in a region. Source: AWS General Reference, "Service endpoints".
+fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut answer = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(without_url)? {
+        answer.extend_from_slice(&chunk);
+        if answer.len() > ANSWER_BYTES_MAX {
+            return Err(NOT_UNDERSTOOD.to_owned());
+        }
+    }
+    Ok(answer)
+}
+
+fn without_url(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
