@@ -45,6 +45,22 @@ locals {
         ["AWS/Lambda", "Duration", "FunctionName", var.function_name, { stat = "p99", label = "duration p99, in ms", yAxis = "right" }],
       ]
     },
+    # The forwarder's own metrics, a line for each route. Source: CloudWatch guide, "Search expressions".
+    {
+      title = "Attempts"
+      metrics = [
+        for name, label in { Delivered = "delivered", Retried = "retried", Rejected = "rejected", DeadLettered = "dead-lettered" } :
+        [{ expression = "SEARCH('{WebhookQueue,environment,route} environment=\"${var.environment}\" MetricName=\"${name}\"', 'Sum', 60)", label = label }]
+      ]
+    },
+    {
+      title   = "From acceptance to delivery, p99 in ms"
+      metrics = [[{ expression = "SEARCH('{WebhookQueue,environment,route} environment=\"${var.environment}\" MetricName=\"AgeAtDelivery\"', 'p99', 60)" }]]
+    },
+    {
+      title   = "The service's answers, p99 in ms"
+      metrics = [[{ expression = "SEARCH('{WebhookQueue,environment,route} environment=\"${var.environment}\" MetricName=\"Latency\"', 'p99', 60)" }]]
+    },
   ]
 }
 

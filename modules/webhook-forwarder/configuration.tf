@@ -49,6 +49,7 @@ locals {
     WEBHOOK_QUEUE_CONFIG  = jsonencode(local.configuration)
     QUEUE_URL             = var.queue_url
     DEAD_LETTER_QUEUE_URL = var.dead_letter_queue_url
+    WEBHOOK_QUEUE_METRICS = "emf" # delivered, retried, rejected, dead-lettered, latency, age; by route
   })
 
   # The URLs are known only after the queues are made; 512 bytes are kept for both.

@@ -94,6 +94,20 @@ impl Forwarder {
         Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
     }
 
+    /// The same, with metrics among the log lines.
+    ///
+    /// # Panics
+    ///
+    /// When the configuration has faults.
+    pub async fn start_with_metrics(config: ConfigFile) -> Self {
+        let config = Config::check(config).expect("the test's configuration is good");
+        let sqs = FakeSqs::start().await;
+        let mut environment =
+            config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
+        environment.insert("WEBHOOK_QUEUE_METRICS".to_owned(), "emf".to_owned());
+        Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
+    }
+
     /// Starts a forwarder with these variables on top of Lambda's own.
     pub async fn start_with(environment: &BTreeMap<String, String>) -> Self {
         Self::spawn(FakeSqs::start().await, Duration::from_mins(1), environment).await

@@ -20,7 +20,8 @@ use futures_util::future::join_all;
 use http::HeaderMap;
 
 use crate::accepted::Accepted;
-use crate::logging::{Line, Logger};
+use crate::logging::{self, Line, Logger};
+use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
 use crate::secrets::Secrets;
 use crate::signatures::{self, Failure, Signatures};
@@ -37,6 +38,8 @@ pub struct Forwarder {
     queue: Queue,
     secrets: Secrets,
     logger: Logger,
+    /// Where somebody reads them.
+    metrics: Option<Metrics>,
     /// By route and destination; every one of the configuration has its own.
     breakers: Mutex<BTreeMap<String, BTreeMap<String, Breaker>>>,
     accepted: Mutex<Accepted>,
@@ -75,11 +78,13 @@ impl Forwarder {
     ///
     /// [`StartError`] if certificates or HTTP client cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, StartError> {
-        let Settings { config, queue_url, dead_letter_queue_url, aws, ssl_cert_file } = settings;
+        let Settings { config, queue_url, dead_letter_queue_url, aws, ssl_cert_file, metrics } =
+            settings;
         let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder.log_level));
         let tls = tls::client_config(ssl_cert_file.as_deref())?;
         let client = webhook::client(tls).map_err(StartError::Client)?;
         Ok(Self {
+            metrics: metrics.then(|| Metrics::new(&config.environment)),
             logger,
             secrets: Secrets::new(
                 config.routes.values().flat_map(Route::secrets),
@@ -122,6 +127,9 @@ impl Forwarder {
         };
         if !kept.is_empty() {
             self.change_visibility(&kept, deadline).await;
+        }
+        if let Some(metrics) = &self.metrics {
+            logging::write(&metrics.take(now()));
         }
         let mut response = SqsBatchResponse::default();
         response.set_failures(kept.into_iter().map(|kept| kept.message_id));
@@ -224,14 +232,14 @@ impl Forwarder {
             Failure::Unverified(error) => {
                 let error = error.to_string();
                 let (level, error_text) = (LogLevel::Warn, Some(error.as_str()));
-                self.logger.write(Line { level, message: "unverified", error: error_text, ..line });
+                self.log(Line { level, message: "unverified", error: error_text, ..line });
                 Err(self.refuse(message, Class::Unverified, error, deadline).await)
             }
             Failure::Secret(error) => {
                 let wait = Verdict::Retry { at_least: Duration::ZERO };
                 let next = wait.next(route, message.event_id(), attempt, message.age(now()));
                 let retry_in_ms = if let Next::Retry(delay) = next { Some(delay) } else { None };
-                self.logger.write(Line {
+                self.log(Line {
                     level: LogLevel::Error,
                     message: "secret_unavailable",
                     attempt: Some(attempt),
@@ -402,6 +410,13 @@ impl Forwarder {
         ask(breaker.expect("made for every route and destination"))
     }
 
+    fn log(&self, line: Line<'_>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.count(&line);
+        }
+        self.logger.write(line);
+    }
+
     fn log_part(
         &self,
         message: &Message,
@@ -445,12 +460,12 @@ impl Forwarder {
             retry_in_ms: retry_in,
             ..line_about(message)
         };
-        self.logger.write(line);
+        self.log(line);
     }
 
     fn log_dead_letter(&self, line: Line<'_>, class: Class, sent: &Result<(), QueueError>) {
         let error = sent.as_ref().err().map(ToString::to_string);
-        self.logger.write(Line {
+        self.log(Line {
             message: if error.is_none() { "dead_lettered" } else { "not_dead_lettered" },
             level: LogLevel::Error,
             reason: Some(class.as_str()),
@@ -466,7 +481,7 @@ impl Forwarder {
             reason: Some(reason),
             ..line_about(message)
         };
-        self.logger.write(line);
+        self.log(line);
     }
 }
 

@@ -10,6 +10,7 @@ mod event;
 mod forwarder;
 mod init_error;
 mod logging;
+mod metrics;
 mod queue;
 mod resolve;
 mod secrets;

@@ -67,9 +67,14 @@ impl Logger {
         line.timestamp = SystemTime::now().into();
         let mut json = serde_json::to_vec(&line).expect("strings and numbers");
         json.push(b'\n');
-        // A log that cannot be written must not stop a delivery, and there is nowhere to say so.
-        let _unwritable = std::io::stdout().lock().write_all(&json);
+        write(&json);
     }
+}
+
+/// Writes whole lines, in one piece.
+pub(crate) fn write(lines: &[u8]) {
+    // A log that cannot be written must not stop a delivery, and there is nowhere to say so.
+    let _unwritable = std::io::stdout().lock().write_all(lines);
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

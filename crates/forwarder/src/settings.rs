@@ -19,7 +19,12 @@ pub struct Settings {
     pub aws: AwsSettings,
     /// A file with the certificates to trust, instead of the built-in ones.
     pub ssl_cert_file: Option<PathBuf>,
+    /// Whether metrics are written among the log lines, for `CloudWatch`.
+    pub metrics: bool,
 }
+
+/// Says, by `emf`, that metrics are to be written in `CloudWatch`'s embedded metric format.
+const METRICS_VARIABLE: &str = "WEBHOOK_QUEUE_METRICS";
 
 /// How AWS's services are reached. Lambda gives a function region and credentials in its environment.
 pub struct AwsSettings {
@@ -88,6 +93,14 @@ impl Settings {
         let region = required("AWS_REGION");
         let access_key_id = required("AWS_ACCESS_KEY_ID");
         let secret_access_key = required("AWS_SECRET_ACCESS_KEY");
+        let metrics = match get(METRICS_VARIABLE).as_deref() {
+            None => false,
+            Some("emf") => true,
+            Some(other) => {
+                faults.push(format!("{METRICS_VARIABLE} is {other:?}; it must be emf, or not set"));
+                false
+            }
+        };
         let config = json.and_then(|json| {
             Config::parse_for_delivery(&json)
                 .map_err(|error| faults.push(format!("{CONFIG_VARIABLE}: {error}")))
@@ -112,6 +125,7 @@ impl Settings {
                     session_token: get("AWS_SESSION_TOKEN"),
                 },
                 ssl_cert_file: get("SSL_CERT_FILE").map(PathBuf::from),
+                metrics,
             })
         };
         settings().ok_or(SettingsError(faults))

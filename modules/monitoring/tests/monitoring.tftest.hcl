@@ -160,6 +160,7 @@ run "the_dashboard_shows_the_way_of_a_webhook" {
   assert {
     condition = jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[*].properties.title == [
       "Alarms", "Requests", "Waiting", "Age of the oldest, in seconds", "Delivered and done", "Dead letters", "Forwarder",
+      "Attempts", "From acceptance to delivery, p99 in ms", "The service's answers, p99 in ms",
     ]
     error_message = "are ${join(", ", jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[*].properties.title)}"
   }

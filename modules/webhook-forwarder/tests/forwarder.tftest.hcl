@@ -127,6 +127,7 @@ run "the_function_knows_both_queues" {
     condition = (
       aws_lambda_function.forwarder.environment[0].variables.QUEUE_URL == var.queue_url
       && aws_lambda_function.forwarder.environment[0].variables.DEAD_LETTER_QUEUE_URL == var.dead_letter_queue_url
+      && aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_METRICS == "emf"
       && aws_lambda_function.forwarder.environment[0].variables.SSL_CERT_FILE == "/var/task/ca.pem"
     )
     error_message = jsonencode(keys(aws_lambda_function.forwarder.environment[0].variables))

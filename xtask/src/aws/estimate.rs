@@ -25,8 +25,10 @@ const ATTRIBUTES_BYTES: u64 = 300;
 const POLLERS: f64 = 5.0;
 const POLL_SECONDS: f64 = 20.0;
 
-/// What an invocation writes: its own line and Lambda's start, end and report, in bytes.
-const LOG_BYTES_PER_INVOCATION: f64 = 1_300.0;
+/// What an invocation writes: its own line, its metrics, and Lambda's start, end and report, in bytes.
+const LOG_BYTES_PER_INVOCATION: f64 = 1_950.0;
+/// What the forwarder counts, by route. Source: `crates/forwarder/src/metrics.rs`.
+const METRICS_PER_ROUTE: f64 = 6.0;
 /// A line of the API's access log, in bytes.
 const ACCESS_LOG_BYTES: f64 = 650.0;
 /// Metrics of an alarm that computes with two of them, less one.
@@ -84,6 +86,7 @@ struct Load {
     /// Events per second in the busiest hour.
     peak_per_second: f64,
     destinations: f64,
+    routes: f64,
     memory_megabytes: f64,
     arm64: bool,
     log_retention_days: f64,
@@ -133,7 +136,7 @@ impl Estimate {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = Environment::load(&self.environment)?;
         let prices = prices::of_region(&environment.aws.region);
-        let bill = bill(self.load(&environment), prices);
+        let bill = bill(self.load(&environment), &prices);
         if self.json {
             println!("{}", serde_json::to_string_pretty(&bill)?);
         } else {
@@ -152,6 +155,7 @@ impl Estimate {
             event_bytes: self.event_bytes,
             latency_ms: self.latency_ms as f64,
             peak_per_second: events * self.busiest_hour_percent / 100.0 / 3_600.0,
+            routes: config.routes.len() as f64,
             destinations: destinations.unwrap_or(1) as f64,
             memory_megabytes: f64::from(aws.function.memory_megabytes),
             arm64: environment.arch() == crate::package::Arch::Arm64,
@@ -208,7 +212,7 @@ fn chunks(bytes: u64, chunk: u64) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more than 52 bits")]
-fn bill(load: Load, prices: Prices) -> Bill {
+fn bill(load: Load, prices: &Prices) -> Bill {
     let Load { events, .. } = load;
     let per_message = chunks(load.event_bytes + ATTRIBUTES_BYTES, SQS_CHUNK_BYTES);
     let seconds = events * load.latency_ms / 1_000.0;
@@ -240,6 +244,7 @@ fn bill(load: Load, prices: Prices) -> Bill {
             prices.log_storage_per_gb_month,
         ),
         part("Alarms", alarm_metrics, "metrics", prices.alarm_per_month),
+        part("Metrics", METRICS_PER_ROUTE * load.routes, "metrics", prices.metric_per_month),
         part("Data to the service", transferred_gb, "GB", prices.transfer_per_gb),
         part("KMS key of the alarms", 1.0, "keys", prices.key_per_month),
     ];
@@ -335,6 +340,7 @@ mod tests {
 
     /// A million events of 2,000 bytes, answered in 200 ms, 128 MB on arm64, logs for 30 days.
     const LOAD: Load = Load {
+        routes: 1.0,
         events: 1e6,
         event_bytes: 2_000,
         latency_ms: 200.0,
@@ -360,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_million_events_cost_what_a_pocket_calculator_says() {
-        let bill = bill(LOAD, prices::of_region("us-east-1"));
+        let bill = bill(LOAD, &prices::of_region("us-east-1"));
         check(cost(&bill, "API Gateway"), 1.00);
         check(cost(&bill, "SQS: send"), 0.50);
         check(cost(&bill, "SQS: receive"), 0.50);
@@ -370,21 +376,22 @@ mod tests {
         check(cost(&bill, "Lambda: requests"), 0.20);
         // 200,000 s × 0.125 GB = 25,000 GB-s
         check(cost(&bill, "Lambda: time"), 0.333);
-        // 1,950 bytes × 1,000,000 = 1.95 GB
-        check(cost(&bill, "Logs: taken in"), 0.975);
-        check(cost(&bill, "Logs: kept"), 0.0585);
+        // 2,600 bytes × 1,000,000 = 2.6 GB
+        check(cost(&bill, "Logs: taken in"), 1.30);
+        check(cost(&bill, "Logs: kept"), 0.078);
         check(cost(&bill, "Alarms"), 0.90);
+        check(cost(&bill, "Metrics"), 1.80);
         // 2 GB
         check(cost(&bill, "Data to the service"), 0.18);
         check(cost(&bill, "KMS key of the alarms"), 1.00);
-        check(bill.total_usd, 6.471);
-        check(bill.per_million_usd, 6.471);
+        check(bill.total_usd, 8.6155);
+        check(bill.per_million_usd, 8.6155);
     }
 
     #[test]
     fn big_events_are_billed_in_pieces() {
         let big = Load { event_bytes: 200_000, ..LOAD };
-        let bill = bill(big, prices::of_region("us-east-1"));
+        let bill = bill(big, &prices::of_region("us-east-1"));
         // 200,300 bytes are 4 pieces of 65,536
         check(cost(&bill, "SQS: send"), 2.00);
         check(cost(&bill, "SQS: delete"), 0.50);

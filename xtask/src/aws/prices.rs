@@ -24,6 +24,8 @@ pub(crate) struct Prices {
     pub(crate) log_storage_per_gb_month: Price,
     /// An alarm, per metric that it looks at and month.
     pub(crate) alarm_per_month: Price,
+    /// A custom metric, per month.
+    pub(crate) metric_per_month: Price,
     /// A KMS key, per month.
     pub(crate) key_per_month: Price,
     /// Data that leaves AWS, per GB.
@@ -47,6 +49,7 @@ const LAMBDA: &str = "aws.amazon.com/lambda/pricing, through cloudchipr.com, 202
 const LOGS: &str = "aws.amazon.com/cloudwatch/pricing, through hykell.com";
 const UNCONFIRMED: &str = "unconfirmed: as in us-east-1";
 const ALARM: &str = "unconfirmed: aws.amazon.com/cloudwatch/pricing";
+const METRIC: &str = "aws.amazon.com/cloudwatch/pricing, through signoz.io, 2026-02";
 const KEY: &str = "unconfirmed: aws.amazon.com/kms/pricing";
 const TRANSFER: &str = "unconfirmed: aws.amazon.com/ec2/pricing/on-demand";
 
@@ -60,6 +63,7 @@ const US_EAST_1: Prices = Prices {
     logs_per_gb: price(0.50, LOGS),
     log_storage_per_gb_month: price(0.03, LOGS),
     alarm_per_month: price(0.10, ALARM),
+    metric_per_month: price(0.30, METRIC),
     key_per_month: price(1.00, KEY),
     transfer_per_gb: price(0.09, TRANSFER),
 };

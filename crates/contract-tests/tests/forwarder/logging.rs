@@ -43,6 +43,28 @@ async fn a_delivery_is_one_line() {
 }
 
 #[tokio::test]
+async fn metrics_are_a_line_for_each_batch_where_they_are_wanted() {
+    let sss = Sss::start().await;
+    sss.answer("m-2", [status(503)]);
+    sss.answer("m-3", [status(422)]);
+    let batch = || [message("m-1", "a"), message("m-2", "b"), message("m-3", "c")];
+    let forwarder = Forwarder::start_with_metrics(config(&sss.url())).await;
+    assert_eq!(forwarder.invoke(batch()).await, ["m-2"]);
+    let log = forwarder.kill().await;
+    let metrics: Vec<&Value> = log.iter().filter(|line| !line["_aws"].is_null()).collect();
+    let [metrics] = metrics.as_slice() else { panic!("{log:?}") };
+    let names = ["Delivered", "Retried", "Rejected", "DeadLettered"];
+    assert_eq!(names.map(|name| metrics[name].as_u64().unwrap()), [1, 1, 1, 1], "{metrics}");
+    assert_eq!(metrics["route"], "sss");
+    assert_eq!(metrics["Latency"].as_array().unwrap().len(), 1);
+
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    forwarder.invoke([message("m-4", "a")]).await;
+    let log = forwarder.kill().await;
+    assert!(log.iter().all(|line| line["_aws"].is_null()), "nobody asked for them: {log:?}");
+}
+
+#[tokio::test]
 async fn a_retry_says_when() {
     let sss = Sss::start().await;
     sss.answer("m-1", [status(503)]);
