@@ -65,7 +65,7 @@ async fn nothing_is_missing_after_the_forwarder_was_killed() {
         report["loss_meter"]["routes"]["sss"],
         json!({
             "accepted": 8, "delivered": 8, "dead_letters": 0, "dropped": 0, "queued": 0,
-            "missing": 0, "dead_lettered": 0, "redriven": 0,
+            "missing": 0, "copies": 0, "dead_lettered": 0, "redriven": 0,
             "left": { "expired": 0, "purged": 0, "deleted": 0 },
         })
     );
