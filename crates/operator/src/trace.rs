@@ -254,7 +254,7 @@ fn where_it_is(place: &Place, environment: &str, event_id: &str, now: Timestamp)
     }
     let turn = match (place.ahead, place.visible_at.as_deref().and_then(people::time)) {
         (0, Some(at)) if at > now => {
-            format!("next of its group, hidden for {}", span(at.since(now)))
+            format!("next of its group, tried again in {}", span(at.since(now)))
         }
         (0, _) => "next of its group".to_owned(),
         (ahead, _) => format!("behind {} of its group", people::count(ahead, "event")),

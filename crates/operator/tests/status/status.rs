@@ -133,6 +133,28 @@ async fn dead_letters_are_told_by_reason_and_a_drop_is_no_loss() {
 }
 
 #[tokio::test]
+async fn what_aws_does_not_tell_is_unknown_and_never_0() {
+    let address = Service::nowhere().await;
+    let site = Site::start(&format!("http://{address}")).await;
+    site.set_delivery(false).await;
+    site.post("/sqs-hook", "k", "{}").await;
+    let done = site.operate_as_on_aws(&["status", "local", "--json"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(report["host"], "aws");
+    assert_eq!(
+        (&report["queue"]["events"], &report["delivery"]["paused"]),
+        (&json!(1), &json!(true))
+    );
+    for unknown in ["/loss_meter", "/alarms", "/queue/oldest_age_ms", "/dead_letters/by_reason"] {
+        assert_eq!(report.pointer(unknown), Some(&Value::Null), "{unknown}");
+    }
+    let screen = site.operate_as_on_aws(&["status", "local"]).await.stdout;
+    assert!(screen.contains("unknown    loss meter (unknown on AWS: "), "{screen}");
+    assert!(screen.contains("unknown    last deliveries and breaker ("), "{screen}");
+}
+
+#[tokio::test]
 async fn an_engine_that_has_crashed_is_said_to_have() {
     let dir = tempfile::tempdir().unwrap();
     let address = Service::nowhere().await.to_string();
