@@ -1,6 +1,8 @@
 //! `status`: what an operator sees in an outage and after it, and that the loss meter can fail.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::{Behavior, Service, Site};
 
@@ -130,6 +132,39 @@ async fn dead_letters_are_told_by_reason_and_a_drop_is_no_loss() {
         [&json!(1), &json!(1), &json!(2), &json!(0)],
         "{balance}"
     );
+}
+
+#[tokio::test]
+async fn it_is_watched_until_ctrl_c() {
+    let service = Service::anywhere().await;
+    let site = Site::start(&service.url()).await;
+    let mut watching = site.start_command(&["status", "local", "--watch", "--json"]);
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+    assert_eq!(first["loss_meter"]["routes"], json!({}));
+    site.post("/sqs-hook", "k", "{}").await;
+    site.wait_for(|status| delivered(status, "sss") == 1).await;
+    loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if delivered(&serde_json::from_str(&line).unwrap(), "sss") == 1 {
+            break;
+        }
+    }
+    let pid = Pid::from_raw(watching.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(watching.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_the_log_level_hides_is_unknown() {
+    let service = Service::anywhere().await;
+    let site = Site::with(&service.url(), json!({ "log_level": "WARN" })).await;
+    site.post("/sqs-hook", "k", "{}").await;
+    site.wait_for(|status| delivered(status, "sss") == 1).await;
+    let report = site.json(&["status", "local"]).await;
+    assert_eq!((&report["destinations"], &report["last_deliveries"]), (&json!([]), &json!([])));
+    let unknown = report["unknown"][0].as_str().unwrap();
+    assert!(unknown.starts_with("last deliveries and breaker"), "{unknown}");
 }
 
 #[tokio::test]

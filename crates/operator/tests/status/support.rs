@@ -12,7 +12,7 @@ use engine::{Engine, EngineOptions, Storage};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -43,6 +43,11 @@ impl Site {
     /// An engine with two routes: `/sqs-hook`, and `/strict` whose rejected events block. Both are
     /// ordered by `x-key`, and go to `destination`.
     pub(crate) async fn start(destination: &str) -> Self {
+        Self::with(destination, json!({})).await
+    }
+
+    /// The same with other settings of the forwarder.
+    pub(crate) async fn with(destination: &str, forwarder_settings: Value) -> Self {
         let route = |path: &str, on_reject: &str| {
             json!({
                 "path": path,
@@ -54,11 +59,13 @@ impl Site {
                 "give_up_after_seconds": 600,
             })
         };
-        let config = json!({
+        let mut config = json!({
             "environment": "local",
             "routes": { "sss": route("/sqs-hook", "dead_letter"), "strict": route("/strict", "block") },
             "forwarder": { "function_timeout_seconds": 4, "max_concurrency": 2 },
         });
+        let settings = config["forwarder"].as_object_mut().unwrap();
+        settings.extend(forwarder_settings.as_object().unwrap().clone());
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         let mut options = EngineOptions::in_memory(Config::parse(&config.to_string()).unwrap());
@@ -153,11 +160,20 @@ impl Site {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Done {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied()).output().await.unwrap().into()
+    }
+
+    /// Starts an operator's command. It is killed when dropped.
+    pub(crate) fn start_command(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = operator(arguments);
         command.arg("--data-dir").arg(self.dir.path().join("data"));
         command.arg("--config").arg(self.dir.path().join("config.json"));
-        command.envs(variables.iter().copied());
-        command.output().await.unwrap().into()
+        command
     }
 
     /// Runs an operator's command as if this engine's SQS and Lambda were AWS's, which say less of
