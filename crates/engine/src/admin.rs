@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
+use domain::config::LogLevel;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -33,6 +34,8 @@ pub(crate) struct Admin {
     pub(crate) mapping: Option<MappingHandle>,
     pub(crate) health: StorageHealth,
     pub(crate) deliveries: Arc<Deliveries>,
+    /// What the forwarder does not log is missing in `deliveries`.
+    pub(crate) log_level: LogLevel,
     /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may
     /// hold a token.
     pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,

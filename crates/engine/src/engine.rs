@@ -184,6 +184,7 @@ impl Engine {
             mapping: mapping.as_ref().map(EventSourceMapping::handle),
             health,
             deliveries,
+            log_level: config.forwarder.log_level,
             origins: origins(&config),
             started_at: store.clock().now(),
             store: store.clone(),

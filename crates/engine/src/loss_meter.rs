@@ -1,17 +1,18 @@
 //! The loss meter: is every event that was accepted delivered, a dead letter, dropped by an operator,
 //! or still queued? What is none of these is missing.
 //!
-//! `missing = accepted − delivered − dead letters − dropped − queued`, by route.
+//! `missing = accepted − delivered − dead letters − dropped − queued + copies`, by route.
 //!
 //! The sides come from different places. `accepted` is counted with the send, in its transaction.
 //! `queued` and `dead letters` are rows. `delivered` is counted when the event source mapping deletes
 //! what the forwarder reported as done, unless the dead-letter queue had got a copy of it. `dropped`
-//! is what somebody deleted from the dead-letter queue and did not send back.
+//! is what somebody deleted from the dead-letter queue and did not send back. `copies` came into the
+//! dead-letter queue while their originals did not leave the queue because of it: for a moment while
+//! an event becomes a dead letter, for good when an operator imports one. They are no new events.
 //!
-//! It notices (positive): a message that was deleted by anyone but the mapping, purged, or older than
-//! the retention, in either queue; rows that are gone from the database. It notices (negative) an
-//! event that is there twice: for a moment while it becomes a dead letter, for longer if that was
-//! repeated after the queue's five minutes.
+//! It notices a message that was deleted by anyone but the mapping, purged, or older than the
+//! retention, in either queue, and rows that are gone from the database. Below 0 there are more
+//! events than were accepted: somebody put rows into the database.
 //!
 //! It cannot notice a forwarder that reports as done what it has not delivered (the destination's own
 //! count tells, by `webhook-id`), an event that was never accepted, and a dead letter that was deleted
@@ -38,6 +39,8 @@ pub(crate) struct Balance {
     pub(crate) queued: u64,
     /// What is none of these. Must be 0.
     pub(crate) missing: i64,
+    /// Came into the dead-letter queue, and the original did not leave the queue because of it.
+    pub(crate) copies: i64,
     /// Came into the dead-letter queue, each time counted.
     pub(crate) dead_lettered: u64,
     /// Came back from it.
@@ -74,6 +77,7 @@ fn balance(queue: &Ways, dead: &Ways) -> Balance {
     let accepted = queue.opening + dead.opening + queue.ingested + queue.sent;
     let redriven = queue.returned + queue.moved_in;
     let dropped = signed(dead.deleted + dead.moved_out) - signed(redriven);
+    let copies = signed(dead.sent + dead.returned) - signed(queue.dead_lettered);
     Balance {
         accepted,
         delivered: queue.done,
@@ -84,7 +88,9 @@ fn balance(queue: &Ways, dead: &Ways) -> Balance {
             - signed(queue.done)
             - signed(dead.queued)
             - dropped
-            - signed(queue.queued),
+            - signed(queue.queued)
+            + copies,
+        copies,
         dead_lettered: dead.sent + dead.returned + dead.moved_in,
         redriven,
         left: Left {
@@ -131,9 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_twice_is_negative() {
+    fn a_copy_is_no_new_event() {
         let none = Ways::default();
+        // On its way to become a dead letter; redriven half-way; dropped, and imported again.
         let queue = Ways { ingested: 1, queued: 1, ..none };
-        check(&queue, &Ways { returned: 1, queued: 1, ..none }, -1, 0);
+        check(&queue, &Ways { returned: 1, queued: 1, ..none }, 0, 0);
+        let queue = Ways { ingested: 1, dead_lettered: 1, returned: 1, queued: 1, ..none };
+        check(&queue, &Ways { returned: 1, queued: 1, ..none }, 0, -1);
+        let queue = Ways { ingested: 1, dead_lettered: 1, ..none };
+        check(&queue, &Ways { returned: 2, deleted: 1, queued: 1, ..none }, 0, 1);
     }
 }

@@ -31,7 +31,7 @@ struct Arguments {
     /// Where webhooks are accepted; nothing else is served there
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where the queues (SQS protocol) and /_engine/ are served. Whoever reaches this address can
+    /// Where the queues (SQS protocol), /_engine/ and /metrics are served. Whoever reaches this address can
     /// read and delete everything: keep it on loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9324")]
     api_listen: SocketAddr,
@@ -46,13 +46,15 @@ Example:
       --data-dir /var/lib/webhook-queue --forwarder target/release/forwarder
   curl -i http://127.0.0.1:8080/sqs-hook -H 'x-workflow-id: w-1' \\
       -H 'content-type: application/json' -d '{\"hello\":1}'
-  curl http://127.0.0.1:9324/_engine/stats
+  curl http://127.0.0.1:9324/_engine/status
+  curl http://127.0.0.1:9324/metrics
   curl -X PUT http://127.0.0.1:9324/_engine/event-source-mapping -d '{\"enabled\":false}'
 
 The queues speak the SQS protocol, so the AWS CLI and SDKs work on them:
   aws sqs list-queues --endpoint-url http://127.0.0.1:9324
 
-The log goes to stdout, one JSON object a line. SIGINT and SIGTERM stop the engine once what is
+The log goes to stdout, one JSON object a line, and into engine.log in the data directory, of which
+nine older files of 10 MB are kept. SIGINT and SIGTERM stop the engine once what is
 being delivered has ended; a second one stops it at once. Either way nothing accepted is lost.
 
 Exit codes:

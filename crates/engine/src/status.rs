@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
+use domain::config::LogLevel;
 use serde::Serialize;
 use serde_json::json;
 
@@ -49,6 +50,8 @@ pub(crate) struct Status {
     pub(crate) event_source_mapping: Option<MappingStatus>,
     pub(crate) loss_meter: LossMeter,
     pub(crate) deliveries: Seen,
+    /// With anything above `info`, `deliveries` lacks what ended well.
+    log_level: LogLevel,
     /// Where deliveries go, by route and destination.
     origins: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -165,6 +168,7 @@ impl Status {
                 routes,
             },
             deliveries: admin.deliveries.snapshot(),
+            log_level: admin.log_level,
             origins: admin.origins.clone(),
         })
     }

@@ -20,8 +20,15 @@ use crate::table;
 const LOG_BACK: Duration = Duration::from_hours(13);
 
 /// Lines that say why a group waits, or that it does no longer.
-const SAYING: [&str; 6] =
-    ["blocked", "retry", "not_attempted", "delivered", "dead_lettered", "not_dead_lettered"];
+const SAYING: [&str; 7] = [
+    "blocked",
+    "retry",
+    "not_attempted",
+    "secret_unavailable",
+    "not_dead_lettered",
+    "delivered",
+    "dead_lettered",
+];
 
 /// Show the message groups that wait, since when, for what, and what stands behind
 ///
@@ -177,13 +184,9 @@ fn of_log(lines: &[Value]) -> Vec<Waiting> {
     waiting
 }
 
-/// Whether a line tells why the first event of a group did not leave.
+/// Whether a line tells why the first event of a group did not leave: it says when it is tried again.
 fn is_attempt(line: &Value) -> bool {
-    match line["message"].as_str() {
-        Some("not_attempted") => line["reason"] == "circuit_open",
-        Some(message) => ["blocked", "retry", "not_dead_lettered"].contains(&message),
-        None => false,
-    }
+    line["retry_in_ms"].is_u64() || line["message"] == "not_dead_lettered"
 }
 
 impl Waiting {
@@ -243,10 +246,12 @@ mod tests {
     use super::*;
 
     fn line(at: u32, message: &str, group: &str, event_id: &str) -> Value {
+        let retry_in_ms = ["blocked", "retry"].contains(&message).then_some(2_000);
         json!({
             "timestamp": format!("2026-01-01T00:00:{at:02}.000Z"), "message": message,
             "group": group, "event_id": event_id, "route": "sss", "destination": "sss",
-            "status": 422, "attempt": at, "retry_in_ms": 2_000,
+            "status": 422, "attempt": at,
+            "retry_in_ms": retry_in_ms,
         })
     }
 

@@ -202,7 +202,9 @@ fn text(line: &Value) -> String {
             field("error").unwrap_or_default()
         ),
         "blocked" => format!("{answer}{attempt}; its group waits{again}"),
-        _ => format!("{answer}{attempt}{again}"),
+        "delivered" | "retry" | "rejected" | "gave_up" => format!("{answer}{attempt}{again}"),
+        // What a newer forwarder says.
+        _ => field("error").or_else(|| field("reason")).unwrap_or_default() + &again,
     }
 }
 
@@ -254,7 +256,7 @@ fn where_it_is(place: &Place, environment: &str, event_id: &str, now: Timestamp)
     }
     let turn = match (place.ahead, place.visible_at.as_deref().and_then(people::time)) {
         (0, Some(at)) if at > now => {
-            format!("next of its group, hidden for {}", span(at.since(now)))
+            format!("next of its group, tried again in {}", span(at.since(now)))
         }
         (0, _) => "next of its group".to_owned(),
         (ahead, _) => format!("behind {} of its group", people::count(ahead, "event")),
@@ -302,6 +304,8 @@ mod tests {
             text(&line(1, "retry", &retry)),
             "no answer from sss: connect, attempt 2; again in 1 min"
         );
+        let newer = json!({ "error": "no such secret", "retry_in_ms": 2_000 });
+        assert_eq!(text(&line(1, "something_new", &newer)), "no such secret; again in 2 s");
         let blocked = json!({ "status": 422, "latency_ms": 4, "retry_in_ms": 2_000 });
         assert_eq!(
             text(&line(1, "blocked", &blocked)),

@@ -161,12 +161,11 @@ impl Ledger {
     pub(super) fn open(connection: &Connection, now_ms: i64) -> rusqlite::Result<Self> {
         ensure_tables(connection)?;
         let mut ledger = Self::default();
-        let mut rows = connection.prepare(&format!(
-            "SELECT queue_id, {ROUTE_SQL}, count(*) FROM message GROUP BY 1, 2"
-        ))?;
+        // Not grouped by the database, which would sort all rows in memory.
+        let mut rows = connection.prepare(&format!("SELECT queue_id, {ROUTE_SQL} FROM message"))?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
-            ledger.queued.insert((row.get(0)?, row.get(1)?), row.get(2)?);
+            *ledger.queued.entry((row.get(0)?, row.get(1)?)).or_default() += 1;
         }
         let (is_current, since_ms): (bool, i64) = connection.query_row(
             "SELECT ledger_number = next_number, ledger_since_ms FROM progress",

@@ -5,6 +5,7 @@
 mod deduplication;
 mod durability;
 mod faults;
+mod ledger;
 mod model;
 mod queues;
 mod receiving;

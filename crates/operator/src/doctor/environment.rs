@@ -283,10 +283,10 @@ fn loss(name: &str, meter: &LossMeter, checks: &mut Checks) {
                 "`cargo xtask status {name}` tells of which route and how; ask its sender again"
             ),
         ),
-        twice => checks.warn(
+        more => checks.fail(
             "loss meter",
-            format!("{} events are there twice", -twice),
-            "normal for a moment, while an event becomes a dead letter; else deliveries repeat",
+            format!("there are {} events more than were accepted since {}", -more, meter.since),
+            "did somebody write into the database?",
         ),
     }
 }

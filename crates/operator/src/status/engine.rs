@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::config::LogLevel;
 use serde::Deserialize;
 
 use super::report::{
@@ -24,6 +25,7 @@ struct Status {
     event_source_mapping: Option<Mapping>,
     loss_meter: LossMeter,
     deliveries: Deliveries,
+    log_level: LogLevel,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +49,7 @@ struct Mapping {
     batches_in_flight: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Deliveries {
     destinations: BTreeMap<String, BTreeMap<String, Counts>>,
     last: Vec<LastDelivery>,
@@ -71,12 +73,17 @@ struct Latency {
 }
 
 pub(super) async fn report(environment: &str, api: &EngineApi) -> anyhow::Result<Report> {
-    let status: Status = api.get("/_engine/status").await?;
+    let mut status: Status = api.get("/_engine/status").await?;
     let mapping = status.event_source_mapping;
     let mut unknown = Vec::new();
     if status.dead_letters_by_reason.is_none() {
         let most = "too many to count at a glance: `cargo xtask dlq list` does";
         unknown.push(format!("dead letters by reason ({most})"));
+    }
+    if status.log_level > LogLevel::Info {
+        unknown
+            .push("last deliveries and breaker (forwarder.log_level leaves them out)".to_owned());
+        status.deliveries = Deliveries::default();
     }
     Ok(Report {
         environment: environment.to_owned(),

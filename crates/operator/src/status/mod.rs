@@ -21,9 +21,8 @@ const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
 /// Show what waits, what was delivered, and whether anything is lost
 ///
 /// The loss meter is, for each route: accepted - delivered - dead letters - dropped by an operator -
-/// queued. It must be 0. More than 0 events are missing; below 0 events are there twice, for a moment
-/// while one becomes a dead letter. It is counted by the engine on this machine; what AWS does not
-/// tell is shown as "unknown on AWS", never as 0.
+/// queued. It must be 0: what is more is missing. It is counted by the engine on this machine, since
+/// the time that is shown; what AWS does not tell is shown as "unknown on AWS", never as 0.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask status local\n  cargo xtask status local --watch\n  \

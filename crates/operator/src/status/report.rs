@@ -80,6 +80,8 @@ pub(crate) struct Balance {
     pub(crate) dropped: i64,
     pub(crate) queued: u64,
     pub(crate) missing: i64,
+    /// Dead letters whose originals did not leave the queue because of them: see the engine.
+    pub(crate) copies: i64,
     pub(crate) dead_lettered: u64,
     pub(crate) redriven: u64,
     pub(crate) left: Left,

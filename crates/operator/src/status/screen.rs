@@ -114,7 +114,7 @@ fn loss(meter: &LossMeter, now: Timestamp) -> String {
     let what = match meter.missing {
         0 => "0 missing".to_owned(),
         1.. => format!("{} MISSING", meter.missing),
-        _ => format!("{} there twice", -meter.missing),
+        _ => format!("{} MORE than were accepted", -meter.missing),
     };
     let left = meter.routes.values().fold([0; 3], |sum, route| {
         [sum[0] + route.left.expired, sum[1] + route.left.purged, sum[2] + route.left.deleted]

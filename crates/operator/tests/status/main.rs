@@ -1,0 +1,11 @@
+//! `status`, `trace`, `blocked`, `doctor` and `/metrics`: the built program, on an engine that delivers
+//! with the real forwarder.
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
+
+mod blocked;
+mod doctor;
+mod metrics;
+mod status;
+mod support;
+mod trace;
+mod usage;

@@ -1,0 +1,333 @@
+//! An environment on this machine: an engine, the real forwarder, a service, and an operator.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use domain::config::Config;
+use engine::{Engine, EngineOptions, Storage};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Longest wait for something that is to happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// An engine that delivers to `service`, and a folder in which the operator finds it.
+pub(crate) struct Site {
+    engine: Engine,
+    dir: tempfile::TempDir,
+}
+
+/// How an operator's command ended.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// What an HTTP server answered.
+pub(crate) struct Answer {
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Site {
+    /// An engine with two routes: `/sqs-hook`, and `/strict` whose rejected events block. Both are
+    /// ordered by `x-key`, and go to `destination`.
+    pub(crate) async fn start(destination: &str) -> Self {
+        Self::with(destination, json!({})).await
+    }
+
+    /// The same with other settings of the forwarder.
+    pub(crate) async fn with(destination: &str, forwarder_settings: Value) -> Self {
+        let route = |path: &str, on_reject: &str| {
+            json!({
+                "path": path,
+                "ordering_key": "$request.header.x-key",
+                "on_reject": on_reject,
+                "destinations":
+                    [{ "name": "service", "url": format!("{destination}/hook"), "timeout_seconds": 2 }],
+                "retry": { "initial_delay_seconds": 1, "max_delay_seconds": 1 },
+                "give_up_after_seconds": 600,
+            })
+        };
+        let mut config = json!({
+            "environment": "local",
+            "routes": { "sss": route("/sqs-hook", "dead_letter"), "strict": route("/strict", "block") },
+            "forwarder": { "function_timeout_seconds": 4, "max_concurrency": 2 },
+        });
+        let settings = config["forwarder"].as_object_mut().unwrap();
+        settings.extend(forwarder_settings.as_object().unwrap().clone());
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        let mut options = EngineOptions::in_memory(Config::parse(&config.to_string()).unwrap());
+        options.storage = Storage::Directory(dir.path().join("data"));
+        options.forwarder = Some(forwarder());
+        options.log = Box::new(std::io::sink());
+        Self { engine: Engine::start(options).await.unwrap(), dir }
+    }
+
+    /// Posts an event to a route's path, and gives its id.
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> String {
+        let address = self.engine.ingest_address();
+        let answer = http(address, "POST", path, &format!("x-key: {key}\r\n"), body).await;
+        assert!(answer.head.starts_with("HTTP/1.1 200"), "{}", answer.head);
+        let id = answer.head.lines().find_map(|line| line.strip_prefix("apigw-requestid: "));
+        id.unwrap().trim().to_owned()
+    }
+
+    /// Asks the API listener.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        http(self.engine.api_address(), "GET", path, "", "").await
+    }
+
+    /// Switches delivery on or off.
+    pub(crate) async fn set_delivery(&self, enabled: bool) {
+        let body = json!({ "enabled": enabled }).to_string();
+        let path = "/_engine/event-source-mapping";
+        let answer = http(self.engine.api_address(), "PUT", path, "", &body).await;
+        assert!(answer.head.starts_with("HTTP/1.1 200"), "{}", answer.head);
+    }
+
+    /// Receives a message and deletes it, as anybody can who speaks SQS.
+    pub(crate) async fn delete_one(&self, queue_url: &str) {
+        let received = self.sqs("ReceiveMessage", json!({ "QueueUrl": queue_url })).await;
+        let handle = &received["Messages"][0]["ReceiptHandle"];
+        assert!(handle.is_string(), "{received}");
+        self.sqs("DeleteMessage", json!({ "QueueUrl": queue_url, "ReceiptHandle": handle })).await;
+    }
+
+    async fn sqs(&self, operation: &str, request: Value) -> Value {
+        let target = format!("x-amz-target: AmazonSQS.{operation}\r\n");
+        let address = self.engine.api_address();
+        let answer = http(address, "POST", "/", &target, &request.to_string()).await;
+        assert!(answer.head.starts_with("HTTP/1.1 200"), "{}: {}", answer.head, answer.body);
+        serde_json::from_str(&answer.body).unwrap_or_default()
+    }
+
+    pub(crate) fn queue_url(&self) -> &str {
+        self.engine.queue_url()
+    }
+
+    pub(crate) fn dead_letter_queue_url(&self) -> &str {
+        self.engine.dead_letter_queue_url()
+    }
+
+    /// What `/_engine/status` says once `accepts` takes it.
+    pub(crate) async fn wait_for(&self, accepts: impl Fn(&Value) -> bool) -> Value {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let status: Value =
+                serde_json::from_str(&self.get("/_engine/status").await.body).unwrap();
+            if accepts(&status) {
+                return status;
+            }
+            assert!(Instant::now() < limit, "{status:#}");
+        }
+    }
+
+    /// `kill -9` to every process of the forwarder that was started.
+    pub(crate) fn kill_forwarders(&self) {
+        let log = std::fs::read_to_string(self.dir.path().join("data/engine.log")).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let pids: Vec<String> = lines
+            .filter(|line| line["message"] == "forwarder_started")
+            .map(|line| line["pid"].to_string())
+            .collect();
+        assert!(!pids.is_empty());
+        for pid in pids {
+            let killed = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+            assert!(killed.success());
+        }
+    }
+
+    /// Runs an operator's command on this environment.
+    pub(crate) async fn operate(&self, arguments: &[&str]) -> Done {
+        self.operate_with(arguments, &[]).await
+    }
+
+    /// The same with environment variables.
+    pub(crate) async fn operate_with(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Done {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied()).output().await.unwrap().into()
+    }
+
+    /// Starts an operator's command. It is killed when dropped.
+    pub(crate) fn start_command(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = operator(arguments);
+        command.arg("--data-dir").arg(self.dir.path().join("data"));
+        command.arg("--config").arg(self.dir.path().join("config.json"));
+        command
+    }
+
+    /// Runs an operator's command as if this engine's SQS and Lambda were AWS's, which say less of
+    /// themselves than an engine does.
+    pub(crate) async fn operate_as_on_aws(&self, arguments: &[&str]) -> Done {
+        let mut command = operator(arguments);
+        command.arg("--config").arg(self.dir.path().join("config.json"));
+        command.env("AWS_ENDPOINT_URL", format!("http://{}", self.engine.api_address()));
+        command.env("AWS_REGION", "us-east-1").env("AWS_ACCESS_KEY_ID", "test");
+        command.env("AWS_SECRET_ACCESS_KEY", "test");
+        command.output().await.unwrap().into()
+    }
+
+    /// What a command prints as JSON, when it succeeds.
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
+        let done = self.operate(&[arguments, &["--json"]].concat()).await;
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        serde_json::from_str(&done.stdout).unwrap()
+    }
+}
+
+/// The program, with `arguments`.
+pub(crate) fn operator(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    // Help is as wide as the terminal, else as this says.
+    command.args(arguments).env("COLUMNS", "100").current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// The real forwarder: the one that `FORWARDER_BINARY` names, or else one that is built beside the
+/// operator, once per test run.
+fn forwarder() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let profile_dir = Path::new(env!("CARGO_BIN_EXE_webhook-operator")).parent().unwrap();
+        let mut command = std::process::Command::new(env!("CARGO"));
+        command.args(["build", "--quiet", "--package", "forwarder", "--bin", "forwarder"]);
+        command.arg("--target-dir").arg(profile_dir.parent().unwrap());
+        if profile_dir.ends_with("release") {
+            command.arg("--release");
+        }
+        let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(built.success(), "the forwarder does not build");
+        profile_dir.join("forwarder")
+    };
+    BUILT
+        .get_or_init(|| std::env::var_os("FORWARDER_BINARY").map_or_else(build, Into::into))
+        .clone()
+}
+
+/// One exchange, on a connection of its own.
+async fn http(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    Answer { head: head.to_owned(), body: body.to_owned() }
+}
+
+/// The service to deliver to. It is gone when dropped.
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    answer: Arc<Mutex<Behavior>>,
+    delivered: watch::Sender<Vec<String>>,
+    requested: watch::Sender<usize>,
+    serving: JoinHandle<()>,
+}
+
+/// What the service does with a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Behavior {
+    Answer(u16),
+    Hang,
+}
+
+impl Service {
+    /// A service at `address`, port 0 for any, that answers 200.
+    pub(crate) async fn start(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = Arc::new(Mutex::new(Behavior::Answer(200)));
+        let delivered = watch::Sender::<Vec<String>>::default();
+        let requested = watch::Sender::new(0);
+        let (behavior, bodies, requests) =
+            (Arc::clone(&answer), delivered.clone(), requested.clone());
+        let handle = move |body: String| async move {
+            requests.send_modify(|requests| *requests += 1);
+            let now = *behavior.lock().unwrap();
+            match now {
+                Behavior::Hang => std::future::pending().await,
+                Behavior::Answer(status) => {
+                    if status == 200 {
+                        bodies.send_modify(|bodies| bodies.push(body));
+                    }
+                    StatusCode::from_u16(status).unwrap()
+                }
+            }
+        };
+        let app = axum::Router::new().fallback(handle);
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { address, answer, delivered, requested, serving }
+    }
+
+    /// A service on any port.
+    pub(crate) async fn anywhere() -> Self {
+        Self::start(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// An address where nobody listens: it was somebody's just now.
+    pub(crate) async fn nowhere() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn set(&self, behavior: Behavior) {
+        *self.answer.lock().unwrap() = behavior;
+    }
+
+    /// Waits until this many requests have come, whatever became of them.
+    pub(crate) async fn requested(&self, least: usize) {
+        let mut requested = self.requested.subscribe();
+        let enough = requested.wait_for(|requests| *requests >= least);
+        tokio::time::timeout(PATIENCE, enough).await.unwrap().unwrap();
+    }
+
+    /// The bodies that were taken.
+    pub(crate) fn delivered(&self) -> Vec<String> {
+        self.delivered.borrow().clone()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
