@@ -32,10 +32,19 @@ resource "aws_iam_policy" "boundary" {
         Condition = { ArnLike = { "lambda:FunctionArn" = concat(each.value.functions, each.value.versions) } }
       },
       {
-        Effect    = "Allow"
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource  = each.value.keys
-        Condition = { StringEquals = { "kms:ViaService" = "sqs.${var.region}.amazonaws.com" } }
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = each.value.keys
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = [for service in ["secretsmanager", "sqs", "ssm"] : "${service}.${var.region}.amazonaws.com"]
+          }
+        }
+      },
+      {
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue", "ssm:GetParameter"]
+        Resource = each.value.secrets
       },
       {
         Effect = "Allow"

@@ -17,6 +17,10 @@ locals {
           "sqs:${var.region}:${local.account}:${name}-webhook.fifo",
           "sqs:${var.region}:${local.account}:${name}-webhook-dlq.fifo",
         ]
+        secrets = [
+          "secretsmanager:${var.region}:${local.account}:secret:${name}/*",
+          "ssm:${var.region}:${local.account}:parameter/${name}/*",
+        ]
         functions = [
           for function in ["forwarder", "sss-stub"] :
           "lambda:${var.region}:${local.account}:function:${name}-webhook-${function}"

@@ -8,6 +8,8 @@ locals {
     give_up_after_seconds = 259200
     on_reject             = "dead_letter"
     timeout_seconds       = 10
+    tolerance_seconds     = 300
+    hmac                  = { algorithm = "sha256", encoding = "hex", prefix = "", signed_content = "{body}" }
 
     queue = {
       retention_seconds             = 1209600
@@ -28,15 +30,27 @@ locals {
     for field, value in {
       environment = var.environment
       queue       = var.queue
-      forwarder   = var.forwarder
+      forwarder   = { for field, value in var.forwarder : field => value if try(length(value), 1) > 0 }
       routes = {
         for name, route in var.routes : name => {
           for field, value in merge(route, {
             pass_headers = length(route.pass_headers) == 0 ? null : route.pass_headers
+            verify = one([
+              for verify in route.verify[*] : {
+                for field, value in merge(verify, {
+                  hmac = one([
+                    for hmac in verify.hmac[*] : {
+                      for field, value in hmac : field => value
+                      if value != null && value != try(local.defaults.hmac[field], null)
+                    }
+                  ])
+                }) : field => value if value != null && (field != "tolerance_seconds" || value != local.defaults.tolerance_seconds)
+              }
+            ])
             destinations = [
               for destination in route.destinations : {
                 for field, value in destination : field => value
-                if field != "timeout_seconds" || value != local.defaults.timeout_seconds
+                if value != null && (field != "timeout_seconds" || value != local.defaults.timeout_seconds)
               }
             ]
           }) : field => value if value != null && value != try(local.defaults[field], null)
@@ -70,4 +84,31 @@ locals {
     ]),
     ")(:[0-9]{1,5})?([/?][^#\\s]*)?$",
   ])
+
+  # Where secrets are on AWS, as in the domain's `secret`.
+  secret_reference = join("|", [
+    "^ssm:(/[A-Za-z0-9_.-]+)+$",
+    "^secretsmanager:[A-Za-z0-9/_+=.@-]{1,512}$",
+    "^secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$",
+  ])
+
+  # Link-local addresses and metadata services, unspecified, multicast and broadcast addresses.
+  forbidden_address = join("", [
+    "^https?://(",
+    join("|", [
+      "169\\.254(\\.[0-9]{1,3}){2}", "0(\\.0){0,3}", "2(2[4-9]|3[0-9])(\\.[0-9]{1,3}){3}", "255(\\.255){3}",
+      "\\[(fe[89ab][0-9a-f]|ff[0-9a-f]{2}):[^\\]]*\\]", "\\[::\\]", "\\[fd00:0?ec2::254\\]",
+    ]),
+    ")([:/?]|$)",
+  ])
+
+  # The secrets that the function may read.
+  secret_references = distinct(flatten([
+    for route in values(var.routes) : [
+      [for verify in route.verify[*] : verify.secrets],
+      [for destination in route.destinations : destination.sign.secrets if destination.sign != null],
+    ]
+  ]))
+  parameters = [for reference in local.secret_references : trimprefix(reference, "ssm:") if startswith(reference, "ssm:")]
+  secrets    = [for reference in local.secret_references : trimprefix(reference, "secretsmanager:") if startswith(reference, "secretsmanager:")]
 }

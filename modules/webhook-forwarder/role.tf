@@ -8,6 +8,12 @@ locals {
     "function", local.function_name,
   ])
 
+  arn_prefixes = {
+    for service in ["secretsmanager", "ssm"] : service => join(":", [
+      "arn", local.queue_arn_parts[1], service, local.queue_arn_parts[3], local.queue_arn_parts[4],
+    ])
+  }
+
   policies = {
     receive-from-webhook-queue = [{
       Effect = "Allow"
@@ -37,6 +43,34 @@ locals {
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource = [key]
     }]
+
+    # The parameters and secrets that routes refer to, and no others. Secrets Manager puts six random
+    # characters behind a secret's name, which its ARN may be given with or without.
+    read-secrets = concat(
+      [for parameters in [local.parameters] : {
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
+        Resource = [for name in parameters : "${local.arn_prefixes.ssm}:parameter${name}"]
+      } if length(parameters) > 0],
+      [for secrets in [local.secrets] : {
+        Effect = "Allow"
+        Action = ["secretsmanager:GetSecretValue"]
+        Resource = [
+          for id in secrets :
+          can(regex("^arn:.*-[A-Za-z0-9]{6}$", id)) ? id : "${startswith(id, "arn:") ? id : "${local.arn_prefixes.secretsmanager}:secret:${id}"}-??????"
+        ]
+      } if length(secrets) > 0],
+      [for key in var.secrets_kms_key_arn[*] : {
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = [key]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = [for service in ["secretsmanager", "ssm"] : "${service}.${local.queue_arn_parts[3]}.amazonaws.com"]
+          }
+        }
+      } if length(local.secret_references) > 0],
+    )
 
     # X-Ray knows no resources.
     trace = [for tracing in [var.tracing] : {

@@ -13,7 +13,8 @@ variable "routes" {
   description = <<-EOT
     The routes, by name, as the forwarder gets them.
     `path`, `ordering_key`, `deduplication`, `pass_headers`: as in the module webhook-ingest.
-    `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange. Delivered means that every destination answered 2xx.
+    `verify`: how the provider signs: `scheme` (`standard_webhooks`, `github`, `slack`, `stripe` or `hmac`); `secrets`, one reference `ssm:/PATH` or `secretsmanager:NAME-OR-ARN`, or two during a rotation; `tolerance_seconds` between the signed time and that of acceptance; and for `hmac` what the provider does.
+    `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange; `sign`, the `secrets` that requests are signed with. Delivered means that every destination answered 2xx.
     `retry`: delays between attempts, in seconds, doubled from `initial_delay_seconds` up to `max_delay_seconds`.
     `give_up_after_seconds`: age at which a failing event goes to the dead-letter queue.
     `on_reject`: `dead_letter`, or `block`: a rejected event holds back its group until an operator acts.
@@ -23,10 +24,26 @@ variable "routes" {
     ordering_key  = string
     deduplication = optional(string, "request")
     pass_headers  = optional(list(string), [])
+    verify = optional(object({
+      scheme            = string
+      secrets           = list(string)
+      tolerance_seconds = optional(number, 300)
+      hmac = optional(object({
+        header           = string
+        algorithm        = optional(string, "sha256")
+        encoding         = optional(string, "hex")
+        prefix           = optional(string, "")
+        signed_content   = optional(string, "{body}")
+        timestamp_header = optional(string)
+      }))
+    }))
     destinations = list(object({
       name            = string
       url             = string
       timeout_seconds = optional(number, 10)
+      sign = optional(object({
+        secrets = list(string)
+      }))
     }))
     retry = optional(object({
       initial_delay_seconds = optional(number, 2)
@@ -76,6 +93,87 @@ variable "routes" {
     condition     = alltrue([for route in values(var.routes) : contains(["dead_letter", "block"], route.on_reject)])
     error_message = "on_reject is \"dead_letter\" or \"block\"; are ${join(", ", values(var.routes)[*].on_reject)}."
   }
+  validation {
+    condition     = alltrue([for destination in flatten(values(var.routes)[*].destinations) : !can(regex(local.forbidden_address, lower(destination.url)))])
+    error_message = "a URL leads to a link-local address, a metadata service, or an unspecified or multicast address, which are never called."
+  }
+  validation {
+    condition = length(var.forwarder.allowed_hosts) == 0 || alltrue([
+      for destination in flatten(values(var.routes)[*].destinations) : anytrue([
+        for allowed in var.forwarder.allowed_hosts :
+        startswith(allowed, "*") ? endswith(
+          try(regex("^https?://(\\[[^\\]]*\\]|[^/:?#]+)", lower(destination.url))[0], ""), trimprefix(allowed, "*")
+        ) : try(regex("^https?://(\\[[^\\]]*\\]|[^/:?#]+)", lower(destination.url))[0], "") == allowed
+      ])
+    ])
+    error_message = "a destination's host is not among allowed_hosts, ${join(", ", var.forwarder.allowed_hosts)}."
+  }
+  validation {
+    condition = alltrue([
+      for verify in values(var.routes)[*].verify :
+      contains(["standard_webhooks", "github", "slack", "stripe", "hmac"], verify.scheme) if verify != null
+    ])
+    error_message = "scheme is one of standard_webhooks, github, slack, stripe, hmac."
+  }
+  # What stands here by mistake may be a secret, so it is not shown.
+  validation {
+    condition = alltrue(flatten([
+      for route in values(var.routes) : [
+        for secrets in concat([for verify in route.verify[*] : verify.secrets], [for destination in route.destinations : destination.sign.secrets if destination.sign != null]) :
+        [for reference in secrets : can(regex(local.secret_reference, reference))]
+      ]
+    ]))
+    error_message = "secrets are references: ssm:/PATH or secretsmanager:NAME-OR-ARN (env: and file: are for one machine; secrets themselves do not belong here)."
+  }
+  validation {
+    condition = alltrue(flatten([
+      for route in values(var.routes) : [
+        for secrets in concat([for verify in route.verify[*] : verify.secrets], [for destination in route.destinations : destination.sign.secrets if destination.sign != null]) :
+        contains([1, 2], length(secrets)) && length(distinct(secrets)) == length(secrets)
+      ]
+    ]))
+    error_message = "secrets are one reference, or two different ones during a rotation."
+  }
+  validation {
+    condition = alltrue([
+      for verify in values(var.routes)[*].verify :
+      verify.tolerance_seconds >= 1 && floor(verify.tolerance_seconds) == verify.tolerance_seconds if verify != null
+    ])
+    error_message = "tolerance_seconds is a whole number of at least 1."
+  }
+  validation {
+    condition     = alltrue([for verify in values(var.routes)[*].verify : (verify.scheme == "hmac") == (verify.hmac != null) if verify != null])
+    error_message = "hmac is needed by the scheme hmac, and for no other."
+  }
+  validation {
+    condition = alltrue([
+      for hmac in flatten([for route in values(var.routes) : [for verify in route.verify[*] : verify.hmac if verify.hmac != null]]) :
+      contains(["sha256", "sha1", "sha512"], hmac.algorithm) && contains(["hex", "base64"], hmac.encoding)
+    ])
+    error_message = "algorithm is sha256, sha1 or sha512, and encoding hex or base64."
+  }
+  validation {
+    condition = alltrue([
+      for hmac in flatten([for route in values(var.routes) : [for verify in route.verify[*] : verify.hmac if verify.hmac != null]]) :
+      strcontains(hmac.signed_content, "{body}") && can(regex("^([^{}]|\\{body\\}|\\{header\\.[A-Za-z0-9_-]{1,100}\\})+$", hmac.signed_content))
+    ])
+    error_message = "signed_content is text with {body}, and with {header.NAME} where headers are signed, too."
+  }
+  validation {
+    condition = alltrue([
+      for hmac in flatten([for route in values(var.routes) : [for verify in route.verify[*] : verify.hmac if verify.hmac != null]]) :
+      strcontains(lower(hmac.signed_content), lower("{header.${hmac.timestamp_header}}")) if hmac.timestamp_header != null
+    ])
+    error_message = "timestamp_header must be part of signed_content: a time that is not signed proves nothing."
+  }
+  validation {
+    condition = alltrue([
+      for route in values(var.routes) : length(setintersection(
+        [for header in route.pass_headers : lower(header)], ["webhook-id", "webhook-timestamp", "webhook-signature"]
+      )) == 0 if anytrue([for destination in route.destinations : destination.sign != null])
+    ])
+    error_message = "webhook-timestamp and webhook-signature cannot be passed on where a destination has sign, which sets them."
+  }
 }
 
 variable "queue" {
@@ -97,12 +195,14 @@ variable "forwarder" {
     `batch_size`: messages per invocation, 1 to 10.
     `max_concurrency`: invocations at the same time, 2 to 1000.
     `log_level`: least severe log lines that are written: `DEBUG`, `INFO`, `WARN` or `ERROR`.
+    `allowed_hosts`: the only hosts that destinations may have, such as `sss.example.com` or `*.example.com`; any unless given.
   EOT
   type = object({
     function_timeout_seconds = optional(number, 60)
     batch_size               = optional(number, 10)
     max_concurrency          = optional(number, 10)
     log_level                = optional(string, "INFO")
+    allowed_hosts            = optional(list(string), [])
   })
   default  = {}
   nullable = false
@@ -129,6 +229,10 @@ variable "forwarder" {
       floor(number) == number
     ])
     error_message = "function_timeout_seconds, batch_size and max_concurrency are whole numbers."
+  }
+  validation {
+    condition     = alltrue([for host in var.forwarder.allowed_hosts : can(regex("^(\\*\\.)?[a-z0-9_:.\\[\\]-]+$", host))])
+    error_message = "allowed_hosts are hosts in lower case without port, such as sss.example.com, or *.example.com for all below it; are ${join(", ", var.forwarder.allowed_hosts)}."
   }
 }
 
@@ -184,6 +288,17 @@ variable "kms_key_arn" {
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
     error_message = "kms_key_arn must be the ARN of a key; policies cannot name an alias."
+  }
+}
+
+variable "secrets_kms_key_arn" {
+  description = "ARN of the key that the secrets of `verify` and `sign` are encrypted with; null with AWS's own keys, which need no right."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.secrets_kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.secrets_kms_key_arn))
+    error_message = "secrets_kms_key_arn must be the ARN of a key; policies cannot name an alias."
   }
 }
 

@@ -19,4 +19,33 @@ locals {
     "webhook-attempt", "webhook-group", "webhook-id", "webhook-sequence",
   ]
   reserved_header_prefixes = "^(x-amz-|x-amzn-|x-forwarded-|access-control-|apigw-)"
+
+  # The headers that each scheme of `verify` looks at, as in the domain's `signature`.
+  scheme_headers = {
+    standard_webhooks = ["webhook-id", "webhook-signature", "webhook-timestamp"]
+    github            = ["x-hub-signature-256"]
+    slack             = ["x-slack-request-timestamp", "x-slack-signature"]
+    stripe            = ["stripe-signature"]
+    hmac              = []
+  }
+
+  hmac_headers = {
+    for name, route in var.routes : name => flatten([
+      for verify in route.verify[*] : [
+        for hmac in verify.hmac[*] : [
+          for header in concat([hmac.header], regexall("\\{header\\.([^}]*)\\}", hmac.signed_content)[*][0], hmac.timestamp_header[*]) :
+          lower(header)
+        ]
+      ]
+    ])
+  }
+
+  # What travels with a message: headers to pass on, and those to verify by.
+  carried_headers = {
+    for name, route in var.routes : name => distinct(concat(
+      [for header in route.pass_headers : lower(header)],
+      flatten([for verify in route.verify[*] : lookup(local.scheme_headers, verify.scheme, [])]),
+      local.hmac_headers[name],
+    ))
+  }
 }

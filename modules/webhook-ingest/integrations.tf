@@ -36,7 +36,7 @@ locals {
             event_id    = local.event_ids[name]
             accepted_at = "$${context.requestTimeEpoch}"
           },
-          { for header in route.pass_headers : "header.${lower(header)}" => format("$${request.header.%s}", lower(header)) },
+          { for header in local.carried_headers[name] : "header.${header}" => format("$${request.header.%s}", header) },
         ) : attribute => { DataType = "String", StringValue = value }
       }),
     "\\u003c", "<"), "\\u003e", ">"), "\\u0026", "&")
@@ -77,6 +77,19 @@ resource "aws_apigatewayv2_integration" "queue" {
   lifecycle {
     create_before_destroy = true
     replace_triggered_by  = [terraform_data.integration[each.key]]
+
+    precondition {
+      condition     = length(local.carried_headers[each.key]) <= 6
+      error_message = "at most 6 headers fit beside our own message attributes, those of verify included; route ${each.key} has ${join(", ", local.carried_headers[each.key])}."
+    }
+    precondition {
+      condition = alltrue([
+        for header in local.hmac_headers[each.key] :
+        can(regex("^[a-z0-9_-]{1,100}$", header)) && !can(regex(local.reserved_header_prefixes, header))
+        && (!contains(local.reserved_headers, header) || startswith(header, "webhook-"))
+      ])
+      error_message = "a header of route ${each.key}'s hmac is none, or cannot reach the forwarder: API Gateway reserves it, or it is about the connection; are ${join(", ", local.hmac_headers[each.key])}."
+    }
   }
 
   # A route must not accept what the role cannot yet send.

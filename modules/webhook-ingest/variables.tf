@@ -29,13 +29,22 @@ variable "routes" {
     `path`: path that the SaaS posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
     `ordering_key`: the message group: fixed text, or API Gateway's mapping expression such as `$request.header.x-workflow-id`.
     `deduplication`: `request` (every request is an event), `content` (equal bodies within five minutes are one), or an expression for the provider's own event id.
-    `pass_headers`: at most 6 headers to pass on. API Gateway refuses requests that lack one of them.
+    `pass_headers`: at most 6 headers to pass on, those of `verify` included. API Gateway refuses requests that lack one of them.
+    `verify`: how the provider signs; the headers that the forwarder verifies by travel with the message: `scheme`, one of `standard_webhooks`, `github`, `slack`, `stripe` and `hmac`, and for the last `hmac` with `header`, `signed_content` and `timestamp_header`.
   EOT
   type = map(object({
     path          = string
     ordering_key  = string
     deduplication = optional(string, "request")
     pass_headers  = optional(list(string), [])
+    verify = optional(object({
+      scheme = string
+      hmac = optional(object({
+        header           = string
+        signed_content   = optional(string, "{body}")
+        timestamp_header = optional(string)
+      }))
+    }))
   }))
   nullable = false
 
@@ -102,6 +111,10 @@ variable "routes" {
   validation {
     condition     = alltrue([for route in values(var.routes) : length(route.pass_headers) <= 6])
     error_message = "at most 6 pass_headers fit beside our own message attributes."
+  }
+  validation {
+    condition     = alltrue([for verify in values(var.routes)[*].verify : contains(keys(local.scheme_headers), verify.scheme) if verify != null])
+    error_message = "scheme is one of ${join(", ", keys(local.scheme_headers))}."
   }
   validation {
     condition     = alltrue([for header in flatten(values(var.routes)[*].pass_headers) : can(regex("^[A-Za-z0-9_-]{1,100}$", header))])

@@ -53,6 +53,7 @@ module "forwarder" {
   dead_letter_queue_url = module.queue.dead_letter_queue_url
   dead_letter_queue_arn = module.queue.dead_letter_queue_arn
   kms_key_arn           = module.queue.kms_key_arn
+  secrets_kms_key_arn   = try(var.aws.encryption.secrets_kms_key_arn, null)
 
   artifact = merge(var.artifact, {
     architecture = var.artifact.architecture == null ? try(var.aws.function.architecture, null) : var.artifact.architecture

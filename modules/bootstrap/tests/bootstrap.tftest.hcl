@@ -176,6 +176,21 @@ run "a_deployment_makes_no_role_that_may_more_than_the_boundary" {
   }
 }
 
+run "a_role_reads_secrets_of_its_environment_only" {
+  command = plan
+
+  assert {
+    condition = jsonencode([
+      for statement in jsondecode(aws_iam_policy.boundary["dev"].policy).Statement :
+      statement.Resource if contains(statement.Action, "ssm:GetParameter")
+      ]) == jsonencode([[
+        "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:dev/*",
+        "arn:aws:ssm:ap-northeast-1:123456789012:parameter/dev/*",
+    ]])
+    error_message = "is ${aws_iam_policy.boundary["dev"].policy}"
+  }
+}
+
 run "artifacts_come_from_where_they_are_published" {
   command = plan
 

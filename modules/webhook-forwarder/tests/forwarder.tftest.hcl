@@ -355,3 +355,73 @@ run "logs_are_json_and_end" {
     error_message = "log lines must not be kept for ever"
   }
 }
+
+run "no_secrets_may_be_read_unless_referred_to" {
+  command = plan
+  variables {
+    secrets_kms_key_arn = "arn:aws:kms:ap-northeast-1:123456789012:key/2"
+  }
+
+  assert {
+    condition     = !contains(keys(aws_iam_role_policy.forwarder), "read-secrets")
+    error_message = "the function needs none"
+  }
+}
+
+run "exactly_the_secrets_of_the_routes_may_be_read" {
+  command = plan
+  variables {
+    secrets_kms_key_arn = "arn:aws:kms:ap-northeast-1:123456789012:key/2"
+    routes = {
+      sss = {
+        path         = "/a"
+        ordering_key = "g"
+        verify       = { scheme = "github", secrets = ["ssm:/test/in", "secretsmanager:test/in"] }
+        destinations = [
+          { name = "a", url = "https://sss.example.com", sign = { secrets = ["ssm:/test/out"] } },
+          { name = "b", url = "https://sss.example.com" },
+        ]
+      }
+      other = {
+        path         = "/b"
+        ordering_key = "g"
+        verify       = { scheme = "slack", secrets = ["secretsmanager:arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:x-AbCdEf", "ssm:/test/in"] }
+        destinations = [{ name = "a", url = "https://sss.example.com" }]
+      }
+    }
+  }
+
+  assert {
+    condition = jsonencode([
+      for statement in jsondecode(aws_iam_role_policy.forwarder["read-secrets"].policy).Statement :
+      { (statement.Action[0]) = sort(statement.Resource) }
+      ]) == jsonencode([
+      {
+        "ssm:GetParameter" = [
+          "arn:aws:ssm:ap-northeast-1:123456789012:parameter/test/in",
+          "arn:aws:ssm:ap-northeast-1:123456789012:parameter/test/out",
+        ]
+      },
+      {
+        "secretsmanager:GetSecretValue" = [
+          "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:test/in-??????",
+          "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:x-AbCdEf",
+        ]
+      },
+      { "kms:Decrypt" = ["arn:aws:kms:ap-northeast-1:123456789012:key/2"] },
+    ])
+    error_message = "is ${aws_iam_role_policy.forwarder["read-secrets"].policy}"
+  }
+}
+
+run "destinations_may_be_limited" {
+  command = plan
+  variables {
+    forwarder = { allowed_hosts = ["*.example.com"] }
+  }
+
+  assert {
+    condition     = jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG).forwarder.allowed_hosts == ["*.example.com"]
+    error_message = "the forwarder must know, too"
+  }
+}

@@ -366,3 +366,203 @@ run "private_hosts_by_plain_http" {
     error_message = "a destination is missing"
   }
 }
+
+run "secret_instead_of_a_reference" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "github", secrets = ["planted-secret"] }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "secret_in_a_variable" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "github", secrets = ["env:GITHUB_SECRET"] }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "secret_to_sign_with_instead_of_a_reference" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", sign = { secrets = ["planted-secret"] } }] }
+    }
+  }
+}
+
+run "no_secrets" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "github", secrets = [] }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "three_secrets" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "github", secrets = ["ssm:/a", "ssm:/b", "ssm:/c"] }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "one_secret_twice" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "github", secrets = ["ssm:/a", "ssm:/a"] }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "unknown_scheme" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "paypal", secrets = ["ssm:/a"] }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "no_tolerance" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "slack", secrets = ["ssm:/a"], tolerance_seconds = 0 }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "hmac_undescribed" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "hmac", secrets = ["ssm:/a"] }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "hmac_described_for_another_scheme" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "github", secrets = ["ssm:/a"], hmac = { header = "x" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "unknown_algorithm" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "hmac", secrets = ["ssm:/a"], hmac = { header = "x", algorithm = "md5" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "signature_of_no_body" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "hmac", secrets = ["ssm:/a"], hmac = { header = "x", signed_content = "{header.y}" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "signature_of_something_unknown" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "hmac", secrets = ["ssm:/a"], hmac = { header = "x", signed_content = "{url}{body}" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "time_that_is_not_signed" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { scheme = "hmac", secrets = ["ssm:/a"], hmac = { header = "x", timestamp_header = "y" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "signature_of_ours_and_theirs" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", pass_headers = ["Webhook-Signature"], destinations = [{ name = "sss", url = "https://sss.example.com", sign = { secrets = ["ssm:/a"] } }] }
+    }
+  }
+}
+
+run "metadata_service" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://169.254.169.254/latest" }] }
+    }
+  }
+}
+
+run "link_local_by_ipv6" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://[fe80::1]:8443/" }] }
+    }
+  }
+}
+
+run "host_that_is_not_allowed" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+    forwarder = { allowed_hosts = ["other.example.com", "*.sss.example.com"] }
+  }
+}
+
+run "allowed_host_with_a_scheme" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+    forwarder = { allowed_hosts = ["https://sss.example.com"] }
+  }
+}
+
+run "key_of_secrets_by_alias" {
+  command         = plan
+  expect_failures = [var.secrets_kms_key_arn]
+  variables {
+    secrets_kms_key_arn = "arn:aws:kms:ap-northeast-1:123456789012:alias/mine"
+  }
+}

@@ -197,6 +197,41 @@ run "seven_headers" {
   }
 }
 
+run "seven_headers_with_those_of_verify" {
+  command         = plan
+  expect_failures = [aws_apigatewayv2_integration.queue]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", pass_headers = ["a", "b", "c", "d"], verify = { scheme = "standard_webhooks" } }
+    }
+  }
+}
+
+run "six_headers_with_those_of_verify" {
+  command = plan
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", pass_headers = ["a", "b", "c", "Webhook-Timestamp"], verify = { scheme = "standard_webhooks" } }
+    }
+  }
+}
+
+run "unknown_scheme" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", verify = { scheme = "paypal" } } }
+  }
+}
+
+run "signature_in_a_reserved_header" {
+  command         = plan
+  expect_failures = [aws_apigatewayv2_integration.queue]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", verify = { scheme = "hmac", hmac = { header = "Authorization" } } } }
+  }
+}
+
 run "header_with_a_space" {
   command         = plan
   expect_failures = [var.routes]

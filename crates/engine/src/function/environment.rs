@@ -1,6 +1,7 @@
 //! The environment variables of the function, all of them: it must not be able to depend on anything
-//! of this machine that Lambda would not give it. The exceptions are `PATH` and `SSL_CERT_FILE`, a
-//! private certificate authority, which on AWS is a file in the artifact.
+//! of this machine that Lambda would not give it. The exceptions are `PATH`, `SSL_CERT_FILE`, a private
+//! certificate authority, which on AWS is a file in the artifact, and the secrets that the
+//! configuration refers to as `env:NAME`.
 //!
 //! Source: Lambda guide, "Defined runtime environment variables".
 
@@ -64,8 +65,8 @@ pub(crate) fn function_environment(
     variables.insert("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{name}"));
     variables.insert("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), "local".to_owned());
     variables.insert("AWS_ENDPOINT_URL_SQS".to_owned(), format!("http://{api}"));
-    for name in ["PATH", "SSL_CERT_FILE"] {
-        if let Some(value) = own(name) {
+    for name in config.secret_variables().chain(["PATH", "SSL_CERT_FILE"]) {
+        if let (Some(value), false) = (own(name), variables.contains_key(name)) {
             variables.insert(name.to_owned(), value);
         }
     }
@@ -88,7 +89,9 @@ mod tests {
     fn variables(own: &[(&str, &str)]) -> BTreeMap<String, String> {
         let config = Config::parse(
             r#"{"environment":"local","routes":{"sss":{"path":"/sqs-hook","ordering_key":"all",
-                "destinations":[{"name":"sss","url":"http://127.0.0.1:9010/hook"}]}}}"#,
+                "verify":{"scheme":"github","secrets":["env:GITHUB_SECRET","env:AWS_REGION"]},
+                "destinations":[{"name":"sss","url":"http://127.0.0.1:9010/hook",
+                    "sign":{"secrets":["env:SSS_SECRET"]}}]}}}"#,
         )
         .unwrap();
         let identity = FunctionIdentity::of(&config);
@@ -114,5 +117,14 @@ mod tests {
         assert_eq!(variables["PATH"], "/bin");
         assert_eq!(variables["SSL_CERT_FILE"], "/ca.pem");
         assert!(!variables.contains_key("HOME"));
+    }
+
+    #[test]
+    fn it_gets_the_secrets_that_the_configuration_refers_to() {
+        let own = [("GITHUB_SECRET", "s-1"), ("SSS_SECRET", "s-2"), ("AWS_REGION", "mars")];
+        let variables = variables(&own);
+        assert_eq!(variables["GITHUB_SECRET"], "s-1");
+        assert_eq!(variables["SSS_SECRET"], "s-2");
+        assert_eq!(variables["AWS_REGION"], REGION, "no reference changes what the function is");
     }
 }
