@@ -50,6 +50,12 @@ impl Message {
         number.map_or(self.sent_at, Timestamp::from_seconds_or_ms)
     }
 
+    /// Whether an operator has sent it again with another body.
+    #[must_use]
+    pub fn is_edited(&self) -> bool {
+        self.attributes.contains_key(attribute::EDITED_AT)
+    }
+
     /// How long the queue has had this message. A redriven message starts anew, so that an old event
     /// gets its attempts again.
     #[must_use]

@@ -262,7 +262,7 @@ impl Forwarder {
         deadline: Timestamp,
     ) -> Result<Signatures<'a>, Failure> {
         let time_left = || time_left(deadline, now());
-        if let Some(verification) = &route.verify {
+        if let Some(verification) = route.verification_of(message) {
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
         }
         signatures::sign(&self.secrets, message, route, now(), time_left()).await

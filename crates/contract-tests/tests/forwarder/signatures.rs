@@ -107,6 +107,17 @@ async fn a_verified_event_is_forwarded_without_the_provider_s_signature() {
 }
 
 #[tokio::test]
+async fn what_an_operator_has_edited_needs_no_signature_of_the_provider() {
+    let (sss, files) = (Sss::start().await, Files::new());
+    files.write("secret", SECRET);
+    let forwarder = Forwarder::start(verified(&sss.url(), files.references(&["secret"]))).await;
+    let edited = forged("m-1", "a").attribute("edited_at", "1795428000000");
+    assert_eq!(forwarder.invoke([edited]).await, NONE);
+    assert_eq!(sss.event_ids(), ["evt-m-1"]);
+    assert_eq!(forwarder.sqs().calls(), [], "it is no dead letter again");
+}
+
+#[tokio::test]
 async fn a_forged_event_is_dead_lettered_and_its_group_goes_on() {
     for on_reject in [OnReject::DeadLetter, OnReject::Block] {
         let (sss, files) = (Sss::start().await, Files::new());

@@ -13,6 +13,7 @@ use super::file::{DestinationFile, OnReject, RouteFile};
 use super::signature;
 use crate::attribute::{self, CARRIED_HEADERS_MAX};
 use crate::mapping::{Expression, RequestParameters, parameter};
+use crate::message::Message;
 use crate::schedule::Schedule;
 use crate::secret::SecretReference;
 use crate::signature::Verification;
@@ -201,6 +202,13 @@ impl Route {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// How `message` is to be verified, if it is. What an operator has edited is not: the provider
+    /// signed another body, and only who may send to the queue itself can set that mark.
+    #[must_use]
+    pub fn verification_of(&self, message: &Message) -> Option<&Verification> {
+        self.verify.as_ref().filter(|_| !message.is_edited())
     }
 
     /// The secrets that this route needs, to verify and to sign.
