@@ -107,13 +107,14 @@ impl Blocked {
             }
         };
         waiting.retain(|waiting| !self.rejected || waiting.why == "rejected");
-        if self.json {
-            println!("{:#}", json!({ "environment": environment.name, "groups": waiting }));
+        let text = if self.json {
+            format!("{:#}\n", json!({ "environment": environment.name, "groups": waiting }))
         } else if waiting.is_empty() {
-            println!("no group waits");
+            "no group waits\n".to_owned()
         } else {
-            print!("{}", render(&environment.name, &waiting, now));
-        }
+            render(&environment.name, &waiting, now)
+        };
+        people::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,10 +1,20 @@
 //! Times, sizes and texts as people read them. Exact ones are in the JSON.
 
+use std::io::{ErrorKind, Write as _};
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use domain::time::Timestamp;
+
+/// Writes to standard output. Who has read enough, such as `head`, is no failure.
+pub(crate) fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
 
 /// What time it is.
 pub(crate) fn now() -> Timestamp {

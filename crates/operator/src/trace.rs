@@ -105,9 +105,15 @@ impl Trace {
                 "environment": environment.name, "event_id": self.event_id,
                 "steps": steps, "places": places,
             });
-            println!("{trace:#}");
+            people::print(&format!("{trace:#}\n"))?;
         } else {
-            print!("{}", render(&environment.name, &self.event_id, &steps, places.as_deref(), now));
+            people::print(&render(
+                &environment.name,
+                &self.event_id,
+                &steps,
+                places.as_deref(),
+                now,
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }

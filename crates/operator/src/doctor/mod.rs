@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::environment::EnvironmentArgs;
+use crate::people;
 use checks::{Check, Checks, Verdict};
 
 /// Check what deliveries depend on, and say what to do
@@ -43,9 +44,9 @@ impl Doctor {
             let document = json!({
                 "environment": self.environment.name(), "verdict": worst, "checks": checks,
             });
-            println!("{document:#}");
+            people::print(&format!("{document:#}\n"))?;
         } else {
-            print!("{}", render(checks.all()));
+            people::print(&render(checks.all()))?;
         }
         Ok(if worst == Verdict::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

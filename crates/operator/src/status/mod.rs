@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::environment::{EnvironmentArgs, Host};
+use crate::people;
 use report::Report;
 
 /// Between two looks of `--watch`.
@@ -49,11 +50,12 @@ impl Status {
             return self.watch().await;
         }
         let report = self.look().await?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+        let text = if self.json {
+            serde_json::to_string_pretty(&report)? + "\n"
         } else {
-            print!("{}", screen::render(&report));
-        }
+            screen::render(&report)
+        };
+        people::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 
