@@ -35,9 +35,18 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Cargo, the one that runs us.
+/// Cargo, the one that runs us, without what it has told us of our own package: build scripts (ring's)
+/// look at the same names, and with each change everything that needs them is built again.
 pub(crate) fn cargo() -> Command {
-    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _value) in std::env::vars_os() {
+        let of_our_package =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_our_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Shows `command` and runs it to its end.
@@ -165,4 +174,20 @@ pub(crate) fn await_line<T>(
         line.clear();
     }
     bail!("{name} ended before it was ready; its reason stands above")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo test` tells this test of its package, as `cargo run` does.
+    #[test]
+    fn what_cargo_says_of_us_is_not_handed_on() {
+        let cargo = cargo();
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR"] {
+            assert!(std::env::var_os(name).is_some(), "{name}");
+            let handed_on = cargo.get_envs().find(|(given, _)| *given == name);
+            assert_eq!(handed_on, Some((name.as_ref(), None)));
+        }
+    }
 }
