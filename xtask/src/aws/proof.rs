@@ -343,8 +343,8 @@ impl Proof {
     #[expect(clippy::unused_self, reason = "what the story is told with")]
     fn xtask(&self, arguments: &[&str]) -> anyhow::Result<String> {
         eprintln!("$ cargo xtask {}", arguments.join(" "));
-        let program = std::env::current_exe().context("finding this program")?;
-        let output = Command::new(program)
+        // Not this very file: a build may have put another one in its place meanwhile.
+        let output = Command::new(workspace::program("xtask"))
             .args(arguments)
             .stderr(std::process::Stdio::inherit())
             .output()

@@ -2,8 +2,10 @@
 //!
 //! Everything runs in a copy, so that no lock file or provider appears in the work tree.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 
@@ -39,19 +41,31 @@ pub(crate) fn test() -> anyhow::Result<Outcome> {
                 .with_context(|| format!("deleting {}", copy.display()))?;
         }
         package::copy_sources(&copy)?;
-        for dir in roots(&copy)? {
-            let init = ["init", "-backend=false", "-input=false", "-no-color"];
-            process::output(terraform(&dir)?.args(init)).map_err(without_provider)?;
-            process::output(terraform(&dir)?.args(["validate", "-no-color"]))?;
-            if dir.join("tests").exists() {
-                let tested = process::output(terraform(&dir)?.args(["test", "-no-color"]))?;
-                let summary = tested.lines().rfind(|line| line.contains("passed"));
-                let name = dir.strip_prefix(&copy).unwrap_or(&dir);
-                eprintln!("{}: {}", name.display(), summary.unwrap_or("no test was run").trim());
-            }
-        }
-        Ok(())
+        // Side by side: a module's tests keep one processor busy, mostly with starting the provider.
+        let roots = Mutex::new(roots(&copy)?.into_iter());
+        let next = || roots.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || std::iter::from_fn(next).try_for_each(|dir| check(&copy, &dir));
+        let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+            let panicked = |_| anyhow::anyhow!("a thread panicked");
+            workers.into_iter().try_for_each(|worker| worker.join().map_err(panicked)?)
+        })
     })
+}
+
+/// Validates a module or environment, and runs its tests.
+fn check(copy: &Path, dir: &Path) -> anyhow::Result<()> {
+    let init = ["init", "-backend=false", "-input=false", "-no-color"];
+    process::output(terraform(dir)?.args(init)).map_err(without_provider)?;
+    process::output(terraform(dir)?.args(["validate", "-no-color"]))?;
+    if dir.join("tests").exists() {
+        let tested = process::output(terraform(dir)?.args(["test", "-no-color"]))?;
+        let summary = tested.lines().rfind(|line| line.contains("passed"));
+        let name = dir.strip_prefix(copy).unwrap_or(dir);
+        eprintln!("{}: {}", name.display(), summary.unwrap_or("no test was run").trim());
+    }
+    Ok(())
 }
 
 /// Runs checkov over modules and environments; what it finds is repaired or skipped in its place,

