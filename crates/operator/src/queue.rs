@@ -53,6 +53,8 @@ pub(crate) struct Held<'a> {
     client: &'a Client,
     queue_url: &'a str,
     hold_seconds: u32,
+    /// Since when at least, for those that were hidden first.
+    hidden_since: Instant,
     messages: BTreeMap<String, Receipt>,
     spool: BufWriter<File>,
     spool_bytes: u64,
@@ -62,13 +64,12 @@ pub(crate) struct Held<'a> {
 #[derive(Debug)]
 struct Receipt {
     handle: String,
-    since: Instant,
     /// Where a chosen message begins in the spool, and its length, in bytes.
     place: Option<(u64, usize)>,
 }
 
 impl<'a> Held<'a> {
-    /// Receives all that the queue shows, and keeps what `choose` says.
+    /// Receives all that the queue shows, and keeps what `choose` says. The others are shown again.
     pub(crate) async fn receive(
         client: &'a Client,
         queue_url: &'a str,
@@ -81,6 +82,7 @@ impl<'a> Held<'a> {
             queue_url,
             hold_seconds: (HOLD_SECONDS + visible / RECEIVED_PER_SECOND_MIN)
                 .min(quota::VISIBILITY_CHANGE_SECONDS_MAX),
+            hidden_since: Instant::now(),
             messages: BTreeMap::new(),
             spool: BufWriter::new(spool),
             spool_bytes: 0,
@@ -101,6 +103,7 @@ impl<'a> Held<'a> {
             let batch = batch?;
             if batch.is_empty() {
                 progress.finish_and_clear();
+                held.show_again(|receipt| receipt.place.is_none()).await?;
                 return Ok(held);
             }
             progress.inc(batch.len() as u64);
@@ -108,8 +111,7 @@ impl<'a> Held<'a> {
                 let message = parse(message)?;
                 let place =
                     if choose(&message) { Some(held.keep_in_spool(&message)?) } else { None };
-                let receipt =
-                    Receipt { handle: message.receipt_handle, since: Instant::now(), place };
+                let receipt = Receipt { handle: message.receipt_handle, place };
                 held.messages.insert(message.message_id, receipt);
             }
         }
@@ -141,7 +143,7 @@ impl<'a> Held<'a> {
 
     /// A message that was chosen, as it was received.
     pub(crate) fn load(&mut self, message_id: &str) -> anyhow::Result<Message> {
-        let receipt = self.messages.get(message_id).context("the message is not held")?;
+        let receipt = self.messages.get(message_id).context("the message is not held any more")?;
         let (start, bytes) = receipt.place.context("the message was not chosen")?;
         let receipt_handle = receipt.handle.clone();
         self.spool.flush().context("writing to a temporary file")?;
@@ -151,28 +153,30 @@ impl<'a> Held<'a> {
         Ok(Message { receipt_handle, ..Message::from(letter) })
     }
 
-    /// Makes sure that a message stays hidden while it is worked on: a delete after the visibility
-    /// timeout fails on a FIFO queue.
-    pub(crate) async fn keep(&mut self, message_id: &str) -> anyhow::Result<()> {
-        let receipt = self.messages.get_mut(message_id).context("the message is not held")?;
-        if receipt.since.elapsed() < Duration::from_secs(u64::from(self.hold_seconds) / 2) {
+    /// Makes sure that all that is held stays hidden while it is worked on: a delete after the
+    /// visibility timeout fails on a FIFO queue. What SQS does not hold any longer is let go.
+    pub(crate) async fn keep(&mut self) -> anyhow::Result<()> {
+        if self.hidden_since.elapsed() < Duration::from_secs(self.hold_seconds.into()) / 2 {
             return Ok(());
         }
-        self.client
-            .change_message_visibility()
-            .queue_url(self.queue_url)
-            .receipt_handle(&receipt.handle)
-            .visibility_timeout(seconds(self.hold_seconds))
-            .send()
-            .await
-            .map_err(|error| failed("holding a message of", self.queue_url, error))?;
-        receipt.since = Instant::now();
+        let now = Instant::now();
+        let mut lost = Vec::new();
+        let held: Vec<(&String, &Receipt)> = self.messages.iter().collect();
+        for batch in held.chunks(BATCH) {
+            let handles = batch.iter().map(|(_, receipt)| receipt.handle.as_str());
+            let refused = self.hide(handles, self.hold_seconds, "holding").await?;
+            lost.extend(refused.into_iter().filter_map(|at| Some(batch.get(at)?.0.clone())));
+        }
+        for message_id in lost {
+            self.messages.remove(&message_id);
+        }
+        self.hidden_since = now;
         Ok(())
     }
 
     /// Deletes a message that is held.
     pub(crate) async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
-        let receipt = self.messages.get(message_id).context("the message is not held")?;
+        let receipt = self.messages.get(message_id).context("the message is not held any more")?;
         self.client
             .delete_message()
             .queue_url(self.queue_url)
@@ -185,33 +189,49 @@ impl<'a> Held<'a> {
     }
 
     /// Shows all that is still held to others again. What fails shows itself when the time is over.
-    pub(crate) async fn release(self) -> anyhow::Result<()> {
-        let handles: Vec<&str> =
-            self.messages.values().map(|receipt| receipt.handle.as_str()).collect();
-        let progress = progress::bar(handles.len() as u64, "shown again");
-        for batch in handles.chunks(BATCH) {
-            let entries: Result<Vec<_>, _> = batch
-                .iter()
-                .enumerate()
-                .map(|(position, handle)| {
-                    ChangeMessageVisibilityBatchRequestEntry::builder()
-                        .id(position.to_string())
-                        .receipt_handle(*handle)
-                        .visibility_timeout(0)
-                        .build()
-                })
-                .collect();
-            self.client
-                .change_message_visibility_batch()
-                .queue_url(self.queue_url)
-                .set_entries(Some(entries?))
-                .send()
-                .await
-                .map_err(|error| failed("releasing messages of", self.queue_url, error))?;
+    pub(crate) async fn release(mut self) -> anyhow::Result<()> {
+        self.show_again(|_| true).await
+    }
+
+    async fn show_again(&mut self, which: impl Fn(&Receipt) -> bool) -> anyhow::Result<()> {
+        let released: Vec<Receipt> =
+            self.messages.extract_if(.., |_, receipt| which(receipt)).map(|(_, it)| it).collect();
+        let progress = progress::bar(released.len() as u64, "shown again");
+        for batch in released.chunks(BATCH) {
+            let handles = batch.iter().map(|receipt| receipt.handle.as_str());
+            self.hide(handles, 0, "releasing").await?;
             progress.inc(batch.len() as u64);
         }
         progress.finish_and_clear();
         Ok(())
+    }
+
+    /// Hides a batch for so long from now. Gives the positions of those that SQS refused.
+    async fn hide(
+        &self,
+        handles: impl Iterator<Item = &str>,
+        for_seconds: u32,
+        what: &str,
+    ) -> anyhow::Result<Vec<usize>> {
+        let entries: Result<Vec<_>, _> = handles
+            .enumerate()
+            .map(|(position, handle)| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(position.to_string())
+                    .receipt_handle(handle)
+                    .visibility_timeout(seconds(for_seconds))
+                    .build()
+            })
+            .collect();
+        let hidden = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(self.queue_url)
+            .set_entries(Some(entries?))
+            .send()
+            .await
+            .map_err(|error| failed(&format!("{what} messages of"), self.queue_url, error))?;
+        Ok(hidden.failed.iter().filter_map(|refused| refused.id.parse().ok()).collect())
     }
 }
 

@@ -79,7 +79,7 @@ impl Drop {
             return Err(error.context("nothing was dropped"));
         }
         for message_id in found.values().flatten() {
-            held.keep(message_id).await?;
+            held.keep().await?;
             held.delete(message_id).await?;
         }
         held.release().await?;

@@ -10,6 +10,7 @@ use domain::dead_letter::{group_of, redrive_order, redriven};
 use domain::message::Message;
 use domain::time::Timestamp;
 use serde_json::json;
+use tokio::time::MissedTickBehavior;
 
 use super::printable;
 use super::select::SelectArgs;
@@ -264,7 +265,12 @@ impl Redrive {
     ) -> anyhow::Result<()> {
         let progress = progress::bar(plan.values().flatten().count() as u64, "sent");
         let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-        let mut pace = self.rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
+        let mut pace = self.rate.map(|rate| {
+            let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
+            // What was late is not caught up faster than was said.
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            pace
+        });
         'groups: for (group, planned) in plan {
             for it in planned {
                 // An interruption is taken between two messages only, never between copy and delete.
@@ -303,7 +309,7 @@ async fn send_again(
     held: &mut Held<'_>,
     message_id: &str,
 ) -> anyhow::Result<()> {
-    held.keep(message_id).await?;
+    held.keep().await?;
     let message = held.load(message_id)?;
     ensure!(message.message_id == message_id, "another message was kept in place of {message_id}");
     queue::send(&environment.client, &environment.queue_url, redriven(&message)).await?;
