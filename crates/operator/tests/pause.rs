@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use domain::config::Config;
 use engine::{Engine, EngineOptions, Storage};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -88,5 +90,75 @@ async fn a_pause_without_a_reason_or_with_no_time_changes_nothing() {
     let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
     assert!(log.is_empty(), "{}", String::from_utf8_lossy(&log));
     assert!(!dir.path().join("event-source-mapping.json").exists(), "it was switched");
+    engine.stop().await;
+}
+
+/// Puts a dead letter of `event_id` into the dead-letter queue.
+async fn add_dead_letter(dir: &Path, event_id: &str) {
+    let letter = json!({
+        "event_id": event_id, "message_id": event_id, "group_id": "order-7",
+        "sequence_number": "1", "receive_count": 5, "sent_at_ms": 1_795_428_000_000_u64,
+        "attributes": {}, "body": "{}",
+    });
+    let file = dir.join(format!("{event_id}.jsonl"));
+    std::fs::write(&file, letter.to_string()).unwrap();
+    let import = ["dlq", "import", "--json", "test", file.to_str().unwrap()];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.args(import).arg("--data-dir").arg(dir);
+    assert!(command.status().await.unwrap().success());
+}
+
+/// Whether the engine delivers, by the switch that it keeps; it does until that is touched.
+fn delivers(dir: &Path) -> bool {
+    let switch = std::fs::read(dir.join("event-source-mapping.json"));
+    switch.map_or(true, |switch| {
+        let switch: Value = serde_json::from_slice(&switch).unwrap();
+        switch["enabled"].as_bool().unwrap()
+    })
+}
+
+const REDRIVE: [&str; 5] = ["dlq", "redrive", "--all", "--pause-first", "--json"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_ends_its_own_pause_and_nobody_elses() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    json(dir.path(), &["pause", "--reason", "release", "--json"]).await;
+    add_dead_letter(dir.path(), "event-1").await;
+    assert_eq!(json(dir.path(), &REDRIVE).await["sent"], json!(["event-1"]));
+    assert!(!delivers(dir.path()), "somebody else's pause goes on");
+    engine.stop().await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let engine = self::engine(dir.path()).await;
+    add_dead_letter(dir.path(), "event-2").await;
+    assert_eq!(json(dir.path(), &REDRIVE).await["sent"], json!(["event-2"]));
+    assert!(dir.path().join("event-source-mapping.json").exists(), "it was paused");
+    assert!(delivers(dir.path()));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_that_is_interrupted_while_it_pauses_goes_on_delivering() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    // An event that is in flight, as there is no function that would deliver it.
+    add_dead_letter(dir.path(), "event-1").await;
+    json(dir.path(), &["dlq", "redrive", "--all", "--json"]).await;
+    add_dead_letter(dir.path(), "event-2").await;
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.args(REDRIVE).arg("test").arg("--data-dir").arg(dir.path());
+    let redrive = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while delivers(dir.path()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let pid = redrive.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::INT).unwrap();
+    let done = redrive.wait_with_output().await.unwrap();
+    assert_eq!(done.status.code(), Some(130), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(delivers(dir.path()));
+    let left = json(dir.path(), &["dlq", "list", "--json"]).await;
+    assert_eq!(left[0]["event_id"], "event-2", "nothing was sent");
     engine.stop().await;
 }

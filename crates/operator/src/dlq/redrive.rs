@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use domain::dead_letter::{group_of, redrive_order, redriven};
 use domain::message::Message;
 use domain::time::Timestamp;
@@ -95,48 +95,31 @@ impl Redrive {
         let mapping =
             if self.pause_first { Some(Mapping::find(&environment).await?) } else { None };
         // A pause that somebody else made is not for this command to end.
-        let paused = match &mapping {
-            Some(mapping) if mapping.is_enabled().await? => {
-                let wait = progress::spinner("waiting until deliveries under way have ended");
-                mapping.switch(false).await?;
-                waiting::settled(&environment).await?;
-                wait.finish_and_clear();
-                Some(mapping)
-            }
-            _ => None,
+        let paused = match mapping {
+            Some(mapping) if mapping.is_enabled().await? => mapping,
+            _ => return self.redrive(&environment).await,
         };
-        let done = self.redrive(&environment).await;
-        if let Some(mapping) = paused {
-            mapping.switch(true).await?;
+        let done = match pause(&environment, &paused).await {
+            Ok(()) => self.redrive(&environment).await,
+            Err(error) => Err(error),
+        };
+        // However it ended: nobody else knows of this pause.
+        if let Err(error) = paused.switch(true).await {
+            let resume = format!("cargo xtask resume {}", environment.name);
+            let so = format!("delivery is still paused, and `{resume}` goes on: {error:#}");
+            return Err(match done {
+                Ok(_) => anyhow!(so),
+                Err(first) => first.context(so),
+            });
         }
         done
     }
 
     async fn redrive(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
-        let mut started_at = Timestamp::from(SystemTime::now());
-        let mut first_look = true;
         let mut report = Report::default();
         let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
-        // Of what SQS itself moved, ten messages of a group can be seen at a time: look again.
-        loop {
-            let (held, plan) = self.look(environment, &mut started_at, first_look).await?;
-            first_look = false;
-            for planned in plan.values().flatten() {
-                unseen.remove(planned.event_id.as_str());
-            }
-            if self.dry_run {
-                held.release().await?;
-                self.print_plan(environment, &plan).await?;
-                break;
-            }
-            let sent_before = report.sent.len();
-            self.carry_out(environment, held, plan, &mut report).await?;
-            let nothing_more = report.sent.len() == sent_before;
-            let by_id = !self.event_ids.is_empty();
-            if by_id || nothing_more || report.interrupted || !report.failed.is_empty() {
-                break;
-            }
-        }
+        let ended = self.rounds(environment, &mut report, &mut unseen).await;
+        // What was sent is said and noted, also when something failed after it.
         if !self.dry_run {
             if !report.sent.is_empty() {
                 let what = json!({
@@ -146,8 +129,11 @@ impl Redrive {
                 });
                 environment.audit().add("dlq redrive", None, what).await?;
             }
-            self.print(&report)?;
+            if ended.is_ok() || !report.sent.is_empty() {
+                self.print(&report)?;
+            }
         }
+        ended?;
         for event_id in &unseen {
             eprintln!(
                 "error: no dead letter has event id {event_id:?}; `dlq list` shows those there are"
@@ -160,6 +146,36 @@ impl Redrive {
         } else {
             ExitCode::FAILURE
         })
+    }
+
+    /// Of what SQS itself moved, ten messages of a group can be seen at a time: looks again until
+    /// there is nothing more to send.
+    async fn rounds(
+        &self,
+        environment: &Environment,
+        report: &mut Report,
+        unseen: &mut BTreeSet<&str>,
+    ) -> anyhow::Result<()> {
+        let mut started_at = Timestamp::from(SystemTime::now());
+        let mut first_look = true;
+        loop {
+            let (held, plan) = self.look(environment, &mut started_at, first_look).await?;
+            first_look = false;
+            for planned in plan.values().flatten() {
+                unseen.remove(planned.event_id.as_str());
+            }
+            if self.dry_run {
+                held.release().await?;
+                return self.print_plan(environment, &plan).await;
+            }
+            let sent_before = report.sent.len();
+            self.carry_out(environment, held, plan, report).await?;
+            let nothing_more = report.sent.len() == sent_before;
+            let by_id = !self.event_ids.is_empty();
+            if by_id || nothing_more || report.interrupted || !report.failed.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// Receives what there is, and says what of it is to be sent. What was redriven and has failed
@@ -302,6 +318,21 @@ impl Redrive {
         progress.finish_and_clear();
         held.release().await
     }
+}
+
+/// Stops delivery and waits until what is under way has ended, or until the person has had enough.
+async fn pause(environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
+    let wait = progress::spinner("waiting until deliveries under way have ended");
+    let paused = async {
+        mapping.switch(false).await?;
+        waiting::settled(environment).await.map(drop)
+    };
+    let ended = tokio::select! {
+        _interrupted = tokio::signal::ctrl_c() => Err(queue::Interrupted.into()),
+        paused = paused => paused,
+    };
+    wait.finish_and_clear();
+    ended
 }
 
 async fn send_again(
