@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use domain::time::Timestamp;
 use serde_json::json;
 
@@ -78,14 +78,18 @@ impl Drop {
             held.release().await?;
             return Err(error.context("nothing was dropped"));
         }
-        for message_id in found.values().flatten() {
-            held.keep().await?;
-            held.delete(message_id).await?;
-        }
-        held.release().await?;
-        let dropped: Vec<&String> = found.keys().collect();
+        let mut dropped = Vec::new();
+        let ended = delete(&mut held, &found, &mut dropped).await;
         let what = json!({ "dropped": dropped, "file": file });
-        environment.audit().add("dlq drop", Some(&self.reason), what.clone()).await?;
+        // What is gone is noted, also when the next one would not go.
+        if !dropped.is_empty() {
+            environment.audit().add("dlq drop", Some(&self.reason), what.clone()).await?;
+        }
+        ended.with_context(|| {
+            let (gone, of) = (dropped.len(), found.len());
+            format!("{gone} of {of} events were dropped; all are in {}", file.display())
+        })?;
+        held.release().await?;
         if self.json {
             println!("{what}");
         } else {
@@ -93,6 +97,22 @@ impl Drop {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Deletes what was found, and says of which events nothing is left.
+async fn delete(
+    held: &mut Held<'_>,
+    found: &BTreeMap<String, Vec<String>>,
+    dropped: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    for (event_id, message_ids) in found {
+        for message_id in message_ids {
+            held.keep().await?;
+            held.delete(message_id).await?;
+        }
+        dropped.push(event_id.clone());
+    }
+    Ok(())
 }
 
 fn default_file() -> PathBuf {
