@@ -125,7 +125,7 @@ impl Redrive {
                 let what = json!({
                     "sent": report.sent.len(), "failed": report.failed.len(),
                     "event_ids": self.event_ids, "all": self.all,
-                    "selection": self.select.is_given().then(|| format!("{:?}", self.select)),
+                    "selection": self.select.audited(),
                 });
                 environment.audit().add("dlq redrive", None, what).await?;
             }

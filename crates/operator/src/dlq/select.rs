@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use domain::selection::Selection;
 use domain::time::Timestamp;
+use serde_json::{Value, json};
 
 /// What dead letters are chosen by
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -41,9 +42,16 @@ impl SelectArgs {
         Selection { route, group, reason, since, until, text: grep }
     }
 
-    /// Whether anything is said, as opposed to all dead letters being meant.
-    pub(super) fn is_given(&self) -> bool {
-        self.selection() != Selection::default()
+    /// What was said, for the audit log: without the text, which may be of a body.
+    pub(super) fn audited(&self) -> Value {
+        json!({
+            "route": self.route,
+            "group": self.group,
+            "reason": self.reason,
+            "since": self.since.map(|since| since.to_string()),
+            "until": self.until.map(|until| until.to_string()),
+            "grep": self.grep.is_some(),
+        })
     }
 }
 

@@ -75,6 +75,14 @@ async fn only_the_selected_go_back() {
 }
 
 #[tokio::test]
+async fn what_is_searched_for_is_not_in_the_audit_log() {
+    let queues = three().await;
+    assert_eq!(queues.dlq(&["redrive", "test", "--grep", "株式会社"]).await.code, Some(0));
+    let log = queues.dlq(&["log", "test", "--json"]).await.stdout;
+    assert!(log.contains("\"grep\":true") && !log.contains("株式会社"), "{log}");
+}
+
+#[tokio::test]
 async fn they_go_back_no_faster_than_is_said() {
     let queues = three().await;
     let start = Instant::now();
