@@ -3,8 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::environment::{Environment, EnvironmentArgs};
@@ -63,10 +61,8 @@ impl Resume {
 impl Environment {
     /// Shows the queue getting empty. Gives `false` if a signal ended that before.
     async fn drain(&self, waiting: &mut Waiting) -> anyhow::Result<bool> {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} delivered, {eta} left")
-            .context("the progress bar's template")?;
         let mut most = waiting.total();
-        let bar = ProgressBar::new(most).with_style(style);
+        let bar = progress::bar(most, "delivered");
         let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         while waiting.total() > 0 {
             tokio::select! {

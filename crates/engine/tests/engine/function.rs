@@ -1,8 +1,10 @@
 //! From the queue to the function and back, with real processes.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use domain::time::Timestamp;
+use engine::{Engine, EngineError};
 use serde_json::json;
 
 use crate::support::function::Function;
@@ -15,6 +17,13 @@ async fn engine(script: &str, changes: serde_json::Value) -> (engine::Engine, Fu
     options.forwarder = Some(function.executable());
     options.log = Box::new(log.clone());
     (engine::Engine::start(options).await.unwrap(), function, log)
+}
+
+/// An engine that keeps its data in `dir`.
+async fn kept_engine(dir: &Path, function: &Function) -> Result<Engine, EngineError> {
+    let mut options = options(&config(json!({})), Some(dir));
+    options.forwarder = Some(function.executable());
+    Engine::start(options).await
 }
 
 #[tokio::test]
@@ -158,11 +167,7 @@ async fn its_output_becomes_lines_of_the_log() {
 async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
     let dir = tempfile::tempdir().unwrap();
     let function = Function::new("");
-    let start = || {
-        let mut options = options(&config(json!({})), Some(dir.path()));
-        options.forwarder = Some(function.executable());
-        engine::Engine::start(options)
-    };
+    let start = || kept_engine(dir.path(), &function);
     let first = start().await.unwrap();
     assert_eq!(get(&first, "event-source-mapping").await["state"], "Enabled");
     assert_eq!(set_enabled(&first, false).await, 200);
@@ -188,11 +193,7 @@ async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
 async fn a_pause_ends_by_itself_though_the_engine_was_restarted() {
     let dir = tempfile::tempdir().unwrap();
     let function = Function::new("");
-    let start = || {
-        let mut options = options(&config(json!({})), Some(dir.path()));
-        options.forwarder = Some(function.executable());
-        engine::Engine::start(options)
-    };
+    let start = || kept_engine(dir.path(), &function);
     let client = crate::support::http_client();
     let first = start().await.unwrap();
     set_enabled(&first, false).await;

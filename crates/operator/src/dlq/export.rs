@@ -10,10 +10,10 @@ use anyhow::Context as _;
 use domain::message::Message;
 use serde_json::json;
 
+use super::look;
 use super::select::SelectArgs;
 use crate::environment::EnvironmentArgs;
 use crate::letter::Letter;
-use crate::queue::Held;
 
 /// Write dead letters into a file, complete, and leave them where they are
 ///
@@ -45,14 +45,12 @@ impl Export {
         let mut out = ExportFile::create(&self.file)?;
         let selection = self.select.selection();
         let mut written = Ok(());
-        let held =
-            Held::receive(&environment.client, &environment.dead_letter_queue_url, |message| {
-                if written.is_ok() && selection.includes(message) {
-                    written = out.write(message);
-                }
-                false
-            });
-        held.await?.release().await?;
+        look(&environment, |message| {
+            if written.is_ok() && selection.includes(message) {
+                written = out.write(message);
+            }
+        })
+        .await?;
         written?;
         let count = out.finish()?;
         let what = json!({ "file": self.file, "count": count });

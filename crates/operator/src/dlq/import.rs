@@ -12,9 +12,10 @@ use domain::message::Message;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::look;
 use crate::environment::EnvironmentArgs;
 use crate::letter::Letter;
-use crate::queue::{self, Held};
+use crate::queue;
 
 /// Put dead letters from a file back into the dead-letter queue
 ///
@@ -49,12 +50,11 @@ impl Import {
         // Before anything is sent: a file that breaks off half-way is refused as a whole.
         let count = self.letters()?.try_fold(0_u64, |count, letter| letter.map(|_| count + 1))?;
         let mut there: BTreeSet<Identity> = BTreeSet::new();
-        let url = &environment.dead_letter_queue_url;
-        let held = Held::receive(&environment.client, url, |message| {
+        look(&environment, |message| {
             there.insert(identity(message));
-            false
-        });
-        held.await?.release().await?;
+        })
+        .await?;
+        let url = &environment.dead_letter_queue_url;
         let progress = crate::progress::bar(count, "put back");
         let (mut imported_count, mut there_count) = (0_u64, 0_u64);
         for letter in self.letters()? {

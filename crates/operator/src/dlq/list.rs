@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use domain::dead_letter::redrive_order;
 
 use super::select::SelectArgs;
-use super::{Summary, printable, short_time};
+use super::{Summary, look, printable, short_time};
 use crate::environment::EnvironmentArgs;
-use crate::queue::Held;
 use crate::table;
 
 /// List the dead letters
@@ -41,14 +40,12 @@ impl List {
         let environment = self.environment.connect().await?;
         let selection = self.select.selection();
         let mut found = Vec::new();
-        let held =
-            Held::receive(&environment.client, &environment.dead_letter_queue_url, |message| {
-                if selection.includes(message) {
-                    found.push(((message.sent_at, redrive_order(message)), Summary::of(message)));
-                }
-                false
-            });
-        held.await?.release().await?;
+        look(&environment, |message| {
+            if selection.includes(message) {
+                found.push(((message.sent_at, redrive_order(message)), Summary::of(message)));
+            }
+        })
+        .await?;
         // The oldest first.
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         let total = found.len();

@@ -19,6 +19,9 @@ use domain::message::Message;
 use domain::selection::reason_of;
 use serde::Serialize;
 
+use crate::environment::Environment;
+use crate::queue::Held;
+
 /// Look at dead letters and send them again
 ///
 /// A dead letter is an event that could not be delivered: a destination rejected it, it failed until
@@ -91,6 +94,16 @@ impl Summary {
             body_bytes: message.body.len(),
         }
     }
+}
+
+/// Receives every dead letter, shows it to `see`, and lets all be received by others again.
+async fn look(environment: &Environment, mut see: impl FnMut(&Message)) -> anyhow::Result<()> {
+    let url = &environment.dead_letter_queue_url;
+    let held = Held::receive(&environment.client, url, |message| {
+        see(message);
+        false
+    });
+    held.await?.release().await
 }
 
 /// A time for people: to the second, without the `T`.

@@ -7,9 +7,8 @@ use domain::dead_letter::{failure_of, redrive_order};
 use domain::message::Message;
 use serde_json::{Value, json};
 
-use super::{Summary, printable};
+use super::{Summary, look, printable};
 use crate::environment::EnvironmentArgs;
-use crate::queue::Held;
 
 /// Show one dead letter: why it is one, its headers, its body
 ///
@@ -35,14 +34,12 @@ impl Show {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
         let mut found = Vec::new();
-        let held =
-            Held::receive(&environment.client, &environment.dead_letter_queue_url, |message| {
-                if message.event_id() == self.event_id {
-                    found.push(message.clone());
-                }
-                false
-            });
-        held.await?.release().await?;
+        look(&environment, |message| {
+            if message.event_id() == self.event_id {
+                found.push(message.clone());
+            }
+        })
+        .await?;
         found.sort_by_key(|message| (message.sent_at, redrive_order(message)));
         if found.is_empty() {
             anyhow::bail!(

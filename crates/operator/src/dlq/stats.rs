@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::select::SelectArgs;
-use super::{Summary, printable};
+use super::{Summary, look, printable};
 use crate::environment::EnvironmentArgs;
-use crate::queue::Held;
 use crate::table;
 
 /// Count the dead letters by route, reason and hour
@@ -35,17 +34,15 @@ impl Stats {
         let environment = self.environment.connect().await?;
         let selection = self.select.selection();
         let mut counts: BTreeMap<(String, String, String), u64> = BTreeMap::new();
-        let held =
-            Held::receive(&environment.client, &environment.dead_letter_queue_url, |message| {
-                if selection.includes(message) {
-                    let Summary { route, reason, dead_since, .. } = Summary::of(message);
-                    let hour = dead_since.get(..13).unwrap_or(&dead_since).replace('T', " ");
-                    let route = route.unwrap_or_else(|| "-".to_owned());
-                    *counts.entry((route, reason, hour)).or_default() += 1;
-                }
-                false
-            });
-        held.await?.release().await?;
+        look(&environment, |message| {
+            if selection.includes(message) {
+                let Summary { route, reason, dead_since, .. } = Summary::of(message);
+                let hour = dead_since.get(..13).unwrap_or(&dead_since).replace('T', " ");
+                let route = route.unwrap_or_else(|| "-".to_owned());
+                *counts.entry((route, reason, hour)).or_default() += 1;
+            }
+        })
+        .await?;
         let total: u64 = counts.values().sum();
         if self.json {
             let counts: Vec<_> = counts
