@@ -73,11 +73,7 @@ impl Forwarder {
     ///
     /// When the configuration has faults; see [`Self::start_with`] for such.
     pub async fn start(config: ConfigFile) -> Self {
-        let config = Config::check(config).expect("the test's configuration is good");
-        let sqs = FakeSqs::start().await;
-        let environment =
-            config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
-        Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
+        Self::start_with_more(config, []).await
     }
 
     /// The same, with secrets of AWS at hand.
@@ -86,25 +82,23 @@ impl Forwarder {
     ///
     /// When the configuration has faults.
     pub async fn start_on_aws(config: ConfigFile, aws: &FakeAws) -> Self {
-        let config = Config::check(config).expect("the test's configuration is good");
-        let sqs = FakeSqs::start().await;
-        let mut environment =
-            config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
-        environment.insert("AWS_ENDPOINT_URL".to_owned(), aws.url());
-        Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
+        Self::start_with_more(config, [("AWS_ENDPOINT_URL", aws.url())]).await
     }
 
-    /// The same, with metrics among the log lines.
+    /// The same, with these variables more.
     ///
     /// # Panics
     ///
     /// When the configuration has faults.
-    pub async fn start_with_metrics(config: ConfigFile) -> Self {
+    pub async fn start_with_more(
+        config: ConfigFile,
+        more: impl IntoIterator<Item = (&str, String)>,
+    ) -> Self {
         let config = Config::check(config).expect("the test's configuration is good");
         let sqs = FakeSqs::start().await;
         let mut environment =
             config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
-        environment.insert("WEBHOOK_QUEUE_METRICS".to_owned(), "emf".to_owned());
+        environment.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
     }
 

@@ -49,6 +49,8 @@ pub enum Class {
     /// Its signature is not one that its route accepts. Whatever `on_reject` says, it leaves the
     /// queue: a forged message must not hold up its group.
     Unverified,
+    /// It failed, and an operator wanted it out of its group's way.
+    Skipped,
 }
 
 impl Class {
@@ -61,6 +63,7 @@ impl Class {
             Self::Unroutable => "unroutable",
             Self::Malformed => "malformed",
             Self::Unverified => "unverified",
+            Self::Skipped => "skipped",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | what does an answer, or none, lead to? | [`outcome`] |
 //! | when is the next attempt? | [`schedule`] |
 //! | is it worth attempting at all, now? | [`breaker`], [`deadline`] |
+//! | which failing event does an operator want out of the way? | [`skip`] |
 //! | what does a dead letter look like, and how does it go back? | [`dead_letter`] |
 //! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
 //! | where is a secret? | [`secret`] |
@@ -33,4 +34,5 @@ pub mod schedule;
 pub mod secret;
 pub mod selection;
 pub mod signature;
+pub mod skip;
 pub mod time;

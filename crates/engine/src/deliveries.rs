@@ -109,6 +109,7 @@ impl Seen {
             }
             "retry" => destination.retried += 1,
             "gave_up" => destination.gave_up += 1,
+            "skipped" => destination.rejected += 1,
             // An answer, if not the one that was hoped for.
             "rejected" => {
                 destination.rejected += 1;

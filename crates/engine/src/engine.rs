@@ -171,7 +171,8 @@ impl Engine {
         let mapping = match forwarder {
             None => None,
             Some(executable) => {
-                let options = function_options(&config, executable, &queue_urls, api_address);
+                let options =
+                    function_options(&config, executable, &queue_urls, api_address, data_dir)?;
                 let function = Function::new(options, log.clone(), Arc::clone(&deliveries));
                 let options = mapping_options(&config, function, &store, &log, &health);
                 Some(EventSourceMapping::start(options, data_dir).await?)
@@ -328,16 +329,20 @@ fn function_options(
     executable: PathBuf,
     urls: &QueueUrls,
     api: SocketAddr,
-) -> FunctionOptions {
+    data_dir: Option<&Path>,
+) -> Result<FunctionOptions, EngineError> {
+    let absolute = data_dir.map(std::path::absolute).transpose();
+    let data_dir = absolute
+        .map_err(|source| EngineError::File { what: "finding the current directory", source })?;
     let identity = FunctionIdentity::of(config);
     let own = |name: &str| std::env::var(name).ok();
     let urls = (urls.queue.as_str(), urls.dead_letter_queue.as_str());
-    FunctionOptions {
+    Ok(FunctionOptions {
         executable,
-        environment: function_environment(config, &identity, urls, api, own),
+        environment: function_environment(config, &identity, urls, api, data_dir.as_deref(), own),
         arn: identity.arn(),
         timeout: config.forwarder.function_timeout,
-    }
+    })
 }
 
 fn mapping_options(

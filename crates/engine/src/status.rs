@@ -118,6 +118,7 @@ fn group_json(group: &WaitingGroup) -> serde_json::Value {
     json!({
         "group": group.group,
         "event_id": group.event_id,
+        "sequence": group.sequence_number.to_string(),
         "route": group.route,
         "accepted_at": group.sent_at.to_string(),
         "since": group.first_received_at.to_string(),

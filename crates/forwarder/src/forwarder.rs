@@ -20,11 +20,13 @@ use futures_util::future::join_all;
 use http::HeaderMap;
 
 use crate::accepted::Accepted;
+use crate::aws::AwsSecrets;
 use crate::logging::{self, Line, Logger};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
 use crate::secrets::Secrets;
 use crate::signatures::{self, Failure, Signatures};
+use crate::skips::SkipList;
 use crate::timeout::Timers;
 use crate::webhook::{self, Exchange};
 use crate::{Settings, StartError, event, lock, tls};
@@ -37,6 +39,8 @@ pub struct Forwarder {
     timers: Timers,
     queue: Queue,
     secrets: Secrets,
+    /// Where an operator has a way to list them.
+    skips: Option<SkipList>,
     logger: Logger,
     /// Where somebody reads them.
     metrics: Option<Metrics>,
@@ -78,20 +82,28 @@ impl Forwarder {
     ///
     /// [`StartError`] if certificates or HTTP client cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, StartError> {
-        let Settings { config, queue_url, dead_letter_queue_url, aws, ssl_cert_file, metrics } =
-            settings;
+        let Settings {
+            config,
+            queue_url,
+            dead_letter_queue_url,
+            skips,
+            aws,
+            ssl_cert_file,
+            metrics,
+        } = settings;
         let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder.log_level));
         let tls = tls::client_config(ssl_cert_file.as_deref())?;
         let client = webhook::client(tls).map_err(StartError::Client)?;
+        let secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), client.clone()));
         Ok(Self {
             metrics: metrics.then(|| Metrics::new(&config.environment)),
             logger,
             secrets: Secrets::new(
                 config.routes.values().flat_map(Route::secrets),
-                Arc::clone(&aws),
-                client.clone(),
+                Arc::clone(&secrets),
                 logger,
             ),
+            skips: skips.map(|place| SkipList::new(place, secrets, logger)),
             queue: Queue::new(queue_url, dead_letter_queue_url, aws, client.clone()),
             breakers: Mutex::new(breakers(&config)),
             config,
@@ -184,6 +196,7 @@ impl Forwarder {
         let verdict =
             parts.iter().map(|part| part.verdict).reduce(Verdict::and).expect("a destination");
         let next = verdict.next(route, message.event_id(), attempt, message.age(now()));
+        let next = self.unless_skipped(next, message, deadline).await;
         for part in &parts {
             self.log_part(message, route, attempt, part, next);
         }
@@ -201,6 +214,16 @@ impl Forwarder {
                 }
                 Step::Keep { visible_in: route.schedule.delay(message.event_id(), attempt) }
             }
+        }
+    }
+
+    /// What happens to a message, unless an operator wants it skipped. Asked for what would stay only.
+    async fn unless_skipped(&self, next: Next, message: &Message, deadline: Timestamp) -> Next {
+        match (&self.skips, next) {
+            (Some(skips), Next::Retry(_) | Next::Block(_)) => {
+                skips.current(time_left(deadline, now())).await.apply(next, message)
+            }
+            _ => next,
         }
     }
 
@@ -437,6 +460,7 @@ impl Forwarder {
         };
         let (level, what, retry_in) = match (part.verdict, next, &part.outcome) {
             (Verdict::Delivered, _, _) => (LogLevel::Info, "delivered", None),
+            (_, Next::DeadLetter(Class::Skipped), _) => (LogLevel::Warn, "skipped", None),
             (_, Next::Retry(delay), Outcome::Refused(_)) => {
                 (LogLevel::Info, "not_attempted", Some(delay))
             }

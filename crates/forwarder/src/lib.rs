@@ -6,6 +6,7 @@
 //! `signatures.rs` verifies and signs where a route asks for it.
 
 mod accepted;
+mod aws;
 mod event;
 mod forwarder;
 mod init_error;
@@ -16,6 +17,7 @@ mod resolve;
 mod secrets;
 mod settings;
 mod signatures;
+mod skips;
 mod timeout;
 mod tls;
 mod webhook;

@@ -91,7 +91,7 @@ impl Metrics {
                 push(&mut counts.age_at_delivery, line.age_ms);
             }
             "retry" => counts.retried += 1,
-            "rejected" | "blocked" => counts.rejected += 1,
+            "rejected" | "blocked" | "skipped" => counts.rejected += 1,
             "dead_lettered" => counts.dead_lettered += 1,
             _ => {}
         }

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use aws_sdk_sqs::config::Credentials;
 use domain::config::{CONFIG_VARIABLE, Config, DEAD_LETTER_QUEUE_URL_VARIABLE, QUEUE_URL_VARIABLE};
+use domain::skip::SKIPS_VARIABLE;
+
+use crate::skips::SkipsPlace;
 
 /// What the forwarder needs to know.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub struct Settings {
     pub queue_url: String,
     /// Where what cannot be delivered goes.
     pub dead_letter_queue_url: String,
+    /// Where the events are listed that an operator wants skipped, if anywhere.
+    pub(crate) skips: Option<SkipsPlace>,
     /// How AWS's services are reached.
     pub aws: AwsSettings,
     /// A file with the certificates to trust, instead of the built-in ones.
@@ -101,6 +106,15 @@ impl Settings {
                 false
             }
         };
+        let skips = get(SKIPS_VARIABLE).and_then(|text| {
+            let place = SkipsPlace::parse(&text);
+            if place.is_none() {
+                faults.push(format!(
+                    "{SKIPS_VARIABLE} is {text:?}; it must be ssm:/NAME or file:/PATH, or not set"
+                ));
+            }
+            place
+        });
         let config = json.and_then(|json| {
             Config::parse_for_delivery(&json)
                 .map_err(|error| faults.push(format!("{CONFIG_VARIABLE}: {error}")))
@@ -115,6 +129,7 @@ impl Settings {
                 config: config?,
                 queue_url: queue_url?,
                 dead_letter_queue_url: dead_letter_queue_url?,
+                skips,
                 aws: AwsSettings {
                     region: region?,
                     sqs_endpoint_url: endpoint_url("SQS"),
@@ -171,10 +186,13 @@ mod tests {
         let mut environment = environment();
         environment.insert("WEBHOOK_QUEUE_CONFIG", "{\"environment\":1}".to_owned());
         environment.remove("QUEUE_URL");
+        environment.insert("WEBHOOK_QUEUE_SKIPS", "skips.json".to_owned());
         let error = Settings::read(|name| environment.get(name).cloned()).unwrap_err().to_string();
         assert!(
             error.contains(
-                "QUEUE_URL is not set; WEBHOOK_QUEUE_CONFIG: configuration: environment:"
+                "QUEUE_URL is not set; WEBHOOK_QUEUE_SKIPS is \"skips.json\"; it must be \
+                 ssm:/NAME or file:/PATH, or not set; WEBHOOK_QUEUE_CONFIG: configuration: \
+                 environment:"
             ),
             "{error}"
         );

@@ -48,7 +48,8 @@ async fn metrics_are_a_line_for_each_batch_where_they_are_wanted() {
     sss.answer("m-2", [status(503)]);
     sss.answer("m-3", [status(422)]);
     let batch = || [message("m-1", "a"), message("m-2", "b"), message("m-3", "c")];
-    let forwarder = Forwarder::start_with_metrics(config(&sss.url())).await;
+    let metrics = [("WEBHOOK_QUEUE_METRICS", "emf".to_owned())];
+    let forwarder = Forwarder::start_with_more(config(&sss.url()), metrics).await;
     assert_eq!(forwarder.invoke(batch()).await, ["m-2"]);
     let log = forwarder.kill().await;
     let metrics: Vec<&Value> = log.iter().filter(|line| !line["_aws"].is_null()).collect();

@@ -18,6 +18,7 @@ mod request;
 mod retry_after;
 mod signatures;
 mod sizes;
+mod skips;
 mod text;
 
 use domain::config::ConfigFile;

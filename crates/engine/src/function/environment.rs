@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use domain::config::{Config, LogLevel};
+use domain::skip::{SKIPS_FILE, SKIPS_VARIABLE};
 
 use crate::store::arn::{ACCOUNT_ID, REGION};
 
@@ -33,12 +35,14 @@ impl FunctionIdentity {
 
 /// The variables of the function, without `AWS_LAMBDA_RUNTIME_API`, which differs by process.
 ///
-/// `api` is where the queues are; `own` gives the engine's own variables.
+/// `api` is where the queues are; `data_dir`, absolute, is where an operator lists what is to be
+/// skipped; `own` gives the engine's own variables.
 pub(crate) fn function_environment(
     config: &Config,
     identity: &FunctionIdentity,
     queue_urls: (&str, &str),
     api: SocketAddr,
+    data_dir: Option<&Path>,
     own: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, String> {
     let FunctionIdentity { name } = identity;
@@ -65,6 +69,10 @@ pub(crate) fn function_environment(
     variables.insert("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{name}"));
     variables.insert("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), "local".to_owned());
     variables.insert("AWS_ENDPOINT_URL_SQS".to_owned(), format!("http://{api}"));
+    if let Some(dir) = data_dir {
+        let file = dir.join(SKIPS_FILE);
+        variables.insert(SKIPS_VARIABLE.to_owned(), format!("file:{}", file.display()));
+    }
     for name in config.secret_variables().chain(["PATH", "SSL_CERT_FILE"]) {
         if let (Some(value), false) = (own(name), variables.contains_key(name)) {
             variables.insert(name.to_owned(), value);
@@ -96,9 +104,11 @@ mod tests {
         .unwrap();
         let identity = FunctionIdentity::of(&config);
         let api = SocketAddr::from(([127, 0, 0, 1], 9324));
-        function_environment(&config, &identity, ("http://q", "http://d"), api, |name| {
+        let own = |name: &str| {
             own.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
-        })
+        };
+        let data_dir = Some(Path::new("/data"));
+        function_environment(&config, &identity, ("http://q", "http://d"), api, data_dir, own)
     }
 
     #[test]
@@ -107,6 +117,7 @@ mod tests {
         assert_eq!(variables["QUEUE_URL"], "http://q");
         assert_eq!(variables["DEAD_LETTER_QUEUE_URL"], "http://d");
         assert_eq!(variables["AWS_ENDPOINT_URL_SQS"], "http://127.0.0.1:9324");
+        assert_eq!(variables["WEBHOOK_QUEUE_SKIPS"], "file:/data/skips.json");
         assert_eq!(variables["AWS_LAMBDA_FUNCTION_NAME"], "local-webhook-forwarder");
     }
 

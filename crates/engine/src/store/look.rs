@@ -26,6 +26,8 @@ pub struct WaitingGroup {
     pub group: String,
     /// The event that the group waits for.
     pub event_id: String,
+    /// Its `SequenceNumber`.
+    pub sequence_number: SequenceNumber,
     /// Its route; "" if it names none.
     pub route: String,
     /// When it was sent.
@@ -73,7 +75,7 @@ pub(super) fn waiting_groups(
         &format!(
             "SELECT g.name, {EVENT_ID_SQL}, {ROUTE_SQL}, m.sent_ms, d.first_received_ms,
                     d.receive_count, d.visible_at_ms,
-                    (SELECT count(*) - 1 FROM message WHERE group_id = g.id)
+                    (SELECT count(*) - 1 FROM message WHERE group_id = g.id), d.sequence
              {WAITING_SQL} ORDER BY d.sequence LIMIT ?2"
         ),
         params![queue.id, most],
@@ -87,6 +89,7 @@ pub(super) fn waiting_groups(
                 receive_count: row.get(5)?,
                 visible_at: row.get::<_, Option<i64>>(6)?.map(from_ms),
                 behind: row.get::<_, i64>(7)?.unsigned_abs(),
+                sequence_number: SequenceNumber(row.get(8)?),
             })
         },
     )?;

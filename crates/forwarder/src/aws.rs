@@ -1,4 +1,4 @@
-//! The two calls that secrets on AWS take. Their SDKs would weigh more than this function; the signature
+//! The two calls that secrets and skips on AWS take. Their SDKs would weigh more than this function; the signature
 //! is that of the SDK for SQS, and so is the HTTP client.
 //!
 //! Sources: Systems Manager API reference, `GetParameter`; Secrets Manager API reference,
@@ -22,9 +22,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest answer that is read: a secret of the greatest size, each byte written as an escape.
 const ANSWER_BYTES_MAX: usize = 512 * 1_024;
 
-/// How secrets on AWS are reached.
+/// How secrets and parameters on AWS are reached.
 #[derive(Debug)]
-pub(super) struct AwsSecrets {
+pub(crate) struct AwsSecrets {
     settings: Arc<AwsSettings>,
     http: reqwest::Client,
 }
@@ -65,19 +65,40 @@ struct Refusal {
     kind: String,
 }
 
-const NOT_UNDERSTOOD: &str = "the answer is not one of this service";
+/// Why there is no value.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AwsError {
+    /// The service's answer.
+    #[error("{service} answered {status} {kind}")]
+    Refused { service: &'static str, status: StatusCode, kind: String },
+    /// Parts of an answer may be secret, so it is not shown.
+    #[error("the answer is not one of this service")]
+    NotUnderstood,
+    #[error("no answer in time")]
+    Timeout,
+    /// The request could not be made or sent.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl AwsError {
+    /// Whether there is no such parameter.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { kind, .. } if kind == "ParameterNotFound")
+    }
+}
 
 impl AwsSecrets {
-    pub(super) fn new(settings: Arc<AwsSettings>, http: reqwest::Client) -> Self {
+    pub(crate) fn new(settings: Arc<AwsSettings>, http: reqwest::Client) -> Self {
         Self { settings, http }
     }
 
     /// The value of a parameter, decrypted.
-    pub(super) async fn parameter(
+    pub(crate) async fn parameter(
         &self,
         name: &str,
         time_left: Duration,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, AwsError> {
         let service = Service {
             name: "ssm",
             target: "AmazonSSM.GetParameter",
@@ -87,12 +108,12 @@ impl AwsSecrets {
         let answer = self.call(&service, &request, time_left).await?;
         // Errors of the parser may quote what they read, so they are not passed on.
         let answer: GetParameter =
-            serde_json::from_slice(&answer).map_err(|_quoting| NOT_UNDERSTOOD.to_owned())?;
+            serde_json::from_slice(&answer).map_err(|_quoting| AwsError::NotUnderstood)?;
         Ok(answer.parameter.value.into_bytes())
     }
 
     /// The current value of a secret.
-    pub(super) async fn secret(&self, id: &str, time_left: Duration) -> Result<Vec<u8>, String> {
+    pub(crate) async fn secret(&self, id: &str, time_left: Duration) -> Result<Vec<u8>, AwsError> {
         let service = Service {
             name: "secretsmanager",
             target: "secretsmanager.GetSecretValue",
@@ -100,13 +121,13 @@ impl AwsSecrets {
         };
         let answer = self.call(&service, &json!({ "SecretId": id }), time_left).await?;
         let answer: GetSecretValue =
-            serde_json::from_slice(&answer).map_err(|_quoting| NOT_UNDERSTOOD.to_owned())?;
+            serde_json::from_slice(&answer).map_err(|_quoting| AwsError::NotUnderstood)?;
         match (answer.text, answer.bytes) {
             (Some(text), _) => Ok(text.into_bytes()),
             (None, Some(bytes)) => {
-                base64::decode(bytes).map_err(|_quoting| NOT_UNDERSTOOD.to_owned())
+                base64::decode(bytes).map_err(|_quoting| AwsError::NotUnderstood)
             }
-            (None, None) => Err(NOT_UNDERSTOOD.to_owned()),
+            (None, None) => Err(AwsError::NotUnderstood),
         }
     }
 
@@ -115,25 +136,24 @@ impl AwsSecrets {
         service: &Service<'_>,
         parameters: &serde_json::Value,
         time_left: Duration,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, AwsError> {
         let request = self.request(service, parameters.to_string())?;
         let exchange = tokio::time::timeout(time_left.min(CALL_TIMEOUT), self.exchange(request));
-        let (status, answer) =
-            exchange.await.map_err(|_elapsed| "no answer in time".to_owned())??;
+        let (status, answer) = exchange.await.map_err(|_elapsed| AwsError::Timeout)??;
         if status.is_success() {
             return Ok(answer);
         }
         let kind = serde_json::from_slice(&answer).map(|Refusal { kind }| kind).unwrap_or_default();
-        let kind = kind.rsplit('#').next().unwrap_or_default();
-        Err(format!("{} answered {} {kind}", service.name, status.as_u16()).trim_end().to_owned())
+        let kind = kind.rsplit('#').next().unwrap_or_default().to_owned();
+        Err(AwsError::Refused { service: service.name, status, kind })
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<(StatusCode, Vec<u8>), String> {
+    async fn exchange(&self, request: reqwest::Request) -> Result<(StatusCode, Vec<u8>), AwsError> {
         let response = self.http.execute(request).await.map_err(without_url)?;
         Ok((response.status(), read(response).await?))
     }
 
-    fn request(&self, service: &Service<'_>, body: String) -> Result<reqwest::Request, String> {
+    fn request(&self, service: &Service<'_>, body: String) -> Result<reqwest::Request, AwsError> {
         let settings = &self.settings;
         let url = service.endpoint_url.map_or_else(
             || {
@@ -150,7 +170,7 @@ impl AwsSecrets {
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", service.target)
             .body(body)
-            .map_err(|error| format!("the endpoint is not a url: {error}"))?;
+            .map_err(|error| AwsError::Failed(format!("the endpoint is not a url: {error}")))?;
         let identity = settings.credentials().into();
         let params = SigningParams::builder()
             .identity(&identity)
@@ -159,7 +179,7 @@ impl AwsSecrets {
             .time(SystemTime::now())
             .settings(SigningSettings::default())
             .build()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| AwsError::Failed(error.to_string()))?
             .into();
         let headers = request
             .headers()
@@ -172,7 +192,8 @@ impl AwsSecrets {
             SignableBody::Bytes(request.body().as_bytes()),
         );
         let signed = signable.and_then(|signable| sign(signable, &params));
-        let (instructions, _signature) = signed.map_err(|error| error.to_string())?.into_parts();
+        let (instructions, _signature) =
+            signed.map_err(|error| AwsError::Failed(error.to_string()))?.into_parts();
         instructions.apply_to_request_http1x(&mut request);
         reqwest::Request::try_from(request).map_err(without_url)
     }
@@ -183,18 +204,18 @@ fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, AwsError> {
     let mut answer = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(without_url)? {
         answer.extend_from_slice(&chunk);
         if answer.len() > ANSWER_BYTES_MAX {
-            return Err(NOT_UNDERSTOOD.to_owned());
+            return Err(AwsError::NotUnderstood);
         }
     }
     Ok(answer)
 }
 
-fn without_url(error: reqwest::Error) -> String {
+fn without_url(error: reqwest::Error) -> AwsError {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -202,5 +223,5 @@ fn without_url(error: reqwest::Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text
+    AwsError::Failed(text)
 }

@@ -1,11 +1,9 @@
 //! Secrets of this process: fetched when one is first needed, kept in memory, and fetched again now and
 //! then and when a signature does not match, so that a rotation needs no deployment.
 
-mod aws;
-
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +11,8 @@ use std::time::{Duration, Instant};
 use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference};
 use tokio::sync::Mutex;
 
+use crate::aws::AwsSecrets;
 use crate::logging::Logger;
-use crate::settings::AwsSettings;
-use aws::AwsSecrets;
 
 /// How long a secret is used unseen: a process that only ever gets good signatures must notice, too,
 /// that a secret was withdrawn.
@@ -47,7 +44,7 @@ impl Doubt {
 #[derive(Debug)]
 pub(crate) struct Secrets {
     kept: BTreeMap<SecretReference, Mutex<Kept>>,
-    aws: AwsSecrets,
+    aws: Arc<AwsSecrets>,
     logger: Logger,
 }
 
@@ -71,12 +68,11 @@ pub(crate) struct SecretError {
 impl Secrets {
     pub(crate) fn new<'a>(
         references: impl IntoIterator<Item = &'a SecretReference>,
-        aws: Arc<AwsSettings>,
-        http: reqwest::Client,
+        aws: Arc<AwsSecrets>,
         logger: Logger,
     ) -> Self {
         let kept = references.into_iter().map(|reference| (reference.clone(), Mutex::default()));
-        Self { kept: kept.collect(), aws: AwsSecrets::new(aws, http), logger }
+        Self { kept: kept.collect(), aws, logger }
     }
 
     /// The secrets at these places, in their order.
@@ -164,9 +160,15 @@ impl Secrets {
             SecretReference::Variable(name) => std::env::var_os(name)
                 .map(OsStringExt::into_vec)
                 .ok_or_else(|| "the variable is not set".to_owned()),
-            SecretReference::File(path) => read(path),
-            SecretReference::Parameter(name) => self.aws.parameter(name, time_left).await,
-            SecretReference::SecretsManager(id) => self.aws.secret(id, time_left).await,
+            SecretReference::File(path) => {
+                read(path, SECRET_BYTES_MAX).map_err(|error| error.to_string())
+            }
+            SecretReference::Parameter(name) => {
+                self.aws.parameter(name, time_left).await.map_err(|error| error.to_string())
+            }
+            SecretReference::SecretsManager(id) => {
+                self.aws.secret(id, time_left).await.map_err(|error| error.to_string())
+            }
         };
         let secret = bytes.and_then(|bytes| Secret::new(&bytes).map_err(|error| error.to_string()));
         secret.map_err(|problem| SecretError { reference: reference.clone(), problem })
@@ -185,14 +187,11 @@ impl Kept {
 }
 
 /// A small file that is at hand; reading it stops the process for less than a task would cost.
-fn read(path: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let most = SECRET_BYTES_MAX as u64 + 1;
-    File::open(path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
-    if bytes.len() > SECRET_BYTES_MAX {
-        return Err(format!("the file is larger than {SECRET_BYTES_MAX} bytes"));
+    File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > bytes_max {
+        return Err(io::Error::other(format!("the file is larger than {bytes_max} bytes")));
     }
     Ok(bytes)
 }

@@ -1,0 +1,164 @@
+//! Skips: events that an operator wants out of the way of their groups.
+//!
+//! A group waits while its first event fails. An operator who does not want to wait for the service
+//! names that event, and at its next failure the forwarder makes it a dead letter instead of keeping
+//! it. Everything behind it goes on in order; the event itself is kept, to be sent again later.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dead_letter::Class;
+use crate::message::Message;
+use crate::outcome::Next;
+
+/// The variable that says where the skips are: `ssm:/NAME` or `file:/PATH`.
+pub const SKIPS_VARIABLE: &str = "WEBHOOK_QUEUE_SKIPS";
+
+/// The name of the list's file in the engine's data directory.
+pub const SKIPS_FILE: &str = "skips.json";
+
+/// The name of the list's parameter of an environment on AWS, which `modules/webhook-forwarder` lets
+/// the forwarder read.
+#[must_use]
+pub fn skips_parameter(environment: &str) -> String {
+    format!("/{environment}/webhook/skips")
+}
+
+/// Longest list, in bytes: a parameter of the standard tier, which costs nothing.
+/// Source: Systems Manager guide, "Managing parameter tiers".
+pub const SKIPS_BYTES_MAX: usize = 4_096;
+
+/// What is to be skipped: the sequence number by event id.
+///
+/// The sequence number is the one that the queue gave the message. An event that was skipped, put
+/// right and sent again has another one, and is attempted like any other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skips {
+    skips: BTreeMap<String, String>,
+}
+
+/// A list that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum SkipsError {
+    /// It was written by other hands.
+    #[error("the list of skips is not one: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It does not fit where it is kept.
+    #[error(
+        "{count} skips take {bytes} bytes of {SKIPS_BYTES_MAX}; wait until some of these events \
+         have been attempted again"
+    )]
+    TooLong {
+        /// How many are on the list.
+        count: usize,
+        /// What it takes, in bytes.
+        bytes: usize,
+    },
+}
+
+impl Skips {
+    /// Reads a list as [`to_json`](Self::to_json) writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`SkipsError::Json`].
+    pub fn parse(json: &[u8]) -> Result<Self, SkipsError> {
+        Ok(serde_json::from_slice(json)?)
+    }
+
+    /// The list as it is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`SkipsError::TooLong`].
+    pub fn to_json(&self) -> Result<String, SkipsError> {
+        let json = serde_json::to_string(self)?;
+        let (count, bytes) = (self.skips.len(), json.len());
+        if bytes > SKIPS_BYTES_MAX {
+            return Err(SkipsError::TooLong { count, bytes });
+        }
+        Ok(json)
+    }
+
+    /// Asks for the message with this event id and sequence number to be skipped.
+    pub fn add(&mut self, event_id: &str, sequence_number: &str) {
+        self.skips.insert(event_id.to_owned(), sequence_number.to_owned());
+    }
+
+    /// Keeps the skips whose event id `still_waits`.
+    pub fn retain(&mut self, still_waits: impl Fn(&str) -> bool) {
+        self.skips.retain(|event_id, _sequence_number| still_waits(event_id));
+    }
+
+    /// What happens to `message` by what an operator asked for: to one that would stay, if it is on
+    /// the list. What was delivered is delivered, and what is a dead letter keeps its own reason.
+    #[must_use]
+    pub fn apply(&self, next: Next, message: &Message) -> Next {
+        let listed = self.skips.get(message.event_id());
+        match next {
+            Next::Retry(_) | Next::Block(_) if listed == Some(&message.sequence_number) => {
+                Next::DeadLetter(Class::Skipped)
+            }
+            next => next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::message::tests::message;
+
+    fn skips() -> Skips {
+        let mut skips = Skips::default();
+        skips.add("m-1", &message(1, "g").sequence_number);
+        skips
+    }
+
+    #[test]
+    fn an_event_that_would_stay_is_skipped_and_no_other() {
+        let delay = Duration::from_secs(2);
+        for next in [Next::Block(delay), Next::Retry(delay)] {
+            let skipped = Next::DeadLetter(Class::Skipped);
+            assert_eq!(skips().apply(next, &message(1, "g")), skipped);
+            assert_eq!(skips().apply(next, &message(2, "g")), next);
+            assert_eq!(Skips::default().apply(next, &message(1, "g")), next);
+        }
+        for next in [Next::Delivered, Next::DeadLetter(Class::GaveUp)] {
+            assert_eq!(skips().apply(next, &message(1, "g")), next);
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_sent_again_is_attempted_again() {
+        let again = Message { sequence_number: "00000000000000000009".into(), ..message(1, "g") };
+        let next = Next::Block(Duration::from_secs(2));
+        assert_eq!(skips().apply(next, &again), next);
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written() {
+        let json = skips().to_json().unwrap();
+        assert_eq!(json, r#"{"skips":{"m-1":"00000000000000000001"}}"#);
+        assert_eq!(Skips::parse(json.as_bytes()).unwrap(), skips());
+        for broken in ["", "[]", r#"{"skips":{"m-1":1}}"#, r#"{"skips":{},"more":1}"#] {
+            assert!(Skips::parse(broken.as_bytes()).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_a_parameter_cannot_hold_is_refused() {
+        let mut skips = Skips::default();
+        for n in 0..100 {
+            skips.add(&format!("2f1c5a5e-0000-4000-8000-{n:012}"), &format!("{n:020}"));
+        }
+        let error = skips.to_json().unwrap_err().to_string();
+        assert!(error.starts_with("100 skips take 6"), "{error}");
+        skips.retain(|event_id| event_id.ends_with('7'));
+        assert!(skips.to_json().is_ok());
+    }
+}

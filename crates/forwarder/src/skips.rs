@@ -1,0 +1,113 @@
+//! Which events an operator wants skipped: read when a message would stay, and not otherwise, so that
+//! deliveries cost nothing more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::secret::SecretReference;
+use domain::skip::{SKIPS_BYTES_MAX, Skips};
+use tokio::sync::Mutex;
+
+use crate::aws::AwsSecrets;
+use crate::logging::Logger;
+use crate::secrets;
+
+/// How long a list is used unseen: during an outage everything fails, and Parameter Store allows 40
+/// reads a second for the whole account and region.
+/// Source: AWS General Reference, "Systems Manager endpoints and quotas".
+const FRESH: Duration = Duration::from_secs(2);
+
+/// How long a list that could not be read is not asked for again: a function in a network without a
+/// way to Parameter Store would wait for it at every failure.
+const FAILURE_PAUSE: Duration = Duration::from_mins(1);
+
+/// Where the skips are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SkipsPlace {
+    /// A parameter of Systems Manager's Parameter Store, by its name with the leading `/`.
+    Parameter(String),
+    /// A file; on one machine.
+    File(String),
+}
+
+impl SkipsPlace {
+    /// Parses `ssm:/NAME` or `file:/PATH`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match SecretReference::parse(text) {
+            Ok(SecretReference::Parameter(name)) => Some(Self::Parameter(name)),
+            Ok(SecretReference::File(path)) => Some(Self::File(path)),
+            _ => None,
+        }
+    }
+}
+
+/// The list, as far as it is known.
+#[derive(Debug)]
+pub(crate) struct SkipList {
+    place: SkipsPlace,
+    aws: Arc<AwsSecrets>,
+    logger: Logger,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    skips: Arc<Skips>,
+    good_until: Option<Instant>,
+}
+
+impl SkipList {
+    pub(crate) fn new(place: SkipsPlace, aws: Arc<AwsSecrets>, logger: Logger) -> Self {
+        Self { place, aws, logger, known: Mutex::default() }
+    }
+
+    /// The list as it is now. One that cannot be read skips nothing: what fails stays.
+    pub(crate) async fn current(&self, time_left: Duration) -> Arc<Skips> {
+        // Locked for as long as it is read: the groups of a batch need it at the same time.
+        let mut known = self.known.lock().await;
+        if known.good_until.is_none_or(|until| until <= Instant::now()) {
+            let (skips, pause) = match self.read(time_left).await {
+                Ok(skips) => (skips, FRESH),
+                Err(error) => {
+                    self.logger
+                        .error(&format!("reading the skips, so nothing is skipped: {error}"));
+                    (Skips::default(), FAILURE_PAUSE)
+                }
+            };
+            *known = Known { skips: Arc::new(skips), good_until: Some(Instant::now() + pause) };
+        }
+        Arc::clone(&known.skips)
+    }
+
+    async fn read(&self, time_left: Duration) -> Result<Skips, String> {
+        let json = match &self.place {
+            SkipsPlace::Parameter(name) => match self.aws.parameter(name, time_left).await {
+                Err(error) if error.is_not_found() => None,
+                read => Some(read.map_err(|error| error.to_string())?),
+            },
+            SkipsPlace::File(path) => match secrets::read(path, SKIPS_BYTES_MAX) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                read => Some(read.map_err(|error| error.to_string())?),
+            },
+        };
+        // Nobody has asked for anything yet.
+        let Some(json) = json else { return Ok(Skips::default()) };
+        Skips::parse(&json).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skips_are_in_a_parameter_or_in_a_file() {
+        let parameter = SkipsPlace::Parameter("/dev/webhook/skips".to_owned());
+        assert_eq!(SkipsPlace::parse("ssm:/dev/webhook/skips"), Some(parameter));
+        let file = SkipsPlace::File("/data/skips.json".to_owned());
+        assert_eq!(SkipsPlace::parse("file:/data/skips.json"), Some(file));
+        for text in ["env:SKIPS", "secretsmanager:skips", "skips.json", ""] {
+            assert_eq!(SkipsPlace::parse(text), None, "{text}");
+        }
+    }
+}
