@@ -32,6 +32,12 @@ locals {
       Resource = [var.dead_letter_queue_arn]
     }]
 
+    read-skips = [{
+      Effect   = "Allow"
+      Action   = ["ssm:GetParameter"]
+      Resource = ["${local.arn_prefixes.ssm}:parameter${local.skips_parameter}"]
+    }]
+
     write-logs = [{
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]

@@ -420,8 +420,8 @@ variable "environment_variables" {
   nullable    = false
 
   validation {
-    condition     = length(setintersection(keys(var.environment_variables), ["WEBHOOK_QUEUE_CONFIG", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])) == 0
-    error_message = "WEBHOOK_QUEUE_CONFIG, QUEUE_URL and DEAD_LETTER_QUEUE_URL are set by the module."
+    condition     = length(setintersection(keys(var.environment_variables), ["WEBHOOK_QUEUE_CONFIG", "WEBHOOK_QUEUE_METRICS", "WEBHOOK_QUEUE_SKIPS", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])) == 0
+    error_message = "WEBHOOK_QUEUE_CONFIG, WEBHOOK_QUEUE_METRICS, WEBHOOK_QUEUE_SKIPS, QUEUE_URL and DEAD_LETTER_QUEUE_URL are set by the module."
   }
   validation {
     condition = alltrue([

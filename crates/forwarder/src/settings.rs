@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use aws_sdk_sqs::config::Credentials;
-use domain::config::{CONFIG_VARIABLE, Config, DEAD_LETTER_QUEUE_URL_VARIABLE, QUEUE_URL_VARIABLE};
+use domain::config::{
+    CONFIG_VARIABLE, Config, DEAD_LETTER_QUEUE_URL_VARIABLE, METRICS_VARIABLE, QUEUE_URL_VARIABLE,
+};
 use domain::skip::SKIPS_VARIABLE;
 
 use crate::skips::SkipsPlace;
@@ -27,9 +29,6 @@ pub struct Settings {
     /// Whether metrics are written among the log lines, for `CloudWatch`.
     pub metrics: bool,
 }
-
-/// Says, by `emf`, that metrics are to be written in `CloudWatch`'s embedded metric format.
-const METRICS_VARIABLE: &str = "WEBHOOK_QUEUE_METRICS";
 
 /// How AWS's services are reached. Lambda gives a function region and credentials in its environment.
 pub struct AwsSettings {

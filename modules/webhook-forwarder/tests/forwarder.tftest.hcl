@@ -228,6 +228,11 @@ run "the_function_may_only_what_it_does" {
         Action   = ["sqs:SendMessage"]
         Resource = ["arn:aws:sqs:ap-northeast-1:123456789012:test-webhook-dlq.fifo"]
       }]
+      read-skips = [{
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
+        Resource = ["arn:aws:ssm:ap-northeast-1:123456789012:parameter/test/webhook/skips"]
+      }]
       write-logs = [{
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -238,7 +243,7 @@ run "the_function_may_only_what_it_does" {
   }
   assert {
     condition = (
-      aws_iam_role_policies_exclusive.forwarder.policy_names == toset(["receive-from-webhook-queue", "send-to-dead-letter-queue", "write-logs"])
+      aws_iam_role_policies_exclusive.forwarder.policy_names == toset(["read-skips", "receive-from-webhook-queue", "send-to-dead-letter-queue", "write-logs"])
       && length(aws_iam_role_policy_attachments_exclusive.forwarder.policy_arns) == 0
     )
     error_message = "the role's policies must be exclusive"
@@ -353,6 +358,15 @@ run "logs_are_json_and_end" {
   assert {
     condition     = aws_cloudwatch_log_group.forwarder.retention_in_days == 7
     error_message = "log lines must not be kept for ever"
+  }
+}
+
+run "the_forwarder_knows_where_skips_are" {
+  command = plan
+
+  assert {
+    condition     = aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_SKIPS == "ssm:/test/webhook/skips"
+    error_message = "is ${aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_SKIPS}"
   }
 }
 

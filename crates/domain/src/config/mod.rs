@@ -30,6 +30,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::message::Message;
 use crate::quota;
 use crate::secret::SecretReference;
+use crate::skip::{self, SKIPS_VARIABLE};
 use error::Faults;
 
 /// The name of the variable by which the forwarder gets its configuration.
@@ -38,6 +39,8 @@ pub const CONFIG_VARIABLE: &str = "WEBHOOK_QUEUE_CONFIG";
 pub const QUEUE_URL_VARIABLE: &str = "QUEUE_URL";
 /// The name of the variable that holds the dead-letter queue's URL.
 pub const DEAD_LETTER_QUEUE_URL_VARIABLE: &str = "DEAD_LETTER_QUEUE_URL";
+/// The name of the variable that asks, by `emf`, for metrics in `CloudWatch`'s embedded metric format.
+pub const METRICS_VARIABLE: &str = "WEBHOOK_QUEUE_METRICS";
 
 /// A configuration whose every setting, and every relation between settings, has been checked.
 #[derive(Debug, Clone)]
@@ -214,9 +217,16 @@ impl Config {
 
     /// What our own variables take of the function's environment, in bytes.
     fn environment_bytes(&self) -> usize {
-        let names = [CONFIG_VARIABLE, QUEUE_URL_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE];
-        self.minified().len()
-            + names.iter().map(|name| name.len()).sum::<usize>()
+        let skips = format!("ssm:{}", skip::skips_parameter(&self.environment));
+        let config = self.minified();
+        let of_the_module = [
+            (CONFIG_VARIABLE, config.as_str()),
+            (METRICS_VARIABLE, "emf"),
+            (SKIPS_VARIABLE, &skips),
+            (QUEUE_URL_VARIABLE, ""),
+            (DEAD_LETTER_QUEUE_URL_VARIABLE, ""),
+        ];
+        of_the_module.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
             + quota::QUEUE_URLS_BYTES
     }
 

@@ -462,7 +462,7 @@ fn is_email(text: &str) -> bool {
 /// Whether a function's variable may have this name.
 /// Source: Lambda guide, "Defined runtime environment variables".
 fn is_free_variable(name: &str) -> bool {
-    const TAKEN: [&str; 10] = [
+    const TAKEN: [&str; 12] = [
         "AWS_DEFAULT_REGION",
         "AWS_EXECUTION_ENV",
         "AWS_REGION",
@@ -472,7 +472,9 @@ fn is_free_variable(name: &str) -> bool {
         "LAMBDA_TASK_ROOT",
         crate::config::CONFIG_VARIABLE,
         crate::config::DEAD_LETTER_QUEUE_URL_VARIABLE,
+        crate::config::METRICS_VARIABLE,
         crate::config::QUEUE_URL_VARIABLE,
+        crate::skip::SKIPS_VARIABLE,
     ];
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
