@@ -23,7 +23,7 @@ pub(crate) fn readable(line: &str) -> Option<String> {
             format!("in {}, {} after it was sent", time("latency_ms"), time("age_ms")),
         ),
         "retry" => (Color::Yellow, format!("in {} because {because}", time("retry_in_ms"))),
-        "rejected" => (Color::Red, format!("because {because}")),
+        "rejected" | "skipped" => (Color::Red, format!("because {because}")),
         "blocked" => (
             Color::Red,
             format!("because {because}; its group waits, next look in {}", time("retry_in_ms")),

@@ -22,6 +22,7 @@ mod process;
 mod resume;
 mod schema;
 mod send;
+mod skip;
 mod status;
 mod steps;
 mod test;
@@ -50,6 +51,7 @@ enum Command {
     Status(status::Status),
     Trace(trace::Trace),
     Blocked(blocked::Blocked),
+    Skip(skip::Skip),
     Doctor(doctor::Doctor),
     Dlq(dlq::Dlq),
     Pause(pause::Pause),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Status(command) => command.run(),
         Command::Trace(command) => command.run(),
         Command::Blocked(command) => command.run(),
+        Command::Skip(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Dlq(command) => command.run(),
         Command::Pause(command) => command.run(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::engine_api::EngineApi;
-use crate::environment::{EnvironmentArgs, Host};
+use crate::environment::{Environment, EnvironmentArgs, Host};
 use crate::history::{History, pattern, time_of};
 use crate::people::{self, ago, printable, span};
 use crate::table;
@@ -56,23 +56,25 @@ pub(crate) struct Blocked {
 
 /// A group that waits.
 #[derive(Debug, Serialize)]
-struct Waiting {
-    group: String,
+pub(crate) struct Waiting {
+    pub(crate) group: String,
     route: Option<String>,
-    event_id: String,
+    pub(crate) event_id: String,
+    /// The event's sequence number in the queue.
+    pub(crate) sequence: Option<String>,
     /// `rejected`, `retry`, or `unknown` if the log does not tell.
-    why: &'static str,
+    pub(crate) why: &'static str,
     /// HTTP status or error of the last attempt.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     destination: Option<String>,
     /// The last attempt's number.
     attempt: Option<u64>,
     /// Since when the event has failed, RFC 3339.
     since: String,
     /// When it is tried again, if that is known, RFC 3339.
-    next_attempt_at: Option<String>,
+    pub(crate) next_attempt_at: Option<String>,
     /// Events of the group behind it; `None` on AWS, which does not tell.
-    behind: Option<u64>,
+    pub(crate) behind: Option<u64>,
 }
 
 /// `/_engine/waiting-groups`.
@@ -86,6 +88,7 @@ struct Group {
     #[serde(rename = "group")]
     name: String,
     event_id: String,
+    sequence: String,
     route: String,
     since: String,
     visible_at: Option<String>,
@@ -96,16 +99,7 @@ impl Blocked {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
         let now = people::now();
-        let back = u64::try_from(LOG_BACK.as_millis()).unwrap_or(u64::MAX);
-        let since = Timestamp::from_ms(now.as_ms().saturating_sub(back));
-        let mut waiting = match &environment.host {
-            Host::Engine { api, .. } => of_engine(api, &environment.history(), since).await?,
-            Host::Aws { .. } => {
-                let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
-                let history = environment.history();
-                of_log(&history.find(&pattern("message", &SAYING), since, saying).await?)
-            }
-        };
+        let mut waiting = waiting(&environment).await?;
         waiting.retain(|waiting| !self.rejected || waiting.why == "rejected");
         let text = if self.json {
             format!("{:#}\n", json!({ "environment": environment.name, "groups": waiting }))
@@ -116,6 +110,20 @@ impl Blocked {
         };
         people::print(&text)?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The groups that wait, those that have waited longest first.
+pub(crate) async fn waiting(environment: &Environment) -> anyhow::Result<Vec<Waiting>> {
+    let back = u64::try_from(LOG_BACK.as_millis()).unwrap_or(u64::MAX);
+    let since = Timestamp::from_ms(people::now().as_ms().saturating_sub(back));
+    let history = environment.history();
+    match &environment.host {
+        Host::Engine { api, .. } => of_engine(api, &history, since).await,
+        Host::Aws { .. } => {
+            let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
+            Ok(of_log(&history.find(&pattern("message", &SAYING), since, saying).await?))
+        }
     }
 }
 
@@ -140,6 +148,7 @@ async fn of_engine(
             behind: Some(group.behind),
             next_attempt_at: group.visible_at,
             since: group.since,
+            sequence: Some(group.sequence),
             route: (!group.route.is_empty()).then_some(group.route),
             ..Waiting::by(group.name, group.event_id, line.unwrap_or(&Value::Null))
         }
@@ -197,6 +206,7 @@ impl Waiting {
         Self {
             group,
             route: text("route"),
+            sequence: text("sequence"),
             event_id,
             why: match line["message"].as_str() {
                 Some("blocked") => "rejected",
@@ -238,7 +248,10 @@ fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
     let heading =
         ["GROUP", "WAITS FOR", "REASON", "DESTINATION", "SINCE", "NEXT TRY", "BEHIND", "EVENT"];
     let mut text = table::render(heading, &rows);
-    text = format!("{text}`cargo xtask trace {environment} EVENT` tells what happened to one\n");
+    text = format!(
+        "{text}`cargo xtask trace {environment} EVENT` tells what happened to one\n\
+         `cargo xtask skip {environment} EVENT --reason TEXT` takes one out of its group's way\n"
+    );
     text
 }
 

@@ -22,6 +22,7 @@ mod queue;
 mod resume;
 mod resumption;
 mod sdk;
+mod skip;
 mod status;
 mod store;
 mod table;
@@ -55,6 +56,7 @@ enum Command {
     Status(status::Status),
     Trace(trace::Trace),
     Blocked(blocked::Blocked),
+    Skip(skip::Skip),
     Doctor(doctor::Doctor),
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -69,6 +71,7 @@ async fn main() -> ExitCode {
         Command::Status(command) => command.run().await,
         Command::Trace(command) => command.run().await,
         Command::Blocked(command) => command.run().await,
+        Command::Skip(command) => command.run().await,
         Command::Doctor(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Resume(command) => command.run().await,

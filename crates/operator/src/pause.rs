@@ -85,7 +85,7 @@ impl Pause {
     }
 }
 
-fn parse_reason(text: &str) -> Result<String, &'static str> {
+pub(crate) fn parse_reason(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let is_readable = !text.is_empty() && !text.chars().any(char::is_control);
     is_readable.then(|| text.to_owned()).ok_or("say in a line why")

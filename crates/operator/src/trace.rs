@@ -58,12 +58,12 @@ struct Step {
 
 /// Where a message of the event is.
 #[derive(Debug, Serialize, Deserialize)]
-struct Place {
+pub(crate) struct Place {
     queue: String,
-    dead_letter: bool,
+    pub(crate) dead_letter: bool,
     message_id: String,
     group: String,
-    sequence: String,
+    pub(crate) sequence: String,
     sent_at: String,
     receive_count: u32,
     visible_at: Option<String>,
@@ -119,7 +119,7 @@ impl Trace {
     }
 }
 
-async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Vec<Place>> {
+pub(crate) async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Vec<Place>> {
     let found: Found = api.get(&format!("/_engine/events/{}", segment(event_id))).await?;
     Ok(found.places)
 }
@@ -208,7 +208,9 @@ fn text(line: &Value) -> String {
             field("error").unwrap_or_default()
         ),
         "blocked" => format!("{answer}{attempt}; its group waits{again}"),
-        "delivered" | "retry" | "rejected" | "gave_up" => format!("{answer}{attempt}{again}"),
+        "delivered" | "retry" | "rejected" | "gave_up" | "skipped" => {
+            format!("{answer}{attempt}{again}")
+        }
         // What a newer forwarder says.
         _ => field("error").or_else(|| field("reason")).unwrap_or_default() + &again,
     }

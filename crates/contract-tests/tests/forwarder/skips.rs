@@ -27,7 +27,9 @@ fn numbered(id: &str, group: &str, sequence: &str) -> Record {
 
 fn list(skips: &[(&str, &str)]) -> String {
     let mut list = Skips::default();
-    skips.iter().for_each(|(event_id, sequence)| list.add(event_id, sequence));
+    for (event_id, sequence) in skips {
+        list.add(event_id, sequence);
+    }
     list.to_json().unwrap()
 }
 

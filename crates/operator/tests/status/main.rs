@@ -5,6 +5,7 @@
 mod blocked;
 mod doctor;
 mod metrics;
+mod skip;
 mod status;
 mod support;
 mod trace;

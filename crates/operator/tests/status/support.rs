@@ -253,6 +253,8 @@ pub(crate) struct Service {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Behavior {
     Answer(u16),
+    /// Takes everything but this body.
+    Refuse(&'static str),
     Hang,
 }
 
@@ -271,7 +273,12 @@ impl Service {
             let now = *behavior.lock().unwrap();
             match now {
                 Behavior::Hang => std::future::pending().await,
-                Behavior::Answer(status) => {
+                Behavior::Answer(_) | Behavior::Refuse(_) => {
+                    let status = match now {
+                        Behavior::Answer(status) => status,
+                        Behavior::Refuse(refused) if body == refused => 422,
+                        _ => 200,
+                    };
                     if status == 200 {
                         bodies.send_modify(|bodies| bodies.push(body));
                     }

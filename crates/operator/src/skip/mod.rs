@@ -1,0 +1,242 @@
+//! `skip`: takes a failing event out of the way of its group, into the dead-letter queue.
+
+mod list;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use domain::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::blocked::{self, Waiting};
+use crate::engine_api::EngineApi;
+use crate::environment::{Environment, EnvironmentArgs, Host};
+use crate::history::pattern;
+use crate::mapping::Mapping;
+use crate::people::{self, printable, span};
+use crate::{pause, progress, trace};
+use list::SkipList;
+
+/// Between two looks at an engine. It does not tell by itself when an event has left.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Between two looks at a log group: `FilterLogEvents` allows five calls a second for the whole
+/// account.
+const LOOK_AT_LOG_EVERY: Duration = Duration::from_secs(3);
+
+/// Take a failing event out of the way of its group: it becomes a dead letter, and the group goes on
+///
+/// For an event that `blocked` shows: one that the service rejects on a route that says `on_reject:
+/// block`, or one that fails again and again. Nothing happens at once: the event is attempted once
+/// more when its time has come, and delivered if the service takes it. If not, it goes to the
+/// dead-letter queue as `skipped`, and what stands behind it is delivered in order. `dlq redrive` or
+/// `dlq edit` send it again, behind what was delivered since.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask skip prod 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11 --reason 'order 7 was cancelled by phone'\n  \
+                  cargo xtask skip local evt_1 --reason test --no-wait"
+)]
+pub(crate) struct Skip {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    /// The event, as `blocked` shows it
+    #[arg(value_name = "EVENT-ID")]
+    event_id: String,
+
+    /// Why; it stands in the audit log
+    #[arg(long, value_name = "TEXT", value_parser = pause::parse_reason)]
+    reason: String,
+
+    /// Do not wait for its next attempt
+    #[arg(long)]
+    no_wait: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Its next attempt is still to come.
+    Asked,
+    /// The service took it after all.
+    Delivered,
+    /// It is a dead letter.
+    Skipped,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Delivered => "delivered",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Skip {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = self.environment.connect().await?;
+        let asked_at = people::now();
+        let waiting = blocked::waiting(&environment).await?;
+        let Some(head) = waiting.iter().find(|it| it.event_id == self.event_id) else {
+            bail!(
+                "event {:?} is not the first of a group that waits, so nothing was changed; \
+                 `cargo xtask blocked {}` shows which are",
+                self.event_id,
+                environment.name
+            );
+        };
+        let sequence = head.sequence.as_deref().with_context(|| {
+            format!("the log does not tell the sequence number of event {:?}", self.event_id)
+        })?;
+        let list = SkipList::of(&environment);
+        // Those that wait no longer have left one way or another.
+        list.change(|skips| {
+            skips.retain(|event_id| waiting.iter().any(|it| it.event_id == event_id));
+            skips.add(&self.event_id, sequence);
+        })
+        .await?;
+        let what = json!({
+            "event_id": self.event_id, "group": head.group, "sequence": sequence,
+            "why": head.why, "last_answer": head.reason,
+        });
+        environment.audit().add("skip", Some(&self.reason), what).await?;
+
+        let is_paused = !Mapping::find(&environment).await?.is_enabled().await?;
+        let mut interrupted = false;
+        let mut outcome = Outcome::Asked;
+        if !self.no_wait && !is_paused {
+            if !self.json {
+                eprintln!("asked for; {}", next_attempt(head, asked_at));
+            }
+            let wait = progress::spinner("waiting for its next attempt");
+            tokio::select! {
+                left = self.left(&environment, sequence, asked_at) => outcome = left?,
+                signal = tokio::signal::ctrl_c() => {
+                    signal.context("waiting for Ctrl-C")?;
+                    interrupted = true;
+                }
+            }
+            wait.finish_and_clear();
+        }
+        if outcome != Outcome::Asked {
+            list.change(|skips| skips.retain(|event_id| event_id != self.event_id)).await?;
+        }
+        self.report(&environment, head, outcome, is_paused);
+        Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    }
+
+    /// Waits until the event has left the queue.
+    async fn left(
+        &self,
+        environment: &Environment,
+        sequence: &str,
+        asked_at: Timestamp,
+    ) -> anyhow::Result<Outcome> {
+        loop {
+            let (left, pause) = match &environment.host {
+                Host::Engine { api, .. } => (self.left_engine(api, sequence).await?, LOOK_EVERY),
+                Host::Aws { .. } => {
+                    (self.left_by_log(environment, asked_at).await?, LOOK_AT_LOG_EVERY)
+                }
+            };
+            if let Some(outcome) = left {
+                return Ok(outcome);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// A dead letter is there before the message is gone, so none then means that it was delivered.
+    async fn left_engine(
+        &self,
+        api: &EngineApi,
+        sequence: &str,
+    ) -> anyhow::Result<Option<Outcome>> {
+        let places = trace::places(api, &self.event_id).await?;
+        if places.iter().any(|place| !place.dead_letter && place.sequence == sequence) {
+            return Ok(None);
+        }
+        let is_dead = places.iter().any(|place| place.dead_letter);
+        Ok(Some(if is_dead { Outcome::Skipped } else { Outcome::Delivered }))
+    }
+
+    async fn left_by_log(
+        &self,
+        environment: &Environment,
+        asked_at: Timestamp,
+    ) -> anyhow::Result<Option<Outcome>> {
+        let about = |line: &Value| line["event_id"] == *self.event_id;
+        let of_event = pattern("event_id", &[&self.event_id]);
+        Ok(outcome(&environment.history().find(&of_event, asked_at, about).await?))
+    }
+
+    fn report(&self, environment: &Environment, head: &Waiting, outcome: Outcome, is_paused: bool) {
+        if self.json {
+            let report = json!({
+                "environment": environment.name, "event_id": self.event_id, "group": head.group,
+                "outcome": outcome.as_str(), "behind": head.behind, "paused": is_paused,
+            });
+            println!("{report}");
+            return;
+        }
+        let (event_id, group) = (printable(&self.event_id), printable(&head.group));
+        let name = &environment.name;
+        match outcome {
+            Outcome::Asked if is_paused => println!(
+                "asked for; delivery is paused, so it happens after `cargo xtask resume {name}`"
+            ),
+            Outcome::Asked => println!(
+                "asked for; `cargo xtask trace {name} {event_id}` tells when it has happened"
+            ),
+            Outcome::Delivered => {
+                println!("{event_id} was delivered after all; nothing was skipped");
+            }
+            Outcome::Skipped => {
+                println!("{event_id} is a dead letter now, and group {group} goes on");
+                println!("`cargo xtask dlq show {name} {event_id}` shows it");
+            }
+        }
+    }
+}
+
+fn next_attempt(head: &Waiting, now: Timestamp) -> String {
+    match head.next_attempt_at.as_deref().and_then(people::time) {
+        Some(at) if at > now => format!("its next attempt is in {}", span(at.since(now))),
+        _ => "its next attempt is due".to_owned(),
+    }
+}
+
+/// What became of an event by the lines since it was asked for: a delivery to one of several
+/// destinations has lines about the others in the same attempt.
+fn outcome(lines: &[Value]) -> Option<Outcome> {
+    if lines.iter().any(|line| line["message"] == "dead_lettered") {
+        return Some(Outcome::Skipped);
+    }
+    let last = lines.iter().rev().find(|line| line["attempt"].is_u64())?;
+    let mut of_attempt = lines.iter().filter(|line| line["attempt"] == last["attempt"]);
+    of_attempt.all(|line| line["message"] == "delivered").then_some(Outcome::Delivered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_what_became_of_it() {
+        let line = |attempt: u32, message: &str| json!({ "attempt": attempt, "message": message });
+        assert_eq!(outcome(&[]), None);
+        assert_eq!(outcome(&[line(2, "blocked")]), None);
+        let in_part = [line(2, "delivered"), line(2, "blocked")];
+        assert_eq!(outcome(&in_part), None, "one destination still refuses it");
+        assert_eq!(outcome(&[line(2, "blocked"), line(3, "delivered")]), Some(Outcome::Delivered));
+        let skipped = [line(3, "skipped"), json!({ "message": "dead_lettered" })];
+        assert_eq!(outcome(&skipped), Some(Outcome::Skipped));
+    }
+}

@@ -1,0 +1,87 @@
+//! `skip`: an event out of the way of its group.
+
+use serde_json::{Value, json};
+
+use crate::support::{Behavior, Service, Site};
+
+/// A group whose first event is rejected, with two behind it; its id.
+async fn blocked(site: &Site) -> String {
+    let first = site.post("/strict", "order-7", "1").await;
+    site.post("/strict", "order-7", "2").await;
+    site.post("/strict", "order-7", "3").await;
+    site.wait_for(|status| status["waiting_groups"] == 1).await;
+    first
+}
+
+#[tokio::test]
+async fn the_group_waits_until_its_first_event_is_skipped_and_goes_on_in_order() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    let first = blocked(&site).await;
+    // It is attempted again, and nothing behind it is.
+    service.requested(3).await;
+    assert_eq!(service.delivered(), [""; 0]);
+
+    let skip = ["skip", "local", &first, "--reason", "cancelled by phone"];
+    let skipped = site.operate(&skip).await;
+    assert_eq!(skipped.code, Some(0), "{}", skipped.stderr);
+    let said = format!("{first} is a dead letter now, and group order-7 goes on");
+    assert!(skipped.stdout.contains(&said), "{}", skipped.stdout);
+    site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
+    assert_eq!(service.delivered(), ["2", "3"], "in order");
+
+    let dead = site.json(&["dlq", "list", "local"]).await;
+    let [letter] = dead.as_array().unwrap().as_slice() else { panic!("{dead}") };
+    assert_eq!((&letter["event_id"], &letter["reason"]), (&json!(first), &json!("skipped")));
+    assert_eq!(letter["status"], 422, "what the service had answered");
+    let line = site.json(&["dlq", "log", "local"]).await;
+    assert_eq!((&line["action"], &line["reason"]), (&json!("skip"), &json!("cancelled by phone")));
+    assert_eq!(line["what"]["event_id"], *first);
+    let status = site.json(&["status", "local"]).await;
+    assert_eq!(status["loss_meter"]["missing"], 0, "{status:#}");
+
+    // Sent again it is attempted like any other: what was asked for is over.
+    let redriven = site.operate(&["dlq", "redrive", "local", "--all"]).await;
+    assert_eq!(redriven.code, Some(0), "{}", redriven.stderr);
+    site.wait_for(|status| status["waiting_groups"] == 1).await;
+    service.set(Behavior::Answer(200));
+    site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
+    assert_eq!(service.delivered(), ["2", "3", "1"]);
+}
+
+#[tokio::test]
+async fn an_event_that_the_service_takes_after_all_is_delivered() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Answer(422));
+    let site = Site::start(&service.url()).await;
+    let first = blocked(&site).await;
+    site.set_delivery(false).await;
+    let skip = ["skip", "local", &first, "--reason", "in vain", "--json"];
+    let asked: Value = serde_json::from_str(&site.operate(&skip).await.stdout).unwrap();
+    assert_eq!((&asked["outcome"], &asked["paused"]), (&json!("asked"), &json!(true)));
+    assert_eq!((&asked["group"], &asked["behind"]), (&json!("order-7"), &json!(2)));
+
+    service.set(Behavior::Answer(200));
+    site.set_delivery(true).await;
+    site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
+    assert_eq!(service.delivered(), ["1", "2", "3"]);
+    assert_eq!(site.json(&["dlq", "list", "local"]).await, json!([]));
+}
+
+#[tokio::test]
+async fn what_does_not_wait_is_not_skipped() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    blocked(&site).await;
+    let behind = site.post("/strict", "order-7", "4").await;
+    for event_id in [behind.as_str(), "no such event"] {
+        let refused = site.operate(&["skip", "local", event_id, "--reason", "test"]).await;
+        assert_eq!(refused.code, Some(1));
+        let said = format!("event {event_id:?} is not the first of a group that waits");
+        assert!(refused.stderr.contains(&said), "{}", refused.stderr);
+    }
+    let log = site.operate(&["dlq", "log", "local", "--json"]).await;
+    assert_eq!((log.code, log.stdout.as_str()), (Some(0), ""), "nothing was done");
+}
