@@ -36,10 +36,12 @@ resource "aws_lambda_function" "forwarder" {
     variables = local.variables
   }
 
-  # Lambda filters lines by the level in them, before CloudWatch's price; the forwarder writes it.
+  # The forwarder leaves out lines below its level itself. Lambda takes lines without a level, as those
+  # of metrics are, for INFO: a higher level here would drop the metrics.
+  # Source: Lambda guide, "Log-level filtering".
   logging_config {
     log_format            = "JSON"
-    application_log_level = var.forwarder.log_level
+    application_log_level = var.forwarder.log_level == "DEBUG" ? "DEBUG" : "INFO"
     system_log_level      = "INFO"
     log_group             = aws_cloudwatch_log_group.forwarder.name
   }

@@ -340,6 +340,18 @@ run "tracing_where_asked_for" {
   }
 }
 
+run "metrics_pass_lambda_s_filter" {
+  command = plan
+  variables {
+    forwarder = { log_level = "ERROR" }
+  }
+
+  assert {
+    condition     = aws_lambda_function.forwarder.logging_config[0].application_log_level == "INFO"
+    error_message = "lines without a level, as those of metrics are, count as INFO"
+  }
+}
+
 run "logs_are_json_and_end" {
   command = plan
   variables {
