@@ -18,7 +18,7 @@ use crate::event::{Record, event};
 use crate::fake_aws::FakeAws;
 use crate::fake_sqs::FakeSqs;
 use crate::log::{self, Log};
-use crate::runtime_api::{Answer, FunctionError, RuntimeApi};
+use crate::runtime_api::{Answer, FunctionError, NOT_TRACED, RuntimeApi};
 use crate::within_patience;
 
 /// The variable that names a forwarder to test instead of building one, such as a packaged one.
@@ -167,9 +167,20 @@ impl Forwarder {
         let deadline = Timestamp::from(SystemTime::now()).plus(time_left);
         Invocation {
             forwarder: self,
-            answer: self.api.offer(Bytes::from(event), deadline),
+            answer: self.api.offer(Bytes::from(event), deadline, NOT_TRACED),
             deadline,
         }
+    }
+
+    /// Hands over a batch whose invocation has this X-Ray trace header.
+    pub fn begin_traced(
+        &self,
+        trace: &'static str,
+        batch: impl IntoIterator<Item = Record>,
+    ) -> Invocation<'_> {
+        let deadline = Timestamp::from(SystemTime::now()).plus(self.function_timeout);
+        let event = Bytes::from(event(batch).to_string());
+        Invocation { forwarder: self, answer: self.api.offer(event, deadline, trace), deadline }
     }
 
     /// Hands over any text as the event.
@@ -177,7 +188,7 @@ impl Forwarder {
         let deadline = Timestamp::from(SystemTime::now()).plus(self.function_timeout);
         Invocation {
             forwarder: self,
-            answer: self.api.offer(Bytes::from(event), deadline),
+            answer: self.api.offer(Bytes::from(event), deadline, NOT_TRACED),
             deadline,
         }
     }

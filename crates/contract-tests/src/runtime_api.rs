@@ -46,8 +46,12 @@ pub struct RuntimeApi {
 struct Invocation {
     event: Bytes,
     deadline: Timestamp,
+    trace: &'static str,
     answer: oneshot::Sender<Answer>,
 }
+
+/// What Lambda gives an invocation that nobody traces.
+pub const NOT_TRACED: &str = "Root=1-67891233-abcdef012345678912345678;Sampled=0";
 
 struct Shared {
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
@@ -86,10 +90,15 @@ impl RuntimeApi {
 
     /// Has the process work on `event`; the receiver gets its answer, or an error once the process
     /// can no longer give one.
-    pub fn offer(&self, event: Bytes, deadline: Timestamp) -> oneshot::Receiver<Answer> {
+    pub fn offer(
+        &self,
+        event: Bytes,
+        deadline: Timestamp,
+        trace: &'static str,
+    ) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
         // The server task may have ended with the test's runtime; then nobody waits for the answer.
-        let _sent = self.events.send(Invocation { event, deadline, answer });
+        let _sent = self.events.send(Invocation { event, deadline, trace, answer });
         receiver
     }
 
@@ -102,7 +111,7 @@ impl RuntimeApi {
 
 async fn next(State(shared): State<Arc<Shared>>) -> Response<Body> {
     let invocation = shared.events.lock().await.recv().await;
-    let Some(Invocation { event, deadline, answer }) = invocation else {
+    let Some(Invocation { event, deadline, trace, answer }) = invocation else {
         return empty(StatusCode::INTERNAL_SERVER_ERROR);
     };
     let id = {
@@ -119,7 +128,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response<Body> {
             "lambda-runtime-invoked-function-arn",
             "arn:aws:lambda:us-east-1:000000000000:function:test-webhook-forwarder",
         )
-        .header("lambda-runtime-trace-id", "Root=1-67891233-abcdef012345678912345678;Sampled=0")
+        .header("lambda-runtime-trace-id", trace)
         .body(Body::from(event))
         .expect("all headers are ASCII")
 }

@@ -70,7 +70,7 @@ struct Refusal {
 pub(crate) enum AwsError {
     /// The service's answer.
     #[error("{service} answered {status} {kind}")]
-    Refused { service: &'static str, status: StatusCode, kind: String },
+    Refused { service: &'static str, status: u16, kind: String },
     /// Parts of an answer may be secret, so it is not shown.
     #[error("the answer is not one of this service")]
     NotUnderstood,
@@ -143,9 +143,12 @@ impl AwsSecrets {
         if status.is_success() {
             return Ok(answer);
         }
-        let kind = serde_json::from_slice(&answer).map(|Refusal { kind }| kind).unwrap_or_default();
-        let kind = kind.rsplit('#').next().unwrap_or_default().to_owned();
-        Err(AwsError::Refused { service: service.name, status, kind })
+        let refusal = serde_json::from_slice(&answer).ok();
+        let kind = refusal.map_or_else(
+            || "and gives no reason".to_owned(),
+            |Refusal { kind }| kind.rsplit('#').next().unwrap_or_default().to_owned(),
+        );
+        Err(AwsError::Refused { service: service.name, status: status.as_u16(), kind })
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<(StatusCode, Vec<u8>), AwsError> {

@@ -113,7 +113,8 @@ impl Forwarder {
         })
     }
 
-    /// Delivers what can be delivered of a batch by `deadline` and reports the rest as failed.
+    /// Delivers what can be delivered of a batch by `deadline` and reports the rest as failed. `trace`
+    /// is the X-Ray trace header of this invocation.
     ///
     /// # Errors
     ///
@@ -122,9 +123,16 @@ impl Forwarder {
         &self,
         event: &str,
         deadline: SystemTime,
+        trace: Option<&str>,
     ) -> Result<SqsBatchResponse, BatchError> {
         let deadline = Timestamp::from(deadline);
-        let batch = event::parse(event, now())?;
+        let mut batch = event::parse(event, now())?;
+        // An HTTP API begins no trace, so a message seldom has one of its own.
+        if let Some(trace) = trace.filter(|trace| trace.contains("Sampled=1")) {
+            for message in &mut batch.messages {
+                message.trace_header.get_or_insert_with(|| trace.to_owned());
+            }
+        }
         for record in &batch.unreadable {
             self.save_unreadable(record, deadline).await?;
         }

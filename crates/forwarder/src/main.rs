@@ -55,9 +55,9 @@ async fn serve(forwarder: Arc<Forwarder>) -> Result<(), lambda_runtime::Error> {
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let forwarder = Arc::clone(&forwarder);
         async move {
-            let deadline = event.context.deadline();
+            let LambdaEvent { payload, context } = event;
             forwarder
-                .forward(event.payload.get(), deadline)
+                .forward(payload.get(), context.deadline(), context.xray_trace_id.as_deref())
                 .await
                 .map_err(|error| diagnostic(&error))
         }

@@ -137,6 +137,32 @@ async fn the_trace_is_passed_on() {
 }
 
 #[tokio::test]
+async fn where_the_function_is_traced_its_deliveries_are() {
+    let trace = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1";
+    let own = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1";
+    let sss = Sss::start().await;
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    let batch = [message("m-1", "a"), message("m-2", "a").system_attribute("AWSTraceHeader", own)];
+    assert_eq!(forwarder.begin_traced(trace, batch).failed().await, NONE);
+    assert_eq!(forwarder.invoke([message("m-3", "a")]).await, NONE);
+    let deliveries = sss.deliveries();
+    assert_eq!(deliveries[0].header("x-amzn-trace-id"), trace);
+    assert_eq!(deliveries[1].header("x-amzn-trace-id"), own, "the message's goes first");
+    assert_eq!(deliveries[2].request.headers.get("x-amzn-trace-id"), None, "it is not traced");
+}
+
+#[tokio::test]
+async fn a_provider_s_trace_context_is_passed_on() {
+    let sss = Sss::start().await;
+    let config = config_with(&sss.url(), |route| {
+        route.pass_headers = vec!["traceparent".to_owned()];
+    });
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let record = message("m-1", "order-7").attribute("header.traceparent", context);
+    assert_eq!(delivery(&sss, config, record).await.header("traceparent"), context);
+}
+
+#[tokio::test]
 async fn what_was_sent_straight_to_the_queue_is_routed_by_its_group() {
     let sss = Sss::start().await;
     for (ordering_key, group) in [("orders", "orders"), ("$request.header.x-workflow-id", "sss")] {
