@@ -11,6 +11,7 @@ use clap::Parser;
 use domain::config::{Config, LogLevel};
 use engine::clock::SystemClock;
 use engine::{Engine, EngineError, EngineOptions, Storage, with_target};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
@@ -80,12 +81,20 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Exit> {
+    no_core_dumps()
+        .map_err(|error| fail(Exit::Failure, &format_args!("core dumps stay on: {error}")))?;
     let config = configuration(&arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| fail(Exit::Failure, &format_args!("no threads: {error}")))?;
     runtime.block_on(serve(arguments, config))
+}
+
+/// A dump would put events onto the disk, and, of the forwarder, which inherits this, secrets.
+fn no_core_dumps() -> std::io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(setrlimit(Resource::Core, none)?)
 }
 
 fn configuration(arguments: &Arguments) -> Result<Config, Exit> {

@@ -30,6 +30,24 @@ async fn it_announces_where_it_listens_and_stops_on_a_signal() {
     assert!(!file.exists());
 }
 
+/// The forwarder inherits it, and has the secrets in its memory.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crash_leaves_no_memory_on_disk() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let allowed = getrlimit(Resource::Core).maximum;
+    setrlimit(Resource::Core, Rlimit { current: allowed, maximum: allowed }).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::start(&config(json!({})), dir.path(), Path::new("/nowhere"));
+    let pid = read(&dir.path().join("engine.json"))["pid"].as_u64().unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let limits: Vec<&str> = line.split_whitespace().skip(4).collect();
+    assert_eq!(limits, ["0", "0", "bytes"], "{line}");
+    assert!(program.terminate().success());
+}
+
 #[test]
 fn every_fault_of_a_configuration_is_shown() {
     let dir = tempfile::tempdir().unwrap();
