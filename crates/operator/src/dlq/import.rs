@@ -1,13 +1,13 @@
 //! `dlq import`: dead letters from a file back into the dead-letter queue.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use domain::dead_letter::imported;
+use domain::dead_letter::{failure_of, imported};
 use domain::message::Message;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -19,9 +19,9 @@ use crate::queue;
 
 /// Put dead letters from a file back into the dead-letter queue
 ///
-/// The file is one that `dlq export` or `dlq drop` has written. What is there already, the same event
-/// with the same body, is not put in a second time, so it can be started again after a failure. They
-/// are as old as when they first became dead letters only in their records: SQS counts anew.
+/// The file is one that `dlq export` or `dlq drop` has written. What is there already, the same failure
+/// of the same event with the same body, is not put in a second time, so it can be started again after
+/// one. They are as old as when they first became dead letters only in their records: SQS counts anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask dlq import prod dead-letters.jsonl")]
 pub(crate) struct Import {
@@ -37,11 +37,14 @@ pub(crate) struct Import {
     json: bool,
 }
 
-/// What tells a dead letter from others: its event and its body.
-type Identity = (String, [u8; 32]);
+/// What tells a dead letter from others, however often it is put back: its event, its body, and the
+/// sequence number under which it failed. SQS itself records none when it moves a message, so two may
+/// have the same identity, and are counted.
+type Identity = (String, [u8; 32], Option<String>);
 
 fn identity(message: &Message) -> Identity {
-    (message.event_id().to_owned(), Sha256::digest(&message.body).into())
+    let sequence = failure_of(message).map(|failure| failure.sequence);
+    (message.event_id().to_owned(), Sha256::digest(&message.body).into(), sequence)
 }
 
 impl Import {
@@ -49,18 +52,16 @@ impl Import {
         let environment = self.environment.connect().await?;
         // Before anything is sent: a file that breaks off half-way is refused as a whole.
         let count = self.letters()?.try_fold(0_u64, |count, letter| letter.map(|_| count + 1))?;
-        let mut there: BTreeSet<Identity> = BTreeSet::new();
-        look(&environment, |message| {
-            there.insert(identity(message));
-        })
-        .await?;
+        let mut there: BTreeMap<Identity, u64> = BTreeMap::new();
+        look(&environment, |message| *there.entry(identity(message)).or_default() += 1).await?;
         let url = &environment.dead_letter_queue_url;
         let progress = crate::progress::bar(count, "put back");
         let (mut imported_count, mut there_count) = (0_u64, 0_u64);
         for letter in self.letters()? {
             let message = letter?;
             progress.inc(1);
-            if !there.insert(identity(&message)) {
+            if let Some(more @ 1..) = there.get_mut(&identity(&message)) {
+                *more -= 1;
                 there_count += 1;
                 continue;
             }

@@ -321,7 +321,7 @@ impl Event {
             ("header.x-workflow-id", group.to_owned()),
         ];
         Self(Message {
-            message_id: format!("message-of-{id}"),
+            message_id: format!("message-{sequence}-of-{id}"),
             receipt_handle: String::new(),
             body: json!({ "id": id }).to_string(),
             group_id: group.to_owned(),
