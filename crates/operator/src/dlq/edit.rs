@@ -1,28 +1,31 @@
 //! `dlq edit`: a dead letter sent again with another body.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use domain::dead_letter::edited;
+use domain::message::Message;
 use domain::quota;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
 
-use crate::environment::EnvironmentArgs;
+use crate::environment::{Environment, EnvironmentArgs};
 use crate::queue::{self, Held};
 
 /// Change the body of a dead letter in an editor, and send it again as the same event
 ///
-/// The editor is the one that VISUAL or EDITOR names. Nothing is sent if the body is left as it is, or
-/// was JSON and is none any more. The event carries the attribute `edited_at`, and the audit log says
+/// The editor is the one that VISUAL or EDITOR names; --body takes the body from a file instead.
+/// Nothing is sent if the body is left as it is, or was JSON and is none any more; what was written is
+/// kept in a file then. The event carries the attribute `edited_at`, and the audit log says
 /// who changed it; the service sees the same webhook-id.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' cargo xtask dlq edit dev 4f6f… --reason typo"
+    after_help = "Examples:\n  cargo xtask dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' cargo xtask dlq edit dev 4f6f… --reason typo\n  cargo xtask dlq edit dev 4f6f… --reason typo --body corrected.json --json"
 )]
 pub(crate) struct Edit {
     #[command(flatten)]
@@ -35,11 +38,30 @@ pub(crate) struct Edit {
     /// Why; it stands in the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
+
+    /// Take the body from this file, and ask no editor
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+
+    /// Print JSON: the event, and the digests of both bodies
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where the new body comes from.
+enum Source {
+    /// An editor and its arguments.
+    Editor(Vec<String>),
+    /// A file, as it is.
+    File(PathBuf),
 }
 
 impl Edit {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let editor = editor()?;
+        let source = match &self.body {
+            Some(file) => Source::File(file.clone()),
+            None => Source::Editor(editor()?),
+        };
         let environment = self.environment.connect().await?;
         let mut message_ids = Vec::new();
         let url = &environment.dead_letter_queue_url;
@@ -60,12 +82,29 @@ impl Edit {
         // An editor may be open for hours: the others are shown meanwhile, and this one again if the
         // machine goes down.
         held.release().await?;
-        let body = edit(&editor, &original.body)?;
-        check(&original.body, &body)?;
+        let written = source.body(&original.body)?;
+        let sent = self.send(&environment, &original, &written.text).await;
+        let what = sent.map_err(|error| written.keep(&error))?;
+        if self.json {
+            println!("{what}");
+        } else {
+            println!("sent {} with its new body", self.event_id);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 
+    /// Sends `body` in the place of the original's, and notes it.
+    async fn send(
+        &self,
+        environment: &Environment,
+        original: &Message,
+        body: &str,
+    ) -> anyhow::Result<Value> {
+        check(&original.body, body)?;
         let mut now_there = false;
+        let url = &environment.dead_letter_queue_url;
         let mut held = Held::receive(&environment.client, url, |message| {
-            let is_it = message.message_id == *message_id;
+            let is_it = message.message_id == original.message_id;
             now_there |= is_it;
             is_it
         })
@@ -75,27 +114,71 @@ impl Edit {
             bail!("{:?} is no dead letter any more: somebody else was quicker", self.event_id);
         }
         let at = Timestamp::from(SystemTime::now());
-        let sent = match edited(&original, body.clone(), at) {
+        let sent = match edited(original, body.to_owned(), at) {
             Some(copy) => queue::send(&environment.client, &environment.queue_url, copy).await,
-            None => Err(anyhow::anyhow!("its attributes leave no room for the mark of an edit")),
+            None => Err(anyhow!("its attributes leave no room for the mark of an edit")),
         };
         if let Err(error) = sent {
             held.release().await?;
             return Err(error.context("it stays a dead letter, as it was"));
         }
-        held.delete(message_id).await?;
-        held.release().await?;
-        let sha256 = |text: &str| {
-            let digest = Sha256::digest(text);
-            digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
-        };
+        let deleted = held.delete(&original.message_id).await;
+        let released = held.release().await;
         let what = json!({
             "event_id": self.event_id,
-            "body_sha256": { "before": sha256(&original.body), "after": sha256(&body) },
+            "body_sha256": { "before": sha256(&original.body), "after": sha256(body) },
         });
-        environment.audit().add("dlq edit", Some(&self.reason), what).await?;
-        println!("sent {} with its new body", self.event_id);
-        Ok(ExitCode::SUCCESS)
+        // It is on its way, whatever became of the dead letter.
+        environment.audit().add("dlq edit", Some(&self.reason), what.clone()).await?;
+        deleted.with_context(|| {
+            format!(
+                "it was sent with its new body, but the old one is still a dead letter; once more \
+                 within five minutes is no second event, and `cargo xtask dlq drop {} {}` removes it",
+                environment.name, self.event_id
+            )
+        })?;
+        released?;
+        Ok(what)
+    }
+}
+
+fn sha256(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// A new body, and the file that it is in.
+struct Written {
+    text: String,
+    file: Option<NamedTempFile>,
+}
+
+impl Written {
+    /// Keeps what a person has written when it could not be sent.
+    fn keep(self, error: &anyhow::Error) -> anyhow::Error {
+        match self.file.map(NamedTempFile::keep) {
+            Some(Ok((_file, path))) => {
+                anyhow!(
+                    "{error:#}; what you wrote is in {0}, and --body {0} takes it",
+                    path.display()
+                )
+            }
+            Some(Err(kept)) => anyhow!("{error:#}; what you wrote is lost: {kept}"),
+            None => anyhow!("{error:#}"),
+        }
+    }
+}
+
+impl Source {
+    fn body(&self, original: &str) -> anyhow::Result<Written> {
+        match self {
+            Self::Editor(editor) => edit(editor, original),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.with_context(|| format!("reading {}", path.display()))?;
+                Ok(Written { text: as_before(original, text), file: None })
+            }
+        }
     }
 }
 
@@ -108,7 +191,7 @@ fn editor() -> anyhow::Result<Vec<String>> {
 }
 
 /// Lets a person edit `body`, in a file that only they can read.
-fn edit(editor: &[String], body: &str) -> anyhow::Result<String> {
+fn edit(editor: &[String], body: &str) -> anyhow::Result<Written> {
     let mut file = tempfile::Builder::new()
         .prefix("dead-letter-")
         .suffix(".json")
@@ -121,9 +204,16 @@ fn edit(editor: &[String], body: &str) -> anyhow::Result<String> {
     let status = status.with_context(|| format!("starting the editor {program}"))?;
     ensure!(status.success(), "the editor {program} ended with {status}; nothing was sent");
     let edited = std::fs::read_to_string(path).context("reading what was edited")?;
-    // Editors end a file with a line break, whether it had one or not.
-    let added = edited.ends_with('\n') && !body.ends_with('\n');
-    Ok(if added { edited.trim_end_matches('\n').to_owned() } else { edited })
+    let text = as_before(body, edited);
+    // What is as it was is not worth keeping.
+    let file = (text != body && !text.is_empty()).then_some(file);
+    Ok(Written { text, file })
+}
+
+/// Editors end a file with a line break, whether it had one or not.
+fn as_before(before: &str, text: String) -> String {
+    let added = text.ends_with('\n') && !before.ends_with('\n');
+    if added { text.trim_end_matches('\n').to_owned() } else { text }
 }
 
 /// Whether the new body can be sent.

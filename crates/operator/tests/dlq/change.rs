@@ -102,6 +102,47 @@ async fn an_edited_event_is_sent_as_the_same_event() {
 }
 
 #[tokio::test]
+async fn what_was_written_is_kept_when_it_cannot_be_sent() {
+    let queues = two().await;
+    let edit = ["edit", "test", "event-1", "--reason", "wrong amount"];
+    let refused = queues.dlq_with_editor("printf '{\"顧客\":' > \"$1\"", &edit).await;
+    assert_eq!(refused.code, Some(1));
+    let (_, path) = refused.stderr.split_once("--body ").unwrap();
+    let path = path.split_whitespace().next().unwrap();
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "{\"顧客\":");
+
+    std::fs::write(path, "{\"顧客\":2}\n").unwrap();
+    let done = queues.dlq(&[&edit[..], &["--body", path, "--json"]].concat()).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let what: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(what["event_id"], "event-1");
+    std::fs::remove_file(path).unwrap();
+    let webhooks = queues.take_webhooks().await;
+    assert_eq!(webhooks.first().unwrap().body, "{\"顧客\":2}");
+    let unreadable = queues.dlq(&[&edit[..], &["--body", "/nowhere.json"]].concat()).await;
+    assert_eq!(unreadable.code, Some(1));
+}
+
+#[tokio::test]
+async fn two_dead_letters_of_one_event_are_both_put_back_and_each_once() {
+    let queues = Queues::start().await;
+    for sequence in [1, 2] {
+        queues.add_rejected(Event::new("order-7", "event-1", sequence).with_body("same")).await;
+    }
+    let all = queues.file("all.jsonl");
+    queues.dlq(&["export", "test", &all]).await;
+    assert_eq!(queues.take_dead_letters().await, 2);
+    for expected in [
+        "put back 2 dead letters; 0 were there already\n",
+        "put back 0 dead letters; 2 were there already\n",
+    ] {
+        let done = queues.dlq(&["import", "test", &all]).await;
+        assert_eq!(done.stdout, expected, "{}", done.stderr);
+    }
+    assert_eq!(queues.take_dead_letters().await, 2);
+}
+
+#[tokio::test]
 async fn an_edit_that_cannot_be_sent_changes_nothing() {
     let queues = two().await;
     for (editor, reason) in [
