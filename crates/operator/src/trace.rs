@@ -45,13 +45,13 @@ pub(crate) struct Trace {
 
 /// Something that happened to the event.
 #[derive(Debug, Serialize)]
-struct Step {
+pub(crate) struct Step {
     /// RFC 3339; `None` if the line has no time.
-    at: Option<String>,
+    pub(crate) at: Option<String>,
     /// The log line's message, or what was inferred from it.
-    what: String,
+    pub(crate) what: String,
     /// For people.
-    text: String,
+    pub(crate) text: String,
     /// The log line; `null` for what was inferred.
     line: Value,
 }
@@ -125,7 +125,7 @@ pub(crate) async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Ve
 }
 
 /// The log's lines as steps, and what they tell without saying it.
-fn steps(lines: &[Value]) -> Vec<Step> {
+pub(crate) fn steps(lines: &[Value]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut sequence: Option<&str> = None;
     let mut dead = false;
@@ -216,6 +216,18 @@ fn text(line: &Value) -> String {
     }
 }
 
+/// A line for each step.
+pub(crate) fn steps_for_people(steps: &[Step]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        let at = step.at.as_deref().map(|at| at.replace('T', " ").replace('Z', ""));
+        let line = format!("{:<24} {:<14} {}", at.unwrap_or_default(), step.what, step.text);
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 fn render(
     environment: &str,
     event_id: &str,
@@ -224,12 +236,7 @@ fn render(
     now: Timestamp,
 ) -> String {
     let mut text = format!("event {}\n", printable(event_id));
-    for step in steps {
-        let at = step.at.as_deref().map(|at| at.replace('T', " ").replace('Z', ""));
-        let line = format!("{:<24} {:<14} {}", at.unwrap_or_default(), step.what, step.text);
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    text.push_str(&steps_for_people(steps));
     text.push_str("now: ");
     match places {
         None => text.push_str(&presumed(steps)),

@@ -8,9 +8,11 @@ use domain::message::Message;
 use serde_json::{Value, json};
 
 use super::{Summary, look, printable};
-use crate::environment::EnvironmentArgs;
+use crate::environment::{Environment, EnvironmentArgs};
+use crate::history::pattern;
+use crate::trace::{self, Step};
 
-/// Show one dead letter: why it is one, its headers, its body
+/// Show one dead letter: why it is one, what happened to it, its headers, its body
 ///
 /// To find it, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
@@ -47,14 +49,31 @@ impl Show {
                 self.event_id
             );
         }
+        let history = self.history(&environment, &found).await;
         for message in &found {
             if self.json {
-                println!("{}", serde_json::to_string_pretty(&as_json(message)?)?);
+                let mut letter = as_json(message)?;
+                letter["history"] = json!(history.as_ref().ok());
+                println!("{}", serde_json::to_string_pretty(&letter)?);
             } else {
-                print!("{}", render(message));
+                print!("{}", render(message, &history));
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Show {
+    /// What the log tells of the event since it was accepted.
+    async fn history(
+        &self,
+        environment: &Environment,
+        found: &[Message],
+    ) -> anyhow::Result<Vec<Step>> {
+        let since = found.iter().map(Message::accepted_at).min().unwrap_or_default();
+        let about = |line: &Value| line["event_id"] == *self.event_id;
+        let of_event = pattern("event_id", &[&self.event_id]);
+        Ok(trace::steps(&environment.history().find(&of_event, since, about).await?))
     }
 }
 
@@ -72,7 +91,7 @@ fn as_json(message: &Message) -> anyhow::Result<Value> {
     Ok(value)
 }
 
-fn render(message: &Message) -> String {
+fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
     let summary = Summary::of(message);
     let failure = failure_of(message);
     let mut lines = vec![
@@ -96,6 +115,13 @@ fn render(message: &Message) -> String {
     text.extend(headers(message).map(|(name, value)| {
         format!("{:<12} {}: {}", "header", printable(name), printable(value))
     }));
+    text.push(match history {
+        Ok(steps) if steps.is_empty() => {
+            "\nhistory: the log tells nothing of it any more".to_owned()
+        }
+        Ok(steps) => format!("\nhistory\n{}", trace::steps_for_people(steps).trim_end()),
+        Err(error) => format!("\nhistory: unknown ({error:#})"),
+    });
     if let Some(response) = failure.and_then(|failure| failure.response) {
         text.push(format!("\nresponse\n{}", printable_block(&response)));
     } else if message.attributes.contains_key(FAILURE) && failure_of(message).is_none() {

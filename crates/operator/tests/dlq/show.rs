@@ -18,6 +18,37 @@ async fn it_shows_the_reason_the_headers_and_the_body() {
 }
 
 #[tokio::test]
+async fn it_shows_the_attempts_that_the_log_knows() {
+    let queues = Queues::start().await;
+    queues.add_rejected(Event::new("order-7", "event-1", 10)).await;
+    let line = |at: &str, message: &str, status: u16, attempt: u32| {
+        let more = if message == "retry" { ",\"retry_in_ms\":2000" } else { "" };
+        format!(
+            "{{\"timestamp\":\"2026-11-23T10:00:{at}Z\",\"message\":\"{message}\",\"event_id\":\
+             \"event-1\",\"destination\":\"sss\",\"status\":{status},\"latency_ms\":7,\"attempt\":\
+             {attempt}{more}}}"
+        )
+    };
+    let of_another = line("01.000", "retry", 503, 1).replace("event-1", "event-2");
+    queues.write_log(&[
+        line("00.000", "retry", 503, 1),
+        of_another,
+        line("02.000", "rejected", 422, 2),
+    ]);
+    let shown = queues.dlq(&["show", "test", "event-1"]).await.stdout;
+    let (_, history) = shown.split_once("\nhistory\n").unwrap();
+    let lines: Vec<&str> = history.lines().take_while(|line| !line.is_empty()).collect();
+    let expected = [
+        "2026-11-23 10:00:00.000  retry          sss answered 503 in 7 ms, attempt 1; again in 2 s",
+        "2026-11-23 10:00:02.000  rejected       sss answered 422 in 7 ms, attempt 2",
+    ];
+    assert_eq!(lines, expected);
+    let json = queues.dlq(&["show", "test", "event-1", "--json"]).await.stdout;
+    let letter: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(letter["history"][1]["line"]["status"], 422);
+}
+
+#[tokio::test]
 async fn its_json_holds_the_body_as_it_is() {
     let queues = Queues::start().await;
     let body = "not json,\n\tbut \"text\"  ";

@@ -101,6 +101,11 @@ impl Queues {
         Self { client, clock, fault, data_dir, queue_url, dead_letter_queue_url }
     }
 
+    /// What the engine would have logged.
+    pub(crate) fn write_log(&self, lines: &[String]) {
+        std::fs::write(self.data_dir.path().join("engine.log"), lines.join("\n")).unwrap();
+    }
+
     /// Puts the dead letter of an event that a destination rejected.
     pub(crate) async fn add_rejected(&self, event: Event) {
         let cause = Cause {
