@@ -72,6 +72,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/_engine/status", get(status))
         .route("/_engine/waiting-groups", get(waiting_groups))
+        .route("/_engine/message-groups", get(message_groups))
         .route("/_engine/events/{id}", get(event))
         .route("/metrics", get(prometheus))
         .with_state(admin)
@@ -100,6 +101,13 @@ async fn waiting_groups(State(admin): State<Arc<Admin>>) -> Response {
             let groups: Vec<_> = groups.iter().map(group_json).collect();
             answer(StatusCode::OK, &json!({ "groups": groups }))
         }
+        Err(error) => failed(&in_full(&error)),
+    }
+}
+
+async fn message_groups(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.store.group_sizes(&admin.queue).await {
+        Ok(groups) => answer(StatusCode::OK, &json!({ "groups": groups })),
         Err(error) => failed(&in_full(&error)),
     }
 }

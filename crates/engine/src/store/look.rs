@@ -1,6 +1,8 @@
 //! Looking for what an operator asks about: the groups that wait, an event, why dead letters died.
 //! Nothing is received by it, and no look keeps the writer for long.
 
+use std::collections::BTreeMap;
+
 use domain::time::Timestamp;
 use rusqlite::params;
 
@@ -12,6 +14,9 @@ use super::visibility;
 
 /// Messages that one transaction looks at, in a search.
 const SEARCHED_AT_ONCE: i64 = 5_000;
+
+/// Messages of a queue up to which those of each group are counted.
+const GROUPED_MAX: i64 = 50_000;
 
 /// Dead letters up to which they are counted by reason.
 const DEAD_LETTERS_COUNTED_MAX: i64 = 2_000;
@@ -152,6 +157,32 @@ pub(super) fn find(
     Ok((places, last))
 }
 
+/// How many messages each group of a queue has; `None` when there are too many to count at once.
+pub(super) fn group_sizes(
+    tx: &mut Tx<'_>,
+    name: &str,
+) -> Result<Option<BTreeMap<String, u64>>, StoreError> {
+    let queue = tx.queue(name)?;
+    if queued(tx, queue.id)? > GROUPED_MAX {
+        return Ok(None);
+    }
+    let sizes = tx.all(
+        "SELECT g.name, count(*) FROM message_group g CROSS JOIN message m ON m.group_id = g.id
+         WHERE g.queue_id = ?1 GROUP BY g.id",
+        [queue.id],
+        |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+    )?;
+    Ok(Some(sizes.into_iter().collect()))
+}
+
+fn queued(tx: &mut Tx<'_>, queue_id: i64) -> Result<i64, StoreError> {
+    let queued: Option<i64> =
+        tx.first("SELECT queued FROM queue_count WHERE queue_id = ?1", [queue_id], |row| {
+            row.get(0)
+        })?;
+    Ok(queued.unwrap_or_default())
+}
+
 /// How many dead letters have which class of failure, "" for those that SQS's policy moved; `None`
 /// when there are too many to count at once.
 pub(super) fn reasons(
@@ -159,11 +190,7 @@ pub(super) fn reasons(
     name: &str,
 ) -> Result<Option<Vec<(String, u64)>>, StoreError> {
     let queue = tx.queue(name)?;
-    let queued: Option<i64> =
-        tx.first("SELECT queued FROM queue_count WHERE queue_id = ?1", [queue.id], |row| {
-            row.get(0)
-        })?;
-    if queued.unwrap_or_default() > DEAD_LETTERS_COUNTED_MAX {
+    if queued(tx, queue.id)? > DEAD_LETTERS_COUNTED_MAX {
         return Ok(None);
     }
     let reasons = tx.all(

@@ -32,6 +32,7 @@ mod visibility;
 mod wake;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -242,6 +243,12 @@ impl Store {
     pub async fn waiting_groups(&self, queue: &str, most: u32) -> Result<Vec<WaitingGroup>> {
         let queue = queue.to_owned();
         self.jobs.run(move |tx| look::waiting_groups(tx, &queue, most)).await
+    }
+
+    /// How many messages each group of a queue has; `None` when there are too many to count at once.
+    pub async fn group_sizes(&self, queue: &str) -> Result<Option<BTreeMap<String, u64>>> {
+        let queue = queue.to_owned();
+        self.jobs.run(move |tx| look::group_sizes(tx, &queue)).await
     }
 
     /// How many groups wait like that.

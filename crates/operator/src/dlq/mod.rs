@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod list;
 mod log;
+mod newer;
 mod redrive;
 mod select;
 mod show;

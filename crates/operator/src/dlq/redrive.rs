@@ -12,12 +12,12 @@ use domain::time::Timestamp;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
-use super::printable;
 use super::select::SelectArgs;
+use super::{newer, printable};
 use crate::environment::{Environment, EnvironmentArgs};
 use crate::mapping::Mapping;
 use crate::queue::{self, Held};
-use crate::{progress, waiting};
+use crate::{pause, people, progress, waiting};
 
 /// Send dead letters again, in their order, as the same events
 ///
@@ -25,7 +25,8 @@ use crate::{progress, waiting};
 /// The copy is sent before the dead letter is deleted, under a deduplication id that belongs to the
 /// dead letter. Should this command be killed in between, start it again after two minutes, when the
 /// dead letters are shown again, and within five, as long as the queue recognises what it has; later,
-/// one event may arrive twice, with the same webhook-id. See `dlq list --help` for what looking at
+/// one event may arrive twice, with the same webhook-id. Killed with --pause-first, it leaves delivery
+/// paused: `status` says so, and `cargo xtask resume` ends that. See `dlq list --help` for what looking at
 /// them costs.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -33,7 +34,7 @@ use crate::{progress, waiting};
     group = clap::ArgGroup::new("which").required(true).multiple(true).args(
         ["event_ids", "all", "route", "group", "reason", "since", "until", "grep"]
     ),
-    after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive prod --reason rejected --since 2h --rate 5\n  cargo xtask dlq redrive prod --all --pause-first"
+    after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive prod --reason rejected --since 2h --rate 5\n  cargo xtask dlq redrive prod --all --pause-first --why 'SSS 4.2 takes them'"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(crate) struct Redrive {
@@ -56,7 +57,11 @@ pub(crate) struct Redrive {
     #[arg(long, conflicts_with = "dry_run")]
     pause_first: bool,
 
-    /// Show what would be sent, in which order, and change nothing
+    /// Why; it stands in the audit log (--reason chooses by the reason of the dead letters)
+    #[arg(long, value_name = "TEXT", value_parser = pause::parse_reason)]
+    why: Option<String>,
+
+    /// Show what would be sent, in which order and behind what, and change nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -74,6 +79,7 @@ struct Planned {
     message_id: String,
     event_id: String,
     order: String,
+    dead_since: Timestamp,
 }
 
 /// The chosen dead letters by group, each group in the order of the webhook queue.
@@ -97,9 +103,16 @@ impl Redrive {
         // A pause that somebody else made is not for this command to end.
         let paused = match mapping {
             Some(mapping) if mapping.is_enabled().await? => mapping,
-            _ => return self.redrive(&environment).await,
+            Some(_paused_before) => {
+                eprintln!(
+                    "delivery is paused already, and stays so: `cargo xtask resume {}` ends that",
+                    environment.name
+                );
+                return self.redrive(&environment).await;
+            }
+            None => return self.redrive(&environment).await,
         };
-        let done = match pause(&environment, &paused).await {
+        let done = match self.pause(&environment, &paused).await {
             Ok(()) => self.redrive(&environment).await,
             Err(error) => Err(error),
         };
@@ -112,7 +125,33 @@ impl Redrive {
                 Err(first) => first.context(so),
             });
         }
+        environment.audit().add("resume", Some(&self.pause_reason()), json!({})).await?;
         done
+    }
+
+    /// What others find who look why delivery is paused.
+    fn pause_reason(&self) -> String {
+        self.why
+            .as_ref()
+            .map_or_else(|| "dlq redrive".to_owned(), |why| format!("dlq redrive: {why}"))
+    }
+
+    /// Stops delivery and waits until what is under way has ended, or until the person has had enough.
+    async fn pause(&self, environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
+        // Before it is switched off: killed from then on, it leaves a pause.
+        let what = json!({ "for": "dlq redrive" });
+        environment.audit().announce("pause", Some(&self.pause_reason()), what).await?;
+        let wait = progress::spinner("waiting until deliveries under way have ended");
+        let paused = async {
+            mapping.switch(false).await?;
+            waiting::settled(environment).await.map(drop)
+        };
+        let ended = tokio::select! {
+            _interrupted = tokio::signal::ctrl_c() => Err(queue::Interrupted.into()),
+            paused = paused => paused,
+        };
+        wait.finish_and_clear();
+        ended
     }
 
     async fn redrive(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
@@ -121,13 +160,9 @@ impl Redrive {
         let ended = self.rounds(environment, &mut report, &mut unseen).await;
         // What was sent is said and noted, also when something failed after it.
         if !self.dry_run {
-            if !report.sent.is_empty() {
-                let what = json!({
-                    "sent": report.sent.len(), "failed": report.failed.len(),
-                    "event_ids": self.event_ids, "all": self.all,
-                    "selection": self.select.audited(),
-                });
-                environment.audit().add("dlq redrive", None, what).await?;
+            if !report.sent.is_empty() || !report.failed.is_empty() {
+                let what = json!({ "sent": report.sent.len(), "failed": report.failed.len() });
+                environment.audit().add("dlq redrive", self.why.as_deref(), what).await?;
             }
             if ended.is_ok() || !report.sent.is_empty() {
                 self.print(&report)?;
@@ -168,6 +203,20 @@ impl Redrive {
                 held.release().await?;
                 return self.print_plan(environment, &plan).await;
             }
+            let planned = plan.values().map(Vec::len).sum::<usize>();
+            // Before anything is sent: who kills it has no time for a note.
+            if planned > 0 {
+                let what = json!({
+                    "planned": planned, "event_ids": self.event_ids, "all": self.all,
+                    "selection": self.select.audited(),
+                });
+                let audit = environment.audit();
+                let announced = audit.announce("dlq redrive", self.why.as_deref(), what).await;
+                if let Err(error) = announced {
+                    held.release().await?;
+                    return Err(error);
+                }
+            }
             let sent_before = report.sent.len();
             self.carry_out(environment, held, plan, report).await?;
             let nothing_more = report.sent.len() == sent_before;
@@ -202,6 +251,7 @@ impl Redrive {
                     message_id: message.message_id.clone(),
                     event_id: message.event_id().to_owned(),
                     order: redrive_order(message),
+                    dead_since: message.sent_at,
                 });
             }
             chosen
@@ -215,6 +265,9 @@ impl Redrive {
     }
 
     async fn print_plan(&self, environment: &Environment, plan: &Plan) -> anyhow::Result<()> {
+        let died = |planned: &[Planned]| planned.iter().map(|it| it.dead_since).min();
+        let since = plan.iter().filter_map(|(group, it)| Some((group.as_str(), died(it)?)));
+        let (newer, unknown) = newer::of(environment, &since.collect()).await;
         let waiting = environment.waiting().await?.total();
         if self.json {
             let would_send: Vec<_> = plan
@@ -222,22 +275,30 @@ impl Redrive {
                 .flat_map(|(group, planned)| planned.iter().map(move |it| (group, it)))
                 .map(|(group, it)| json!({ "event_id": it.event_id, "group": group }))
                 .collect();
-            let plan = json!({ "would_send": would_send, "waiting_before": waiting });
+            let plan = json!({
+                "would_send": would_send, "waiting_before": waiting, "newer": newer,
+                "unknown": unknown,
+            });
             println!("{}", serde_json::to_string_pretty(&plan)?);
             return Ok(());
         }
         for (group, planned) in plan {
-            println!("group {}:", printable(group));
+            let newer = newer.get(group).copied().unwrap_or_default();
+            println!("group {}, {}:", printable(group), newer.text());
             for it in planned {
                 println!("  {}", printable(&it.event_id));
             }
         }
         let (events, groups) = (plan.values().flatten().count(), plan.len());
-        println!("would send {events} events of {groups} groups; nothing was changed");
         println!(
-            "they would go behind the {waiting} events that wait in the queue now, and behind what was \
-             delivered for the same groups since"
+            "would send {} of {}; nothing was changed",
+            people::count(events as u64, "event"),
+            people::count(groups as u64, "group")
         );
+        println!("{} in the queue now", people::count(waiting, "event"));
+        for reason in unknown {
+            println!("not known: {}", printable(&reason));
+        }
         Ok(())
     }
 
@@ -318,21 +379,6 @@ impl Redrive {
         progress.finish_and_clear();
         held.release().await
     }
-}
-
-/// Stops delivery and waits until what is under way has ended, or until the person has had enough.
-async fn pause(environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
-    let wait = progress::spinner("waiting until deliveries under way have ended");
-    let paused = async {
-        mapping.switch(false).await?;
-        waiting::settled(environment).await.map(drop)
-    };
-    let ended = tokio::select! {
-        _interrupted = tokio::signal::ctrl_c() => Err(queue::Interrupted.into()),
-        paused = paused => paused,
-    };
-    wait.finish_and_clear();
-    ended
 }
 
 async fn send_again(

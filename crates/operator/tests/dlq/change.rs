@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Event, Queues};
+use crate::support::{Event, Fault, Queues};
 
 async fn two() -> Queues {
     let queues = Queues::start().await;
@@ -44,8 +44,13 @@ async fn what_was_exported_and_dropped_can_be_put_back_as_it_was() {
     let webhooks = queues.take_webhooks().await;
     assert_eq!(webhooks.iter().find(|it| it.event_id == "event-1").unwrap().group, "order-7");
 
-    let expected =
-        [("dlq export", "-"), ("dlq drop", "試験"), ("dlq import", "-"), ("dlq redrive", "-")];
+    let expected = [
+        ("dlq export", "-"),
+        ("dlq drop", "試験"),
+        ("dlq import", "-"),
+        ("dlq redrive", "-"),
+        ("dlq redrive", "-"),
+    ];
     assert_eq!(queues.audit().await, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
 }
 
@@ -121,6 +126,27 @@ async fn what_was_written_is_kept_when_it_cannot_be_sent() {
     assert_eq!(webhooks.first().unwrap().body, "{\"顧客\":2}");
     let unreadable = queues.dlq(&[&edit[..], &["--body", "/nowhere.json"]].concat()).await;
     assert_eq!(unreadable.code, Some(1));
+}
+
+#[tokio::test]
+async fn an_edit_whose_dead_letter_stays_is_noted_and_once_more_is_no_second_event() {
+    let queues = two().await;
+    let file = queues.file("corrected.json");
+    std::fs::write(&file, "{\"顧客\":2}").unwrap();
+    let edit = ["edit", "test", "event-1", "--reason", "wrong amount", "--body", &file];
+    queues.set_fault(Fault::Refuse("DeleteMessage"));
+    let half = queues.dlq(&edit).await;
+    assert_eq!(half.code, Some(1));
+    assert!(half.stderr.contains("the old one is still a dead letter"), "{}", half.stderr);
+    let noted = [("dlq edit".to_owned(), "wrong amount".to_owned())];
+    assert_eq!(queues.audit().await, noted, "it is on its way");
+
+    queues.set_fault(Fault::None);
+    let done = queues.dlq(&edit).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let bodies: Vec<_> = queues.take_webhooks().await.into_iter().map(|it| it.body).collect();
+    assert_eq!(bodies, ["{\"顧客\":2}"]);
+    assert_eq!(queues.take_dead_letters().await, 1);
 }
 
 #[tokio::test]

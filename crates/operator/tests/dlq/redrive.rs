@@ -130,8 +130,13 @@ async fn killed_between_copy_and_delete_and_run_again_it_loses_and_doubles_nothi
     let queues = two_groups().await;
     killed_at(&queues, "DeleteMessage").await;
     queues.advance(UNTIL_SHOWN_AGAIN);
-    let done = queues.dlq(&["redrive", "test", "--all"]).await;
+    let noted = queues.audit().await;
+    assert_eq!(noted, [("dlq redrive".to_owned(), "-".to_owned())], "though it was killed");
+    let done = queues.dlq(&["redrive", "test", "--all", "--why", "SSS 4.2"]).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let with_reason = ("dlq redrive".to_owned(), "SSS 4.2".to_owned());
+    let begun_and_ended = [with_reason.clone(), with_reason];
+    assert_eq!(queues.audit().await[1..], begun_and_ended);
     assert!(done.stdout.ends_with("sent 5 events\n"), "the first is sent again: {}", done.stdout);
     assert_eq!(order(&queues.take_webhooks().await), IN_ORDER, "and recognised");
     assert_eq!(queues.take_dead_letters().await, 0);

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     None,
     /// Requests of this operation wait.
     Hold(&'static str, Arc<Gate>),
+    /// Requests of this operation are refused.
+    Refuse(&'static str),
     /// Messages of this group are refused.
     RefuseGroup(&'static str),
 }
@@ -297,6 +299,11 @@ async fn interfere(
             gate.reached.notify_one();
             gate.open.notified().await;
         }
+        Fault::Refuse(refused) if operation == refused => {
+            let error =
+                "{\"__type\":\"com.amazonaws.sqs#ReceiptHandleIsInvalid\",\"message\":\"no\"}";
+            return (StatusCode::BAD_REQUEST, error).into_response();
+        }
         Fault::RefuseGroup(group) if operation == "SendMessage" => {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -308,7 +315,7 @@ async fn interfere(
             }
             return next.run(Request::from_parts(parts, Body::from(body))).await;
         }
-        Fault::None | Fault::Hold(..) | Fault::RefuseGroup(_) => {}
+        Fault::None | Fault::Hold(..) | Fault::Refuse(_) | Fault::RefuseGroup(_) => {}
     }
     next.run(request).await
 }

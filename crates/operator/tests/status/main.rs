@@ -5,6 +5,7 @@
 mod blocked;
 mod doctor;
 mod metrics;
+mod redrive;
 mod skip;
 mod status;
 mod support;

@@ -1,0 +1,70 @@
+//! `dlq redrive` where deliveries go on: what it would go behind, and the pause that it makes.
+
+use serde_json::json;
+
+use crate::support::{Behavior, Service, Site};
+
+/// A dead letter of `order-7`, one newer event of it that was delivered and two that wait, and a dead
+/// letter of `order-8`, of which there is nothing newer.
+async fn overtaken(site: &Site, service: &Service) -> [String; 2] {
+    service.set(Behavior::Answer(422));
+    let dead = [
+        site.post("/sqs-hook", "order-7", "1").await,
+        site.post("/sqs-hook", "order-8", "a").await,
+    ];
+    site.wait_for(|status| status["dead_letter_queue"]["visible"] == 2).await;
+    service.set(Behavior::Answer(200));
+    site.post("/sqs-hook", "order-7", "2").await;
+    site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
+    site.set_delivery(false).await;
+    for body in ["3", "4"] {
+        site.post("/sqs-hook", "order-7", body).await;
+    }
+    dead
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_it_would_go_behind() {
+    let service = Service::anywhere().await;
+    let site = Site::start(&service.url()).await;
+    let [first, second] = overtaken(&site, &service).await;
+    let plan = site.json(&["dlq", "redrive", "local", "--all", "--dry-run"]).await;
+    assert_eq!(plan["newer"]["order-7"], json!({ "delivered": 1, "waiting": 2 }));
+    assert_eq!(plan["newer"]["order-8"], json!({ "delivered": 0, "waiting": 0 }));
+    assert_eq!((&plan["waiting_before"], &plan["unknown"]), (&json!(2), &json!([])));
+    let shown = site.operate(&["dlq", "redrive", "local", "--all", "--dry-run"]).await.stdout;
+    let expected = format!(
+        "group order-7, behind 2 events that wait and 1 delivered since:\n  {first}\n\
+         group order-8, nothing newer:\n  {second}\n\
+         would send 2 events of 2 groups; nothing was changed\n2 events in the queue now\n"
+    );
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test]
+async fn its_pause_is_noted_and_one_of_others_stays() {
+    let service = Service::anywhere().await;
+    let site = Site::start(&service.url()).await;
+    overtaken(&site, &service).await;
+    let redrive = ["dlq", "redrive", "local", "--all", "--pause-first", "--why", "SSS 4.2"];
+    let done = site.operate(&redrive).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stderr.contains("delivery is paused already"), "{}", done.stderr);
+    assert_eq!(site.json(&["status", "local"]).await["delivery"]["paused"], true);
+
+    service.set(Behavior::Answer(422));
+    site.set_delivery(true).await;
+    site.wait_for(|status| status["dead_letter_queue"]["visible"] == 4).await;
+    service.set(Behavior::Answer(200));
+    assert_eq!(site.operate(&redrive).await.code, Some(0));
+    site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
+    let log = site.operate(&["dlq", "log", "local", "--json"]).await.stdout;
+    let noted: Vec<(String, String)> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| (line["action"].to_string(), line["reason"].to_string()))
+        .collect();
+    let of_pause = "\"dlq redrive: SSS 4.2\"";
+    assert_eq!(noted[2], ("\"pause\"".to_owned(), of_pause.to_owned()), "{noted:?}");
+    assert_eq!(noted[5], ("\"resume\"".to_owned(), of_pause.to_owned()), "{noted:?}");
+}
