@@ -106,7 +106,9 @@ impl AuditLog {
 /// Who is at this machine.
 fn user() -> String {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    variable("SUDO_USER").or_else(|| variable("USER")).unwrap_or_else(|| "unknown".to_owned())
+    variable("SUDO_USER")
+        .or_else(|| variable("USER"))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 fn append(file: &Path, line: &str) -> anyhow::Result<()> {
