@@ -4,6 +4,7 @@
 mod aws;
 mod bench;
 mod blocked;
+mod completions;
 mod demo;
 mod dlq;
 mod doctor;
@@ -69,6 +70,7 @@ enum Command {
     Lint(lint::Lint),
     Bench(bench::Bench),
     Schema(schema::Schema),
+    Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         Command::Lint(command) => Ok(command.run()),
         Command::Bench(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

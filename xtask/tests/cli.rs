@@ -46,8 +46,22 @@ fn help_teaches() {
     assert_eq!(help.code, Some(0));
     insta::assert_snapshot!("help", help.stdout);
     for command in [
-        "local", "demo", "send", "package", "plan", "check", "deploy", "promote", "rollback",
-        "releases", "destroy", "estimate", "test", "lint", "schema",
+        "local",
+        "demo",
+        "send",
+        "package",
+        "plan",
+        "check",
+        "deploy",
+        "promote",
+        "rollback",
+        "releases",
+        "destroy",
+        "estimate",
+        "test",
+        "lint",
+        "schema",
+        "completions",
     ] {
         let help = xtask(&[command, "--help"]);
         assert_eq!(help.code, Some(0), "{command}");

@@ -4,6 +4,7 @@
 //!
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
+mod arguments;
 mod audit;
 mod blocked;
 mod delivery;
@@ -31,7 +32,7 @@ mod waiting;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Operate the queues of an environment
 #[derive(Debug, Parser)]
@@ -62,6 +63,7 @@ enum Command {
     Store(store::StoreCommand),
     Whoami(identity::Whoami),
     AwaitDelivery(delivery::AwaitDelivery),
+    Arguments(arguments::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -78,6 +80,7 @@ async fn main() -> ExitCode {
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
+        Command::Arguments(command) => command.run(&mut Cli::command()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
