@@ -4,8 +4,10 @@
 //!
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
+mod actions;
 mod audit;
 mod blocked;
+mod cloudwatch;
 mod delivery;
 mod dlq;
 mod doctor;

@@ -2,7 +2,9 @@
 //! names, credentials from where the AWS CLI has them.
 
 use std::error::Error;
+use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_smithy_http_client::Builder;
@@ -16,6 +18,25 @@ pub(crate) async fn config(region: Option<&str>) -> SdkConfig {
         loader = loader.region(Region::new(region.to_owned()));
     }
     loader.load().await
+}
+
+/// How long a question that is not the main one may take: nobody should wait for an answer that does
+/// not come, such as from an endpoint in another network.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one attempt of a call may take. The SDK waits without end for an answer unless it is told.
+pub(crate) fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(30)).build()
+}
+
+/// The answer, or that there was none in time.
+pub(crate) async fn in_time<T>(
+    asked: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs())),
+    }
 }
 
 /// What went wrong with a call, and what to do if it is the credentials.

@@ -85,7 +85,7 @@ impl Trace {
         let history = environment.history();
         let of_event = pattern("event_id", &[&self.event_id]);
         let about = |line: &Value| line["event_id"] == *self.event_id;
-        let lines = history.find(&of_event, since, about).await?;
+        let lines = history.find(&of_event, since, about).await?.lines;
         let places = match &environment.host {
             Host::Engine { api, .. } => Some(places(api, &self.event_id).await?),
             Host::Aws { .. } => None,
