@@ -14,6 +14,7 @@ mod doctor;
 mod engine_api;
 mod environment;
 mod history;
+mod hold;
 mod identity;
 mod letter;
 mod mapping;
