@@ -105,6 +105,9 @@ async fn alarms_that_ring_are_named_with_their_section_and_since_when() {
     assert!(screen.contains(expected), "{screen}");
     assert!(screen.contains("; too little data for function-errors\n"), "{screen}");
     assert_eq!(fake.asked("DescribeAlarms")[0]["AlarmNamePrefix"], "local-webhook-");
+    let doctor = site.operate_on_aws(&fake, &["doctor", "local"]).await.stdout;
+    let line = doctor.lines().find(|line| line.contains("  alarms  ")).unwrap();
+    assert!(line.starts_with("warn") && line.ends_with("dead-letters-present ring"), "{line}");
 }
 
 #[tokio::test]
