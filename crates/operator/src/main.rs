@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Dlq(command) => Box::pin(command.run()).await,
         Command::Status(command) => command.run().await,
-        Command::Trace(command) => command.run().await,
+        Command::Trace(command) => Box::pin(command.run()).await,
         Command::Blocked(command) => command.run().await,
         Command::Doctor(command) => command.run().await,
         Command::Pause(command) => command.run().await,

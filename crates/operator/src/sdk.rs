@@ -24,18 +24,29 @@ pub(crate) async fn config(region: Option<&str>) -> SdkConfig {
 /// not come, such as from an endpoint in another network.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one attempt of a call may take. The SDK waits without end for an answer unless it is told.
+/// How long a call may take. The SDK waits without end for an answer unless it is told.
 pub(crate) fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(30)).build()
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(20))
+        .operation_timeout(Duration::from_secs(45))
+        .build()
 }
 
-/// The answer, or that there was none in time.
+/// The answer, or that there was none in [`PATIENCE`].
 pub(crate) async fn in_time<T>(
     asked: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    match tokio::time::timeout(PATIENCE, asked).await {
+    within(PATIENCE, asked).await
+}
+
+/// The answer, or that there was none in `limit`.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    match tokio::time::timeout(limit, asked).await {
         Ok(answer) => answer,
-        Err(_elapsed) => Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_elapsed) => Err(anyhow::anyhow!("no answer within {} s", limit.as_secs())),
     }
 }
 

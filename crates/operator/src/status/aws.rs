@@ -14,12 +14,14 @@ use serde_json::Value;
 
 use super::meter::{self, Meter, Operated};
 use super::pause;
-use super::report::{DeadLetters, Delivery, Destination, LastDelivery, Queue, Release, Report};
+use super::report::{
+    DeadLetters, Delivery, Destination, LastDelivery, LossMeter, Queue, Release, Report,
+};
 use crate::blocked::{self, SAYING};
 use crate::cloudwatch::{self, Age, CloudWatch};
 use crate::environment::Environment;
 use crate::history::pattern;
-use crate::sdk::in_time;
+use crate::sdk::{PATIENCE, in_time, within};
 use crate::store::Store;
 use crate::{actions, mapping, people};
 
@@ -51,7 +53,8 @@ pub(super) async fn report(
         in_time(counts(environment, &environment.dead_letter_queue_url)),
         in_time(mapping::state(environment)),
     );
-    let (queue, dead) = (queue?, dead?);
+    let queue = queue.context("asking for the queue")?;
+    let dead = dead.context("asking for the dead-letter queue")?;
     let mut known = Unknown(Vec::new());
     let state = known.or_not("delivery", state);
     let paused = state.as_deref().is_some_and(|state| !mapping::is_on(state));
@@ -60,7 +63,7 @@ pub(super) async fn report(
     // Without the audit log less is known of the same counts.
     let meter = async {
         tokio::join!(
-            in_time(metrics(&cloudwatch, config, since, now)),
+            within(meter_patience(loss_since), metrics(&cloudwatch, config, since, now)),
             in_time(operated(environment, since)),
         )
     };
@@ -104,14 +107,10 @@ pub(super) async fn report(
         .or_not("dead letters by reason", reasons)
         .and_then(|reasons| reasons.map_err(|why| known.add("dead letters by reason", &why)).ok());
     let operated = known.or_not("accepted and dropped", operated);
-    let loss_meter = known.or_not("loss meter", metrics).and_then(|meter| {
+    let meter = known.or_not("loss meter", metrics);
+    let loss_meter = meter.and_then(|meter| {
         let balance = meter.balance(since, now, dead.events, operated.as_ref());
-        let told = balance.map_err(|why| known.add("loss meter", &why)).ok();
-        if told.is_some() && !meter.has_counts_of_the_forwarder() {
-            let why = "CloudWatch has no counts of the forwarder: what was deleted by hand counts as delivered";
-            known.add("deliveries by route", why);
-        }
-        told
+        known.loss_meter(balance, meter.has_counts_of_the_forwarder())
     });
     let alarms = known.or_not("alarms", alarms);
     let pause = known.or_not("who paused", pause).flatten();
@@ -148,6 +147,12 @@ pub(super) async fn report(
     })
 }
 
+/// How long the meter's counts may take: a day of them fits into one page, and more takes more.
+fn meter_patience(loss_since: Duration) -> Duration {
+    let days = loss_since.as_secs().div_ceil(24 * 3_600).max(1);
+    PATIENCE * u32::try_from(days).unwrap_or(1)
+}
+
 /// How the names of an environment's alarms begin. Source: `modules/monitoring`.
 pub(crate) fn alarm_prefix(environment: &str) -> String {
     format!("{environment}-webhook-")
@@ -163,6 +168,22 @@ impl Unknown {
 
     fn has(&self, what: &str) -> bool {
         self.0.iter().any(|unknown| unknown.starts_with(what))
+    }
+
+    /// The balance, or takes note of why there is none, or what it cannot tell.
+    fn loss_meter(
+        &mut self,
+        balance: Result<LossMeter, String>,
+        has_counts_of_the_forwarder: bool,
+    ) -> Option<LossMeter> {
+        let told = balance.map_err(|why| self.add("loss meter", &why)).ok()?;
+        let delivered = told.total.as_ref().map_or(0, |total| total.delivered);
+        if delivered > 0 && !has_counts_of_the_forwarder {
+            let why = "CloudWatch has no counts of the forwarder: what was deleted by hand counts as \
+                       delivered";
+            self.add("deliveries by route", why);
+        }
+        Some(told)
     }
 
     /// What was answered, or takes note that nothing was.
