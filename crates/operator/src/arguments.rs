@@ -14,7 +14,7 @@ use crate::people;
 pub(crate) struct Arguments;
 
 impl Arguments {
-    pub(crate) fn run(self, cli: &mut Command) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(cli: &mut Command) -> anyhow::Result<ExitCode> {
         cli.build();
         people::print(&format!("{}\n", tree(cli)))?;
         Ok(ExitCode::SUCCESS)
@@ -43,6 +43,6 @@ fn argument(argument: &Arg) -> Value {
         "takes_values": argument.get_action().takes_values(),
         "repeats": matches!(argument.get_action(), ArgAction::Append),
         "required": argument.is_required_set(),
-        "values": values.iter().map(|value| value.get_name()).collect::<Vec<_>>(),
+        "values": values.iter().map(clap::builder::PossibleValue::get_name).collect::<Vec<_>>(),
     })
 }

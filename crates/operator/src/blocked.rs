@@ -13,14 +13,14 @@ use crate::engine_api::EngineApi;
 use crate::environment::{Environment, EnvironmentArgs, Host};
 use crate::history::{History, pattern, time_of};
 use crate::people::{self, ago, printable, span};
-use crate::table;
+use crate::{mapping, table};
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
 /// can have, and its jitter.
 const LOG_BACK: Duration = Duration::from_hours(13);
 
 /// Lines that say why a group waits, or that it does no longer.
-const SAYING: [&str; 7] = [
+pub(crate) const SAYING: [&str; 7] = [
     "blocked",
     "retry",
     "not_attempted",
@@ -99,32 +99,53 @@ impl Blocked {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
         let now = people::now();
-        let mut waiting = waiting(&environment).await?;
+        let (mut waiting, unknown) = waiting(&environment).await?;
         waiting.retain(|waiting| !self.rejected || waiting.why == "rejected");
         let text = if self.json {
-            format!("{:#}\n", json!({ "environment": environment.name, "groups": waiting }))
-        } else if waiting.is_empty() {
-            "no group waits\n".to_owned()
+            let document = json!({
+                "environment": environment.name, "groups": waiting, "unknown": unknown,
+            });
+            format!("{document:#}\n")
         } else {
-            render(&environment.name, &waiting, now)
+            let groups = match waiting.as_slice() {
+                [] => "no group waits\n".to_owned(),
+                waiting => render(&environment.name, waiting, now),
+            };
+            let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
+            unknown.fold(groups, |text, line| text + &line)
         };
         people::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The groups that wait, those that have waited longest first.
-pub(crate) async fn waiting(environment: &Environment) -> anyhow::Result<Vec<Waiting>> {
-    let back = u64::try_from(LOG_BACK.as_millis()).unwrap_or(u64::MAX);
-    let since = Timestamp::from_ms(people::now().as_ms().saturating_sub(back));
+/// The groups that wait, those that have waited longest first; and what could not be told.
+pub(crate) async fn waiting(
+    environment: &Environment,
+) -> anyhow::Result<(Vec<Waiting>, Vec<String>)> {
+    let since = people::before(people::now(), LOG_BACK);
     let history = environment.history();
-    match &environment.host {
-        Host::Engine { api, .. } => of_engine(api, &history, since).await,
-        Host::Aws { .. } => {
-            let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
-            Ok(of_log(&history.find(&pattern("message", &SAYING), since, saying).await?))
-        }
+    if let Host::Engine { api, .. } = &environment.host {
+        return Ok((of_engine(api, &history, since).await?, Vec::new()));
     }
+    let mut unknown = Vec::new();
+    let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
+    let found = history.find(&pattern("message", &SAYING), since, saying).await?;
+    if !found.complete {
+        unknown.push(format!(
+            "{} is longer than is read, so groups may be missing, or wait no longer",
+            history.name()
+        ));
+    }
+    match mapping::state(environment).await {
+        Ok(state) if mapping::is_on(&state) => {}
+        Ok(state) => unknown.push(format!(
+            "delivery is {state}: every group with an event waits, and only those are shown whose \
+             events failed before"
+        )),
+        Err(error) => unknown.push(format!("whether delivery is on ({error:#})")),
+    }
+    Ok((of_log(&found.lines), unknown))
 }
 
 async fn of_engine(
@@ -137,7 +158,7 @@ async fn of_engine(
     let about = |line: &Value| {
         is_attempt(line) && line["event_id"].as_str().is_some_and(|id| heads.contains(id))
     };
-    let lines = history.find("", since, about).await?;
+    let lines = history.find("", since, about).await?.lines;
     let mut last: HashMap<&str, &Value> = HashMap::new();
     for line in &lines {
         last.extend(line["event_id"].as_str().map(|event_id| (event_id, line)));
@@ -157,7 +178,7 @@ async fn of_engine(
 }
 
 /// The groups that wait, by the log alone: those whose last line is no success.
-fn of_log(lines: &[Value]) -> Vec<Waiting> {
+pub(crate) fn of_log(lines: &[Value]) -> Vec<Waiting> {
     let mut groups: BTreeMap<&str, (&Value, &Value)> = BTreeMap::new();
     for line in lines {
         let (Some(group), Some(event_id)) = (line["group"].as_str(), line["event_id"].as_str())

@@ -139,7 +139,7 @@ fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
 /// The queues on AWS, by the names that the configuration gives them.
 async fn aws(config: Config) -> anyhow::Result<Environment> {
     let region = config.file().aws.as_ref().map(|aws| aws.region.as_str());
-    let shared = sdk::config(region).await;
+    let shared = sdk::config(region).await.into_builder().timeout_config(sdk::timeouts()).build();
     let client = Client::new(&shared);
     let url = async |name: String| {
         let found = client.get_queue_url().queue_name(&name).send().await;

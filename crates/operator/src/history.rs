@@ -29,6 +29,15 @@ pub(crate) enum History {
     LogGroup { client: Client, name: String },
 }
 
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// In order of time.
+    pub(crate) lines: Vec<Value>,
+    /// Whether all of the log was looked through; if not, the newest lines are missing.
+    pub(crate) complete: bool,
+}
+
 /// The lines whose `field` is one of `values`, as a filter pattern.
 /// Source: `CloudWatch` Logs guide, "Filter pattern syntax", JSON log events.
 pub(crate) fn pattern(field: &str, values: &[&str]) -> String {
@@ -39,22 +48,22 @@ pub(crate) fn pattern(field: &str, values: &[&str]) -> String {
 }
 
 impl History {
-    /// The lines since a time that match [`pattern`] and that `keep` takes, in order of time. Files
-    /// are not asked by pattern, so `keep` must not rely on it.
+    /// The lines since a time that match [`pattern`] and that `keep` takes. Files are not asked by
+    /// pattern, so `keep` must not rely on it.
     pub(crate) async fn find(
         &self,
         pattern: &str,
         since: Timestamp,
         keep: impl Fn(&Value) -> bool,
-    ) -> anyhow::Result<Vec<Value>> {
+    ) -> anyhow::Result<Found> {
         let keep = |line: &Value| keep(line) && time_of(line).is_none_or(|time| time >= since);
         let mut found = match self {
-            Self::Files(dir) => in_files(dir, keep)?,
+            Self::Files(dir) => Found { lines: in_files(dir, keep)?, complete: true },
             Self::LogGroup { client, name } => {
                 in_log_group(client, name, pattern, since, keep).await?
             }
         };
-        found.sort_by_key(time_of);
+        found.lines.sort_by_key(time_of);
         Ok(found)
     }
 
@@ -99,7 +108,7 @@ async fn in_log_group(
     pattern: &str,
     since: Timestamp,
     keep: impl Fn(&Value) -> bool,
-) -> anyhow::Result<Vec<Value>> {
+) -> anyhow::Result<Found> {
     let mut pages = client
         .filter_log_events()
         .log_group_name(name)
@@ -107,17 +116,17 @@ async fn in_log_group(
         .start_time(i64::try_from(since.as_ms()).unwrap_or_default())
         .into_paginator()
         .send();
-    let mut found = Vec::new();
+    let mut lines = Vec::new();
     for _ in 0..PAGES_MAX {
-        let Some(page) = pages.next().await else { break };
+        let Some(page) = pages.next().await else { return Ok(Found { lines, complete: true }) };
         let page =
             page.map_err(|error| sdk::failed(&format!("reading log group {name}"), error))?;
         let texts = page.events.unwrap_or_default().into_iter().filter_map(|event| event.message);
         let read = texts.filter_map(|text| serde_json::from_str::<Value>(&text).ok());
         // Emulators know log groups, and pass over patterns of this kind.
-        found.extend(read.filter(|line| keep(line)));
+        lines.extend(read.filter(|line| keep(line)));
     }
-    Ok(found)
+    Ok(Found { lines, complete: false })
 }
 
 #[cfg(test)]
@@ -149,11 +158,14 @@ mod tests {
         let text = format!("{{\"half\n{}{}", line(2), line(3).replace("\"e\"", "\"f\""));
         std::fs::write(dir.path().join("engine.log"), text).unwrap();
         let history = History::Files(dir.path().to_owned());
-        let found =
-            history.find("", Timestamp::default(), |line| line["event_id"] == "e").await.unwrap();
+        let found = history
+            .find("", Timestamp::default(), |line| line["event_id"] == "e")
+            .await
+            .unwrap()
+            .lines;
         assert_eq!(found.iter().map(|line| &line["n"]).collect::<Vec<_>>(), [1, 2]);
         let since = people::time("2026-01-01T00:00:02Z").unwrap();
-        let found = history.find("", since, |_| true).await.unwrap();
+        let found = history.find("", since, |_| true).await.unwrap().lines;
         assert_eq!(found.iter().map(|line| &line["n"]).collect::<Vec<_>>(), [2, 3]);
     }
 }

@@ -4,15 +4,18 @@
 //!
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
+mod actions;
 mod arguments;
 mod audit;
 mod blocked;
+mod cloudwatch;
 mod delivery;
 mod dlq;
 mod doctor;
 mod engine_api;
 mod environment;
 mod history;
+mod hold;
 mod identity;
 mod letter;
 mod mapping;
@@ -71,7 +74,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Dlq(command) => Box::pin(command.run()).await,
         Command::Status(command) => command.run().await,
-        Command::Trace(command) => command.run().await,
+        Command::Trace(command) => Box::pin(command.run()).await,
         Command::Blocked(command) => command.run().await,
         Command::Skip(command) => command.run().await,
         Command::Doctor(command) => command.run().await,
@@ -80,7 +83,7 @@ async fn main() -> ExitCode {
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
-        Command::Arguments(command) => command.run(&mut Cli::command()),
+        Command::Arguments(_) => arguments::Arguments::run(&mut Cli::command()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

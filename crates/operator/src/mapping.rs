@@ -19,6 +19,11 @@ pub(crate) async fn state(environment: &Environment) -> anyhow::Result<String> {
     Mapping::find(environment).await?.state().await
 }
 
+/// Whether a mapping in this state asks the queue for messages, or is about to.
+pub(crate) fn is_on(state: &str) -> bool {
+    !matches!(state, "Disabled" | "Disabling")
+}
+
 /// The mapping between an environment's queue and its forwarder.
 pub(crate) struct Mapping<'a> {
     environment: &'a Environment,
@@ -47,7 +52,7 @@ impl<'a> Mapping<'a> {
 
     /// Whether it asks the queue for messages, or is about to.
     pub(crate) async fn is_enabled(&self) -> anyhow::Result<bool> {
-        Ok(!matches!(self.state().await?.as_str(), "Disabled" | "Disabling"))
+        Ok(is_on(&self.state().await?))
     }
 
     async fn state(&self) -> anyhow::Result<String> {

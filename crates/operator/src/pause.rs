@@ -10,13 +10,15 @@ use domain::time::Timestamp;
 use serde_json::json;
 
 use crate::environment::EnvironmentArgs;
+use crate::hold::Hold;
 use crate::mapping::Mapping;
 use crate::resumption::Resumption;
-use crate::{progress, waiting};
+use crate::{people, progress, waiting};
 
 /// Stop delivering: events are accepted, and wait in order
 ///
-/// Ends once deliveries under way have ended. Use it around a release of your service. Deployments
+/// Ends once deliveries under way have ended, and says how long the queue can hold: its retention less
+/// the age of the oldest event. Use it around a release of your service. Deployments
 /// leave a pause as it is. On AWS a pause that is forgotten raises the alarm mapping-not-enabled; with
 /// --for it ends by itself, wherever this command was typed.
 #[derive(Debug, clap::Args)]
@@ -65,21 +67,31 @@ impl Pause {
         environment.audit().add("pause", Some(&self.reason), what).await?;
         let retention_seconds: u64 =
             environment.attribute(QueueAttributeName::MessageRetentionPeriod).await?;
+        let retention = Duration::from_secs(retention_seconds);
+        let hold = Hold::of(&environment, waiting.total(), retention).await;
         if self.json {
             let paused = json!({
                 "environment": environment.name, "state": "paused", "reason": self.reason,
                 "waiting": waiting.total(), "retention_seconds": retention_seconds,
-                "resumes_at": resumes_at.map(|at| at.to_string()),
+                "holds": hold.json(), "resumes_at": resumes_at.map(|at| at.to_string()),
             });
             println!("{paused}");
         } else {
-            println!("paused: {} events wait; new ones are accepted and wait too", waiting.total());
-            println!("the queue keeps each for {} from its acceptance", days(retention_seconds));
+            let waits = people::events_wait(waiting.total());
+            println!("paused: {waits}; new ones are accepted, and wait too, in order");
+            println!("{}", hold.text());
             let resume = format!("`cargo xtask resume {}`", environment.name);
             match resumes_at {
                 Some(at) => println!("it ends by itself at {at}, or with {resume}"),
                 None => println!("{resume} ends it"),
             }
+        }
+        if let (Some(duration), Some(left)) = (self.duration, hold.left())
+            && duration > left
+        {
+            eprintln!(
+                "warning: the pause is longer than that: SQS will delete events before it ends"
+            );
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -101,23 +113,9 @@ fn parse_time(text: &str) -> anyhow::Result<Duration> {
     Ok(duration)
 }
 
-/// A retention period for people.
-fn days(seconds: u64) -> String {
-    match seconds {
-        86_400.. if seconds.is_multiple_of(86_400) => format!("{} days", seconds / 86_400),
-        3_600.. => format!("{} hours", seconds / 3_600),
-        _ => format!("{} minutes", seconds / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retention_is_told_in_days_or_less() {
-        assert_eq!([1_209_600, 90_000, 300].map(days), ["14 days", "25 hours", "5 minutes"]);
-    }
 
     #[test]
     fn a_pause_is_bounded_by_what_the_queue_keeps() {

@@ -21,6 +21,12 @@ pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
+/// So long before a time.
+pub(crate) fn before(time: Timestamp, duration: Duration) -> Timestamp {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_ms(time.as_ms().saturating_sub(ms))
+}
+
 /// A time as logs and the engine write it: RFC 3339.
 pub(crate) fn time(rfc_3339: &str) -> Option<Timestamp> {
     let time = DateTime::from_str(rfc_3339, Format::DateTimeWithOffset).ok()?;
@@ -68,6 +74,11 @@ pub(crate) fn bytes(bytes: u64) -> String {
 /// A number with its noun: `1 event`, `2 events`.
 pub(crate) fn count(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// How many events wait: `1 event waits`, `2 events wait`.
+pub(crate) fn events_wait(events: u64) -> String {
+    format!("{} {}", count(events, "event"), if events == 1 { "waits" } else { "wait" })
 }
 
 /// A time to the second, without the `T`: `2026-11-23 10:00:00`.

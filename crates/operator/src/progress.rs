@@ -17,3 +17,9 @@ pub(crate) fn bar(total: u64, done: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&template).expect("braces that match");
     ProgressBar::new(total).with_style(style)
 }
+
+/// A bar for a queue that gets empty; its message says how long that may take.
+pub(crate) fn drain(total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} went out, {msg}");
+    ProgressBar::new(total).with_style(style.expect("braces that match"))
+}

@@ -1,18 +1,25 @@
 //! `resume`: the event source mapping is enabled again, and what has waited goes out.
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::environment::{Environment, EnvironmentArgs};
 use crate::mapping::Mapping;
-use crate::progress;
 use crate::resumption::Resumption;
 use crate::waiting::Waiting;
+use crate::{people, progress};
 
 /// Between two looks at the queue. It does not tell by itself when it has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How far back the pace is measured.
+const PACE_OVER: Duration = Duration::from_secs(30);
+
+/// How long is looked before a queue is said not to get emptier.
+const PACE_LEAST: Duration = Duration::from_secs(5);
 
 /// Go on delivering, and show how what has waited goes out
 #[derive(Debug, clap::Args)]
@@ -41,16 +48,22 @@ impl Resume {
         let mut waiting = environment.waiting().await?;
         environment.audit().add("resume", None, json!({ "waiting": waiting.total() })).await?;
         if !self.json {
-            println!("resumed: {} events wait", waiting.total());
+            println!("resumed: {}", people::events_wait(waiting.total()));
         }
+        let (before, begun) = (waiting.total(), Instant::now());
         let interrupted = !self.no_wait && !environment.drain(&mut waiting).await?;
+        let took = begun.elapsed();
         if self.json {
             let resumed = json!({
                 "environment": environment.name, "state": "resumed", "waiting": waiting.total(),
+                "waiting_before": before,
+                "took_ms": (!self.no_wait).then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
             });
             println!("{resumed}");
         } else if interrupted {
-            println!("delivery goes on; {} events still wait", waiting.total());
+            println!("delivery goes on; {} still", people::events_wait(waiting.total()));
+        } else if !self.no_wait && before > 0 {
+            println!("the queue is empty after {}", people::span(took));
         } else if !self.no_wait {
             println!("the queue is empty");
         }
@@ -61,10 +74,14 @@ impl Resume {
 impl Environment {
     /// Shows the queue getting empty. Gives `false` if a signal ended that before.
     async fn drain(&self, waiting: &mut Waiting) -> anyhow::Result<bool> {
+        let begun = Instant::now();
         let mut most = waiting.total();
-        let bar = progress::bar(most, "delivered");
+        let mut pace = Pace::default();
+        let bar = progress::drain(most);
         let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         while waiting.total() > 0 {
+            pace.saw(begun.elapsed(), waiting.total());
+            bar.set_message(pace.text(&self.name));
             tokio::select! {
                 _interrupted = interrupt.as_mut() => {
                     bar.finish_and_clear();
@@ -73,11 +90,81 @@ impl Environment {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             *waiting = self.waiting().await?;
+            // What is accepted meanwhile has to go out too.
             most = most.max(waiting.total());
             bar.set_length(most);
             bar.set_position(most - waiting.total());
         }
         bar.finish_and_clear();
         Ok(true)
+    }
+}
+
+/// How fast a queue gets emptier, by looks at it: what goes out less what comes in.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When, since the first look, and how many waited.
+    looks: VecDeque<(Duration, u64)>,
+}
+
+impl Pace {
+    fn saw(&mut self, at: Duration, waiting: u64) {
+        self.looks.push_back((at, waiting));
+        while self.looks.front().is_some_and(|(first, _)| at.saturating_sub(*first) > PACE_OVER) {
+            self.looks.pop_front();
+        }
+    }
+
+    /// How long it takes until nothing waits, at this pace; `None` if it gets no emptier.
+    fn left(&self) -> Option<Duration> {
+        let (first, last) = (self.looks.front()?, self.looks.back()?);
+        let gone = first.1.checked_sub(last.1).filter(|gone| *gone > 0)?;
+        let nanos =
+            last.0.saturating_sub(first.0).as_nanos() * u128::from(last.1) / u128::from(gone);
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    fn text(&self, environment: &str) -> String {
+        let watched = match (self.looks.front(), self.looks.back()) {
+            (Some(first), Some(last)) => last.0.saturating_sub(first.0),
+            _ => Duration::ZERO,
+        };
+        match self.left() {
+            // Less than a second is not worth its milliseconds.
+            Some(left) => format!("about {} left", people::span(left.max(Duration::from_secs(1)))),
+            None if watched < PACE_LEAST => "no estimate yet".to_owned(),
+            None => format!("not getting fewer: `cargo xtask blocked {environment}` tells why"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(looks: &[(u64, u64)]) -> Pace {
+        let mut pace = Pace::default();
+        for (at, waiting) in looks {
+            pace.saw(Duration::from_secs(*at), *waiting);
+        }
+        pace
+    }
+
+    #[test]
+    fn the_estimate_is_by_what_went_out_lately() {
+        assert_eq!(pace(&[(0, 100), (10, 50)]).left(), Some(Duration::from_secs(10)));
+        assert_eq!(pace(&[(0, 100), (10, 50)]).text("dev"), "about 10 s left");
+        // Nothing for long, then fast: only the last half minute counts.
+        let looks = [(0, 100), (60, 100), (70, 90), (90, 60)];
+        assert_eq!(pace(&looks).left(), Some(Duration::from_secs(45)));
+    }
+
+    #[test]
+    fn a_queue_that_does_not_get_emptier_has_no_end_in_sight() {
+        assert_eq!(pace(&[(0, 5)]).text("dev"), "no estimate yet");
+        for looks in [[(0, 5), (20, 5)], [(0, 5), (20, 9)]] {
+            let text = pace(&looks).text("dev");
+            assert!(text.contains("`cargo xtask blocked dev`"), "{text}");
+        }
     }
 }

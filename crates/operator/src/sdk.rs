@@ -2,7 +2,9 @@
 //! names, credentials from where the AWS CLI has them.
 
 use std::error::Error;
+use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_smithy_http_client::Builder;
@@ -16,6 +18,36 @@ pub(crate) async fn config(region: Option<&str>) -> SdkConfig {
         loader = loader.region(Region::new(region.to_owned()));
     }
     loader.load().await
+}
+
+/// How long a question that is not the main one may take: nobody should wait for an answer that does
+/// not come, such as from an endpoint in another network.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a call may take. The SDK waits without end for an answer unless it is told.
+pub(crate) fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(20))
+        .operation_timeout(Duration::from_secs(45))
+        .build()
+}
+
+/// The answer, or that there was none in [`PATIENCE`].
+pub(crate) async fn in_time<T>(
+    asked: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    within(PATIENCE, asked).await
+}
+
+/// The answer, or that there was none in `limit`.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    match tokio::time::timeout(limit, asked).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(anyhow::anyhow!("no answer within {} s", limit.as_secs())),
+    }
 }
 
 /// What went wrong with a call, and what to do if it is the credentials.

@@ -8,10 +8,13 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::actions;
+use crate::audit::Line;
 use crate::engine_api::{EngineApi, segment};
 use crate::environment::{EnvironmentArgs, Host};
 use crate::history::{pattern, time_of};
 use crate::people::{self, ago, printable, span};
+use crate::sdk::in_time;
 
 /// Show everything that is known of one event, in order of time
 ///
@@ -20,7 +23,8 @@ use crate::people::{self, ago, printable, span};
 /// receivers see it as webhook-id. A message id works too, while the message is in a queue.
 ///
 /// On one machine the engine's log is read (engine.log and the files beside it in the data directory,
-/// 100 MB), on AWS the forwarder's log group, as far as --days goes back.
+/// 100 MB), on AWS the forwarder's log group, as far as --days goes back; and the audit log, for what
+/// operators did to the event.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask trace local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
@@ -48,11 +52,11 @@ pub(crate) struct Trace {
 pub(crate) struct Step {
     /// RFC 3339; `None` if the line has no time.
     pub(crate) at: Option<String>,
-    /// The log line's message, or what was inferred from it.
+    /// The log line's message, or what was inferred from it, or the command of an operator.
     pub(crate) what: String,
     /// For people.
     pub(crate) text: String,
-    /// The log line; `null` for what was inferred.
+    /// The line of the log or of the audit log; `null` for what was inferred.
     line: Value,
 }
 
@@ -80,30 +84,47 @@ impl Trace {
         let environment = self.environment.connect().await?;
         let now = people::now();
         let back = Duration::from_hours(24) * self.days;
-        let since = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
-        let since = Timestamp::from_ms(now.as_ms().saturating_sub(since));
+        let since = people::before(now, back);
         let history = environment.history();
         let of_event = pattern("event_id", &[&self.event_id]);
         let about = |line: &Value| line["event_id"] == *self.event_id;
-        let lines = history.find(&of_event, since, about).await?;
+        let audit = environment.audit();
+        let (found, actions) = tokio::join!(
+            history.find(&of_event, since, about),
+            in_time(actions::since(&audit, since))
+        );
+        let found = found?;
+        let mut unknown = Vec::new();
+        if !found.complete {
+            let name = history.name();
+            unknown.push(format!("{name} is longer than is read: try a smaller --days"));
+        }
+        let actions = actions.unwrap_or_else(|error| {
+            unknown.push(format!("what operators did ({error:#})"));
+            Vec::new()
+        });
+        let lines = found.lines;
         let places = match &environment.host {
             Host::Engine { api, .. } => Some(places(api, &self.event_id).await?),
             Host::Aws { .. } => None,
         };
-        if lines.is_empty() && places.as_ref().is_none_or(Vec::is_empty) {
+        let acted = actions.iter().any(|action| actions::is_about(action, &self.event_id));
+        if lines.is_empty() && !acted && places.as_ref().is_none_or(Vec::is_empty) {
             bail!(
-                "nothing is known of event {:?}: it is in no line of the last {} of {}{}",
+                "nothing is known of event {:?}: it is in no line of the last {} of {} and of the \
+                 audit log{}{}",
                 self.event_id,
                 span(back),
                 history.name(),
-                if places.is_some() { ", and in no queue" } else { "" }
+                if places.is_some() { ", and in no queue" } else { "" },
+                unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
             );
         }
-        let steps = steps(&lines);
+        let steps = with_actions(steps(&lines), &actions, &self.event_id);
         if self.json {
             let trace = json!({
                 "environment": environment.name, "event_id": self.event_id,
-                "steps": steps, "places": places,
+                "steps": steps, "places": places, "unknown": unknown,
             });
             people::print(&format!("{trace:#}\n"))?;
         } else {
@@ -114,6 +135,9 @@ impl Trace {
                 places.as_deref(),
                 now,
             ))?;
+            for unknown in &unknown {
+                eprintln!("unknown: {}", printable(unknown));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -154,6 +178,57 @@ pub(crate) fn steps(lines: &[Value]) -> Vec<Step> {
         });
     }
     steps
+}
+
+/// The steps, and between them what operators did to the event. A redrive that did not name its events
+/// is told of where the log shows that the event was sent again.
+fn with_actions(steps: Vec<Step>, actions: &[Line], event_id: &str) -> Vec<Step> {
+    let time = |step: &Step| step.at.as_deref().and_then(people::time);
+    let mut all: Vec<Step> = Vec::new();
+    let about = actions.iter().filter(|action| actions::is_about(action, event_id));
+    let mut about = about.map(step_of).peekable();
+    let mut steps = steps.into_iter().peekable();
+    while let Some(mut step) = steps.next() {
+        // What has no time of its own was inferred from what comes next.
+        let until = time(&step).or_else(|| steps.peek().and_then(time));
+        while let Some(action) = about.next_if(|action| time(action) <= until) {
+            all.push(action);
+        }
+        if step.what == "redriven" {
+            let dead_since = all.iter().rfind(|step| step.what == "dead_lettered").and_then(time);
+            step.text.extend(redrive_since(actions, event_id, dead_since));
+        }
+        all.push(step);
+    }
+    all.extend(about);
+    all
+}
+
+/// Who redrove dead letters since this one became one, without naming it.
+fn redrive_since(
+    actions: &[Line],
+    event_id: &str,
+    dead_since: Option<Timestamp>,
+) -> Option<String> {
+    let since = actions.iter().filter(|action| actions::time_of(action) >= dead_since);
+    let mut sent_again = since.filter(|action| {
+        action.action == "dlq redrive" && actions::events_of(action, "sent") > 0
+            || actions::is_about(action, event_id)
+    });
+    let first = sent_again.next().filter(|action| !actions::is_about(action, event_id))?;
+    let at = first.at.get(..19).unwrap_or(&first.at).replace('T', " ");
+    Some(printable(&format!("; {} ended a `dlq redrive` at {at}", first.by)))
+}
+
+/// What an operator did, as a step.
+fn step_of(action: &Line) -> Step {
+    let why = action.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Step {
+        at: Some(action.at.clone()),
+        what: action.action.clone(),
+        text: printable(&format!("by {}{why}", action.by)),
+        line: json!(action),
+    }
 }
 
 /// When the event was accepted, by its age in the first line that there is: API Gateway and SQS log
@@ -253,7 +328,10 @@ fn render(
 
 /// Where an event is by the last line about it.
 fn presumed(steps: &[Step]) -> String {
-    match steps.last().map(|step| step.what.as_str()) {
+    // Looking at an event moves it nowhere.
+    let last = steps.iter().rev().map(|step| step.what.as_str()).find(|what| *what != "dlq export");
+    match last {
+        Some("dlq drop") => "dropped by an operator, who has a copy in a file\n".to_owned(),
         Some("delivered") => "delivered\n".to_owned(),
         Some("dead_lettered") => "a dead letter, unless it was dropped since\n".to_owned(),
         _ => "in the queue, by the last line (AWS does not say where an event is)\n".to_owned(),

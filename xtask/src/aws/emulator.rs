@@ -102,7 +102,9 @@ fn install() -> anyhow::Result<PathBuf> {
             .map_err(missing)?;
         let mut pip = process::command(venv.join("bin").join("pip"));
         pip.args(["install", "--quiet", "--disable-pip-version-check"]);
-        process::run(pip.arg(format!("ministack=={VERSION}"))).map_err(missing)?;
+        // CloudWatch's SDK speaks CBOR, which the emulator understands with a package more.
+        pip.args([&format!("ministack=={VERSION}"), "cbor2==6.3.0"]);
+        process::run(&mut pip).map_err(missing)?;
         std::fs::write(&complete, VERSION)
             .with_context(|| format!("writing {}", complete.display()))?;
     }

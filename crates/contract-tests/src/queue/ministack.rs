@@ -72,7 +72,8 @@ fn install(target_dir: &Path) -> Result<PathBuf, String> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
     run(Command::new(environment.join("bin/pip"))
         .args(["install", "--quiet", "--disable-pip-version-check"])
-        .arg(format!("ministack=={VERSION}")))?;
+        // CloudWatch's SDK speaks CBOR, which the emulator understands with a package more.
+        .args([&format!("ministack=={VERSION}"), "cbor2==6.3.0"]))?;
     std::fs::write(&complete, VERSION)
         .map_err(|error| format!("{}: {error}", complete.display()))?;
     Ok(program)

@@ -86,8 +86,10 @@ async fn delivered(
         line["message"] == "delivered" && of_group.is_some_and(later)
     };
     let of_deliveries = pattern("message", &["delivered"]);
-    let lines = environment.history().find(&of_deliveries, *first, newer).await?;
-    let events: HashSet<(&str, &str)> = lines
+    let found = environment.history().find(&of_deliveries, *first, newer).await?;
+    anyhow::ensure!(found.complete, "the log is longer than is read");
+    let events: HashSet<(&str, &str)> = found
+        .lines
         .iter()
         .filter_map(|line| Some((line["group"].as_str()?, line["event_id"].as_str()?)))
         .collect();

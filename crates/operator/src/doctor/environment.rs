@@ -13,10 +13,12 @@ use url::Url;
 
 use super::checks::Checks;
 use super::{destination, disk};
+use crate::cloudwatch::CloudWatch;
 use crate::engine_api::EngineApi;
 use crate::environment::{Environment, EnvironmentArgs, Host};
 use crate::history::pattern;
 use crate::people::{self, span};
+use crate::status::aws::alarm_prefix;
 use crate::store::Store;
 use crate::{mapping, sdk};
 
@@ -154,8 +156,37 @@ async fn aws(
             "trace, blocked and status need logs:FilterLogEvents on it",
         ),
     }
+    alarms(name, sdk, checks).await;
     releases(sdk, config, checks).await;
     destinations(config, checks).await;
+}
+
+/// None is needed for a delivery, so none of this fails.
+async fn alarms(name: &str, sdk: &SdkConfig, checks: &mut Checks) {
+    let prefix = alarm_prefix(name);
+    let cloudwatch = CloudWatch::new(sdk);
+    match sdk::in_time(cloudwatch.alarms(&prefix)).await {
+        Ok(alarms) if alarms.is_empty() => checks.warn(
+            "alarms",
+            format!("there is none whose name begins with {prefix}"),
+            format!("`cargo xtask deploy {name}` makes them"),
+        ),
+        Ok(alarms) => {
+            let ringing = alarms.iter().filter(|alarm| alarm.state == "ALARM");
+            let ringing: Vec<&str> = ringing.map(|alarm| alarm.section.as_str()).collect();
+            if ringing.is_empty() {
+                checks.ok("alarms", format!("none of {} rings", alarms.len()));
+            } else {
+                let advice = "docs/runbook.md has a section for each";
+                checks.warn("alarms", format!("{} ring", ringing.join(", ")), advice);
+            }
+        }
+        Err(error) => checks.warn(
+            "alarms",
+            format!("{error:#}"),
+            "status needs cloudwatch:DescribeAlarms and GetMetricData to tell of them and of losses",
+        ),
+    }
 }
 
 async fn credentials(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {

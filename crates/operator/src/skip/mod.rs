@@ -83,7 +83,7 @@ impl Skip {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
         let asked_at = people::now();
-        let waiting = blocked::waiting(&environment).await?;
+        let (waiting, _unknown) = blocked::waiting(&environment).await?;
         let Some(head) = waiting.iter().find(|it| it.event_id == self.event_id) else {
             bail!(
                 "event {:?} is not the first of a group that waits, so nothing was changed; \
@@ -174,7 +174,7 @@ impl Skip {
     ) -> anyhow::Result<Option<Outcome>> {
         let about = |line: &Value| line["event_id"] == *self.event_id;
         let of_event = pattern("event_id", &[&self.event_id]);
-        Ok(outcome(&environment.history().find(&of_event, asked_at, about).await?))
+        Ok(outcome(&environment.history().find(&of_event, asked_at, about).await?.lines))
     }
 
     fn report(&self, environment: &Environment, head: &Waiting, outcome: Outcome, is_paused: bool) {

@@ -1,91 +1,315 @@
-//! The status of an environment on AWS: from SQS, Lambda, the forwarder's log group and the release
-//! records. `CloudWatch`'s metrics and alarms are not asked, as their SDK is larger than the rest of
-//! this program: what only they know is named as unknown.
+//! The status of an environment on AWS: from SQS and Lambda, and beside them from `CloudWatch`, the
+//! forwarder's log group, the audit log and the release records. What only the latter know is asked
+//! side by side and for a limited time; what is not answered is named as unknown, with the reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
-use domain::config::Config;
+use domain::config::{Config, LogLevel};
 use domain::time::Timestamp;
 use serde_json::Value;
 
-use super::report::{DeadLetters, Delivery, Destination, LastDelivery, Queue, Release, Report};
+use super::meter::{self, Meter, Operated};
+use super::pause;
+use super::report::{
+    DeadLetters, Delivery, Destination, LastDelivery, LossMeter, Queue, Release, Report,
+};
+use crate::blocked::{self, SAYING};
+use crate::cloudwatch::{self, Age, CloudWatch};
 use crate::environment::Environment;
 use crate::history::pattern;
+use crate::sdk::{PATIENCE, in_time, within};
 use crate::store::Store;
-use crate::{mapping, people};
+use crate::{actions, mapping, people};
 
-/// How far back the log is read for the last deliveries.
-const LOG_MINUTES: u64 = 5;
+/// How far back the log is read for the last deliveries, at least.
+const LOG_BACK_LEAST: Duration = Duration::from_mins(5);
+
+/// Added to the longest pause between two attempts, for the attempt and until its line can be read.
+const LOG_BACK_MARGIN: Duration = Duration::from_mins(2);
+
+/// How far back an age is looked for. SQS tells one each minute, some minutes late.
+const AGE_BACK: Duration = Duration::from_mins(15);
 
 /// Deliveries that are shown.
 const LAST: usize = 10;
 
-/// What is not to be had without `CloudWatch`'s metrics; the dashboard shows them.
-const UNKNOWN: [&str; 5] = [
-    "loss meter (unknown on AWS: SQS and Lambda keep no totals)",
-    "oldest age (unknown on AWS: see the dashboard, ApproximateAgeOfOldestMessage)",
-    "groups (unknown on AWS: `cargo xtask blocked` finds those that wait, by the log)",
-    "dead letters by reason (unknown on AWS: `cargo xtask dlq list` tells)",
-    "alarms (unknown on AWS: see the dashboard)",
-];
+/// Lines that tell of deliveries; [`SAYING`] has more, that tell of groups.
+const SAID: [&str; 6] = ["delivered", "retry", "rejected", "blocked", "gave_up", "not_attempted"];
 
 pub(super) async fn report(
     environment: &Environment,
     sdk: &SdkConfig,
     config: &Config,
+    loss_since: Duration,
 ) -> anyhow::Result<Report> {
-    let queue = counts(environment, &environment.queue_url).await?;
-    let dead = counts(environment, &environment.dead_letter_queue_url).await?;
-    let state = mapping::state(environment).await?;
     let now = people::now();
-    let mut unknown: Vec<String> = UNKNOWN.map(str::to_owned).to_vec();
-    let since = Timestamp::from_ms(now.as_ms().saturating_sub(LOG_MINUTES * 60_000));
-    let said = ["delivered", "retry", "rejected", "blocked", "gave_up", "not_attempted"];
-    let saying = |line: &Value| said.iter().any(|message| line["message"] == **message);
-    let lines = match environment.history().find(&pattern("message", &said), since, saying).await {
-        Ok(lines) => lines,
-        Err(error) => {
-            unknown.push(format!("last deliveries and breaker ({error:#})"));
-            Vec::new()
-        }
+    let cloudwatch = CloudWatch::new(sdk);
+    let (queue, dead, state) = tokio::join!(
+        in_time(counts(environment, &environment.queue_url)),
+        in_time(counts(environment, &environment.dead_letter_queue_url)),
+        in_time(mapping::state(environment)),
+    );
+    let queue = queue.context("asking for the queue")?;
+    let dead = dead.context("asking for the dead-letter queue")?;
+    let mut known = Unknown(Vec::new());
+    let state = known.or_not("delivery", state);
+    let paused = state.as_deref().is_some_and(|state| !mapping::is_on(state));
+
+    let since = people::before(now, loss_since);
+    // Without the audit log less is known of the same counts.
+    let meter = async {
+        tokio::join!(
+            within(meter_patience(loss_since), metrics(&cloudwatch, config, since, now)),
+            in_time(operated(environment, since)),
+        )
     };
-    let release = match release(sdk, config).await {
-        Ok(release) => release,
-        Err(error) => {
-            unknown.push(format!("current release ({error:#})"));
+    let ages_and_reasons = async {
+        let ages = in_time(ages(&cloudwatch, config, now)).await;
+        let oldest = ages.as_ref().ok().and_then(|ages| ages[1]);
+        let reasons = in_time(reasons(environment, config, dead.events, oldest, now)).await;
+        (ages, reasons)
+    };
+    let alarm_prefix = alarm_prefix(&environment.name);
+    let (lines, (ages, reasons), (metrics, operated), alarms, pause, release) = tokio::join!(
+        in_time(lines(environment, config, now)),
+        ages_and_reasons,
+        meter,
+        in_time(cloudwatch.alarms(&alarm_prefix)),
+        in_time(pause::of(environment, paused, now)),
+        in_time(release(sdk, config)),
+    );
+
+    let lines = known.or_not("last deliveries, breaker and waiting groups", lines);
+    let waiting_groups = match (&lines, paused) {
+        (Some(lines), false) => Some(blocked::of_log(lines).len() as u64),
+        (Some(_), true) => {
+            known.add("waiting groups", "nothing is tried while delivery is paused");
             None
         }
+        (None, _) => None,
     };
+    let lines = lines.unwrap_or_default();
+    let [oldest, oldest_dead] = known.or_not("oldest age", ages).unwrap_or_default();
+    let ages_were_told = !known.has("oldest age");
+    for (what, events, age) in [
+        ("oldest age", queue.events, oldest),
+        ("oldest dead letter's age", dead.events, oldest_dead),
+    ] {
+        if ages_were_told && events > 0 && age.is_none() {
+            known.add(what, "CloudWatch has none of the last 15 minutes");
+        }
+    }
+    let by_reason = known
+        .or_not("dead letters by reason", reasons)
+        .and_then(|reasons| reasons.map_err(|why| known.add("dead letters by reason", &why)).ok());
+    let operated = known.or_not("accepted and dropped", operated);
+    let meter = known.or_not("loss meter", metrics);
+    let loss_meter = meter.and_then(|meter| {
+        let balance = meter.balance(since, now, dead.events, operated.as_ref());
+        known.loss_meter(balance, meter.has_counts_of_the_forwarder())
+    });
+    let alarms = known.or_not("alarms", alarms);
+    let pause = known.or_not("who paused", pause).flatten();
+    let release = known.or_not("current release", release).flatten();
+    // An age is of something that is still there only if something is.
+    let (oldest, oldest_dead) =
+        (oldest.filter(|_| queue.events > 0), oldest_dead.filter(|_| dead.events > 0));
     Ok(Report {
         environment: environment.name.clone(),
         host: "aws",
         at: now.to_string(),
-        delivery: Delivery {
-            paused: state == "Disabled" || state == "Disabling",
-            state: Some(state),
-            batches_in_flight: None,
-            trouble: None,
-        },
+        delivery: Delivery { paused, pause, state, batches_in_flight: None, trouble: None },
         queue: Queue {
             events: queue.events,
             in_flight: queue.in_flight,
-            oldest_age_ms: None,
+            oldest_age_ms: oldest.map(|age| age.seconds * 1_000),
+            oldest_age_at: oldest.map(|age| age.at.to_string()),
             groups: None,
-            waiting_groups: None,
+            waiting_groups,
             refused: None,
         },
-        dead_letters: DeadLetters { count: dead.events, by_reason: None, oldest_age_ms: None },
-        loss_meter: None,
+        dead_letters: DeadLetters {
+            count: dead.events,
+            by_reason,
+            oldest_age_ms: oldest_dead.map(|age| age.seconds * 1_000),
+            oldest_age_at: oldest_dead.map(|age| age.at.to_string()),
+        },
+        loss_meter,
         destinations: destinations(&lines),
         last_deliveries: last(&lines),
         release,
-        alarms: None,
-        unknown,
+        alarms,
+        unknown: known.0,
     })
+}
+
+/// How long the meter's counts may take: a day of them fits into one page, and more takes more.
+fn meter_patience(loss_since: Duration) -> Duration {
+    let days = loss_since.as_secs().div_ceil(24 * 3_600).max(1);
+    PATIENCE * u32::try_from(days).unwrap_or(1)
+}
+
+/// How the names of an environment's alarms begin. Source: `modules/monitoring`.
+pub(crate) fn alarm_prefix(environment: &str) -> String {
+    format!("{environment}-webhook-")
+}
+
+/// What could not be told, and why.
+struct Unknown(Vec<String>);
+
+impl Unknown {
+    fn add(&mut self, what: &str, why: &str) {
+        self.0.push(format!("{what} ({why})"));
+    }
+
+    fn has(&self, what: &str) -> bool {
+        self.0.iter().any(|unknown| unknown.starts_with(what))
+    }
+
+    /// The balance, or takes note of why there is none, or what it cannot tell.
+    fn loss_meter(
+        &mut self,
+        balance: Result<LossMeter, String>,
+        has_counts_of_the_forwarder: bool,
+    ) -> Option<LossMeter> {
+        let told = balance.map_err(|why| self.add("loss meter", &why)).ok()?;
+        let delivered = told.total.as_ref().map_or(0, |total| total.delivered);
+        if delivered > 0 && !has_counts_of_the_forwarder {
+            let why = "CloudWatch has no counts of the forwarder: what was deleted by hand counts as \
+                       delivered";
+            self.add("deliveries by route", why);
+        }
+        Some(told)
+    }
+
+    /// What was answered, or takes note that nothing was.
+    fn or_not<T>(&mut self, what: &str, answer: anyhow::Result<T>) -> Option<T> {
+        answer.map_err(|error| self.add(what, &format!("{error:#}"))).ok()
+    }
+}
+
+/// The lines of the log of the last minutes: so many that each group that waits has one.
+async fn lines(
+    environment: &Environment,
+    config: &Config,
+    now: Timestamp,
+) -> anyhow::Result<Vec<Value>> {
+    logs_everything(config)?;
+    let longest = config.routes.values().map(|route| route.schedule.max_delay()).max();
+    let back = longest.unwrap_or_default() + config.queue.visibility_timeout + LOG_BACK_MARGIN;
+    let since = people::before(now, back.max(LOG_BACK_LEAST));
+    let messages: Vec<&str> =
+        SAID.into_iter().chain(SAYING).collect::<BTreeSet<_>>().into_iter().collect();
+    let saying = |line: &Value| messages.iter().any(|message| line["message"] == **message);
+    let history = environment.history();
+    let found = history.find(&pattern("message", &messages), since, saying).await?;
+    anyhow::ensure!(found.complete, "{} is longer than is read", history.name());
+    Ok(found.lines)
+}
+
+fn logs_everything(config: &Config) -> anyhow::Result<()> {
+    let level = config.forwarder.log_level;
+    anyhow::ensure!(level <= LogLevel::Info, "forwarder.log_level leaves them out");
+    Ok(())
+}
+
+/// Ages of the oldest event and of the oldest dead letter.
+async fn ages(
+    cloudwatch: &CloudWatch,
+    config: &Config,
+    now: Timestamp,
+) -> anyhow::Result<[Option<Age>; 2]> {
+    let metrics = [config.queue_name(), config.dead_letter_queue_name()]
+        .map(|queue| cloudwatch::age_of(&queue));
+    let answers = cloudwatch.metrics(&metrics, people::before(now, AGE_BACK), now).await?;
+    let [queue, dead_letters] = answers.as_slice() else {
+        anyhow::bail!("two ages were asked for")
+    };
+    Ok([cloudwatch::newest_age(queue), cloudwatch::newest_age(dead_letters)])
+}
+
+async fn metrics(
+    cloudwatch: &CloudWatch,
+    config: &Config,
+    since: Timestamp,
+    now: Timestamp,
+) -> anyhow::Result<Meter> {
+    let routes: Vec<&str> = config.routes.keys().map(String::as_str).collect();
+    let (queue, dead_letters) = (config.queue_name(), config.dead_letter_queue_name());
+    let metrics = meter::metrics(&config.environment, &queue, &dead_letters, &routes);
+    Ok(Meter::of(cloudwatch.metrics(&metrics, since, now).await?, routes.len()))
+}
+
+/// What operators sent again, and put back from files.
+async fn operated(environment: &Environment, since: Timestamp) -> anyhow::Result<Operated> {
+    let mut operated = Operated::default();
+    for line in actions::since(&environment.audit(), since).await? {
+        let Some(at) = actions::time_of(&line) else { continue };
+        match line.action.as_str() {
+            "dlq redrive" => operated.returned.push((at, actions::events_of(&line, "sent"))),
+            "dlq edit" => operated.returned.push((at, 1)),
+            "dlq import" => operated.imported.push((at, actions::events_of(&line, "imported"))),
+            _ => {}
+        }
+    }
+    Ok(operated)
+}
+
+/// The dead letters by reason, without receiving them, which would hide them: from the lines that the
+/// forwarder wrote since the oldest became one. They tell of those that have left again as well, and
+/// not of those that SQS moved; so only if the numbers agree is it known.
+async fn reasons(
+    environment: &Environment,
+    config: &Config,
+    count: u64,
+    oldest: Option<Age>,
+    now: Timestamp,
+) -> anyhow::Result<Result<BTreeMap<String, u64>, String>> {
+    if count == 0 {
+        return Ok(Ok(BTreeMap::new()));
+    }
+    logs_everything(config)?;
+    let since = match oldest {
+        Some(Age { seconds, at }) => {
+            people::before(at, Duration::from_secs(seconds) + LOG_BACK_MARGIN)
+        }
+        None => people::before(now, config.queue.dead_letter_retention),
+    };
+    let history = environment.history();
+    let saying = |line: &Value| line["message"] == "dead_lettered";
+    let found = history.find(&pattern("message", &["dead_lettered"]), since, saying).await?;
+    Ok(if found.complete {
+        by_reason(&found.lines, count, &environment.name)
+    } else {
+        Err(format!("the log is too long; `cargo xtask dlq stats {}` tells", environment.name))
+    })
+}
+
+fn by_reason(
+    lines: &[Value],
+    count: u64,
+    environment: &str,
+) -> Result<BTreeMap<String, u64>, String> {
+    let reasons: HashMap<&str, &str> = lines
+        .iter()
+        .filter_map(|line| Some((line["event_id"].as_str()?, line["reason"].as_str()?)))
+        .collect();
+    if reasons.len() as u64 != count {
+        return Err(format!(
+            "the log tells of {} since the oldest, and {count} are there; `cargo xtask dlq stats \
+             {environment}` tells",
+            reasons.len()
+        ));
+    }
+    let mut counts = BTreeMap::new();
+    for reason in reasons.into_values() {
+        *counts.entry(reason.to_owned()).or_default() += 1;
+    }
+    Ok(counts)
 }
 
 struct Counts {
@@ -170,12 +394,7 @@ async fn release(sdk: &SdkConfig, config: &Config) -> anyhow::Result<Option<Rele
     let aws = config.file().aws.as_ref();
     let Some(store) = Store::of_releases(sdk, &config.environment, aws) else { return Ok(None) };
     let prefix = format!("releases/{}/", config.environment);
-    let look = store.newest(&prefix);
-    // A bucket in another network should not make a status hang.
-    let newest = tokio::time::timeout(Duration::from_secs(10), look).await;
-    let Some((key, record)) = newest.context("the bucket does not answer")?? else {
-        return Ok(None);
-    };
+    let Some((key, record)) = store.newest(&prefix).await? else { return Ok(None) };
     let text = |name: &str| record[name].as_str().map(str::to_owned);
     let id = key.rsplit('/').next().unwrap_or(&key).trim_end_matches(".json").to_owned();
     Ok(Some(Release {
@@ -216,5 +435,18 @@ mod tests {
         assert!(destinations(&lines[..1])[0].breaker_open_at.is_some());
         let last = last(&lines);
         assert_eq!((last.len(), last[0].status), (2, Some(204)), "the newest first");
+    }
+
+    #[test]
+    fn reasons_are_told_only_if_the_log_tells_of_as_many_dead_letters_as_there_are() {
+        let dead = |event_id: &str, reason: &str| json!({ "message": "dead_lettered", "event_id": event_id, "reason": reason });
+        // `a` was sent again, and became a dead letter for another reason.
+        let lines = [dead("a", "gave_up"), dead("b", "rejected"), dead("a", "rejected")];
+        let reasons = by_reason(&lines, 2, "dev").unwrap();
+        assert_eq!(reasons, BTreeMap::from([("rejected".to_owned(), 2)]));
+        for count in [1, 3] {
+            let why = by_reason(&lines, count, "dev").unwrap_err();
+            assert!(why.contains("tells of 2") && why.contains("dlq stats dev"), "{why}");
+        }
     }
 }

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use domain::config::LogLevel;
 use serde::Deserialize;
 
+use super::pause;
 use super::report::{
-    DeadLetters, Delivery, Destination, LastDelivery, LossMeter, Queue, Release, Report,
+    Balance, DeadLetters, Delivery, Destination, LastDelivery, Left, LossMeter, Queue, Release,
+    Report,
 };
 use crate::engine_api::EngineApi;
+use crate::environment::Environment;
+use crate::people;
 
 /// `/_engine/status`, as far as it is shown.
 #[derive(Debug, Deserialize)]
@@ -72,10 +76,21 @@ struct Latency {
     sum_ms: u64,
 }
 
-pub(super) async fn report(environment: &str, api: &EngineApi) -> anyhow::Result<Report> {
+pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow::Result<Report> {
     let mut status: Status = api.get("/_engine/status").await?;
     let mapping = status.event_source_mapping;
     let mut unknown = Vec::new();
+    let paused = mapping.as_ref().is_some_and(|mapping| !mapping.enabled);
+    let pause = match pause::of(environment, paused, people::now()).await {
+        Ok(pause) => pause,
+        Err(error) => {
+            unknown.push(format!("who paused ({error:#})"));
+            None
+        }
+    };
+    let meter = &mut status.loss_meter;
+    (meter.until, meter.difference) = (Some(status.now.clone()), Some(meter.missing));
+    (meter.uncertain_by, meter.total) = (Some(0), Some(total(meter.routes.values())));
     if status.dead_letters_by_reason.is_none() {
         let most = "too many to count at a glance: `cargo xtask dlq list` does";
         unknown.push(format!("dead letters by reason ({most})"));
@@ -86,11 +101,12 @@ pub(super) async fn report(environment: &str, api: &EngineApi) -> anyhow::Result
         status.deliveries = Deliveries::default();
     }
     Ok(Report {
-        environment: environment.to_owned(),
+        environment: environment.name.clone(),
         host: "engine",
         at: status.now,
         delivery: Delivery {
-            paused: mapping.as_ref().is_some_and(|mapping| !mapping.enabled),
+            paused,
+            pause,
             batches_in_flight: mapping.as_ref().map(|mapping| mapping.batches_in_flight),
             state: mapping.map(|mapping| mapping.state),
             trouble: status.trouble,
@@ -99,6 +115,7 @@ pub(super) async fn report(environment: &str, api: &EngineApi) -> anyhow::Result
             events: status.queue.messages(),
             in_flight: status.queue.in_flight,
             oldest_age_ms: status.queue.oldest_age_ms,
+            oldest_age_at: None,
             groups: Some(status.queue.message_groups),
             waiting_groups: Some(status.waiting_groups),
             refused: Some(status.ingest.refused),
@@ -107,6 +124,7 @@ pub(super) async fn report(environment: &str, api: &EngineApi) -> anyhow::Result
             count: status.dead_letter_queue.messages(),
             by_reason: status.dead_letters_by_reason,
             oldest_age_ms: status.dead_letter_queue.oldest_age_ms,
+            oldest_age_at: None,
         },
         loss_meter: Some(status.loss_meter),
         destinations: destinations(status.deliveries.destinations),
@@ -120,6 +138,40 @@ pub(super) async fn report(environment: &str, api: &EngineApi) -> anyhow::Result
         }),
         alarms: None,
         unknown,
+    })
+}
+
+/// All routes together.
+fn total<'a>(routes: impl Iterator<Item = &'a Balance>) -> Balance {
+    fn both<T: std::ops::Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
+        Some(one? + other?)
+    }
+    let none = Balance {
+        accepted: Some(0),
+        dead_letters: Some(0),
+        dropped: Some(0),
+        queued: Some(0),
+        missing: Some(0),
+        copies: Some(0),
+        redriven: Some(0),
+        left: Left { expired: Some(0), purged: Some(0), deleted: Some(0) },
+        ..Balance::default()
+    };
+    routes.fold(none, |sum, route| Balance {
+        accepted: both(sum.accepted, route.accepted),
+        delivered: sum.delivered + route.delivered,
+        dead_letters: both(sum.dead_letters, route.dead_letters),
+        dropped: both(sum.dropped, route.dropped),
+        queued: both(sum.queued, route.queued),
+        missing: both(sum.missing, route.missing),
+        copies: both(sum.copies, route.copies),
+        dead_lettered: sum.dead_lettered + route.dead_lettered,
+        redriven: both(sum.redriven, route.redriven),
+        left: Left {
+            expired: both(sum.left.expired, route.left.expired),
+            purged: both(sum.left.purged, route.left.purged),
+            deleted: both(sum.left.deleted, route.left.deleted),
+        },
     })
 }
 

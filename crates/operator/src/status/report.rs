@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloudwatch::Alarm;
+
 /// A status. The JSON of `status --json`; fields are added, never changed.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -20,8 +22,8 @@ pub(crate) struct Report {
     /// The newest first.
     pub(crate) last_deliveries: Vec<LastDelivery>,
     pub(crate) release: Option<Release>,
-    /// Names of alarms that ring.
-    pub(crate) alarms: Option<Vec<String>>,
+    /// All alarms, by name; `None` on one machine, which has none.
+    pub(crate) alarms: Option<Vec<Alarm>>,
     /// What could not be told, and why.
     pub(crate) unknown: Vec<String>,
 }
@@ -33,10 +35,24 @@ pub(crate) struct Delivery {
     pub(crate) state: Option<String>,
     /// Whether events wait because somebody paused delivery.
     pub(crate) paused: bool,
+    /// Who paused it, if that was noted.
+    pub(crate) pause: Option<Pause>,
     /// Batches that are being worked on.
     pub(crate) batches_in_flight: Option<u64>,
     /// Why the forwarder cannot be started.
     pub(crate) trouble: Option<String>,
+}
+
+/// A pause, by the audit log.
+#[derive(Debug, Serialize)]
+pub(crate) struct Pause {
+    /// When delivery had stopped, RFC 3339.
+    pub(crate) at: String,
+    /// The operating system's user, or the caller's ARN.
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
+    /// When it ends by itself, RFC 3339; `None` if it does not.
+    pub(crate) resumes_at: Option<String>,
 }
 
 /// The queue.
@@ -46,6 +62,8 @@ pub(crate) struct Queue {
     pub(crate) events: u64,
     pub(crate) in_flight: u64,
     pub(crate) oldest_age_ms: Option<u64>,
+    /// When it was that old, RFC 3339, if that was not just now.
+    pub(crate) oldest_age_at: Option<String>,
     pub(crate) groups: Option<u64>,
     /// Groups that wait for their next attempt.
     pub(crate) waiting_groups: Option<u64>,
@@ -59,6 +77,8 @@ pub(crate) struct DeadLetters {
     pub(crate) count: u64,
     pub(crate) by_reason: Option<BTreeMap<String, u64>>,
     pub(crate) oldest_age_ms: Option<u64>,
+    /// When it was that old, RFC 3339, if that was not just now.
+    pub(crate) oldest_age_at: Option<String>,
 }
 
 /// Whether anything is lost.
@@ -66,33 +86,42 @@ pub(crate) struct DeadLetters {
 pub(crate) struct LossMeter {
     /// When counting began, RFC 3339.
     pub(crate) since: String,
+    /// Up to when is counted, RFC 3339: on AWS some minutes ago.
+    pub(crate) until: Option<String>,
+    /// Events. On AWS 0 as long as `difference` is not more than `uncertain_by`.
     pub(crate) missing: i64,
+    /// Accepted less what is known to be somewhere, in events.
+    pub(crate) difference: Option<i64>,
+    /// How far `difference` may be off, in events.
+    pub(crate) uncertain_by: Option<u64>,
+    /// Of all routes.
+    pub(crate) total: Option<Balance>,
     /// By route; "" for events that name none.
     pub(crate) routes: BTreeMap<String, Balance>,
 }
 
-/// Where a route's events are.
-#[derive(Debug, Serialize, Deserialize)]
+/// Where events are, of a route or of all. What AWS does not tell by route is `None`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Balance {
-    pub(crate) accepted: u64,
+    pub(crate) accepted: Option<u64>,
     pub(crate) delivered: u64,
-    pub(crate) dead_letters: u64,
-    pub(crate) dropped: i64,
-    pub(crate) queued: u64,
-    pub(crate) missing: i64,
+    pub(crate) dead_letters: Option<u64>,
+    pub(crate) dropped: Option<i64>,
+    pub(crate) queued: Option<u64>,
+    pub(crate) missing: Option<i64>,
     /// Dead letters whose originals did not leave the queue because of them: see the engine.
-    pub(crate) copies: i64,
+    pub(crate) copies: Option<i64>,
     pub(crate) dead_lettered: u64,
-    pub(crate) redriven: u64,
+    pub(crate) redriven: Option<u64>,
     pub(crate) left: Left,
 }
 
 /// How events left that nobody delivered, dead-lettered or dropped.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Left {
-    pub(crate) expired: u64,
-    pub(crate) purged: u64,
-    pub(crate) deleted: u64,
+    pub(crate) expired: Option<u64>,
+    pub(crate) purged: Option<u64>,
+    pub(crate) deleted: Option<u64>,
 }
 
 /// A destination of a route, by what was logged of it.

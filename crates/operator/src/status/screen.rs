@@ -4,30 +4,39 @@ use std::time::Duration;
 
 use domain::time::Timestamp;
 
-use super::report::{Balance, Destination, LastDelivery, LossMeter, Report};
+use super::report::{Balance, Destination, LastDelivery, LossMeter, Pause, Report};
+use crate::cloudwatch::Alarm;
 use crate::people::{self, ago, count, printable, span};
 use crate::table;
 
 /// What the first column holds, in characters.
 const LABEL: usize = 10;
 
+/// What is not older is as good as now.
+const AS_GOOD_AS_NOW: Duration = Duration::from_mins(1);
+
 pub(super) fn render(report: &Report) -> String {
     let now = people::time(&report.at).unwrap_or_default();
     let mut lines = vec![
         ("delivery", delivery(report)),
-        ("queue", queue(report)),
-        ("dead", dead_letters(report)),
+        ("queue", queue(report, now)),
+        ("dead", dead_letters(report, now)),
     ];
+    if let Some(pause) = &report.delivery.pause {
+        lines.insert(1, ("paused", paused(pause, now)));
+    }
     lines.extend(report.destinations.iter().map(|it| ("breaker", breaker(it, now))));
     lines.push(("release", release(report, now)));
-    lines.extend(report.alarms.iter().map(|alarms| ("alarms", alarms_that_ring(alarms))));
+    lines.extend(report.alarms.iter().map(|alarms| ("alarms", alarms_that_ring(alarms, now))));
     lines.extend(report.loss_meter.iter().map(|meter| ("loss", loss(meter, now))));
     lines.extend(report.unknown.iter().map(|unknown| ("unknown", printable(unknown))));
     let lines: Vec<String> =
         lines.into_iter().map(|(label, text)| format!("{label:<LABEL$} {text}\n")).collect();
     let host = if report.host == "aws" { "AWS" } else { "one machine" };
     let title = format!("{} on {host} at {} UTC", report.environment, people::to_the_second(now));
-    let meter = report.loss_meter.as_ref().filter(|meter| !meter.routes.is_empty());
+    let meter = report.loss_meter.as_ref();
+    // Without a route and without a sum there is nothing to show.
+    let meter = meter.filter(|meter| !meter.routes.is_empty());
     let last = &report.last_deliveries;
     let parts = [
         Some(format!("{title}\n")),
@@ -38,8 +47,42 @@ pub(super) fn render(report: &Report) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
-fn alarms_that_ring(alarms: &[String]) -> String {
-    if alarms.is_empty() { "none".to_owned() } else { alarms.join(", ") }
+fn alarms_that_ring(alarms: &[Alarm], now: Timestamp) -> String {
+    let in_state = |state: &'static str| alarms.iter().filter(move |alarm| alarm.state == state);
+    let ringing = |alarm: &Alarm| match alarm.since.as_deref().and_then(people::time) {
+        Some(since) => format!("{} (for {})", printable(&alarm.section), span(now.since(since))),
+        None => printable(&alarm.section),
+    };
+    let ringing: Vec<String> = in_state("ALARM").map(ringing).collect();
+    let insufficient: Vec<String> =
+        in_state("INSUFFICIENT_DATA").map(|alarm| printable(&alarm.section)).collect();
+    let all = alarms.len();
+    let text = match ringing.as_slice() {
+        _ if alarms.is_empty() => return "there are none".to_owned(),
+        [] => format!("none of {all} rings"),
+        ringing => format!(
+            "{} of {all} RING: {}; docs/runbook.md has a section for each",
+            ringing.len(),
+            ringing.join(", ")
+        ),
+    };
+    match insufficient.len() {
+        0 => text,
+        these if these == all => format!("{text}; none has data yet"),
+        _ => format!("{text}; too little data for {}", insufficient.join(", ")),
+    }
+}
+
+fn paused(pause: &Pause, now: Timestamp) -> String {
+    let time = |text: &str| people::time(text);
+    let mut text = format!("by {}", printable(&pause.by));
+    text.extend(time(&pause.at).map(|at| format!(" {}", ago(at, now))));
+    text.extend(pause.reason.as_deref().map(|reason| format!(": {}", printable(reason))));
+    text.extend(pause.resumes_at.as_deref().and_then(time).map(|at| {
+        let (at_second, left) = (people::to_the_second(at), span(at.since(now)));
+        format!("; it ends by itself at {at_second} UTC (in {left})")
+    }));
+    text
 }
 
 fn delivery(report: &Report) -> String {
@@ -47,7 +90,10 @@ fn delivery(report: &Report) -> String {
     if let Some(trouble) = &delivery.trouble {
         return format!("the forwarder cannot start: {}", printable(trouble));
     }
-    let Some(state) = &delivery.state else { return "this engine runs no forwarder".to_owned() };
+    let Some(state) = &delivery.state else {
+        let text = if report.host == "aws" { "unknown" } else { "this engine runs no forwarder" };
+        return text.to_owned();
+    };
     let mut text = if delivery.paused {
         format!("PAUSED ({state}): `cargo xtask resume {}` goes on", report.environment)
     } else {
@@ -61,10 +107,19 @@ fn delivery(report: &Report) -> String {
     text
 }
 
-fn queue(report: &Report) -> String {
+/// An age, and when it was that if that was not just now.
+fn oldest(age_ms: u64, at: Option<&str>, now: Timestamp) -> String {
+    let age = format!("oldest {}", span_ms(age_ms));
+    match at.and_then(people::time) {
+        Some(at) => format!("{age} ({})", ago(at, now)),
+        None => age,
+    }
+}
+
+fn queue(report: &Report, now: Timestamp) -> String {
     let queue = &report.queue;
     let mut parts = vec![count(queue.events, "event"), format!("{} in flight", queue.in_flight)];
-    parts.extend(queue.oldest_age_ms.map(|ms| format!("oldest {}", span_ms(ms))));
+    parts.extend(queue.oldest_age_ms.map(|ms| oldest(ms, queue.oldest_age_at.as_deref(), now)));
     parts.extend(queue.groups.map(|groups| count(groups, "group")));
     if let Some(waiting) = queue.waiting_groups.filter(|waiting| *waiting > 0) {
         parts.push(format!("{waiting} waiting (`cargo xtask blocked {}`)", report.environment));
@@ -73,7 +128,7 @@ fn queue(report: &Report) -> String {
     parts.join(", ")
 }
 
-fn dead_letters(report: &Report) -> String {
+fn dead_letters(report: &Report, now: Timestamp) -> String {
     let dead = &report.dead_letters;
     let mut text = count(dead.count, "dead letter");
     if let Some(reasons) = dead.by_reason.as_ref().filter(|reasons| !reasons.is_empty()) {
@@ -84,7 +139,7 @@ fn dead_letters(report: &Report) -> String {
         text = format!("{text}: {}", reasons.join(", "));
     }
     if let Some(ms) = dead.oldest_age_ms {
-        text = format!("{text}; oldest {}", span_ms(ms));
+        text = format!("{text}; {}", oldest(ms, dead.oldest_age_at.as_deref(), now));
     }
     text
 }
@@ -109,39 +164,71 @@ fn release(report: &Report, now: Timestamp) -> String {
 }
 
 fn loss(meter: &LossMeter, now: Timestamp) -> String {
-    let since = people::time(&meter.since)
-        .map(|at| format!(" since {} UTC ({})", people::to_the_second(at), ago(at, now)));
-    let what = match meter.missing {
+    let time = |text: &str| people::time(text);
+    let period = match (time(&meter.since), meter.until.as_deref().and_then(time)) {
+        (Some(since), Some(until)) if until < people::before(now, AS_GOOD_AS_NOW) => format!(
+            " from {} to {} UTC ({})",
+            people::to_the_second(since),
+            people::to_the_second(until),
+            ago(until, now)
+        ),
+        (Some(since), _) => {
+            format!(" since {} UTC ({})", people::to_the_second(since), ago(since, now))
+        }
+        (None, _) => String::new(),
+    };
+    let mut what = match meter.missing {
         0 => "0 missing".to_owned(),
         1.. => format!("{} MISSING", meter.missing),
         _ => format!("{} MORE than were accepted", -meter.missing),
     };
-    let left = meter.routes.values().fold([0; 3], |sum, route| {
-        [sum[0] + route.left.expired, sum[1] + route.left.purged, sum[2] + route.left.deleted]
-    });
-    let left: Vec<String> = ["older than the retention", "purged", "deleted by hand"]
-        .iter()
-        .zip(left)
-        .filter(|(_, count)| *count > 0)
-        .map(|(how, count)| format!("{count} {how}"))
-        .collect();
-    let left = if left.is_empty() { String::new() } else { format!(": {}", left.join(", ")) };
-    format!("{what}{left}{}", since.unwrap_or_default())
+    if let Some(uncertain) = meter.uncertain_by.filter(|events| *events > 0) {
+        what = format!("{what} (give or take {uncertain} that moved meanwhile)");
+    }
+    let left = meter.total.as_ref().map(|total| total.left).unwrap_or_default();
+    let told = left.expired.is_some() && left.purged.is_some();
+    let rest = meter.missing - i64::try_from(left.deleted.unwrap_or_default()).unwrap_or(i64::MAX);
+    let left: Vec<String> = [
+        (left.expired, "older than the retention"),
+        (left.purged, "purged"),
+        (left.deleted, "deleted by hand"),
+        (u64::try_from(rest).ok().filter(|_| !told), "older than the retention, or purged"),
+    ]
+    .into_iter()
+    .filter_map(|(count, how)| Some((count.filter(|count| *count > 0)?, how)))
+    .map(|(count, how)| format!("{count} {how}"))
+    .collect();
+    // Of what does not count as missing it is not known how it left.
+    let left = match left.as_slice() {
+        [] => String::new(),
+        _ if meter.missing == 0 && !told => String::new(),
+        left => format!(": {}", left.join(", ")),
+    };
+    format!("{what}{left}{period}")
 }
 
 fn routes(meter: &LossMeter) -> String {
-    let row = |(name, balance): (&String, &Balance)| {
+    fn known<T: ToString>(number: Option<T>) -> String {
+        number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+    }
+    let row = |name: String, balance: &Balance| {
         [
-            if name.is_empty() { "(none)".to_owned() } else { printable(name) },
-            balance.accepted.to_string(),
+            name,
+            known(balance.accepted),
             balance.delivered.to_string(),
-            balance.dead_letters.to_string(),
-            balance.dropped.to_string(),
-            balance.queued.to_string(),
-            balance.missing.to_string(),
+            known(balance.dead_letters),
+            known(balance.dropped),
+            known(balance.queued),
+            known(balance.missing),
         ]
     };
-    let rows: Vec<_> = meter.routes.iter().map(row).collect();
+    let of_route = |(name, balance): (&String, &Balance)| {
+        row(if name.is_empty() { "(none)".to_owned() } else { printable(name) }, balance)
+    };
+    let mut rows: Vec<_> = meter.routes.iter().map(of_route).collect();
+    // Where not all is known by route, the sum is not in the rows.
+    let in_part = meter.routes.values().any(|route| route.missing.is_none());
+    rows.extend(meter.total.iter().filter(|_| in_part).map(|it| row("(all)".to_owned(), it)));
     table::render(
         ["ROUTE", "ACCEPTED", "DELIVERED", "DEAD LETTERS", "DROPPED", "QUEUED", "MISSING"],
         &rows,

@@ -4,7 +4,9 @@
 
 mod blocked;
 mod doctor;
+mod fake_cloudwatch;
 mod metrics;
+mod on_aws;
 mod redrive;
 mod skip;
 mod status;

@@ -16,6 +16,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::fake_cloudwatch::FakeCloudWatch;
+
 /// Longest wait for something that is to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -105,6 +107,22 @@ impl Site {
         self.sqs("DeleteMessage", json!({ "QueueUrl": queue_url, "ReceiptHandle": handle })).await;
     }
 
+    /// Sends a message, as anybody can who speaks SQS.
+    pub(crate) async fn send(&self, queue_url: &str) {
+        let id = format!("{:?}", Instant::now()).replace([' ', '{', '}'], "");
+        let message = json!({
+            "QueueUrl": queue_url, "MessageBody": "{}", "MessageGroupId": id,
+            "MessageDeduplicationId": id,
+        });
+        self.sqs("SendMessage", message).await;
+    }
+
+    /// Whether somebody who receives gets a message.
+    pub(crate) async fn receives(&self, queue_url: &str) -> bool {
+        let received = self.sqs("ReceiveMessage", json!({ "QueueUrl": queue_url })).await;
+        received["Messages"][0].is_object()
+    }
+
     async fn sqs(&self, operation: &str, request: Value) -> Value {
         let target = format!("x-amz-target: AmazonSQS.{operation}\r\n");
         let address = self.engine.api_address();
@@ -179,12 +197,37 @@ impl Site {
     /// Runs an operator's command as if this engine's SQS and Lambda were AWS's, which say less of
     /// themselves than an engine does.
     pub(crate) async fn operate_as_on_aws(&self, arguments: &[&str]) -> Done {
+        self.command_as_on_aws(arguments).output().await.unwrap().into()
+    }
+
+    /// The same, with a `CloudWatch`.
+    pub(crate) async fn operate_on_aws(&self, fake: &FakeCloudWatch, arguments: &[&str]) -> Done {
+        let mut command = self.command_as_on_aws(arguments);
+        command.env("AWS_ENDPOINT_URL_CLOUDWATCH", fake.url());
+        command.env("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", fake.url());
+        command.output().await.unwrap().into()
+    }
+
+    fn command_as_on_aws(&self, arguments: &[&str]) -> Command {
         let mut command = operator(arguments);
-        command.arg("--config").arg(self.dir.path().join("config.json"));
+        // What an emulator has no bucket for is kept below the folder that it runs in.
+        command
+            .current_dir(self.dir.path())
+            .arg("--config")
+            .arg(self.dir.path().join("config.json"));
         command.env("AWS_ENDPOINT_URL", format!("http://{}", self.engine.api_address()));
         command.env("AWS_REGION", "us-east-1").env("AWS_ACCESS_KEY_ID", "test");
         command.env("AWS_SECRET_ACCESS_KEY", "test");
-        command.output().await.unwrap().into()
+        command.env_remove("SUDO_USER").env("USER", "operator-1");
+        command
+    }
+
+    /// Writes the audit log that commands read as on AWS.
+    pub(crate) fn write_audit_log(&self, lines: &[Value]) {
+        let dir = self.dir.path().join(".webhook-queue/deploy-local");
+        std::fs::create_dir_all(&dir).unwrap();
+        let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+        std::fs::write(dir.join("audit.jsonl"), lines.concat()).unwrap();
     }
 
     /// What a command prints as JSON, when it succeeds.

@@ -1,0 +1,164 @@
+//! What operators did to an environment lately, by the audit log. A bucket keeps an object for each
+//! action, for years, so only what is asked for is fetched: the names of the objects are times.
+
+use anyhow::Context as _;
+use aws_sdk_s3::Client;
+use domain::time::Timestamp;
+use serde_json::Value;
+
+use crate::audit::{AuditLog, Line};
+use crate::{people, sdk};
+
+/// The actions since a time, the oldest first.
+pub(crate) async fn since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Vec<Line>> {
+    let mut lines = match log {
+        AuditLog::File(_) => log.read().await?,
+        AuditLog::Bucket { config, bucket, environment } => {
+            let client = Client::new(config);
+            let mut lines = Vec::new();
+            for key in keys(&client, bucket, environment, since).await? {
+                lines.push(fetch(&client, bucket, &key).await?);
+            }
+            lines
+        }
+    };
+    lines.retain(|line| time_of(line).is_none_or(|at| at >= since));
+    Ok(lines)
+}
+
+/// The newest action since a time that `wanted` takes.
+pub(crate) async fn newest(
+    log: &AuditLog,
+    since: Timestamp,
+    wanted: impl Fn(&Line) -> bool,
+) -> anyhow::Result<Option<Line>> {
+    match log {
+        AuditLog::File(_) => {
+            let lines = self::since(log, since).await?;
+            Ok(lines.into_iter().rfind(wanted))
+        }
+        AuditLog::Bucket { config, bucket, environment } => {
+            let client = Client::new(config);
+            for key in keys(&client, bucket, environment, since).await?.iter().rev() {
+                let line = fetch(&client, bucket, key).await?;
+                if wanted(&line) {
+                    return Ok(Some(line));
+                }
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// When an action was noted.
+pub(crate) fn time_of(line: &Line) -> Option<Timestamp> {
+    people::time(&line.at)
+}
+
+/// Whether an action names this event as one that it was done to.
+pub(crate) fn is_about(line: &Line, event_id: &str) -> bool {
+    names(&line.what, event_id)
+}
+
+fn names(what: &Value, event_id: &str) -> bool {
+    match what {
+        Value::String(text) => text == event_id,
+        Value::Array(values) => values.iter().any(|value| names(value, event_id)),
+        // What was chosen by is no event.
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| name != "selection" && names(value, event_id))
+        }
+        _ => false,
+    }
+}
+
+/// How many events an action was done to, by the field that says so: a count or the events.
+pub(crate) fn events_of(line: &Line, field: &str) -> u64 {
+    match &line.what[field] {
+        Value::Array(events) => events.len() as u64,
+        count => count.as_u64().unwrap_or_default(),
+    }
+}
+
+/// The names of a bucket's objects since a time, the oldest first.
+async fn keys(
+    client: &Client,
+    bucket: &str,
+    environment: &str,
+    since: Timestamp,
+) -> anyhow::Result<Vec<String>> {
+    let prefix = format!("audit/{environment}/");
+    // As `audit` names them: a time in the shortest form of ISO 8601.
+    let after = format!("{prefix}{}", since.to_string().replace([':', '-'], ""));
+    let mut pages = client
+        .list_objects_v2()
+        .bucket(bucket)
+        .prefix(&prefix)
+        .start_after(after)
+        .into_paginator()
+        .send();
+    let mut keys = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| sdk::failed(&format!("listing {prefix}"), error))?;
+        keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|it| it.key));
+    }
+    Ok(keys)
+}
+
+async fn fetch(client: &Client, bucket: &str, key: &str) -> anyhow::Result<Line> {
+    let object = client.get_object().bucket(bucket).key(key).send().await;
+    let object = object.map_err(|error| sdk::failed(&format!("reading {key}"), error))?;
+    let bytes = object.body.collect().await.with_context(|| format!("reading {key}"))?;
+    serde_json::from_slice(&bytes.into_bytes()).with_context(|| format!("understanding {key}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(at: u32, action: &str, what: Value) -> Line {
+        Line {
+            at: format!("2026-01-01T00:00:{at:02}.000Z"),
+            by: "owner".to_owned(),
+            action: action.to_owned(),
+            reason: None,
+            what,
+        }
+    }
+
+    #[test]
+    fn an_action_is_about_the_events_that_it_names() {
+        let by_id = line(1, "dlq redrive", json!({ "event_ids": ["e-1", "e-2"], "sent": 2 }));
+        assert!(is_about(&by_id, "e-2") && !is_about(&by_id, "e-3"));
+        assert!(is_about(&line(1, "dlq edit", json!({ "event_id": "e-1" })), "e-1"));
+        assert!(is_about(&line(1, "dlq drop", json!({ "dropped": ["e-1"] })), "e-1"));
+        let chosen = line(1, "dlq redrive", json!({ "selection": { "group": "e-1" }, "sent": 2 }));
+        assert!(!is_about(&chosen, "e-1"), "a group of the same name");
+        assert_eq!(events_of(&by_id, "sent"), 2);
+        assert_eq!(events_of(&line(1, "x", json!({ "sent": ["e-1"] })), "sent"), 1);
+    }
+
+    #[tokio::test]
+    async fn the_newest_is_found_and_what_is_older_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = [
+            line(1, "pause", json!({ "n": 1 })),
+            line(2, "resume", json!({})),
+            line(3, "pause", json!({ "n": 3 })),
+            line(4, "dlq export", json!({})),
+        ];
+        let text: Vec<_> = lines.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
+        std::fs::write(dir.path().join("audit.jsonl"), text.join("\n")).unwrap();
+        let log = AuditLog::in_dir(dir.path());
+        let time = people::time("2026-01-01T00:00:02Z").unwrap();
+        let actions: Vec<_> =
+            since(&log, time).await.unwrap().into_iter().map(|it| it.action).collect();
+        assert_eq!(actions, ["resume", "pause", "dlq export"]);
+        let pause = newest(&log, time, |it| it.action == "pause").await.unwrap().unwrap();
+        assert_eq!(pause.what, json!({ "n": 3 }));
+        let late = people::time("2026-01-01T00:00:05Z").unwrap();
+        assert!(newest(&log, late, |_| true).await.unwrap().is_none());
+    }
+}

@@ -1,0 +1,269 @@
+//! `CloudWatch` and its logs as the operator asks them: answers what a test says, and keeps what was
+//! asked. Alarms and metrics speak CBOR (Smithy RPC v2), logs JSON.
+//!
+//! Sources: `CloudWatch` API reference, `DescribeAlarms`, `GetMetricData`; `CloudWatch` Logs API
+//! reference, `FilterLogEvents`; Smithy, "RPC v2 CBOR".
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_cbor::data::Type;
+use aws_smithy_cbor::{Decoder, Encoder};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// What it answers.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Answers {
+    /// Pages of `DescribeAlarms`: lists of `(name, state, epoch seconds)`.
+    pub(crate) alarms: Vec<Vec<(&'static str, &'static str, u64)>>,
+    /// Series of `GetMetricData`, by namespace, name and the value of the last dimension; `*` for what a
+    /// search finds, with its label. Minutes since the Unix epoch, and values.
+    pub(crate) series: Vec<Found>,
+    /// Lines of the log group.
+    pub(crate) log: Vec<Value>,
+    /// Instead of an answer, an error of this code; `hang` for none at all.
+    pub(crate) trouble: Option<&'static str>,
+}
+
+/// A series.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) of: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) points: Vec<(u64, f64)>,
+}
+
+/// The server, at a port of its own.
+pub(crate) struct FakeCloudWatch {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    answers: Answers,
+    asked: Mutex<Vec<(String, Value)>>,
+}
+
+impl FakeCloudWatch {
+    pub(crate) async fn start(answers: Answers) -> Self {
+        let shared = Arc::new(Shared { answers, asked: Mutex::default() });
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { address, shared }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What was asked of an operation.
+    pub(crate) fn asked(&self, operation: &str) -> Vec<Value> {
+        let asked = self.shared.asked.lock().unwrap();
+        asked.iter().filter(|(of, _)| of == operation).map(|(_, input)| input.clone()).collect()
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let logs = header("x-amz-target").and_then(|it| it.strip_prefix("Logs_20140328."));
+    let metrics = uri.path().strip_prefix("/service/GraniteServiceVersion20100801/operation/");
+    let operation = logs.or(metrics).unwrap_or_default().to_owned();
+    let input = match metrics {
+        Some(_) => decode(&mut Decoder::new(&body)),
+        None => serde_json::from_slice(&body).unwrap(),
+    };
+    shared.asked.lock().unwrap().push((operation.clone(), input.clone()));
+    let answers = &shared.answers;
+    if logs.is_some() {
+        return reply(StatusCode::OK, None, filter_log_events(answers, &input).to_string().into());
+    }
+    match answers.trouble {
+        Some("hang") => std::future::pending().await,
+        Some(code) => {
+            let error = json!({ "__type": code, "message": "on demand" });
+            return reply(StatusCode::BAD_REQUEST, Some("rpc-v2-cbor"), encoded(&error));
+        }
+        None => {}
+    }
+    let output = match operation.as_str() {
+        "DescribeAlarms" => describe_alarms(answers, &input),
+        "GetMetricData" => get_metric_data(answers, &input),
+        _ => panic!("{operation} is not known"),
+    };
+    reply(StatusCode::OK, Some("rpc-v2-cbor"), encoded(&output))
+}
+
+fn reply(status: StatusCode, protocol: Option<&str>, body: Vec<u8>) -> Response<Body> {
+    let kind = if protocol.is_some() { "application/cbor" } else { "application/x-amz-json-1.1" };
+    let mut response = Response::builder().status(status).header("content-type", kind);
+    if let Some(protocol) = protocol {
+        response = response.header("smithy-protocol", protocol);
+    }
+    response.body(Body::from(body)).unwrap()
+}
+
+/// A page of alarms; the token is the next page's number.
+fn describe_alarms(answers: &Answers, input: &Value) -> Value {
+    let page: usize = input["NextToken"].as_str().map_or(0, |token| token.parse().unwrap());
+    let prefix = input["AlarmNamePrefix"].as_str().unwrap();
+    let alarms = answers.alarms.get(page).cloned().unwrap_or_default();
+    let alarms = alarms.iter().filter(|(name, ..)| name.starts_with(prefix));
+    let alarms: Vec<Value> = alarms
+        .map(|(name, state, since)| {
+            json!({
+                "AlarmName": name, "StateValue": state,
+                "StateTransitionedTimestamp": { "$time": since },
+            })
+        })
+        .collect();
+    let mut output = json!({ "MetricAlarms": alarms });
+    if page + 1 < answers.alarms.len() {
+        output["NextToken"] = json!((page + 1).to_string());
+    }
+    output
+}
+
+/// Two pages: the first half of each series, and the rest.
+fn get_metric_data(answers: &Answers, input: &Value) -> Value {
+    let second = input["NextToken"].is_string();
+    let [since, until] =
+        ["StartTime", "EndTime"].map(|name| input[name]["$time"].as_u64().unwrap());
+    let mut results = Vec::new();
+    for query in input["MetricDataQueries"].as_array().unwrap() {
+        let stat = &query["MetricStat"]["Metric"];
+        let searches = |found: &Found| {
+            let expression = query["Expression"].as_str().unwrap_or_default();
+            found.of == "*" && expression.contains(&format!("MetricName=\"{}\"", found.name))
+        };
+        let names = |found: &Found| {
+            let last = stat["Dimensions"].as_array().and_then(|all| all.last());
+            stat["MetricName"] == found.name && last.is_some_and(|it| it["Value"] == found.of)
+        };
+        for found in answers.series.iter().filter(|it| searches(it) || names(it)) {
+            let points: Vec<&(u64, f64)> = found
+                .points
+                .iter()
+                .filter(|(minute, _)| (since..until).contains(&(minute * 60)))
+                .collect();
+            let (first, rest) = points.split_at(points.len() / 2);
+            let points = if second { rest } else { first };
+            results.push(json!({
+                "Id": query["Id"], "Label": found.label,
+                "StatusCode": if second { "Complete" } else { "PartialData" },
+                "Timestamps":
+                    points.iter().map(|it| json!({ "$time": it.0 * 60 })).collect::<Vec<_>>(),
+                "Values": points.iter().map(|it| it.1).collect::<Vec<_>>(),
+            }));
+        }
+    }
+    let mut output = json!({ "MetricDataResults": results });
+    if !second {
+        output["NextToken"] = json!("the rest");
+    }
+    output
+}
+
+fn filter_log_events(answers: &Answers, input: &Value) -> Value {
+    let pattern = input["filterPattern"].as_str().unwrap();
+    let wanted = |line: &&Value| {
+        let at = line["timestamp"].as_str().unwrap().parse::<domain::time::Timestamp>().unwrap();
+        at.as_ms() >= input["startTime"].as_u64().unwrap()
+            && ["message", "event_id"]
+                .iter()
+                .any(|field| pattern.contains(&line[*field].to_string()))
+    };
+    let lines = answers.log.iter().filter(wanted);
+    json!({ "events": lines.map(|line| json!({ "message": line.to_string() })).collect::<Vec<_>>() })
+}
+
+/// CBOR as JSON; a time is `{ "$time": epoch seconds }`.
+fn decode(decoder: &mut Decoder<'_>) -> Value {
+    let more = |decoder: &Decoder<'_>, left: &mut Option<u64>| match left {
+        Some(0) => false,
+        Some(left) => {
+            *left -= 1;
+            true
+        }
+        None => decoder.datatype().unwrap() != Type::Break,
+    };
+    match decoder.datatype().unwrap() {
+        Type::Map | Type::MapIndef => {
+            let mut left = decoder.map().unwrap();
+            let indefinite = left.is_none();
+            let mut fields = serde_json::Map::new();
+            while more(decoder, &mut left) {
+                let name = decoder.string().unwrap();
+                fields.insert(name, decode(decoder));
+            }
+            if indefinite {
+                decoder.skip().unwrap();
+            }
+            Value::Object(fields)
+        }
+        Type::Array | Type::ArrayIndef => {
+            let mut left = decoder.list().unwrap();
+            let indefinite = left.is_none();
+            let mut values = Vec::new();
+            while more(decoder, &mut left) {
+                values.push(decode(decoder));
+            }
+            if indefinite {
+                decoder.skip().unwrap();
+            }
+            Value::Array(values)
+        }
+        Type::String | Type::StringIndef => decoder.string().unwrap().into(),
+        Type::Tag => json!({ "$time": decoder.timestamp().unwrap().secs() }),
+        Type::Bool => decoder.boolean().unwrap().into(),
+        Type::F32 | Type::F64 => decoder.double().unwrap().into(),
+        _ => decoder.long().unwrap().into(),
+    }
+}
+
+fn encoded(value: &Value) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::new());
+    encode(&mut encoder, value);
+    encoder.into_writer()
+}
+
+fn encode(encoder: &mut Encoder, value: &Value) {
+    match value {
+        Value::Object(fields) if fields.contains_key("$time") => {
+            let seconds = fields["$time"].as_i64().unwrap();
+            encoder.timestamp(&aws_smithy_types::DateTime::from_secs(seconds));
+        }
+        Value::Object(fields) => {
+            encoder.map(fields.len());
+            for (name, value) in fields {
+                encoder.str(name);
+                encode(encoder, value);
+            }
+        }
+        Value::Array(values) => {
+            encoder.array(values.len());
+            for value in values {
+                encode(encoder, value);
+            }
+        }
+        Value::String(text) => {
+            encoder.str(text);
+        }
+        Value::Number(number) => {
+            encoder.double(number.as_f64().unwrap());
+        }
+        Value::Bool(_) | Value::Null => panic!("{value} is in no answer"),
+    }
+}
