@@ -130,7 +130,7 @@ pub(crate) async fn waiting(
     }
     let mut unknown = Vec::new();
     let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
-    let found = history.find(&pattern("message", &SAYING), since, saying).await?;
+    let found = history.look(&pattern("message", &SAYING), since, saying).await?;
     if !found.complete {
         unknown.push(format!(
             "{} is longer than is read, so groups may be missing, or wait no longer",
@@ -158,7 +158,7 @@ async fn of_engine(
     let about = |line: &Value| {
         is_attempt(line) && line["event_id"].as_str().is_some_and(|id| heads.contains(id))
     };
-    let lines = history.find("", since, about).await?.lines;
+    let lines = history.find("", since, about).await?;
     let mut last: HashMap<&str, &Value> = HashMap::new();
     for line in &lines {
         last.extend(line["event_id"].as_str().map(|event_id| (event_id, line)));

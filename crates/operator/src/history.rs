@@ -48,9 +48,20 @@ pub(crate) fn pattern(field: &str, values: &[&str]) -> String {
 }
 
 impl History {
-    /// The lines since a time that match [`pattern`] and that `keep` takes. Files are not asked by
-    /// pattern, so `keep` must not rely on it.
+    /// The lines since a time that match [`pattern`] and that `keep` takes, in order of time. Files are
+    /// not asked by pattern, so `keep` must not rely on it. Of a log that is longer than is read the
+    /// newest are missing: [`Self::look`] says whether.
     pub(crate) async fn find(
+        &self,
+        pattern: &str,
+        since: Timestamp,
+        keep: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Vec<Value>> {
+        Ok(self.look(pattern, since, keep).await?.lines)
+    }
+
+    /// The same, and whether all of the log was looked through.
+    pub(crate) async fn look(
         &self,
         pattern: &str,
         since: Timestamp,
@@ -158,14 +169,11 @@ mod tests {
         let text = format!("{{\"half\n{}{}", line(2), line(3).replace("\"e\"", "\"f\""));
         std::fs::write(dir.path().join("engine.log"), text).unwrap();
         let history = History::Files(dir.path().to_owned());
-        let found = history
-            .find("", Timestamp::default(), |line| line["event_id"] == "e")
-            .await
-            .unwrap()
-            .lines;
+        let found =
+            history.find("", Timestamp::default(), |line| line["event_id"] == "e").await.unwrap();
         assert_eq!(found.iter().map(|line| &line["n"]).collect::<Vec<_>>(), [1, 2]);
         let since = people::time("2026-01-01T00:00:02Z").unwrap();
-        let found = history.find("", since, |_| true).await.unwrap().lines;
+        let found = history.find("", since, |_| true).await.unwrap();
         assert_eq!(found.iter().map(|line| &line["n"]).collect::<Vec<_>>(), [2, 3]);
     }
 }

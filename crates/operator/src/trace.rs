@@ -90,7 +90,7 @@ impl Trace {
         let about = |line: &Value| line["event_id"] == *self.event_id;
         let audit = environment.audit();
         let (found, actions) = tokio::join!(
-            history.find(&of_event, since, about),
+            history.look(&of_event, since, about),
             in_time(actions::since(&audit, since))
         );
         let found = found?;

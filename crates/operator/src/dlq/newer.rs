@@ -86,7 +86,7 @@ async fn delivered(
         line["message"] == "delivered" && of_group.is_some_and(later)
     };
     let of_deliveries = pattern("message", &["delivered"]);
-    let found = environment.history().find(&of_deliveries, *first, newer).await?;
+    let found = environment.history().look(&of_deliveries, *first, newer).await?;
     anyhow::ensure!(found.complete, "the log is longer than is read");
     let events: HashSet<(&str, &str)> = found
         .lines

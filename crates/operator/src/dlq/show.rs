@@ -73,7 +73,7 @@ impl Show {
         let since = found.iter().map(Message::accepted_at).min().unwrap_or_default();
         let about = |line: &Value| line["event_id"] == *self.event_id;
         let of_event = pattern("event_id", &[&self.event_id]);
-        Ok(trace::steps(&environment.history().find(&of_event, since, about).await?.lines))
+        Ok(trace::steps(&environment.history().find(&of_event, since, about).await?))
     }
 }
 

@@ -174,7 +174,7 @@ impl Skip {
     ) -> anyhow::Result<Option<Outcome>> {
         let about = |line: &Value| line["event_id"] == *self.event_id;
         let of_event = pattern("event_id", &[&self.event_id]);
-        Ok(outcome(&environment.history().find(&of_event, asked_at, about).await?.lines))
+        Ok(outcome(&environment.history().find(&of_event, asked_at, about).await?))
     }
 
     fn report(&self, environment: &Environment, head: &Waiting, outcome: Outcome, is_paused: bool) {

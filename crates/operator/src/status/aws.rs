@@ -206,7 +206,7 @@ async fn lines(
         SAID.into_iter().chain(SAYING).collect::<BTreeSet<_>>().into_iter().collect();
     let saying = |line: &Value| messages.iter().any(|message| line["message"] == **message);
     let history = environment.history();
-    let found = history.find(&pattern("message", &messages), since, saying).await?;
+    let found = history.look(&pattern("message", &messages), since, saying).await?;
     anyhow::ensure!(found.complete, "{} is longer than is read", history.name());
     Ok(found.lines)
 }
@@ -281,7 +281,7 @@ async fn reasons(
     };
     let history = environment.history();
     let saying = |line: &Value| line["message"] == "dead_lettered";
-    let found = history.find(&pattern("message", &["dead_lettered"]), since, saying).await?;
+    let found = history.look(&pattern("message", &["dead_lettered"]), since, saying).await?;
     Ok(if found.complete {
         by_reason(&found.lines, count, &environment.name)
     } else {
