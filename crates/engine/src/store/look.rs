@@ -100,6 +100,32 @@ const WAITING_SQL: &str = "
     CROSS JOIN message_group g ON g.id = m.group_id AND g.head_sequence = d.sequence
     WHERE d.queue_id = ?1 AND (d.receiver IS NULL OR d.visible_at_ms IS NULL)";
 
+/// A message group and how many messages it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupCount {
+    /// `MessageGroupId`.
+    pub group: String,
+    /// All of its messages, those in flight included.
+    pub messages: u64,
+}
+
+/// The groups of a queue by name, those after `after`, at most `most`.
+pub(super) fn groups(
+    tx: &mut Tx<'_>,
+    name: &str,
+    after: &str,
+    most: u32,
+) -> Result<Vec<GroupCount>, StoreError> {
+    let queue = tx.queue(name)?;
+    let groups = tx.all(
+        "SELECT name, (SELECT count(*) FROM message WHERE group_id = g.id)
+         FROM message_group g WHERE queue_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+        params![queue.id, after, most],
+        |row| Ok(GroupCount { group: row.get(0)?, messages: row.get::<_, i64>(1)?.unsigned_abs() }),
+    )?;
+    Ok(groups)
+}
+
 /// How many groups of a queue wait.
 pub(super) fn waiting(tx: &mut Tx<'_>, name: &str) -> Result<u64, StoreError> {
     let queue = tx.queue(name)?;

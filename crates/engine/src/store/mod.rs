@@ -43,7 +43,7 @@ use rusqlite::Connection;
 pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::faults::Faults;
 pub use self::ledger::{QueueLedger, Ways};
-pub use self::look::{Place, WaitingGroup};
+pub use self::look::{GroupCount, Place, WaitingGroup};
 pub use self::message::{
     AttributeValue, MessageAttribute, MessageAttributes, NewMessage, ReceivedMessage, Sent,
     SequenceNumber,
@@ -242,6 +242,13 @@ impl Store {
     pub async fn waiting_groups(&self, queue: &str, most: u32) -> Result<Vec<WaitingGroup>> {
         let queue = queue.to_owned();
         self.jobs.run(move |tx| look::waiting_groups(tx, &queue, most)).await
+    }
+
+    /// The groups of a queue that have messages, in the order of their names: those after `after`, at
+    /// most `most`.
+    pub async fn groups(&self, queue: &str, after: &str, most: u32) -> Result<Vec<GroupCount>> {
+        let (queue, after) = (queue.to_owned(), after.to_owned());
+        self.jobs.run(move |tx| look::groups(tx, &queue, &after, most)).await
     }
 
     /// How many groups wait like that.
