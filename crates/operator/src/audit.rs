@@ -56,6 +56,22 @@ impl AuditLog {
         reason: Option<&str>,
         what: Value,
     ) -> anyhow::Result<()> {
+        let added = self.write(action, reason, what).await;
+        added.with_context(|| format!("{action} was done, but not noted in the audit log"))
+    }
+
+    /// Adds an action that is about to begin, so that it is known of should this program be killed.
+    pub(crate) async fn begin(
+        &self,
+        action: &str,
+        reason: Option<&str>,
+        what: Value,
+    ) -> anyhow::Result<()> {
+        let added = self.write(action, reason, what).await;
+        added.with_context(|| format!("{action} was not begun: the audit log does not take it"))
+    }
+
+    async fn write(&self, action: &str, reason: Option<&str>, what: Value) -> anyhow::Result<()> {
         let at = Timestamp::from(SystemTime::now()).to_string();
         let by = match self {
             Self::File(_) => user(),
@@ -64,7 +80,7 @@ impl AuditLog {
         let line =
             Line { at, by, action: action.to_owned(), reason: reason.map(str::to_owned), what };
         let json = serde_json::to_string(&line)?;
-        let added = match self {
+        match self {
             Self::File(file) => append(file, &json),
             Self::Bucket { config, bucket, environment } => {
                 let key = key(environment, &line)?;
@@ -73,8 +89,7 @@ impl AuditLog {
                 let put = client.put_object().bucket(bucket).key(&key).body(body).send().await;
                 put.map(drop).map_err(|error| sdk::failed(&format!("writing {key}"), error))
             }
-        };
-        added.with_context(|| format!("{action} was done, but not noted in the audit log"))
+        }
     }
 
     /// Everything that was done, the oldest first.

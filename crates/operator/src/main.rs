@@ -21,6 +21,7 @@ mod progress;
 mod queue;
 mod resume;
 mod resumption;
+mod scratch;
 mod sdk;
 mod status;
 mod store;
