@@ -1,28 +1,32 @@
 //! `dlq edit`: a dead letter sent again with another body.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use domain::dead_letter::edited;
 use domain::quota;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
 
-use crate::environment::EnvironmentArgs;
+use crate::environment::{Environment, EnvironmentArgs};
+use crate::letter::DeadLetter;
 use crate::queue::{self, Held};
 
 /// Change the body of a dead letter in an editor, and send it again as the same event
 ///
 /// The editor is the one that VISUAL or EDITOR names. Nothing is sent if the body is left as it is, or
-/// was JSON and is none any more. The event carries the attribute `edited_at`, and the audit log says
-/// who changed it; the service sees the same webhook-id.
+/// was JSON and is none any more; what was typed is kept in a file then, and --body goes on with it.
+/// The event carries the attribute `edited_at`, and the audit log says who changed it; the service
+/// sees the same webhook-id. The copy is sent before the dead letter is deleted, under a
+/// deduplication id that belongs to both the dead letter and its new body.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' cargo xtask dlq edit dev 4f6f… --reason typo"
+    after_help = "Examples:\n  cargo xtask dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' cargo xtask dlq edit dev 4f6f… --reason typo\n  cargo xtask dlq edit dev 4f6f… --body corrected.json --reason typo"
 )]
 pub(crate) struct Edit {
     #[command(flatten)]
@@ -35,37 +39,74 @@ pub(crate) struct Edit {
     /// Why; it stands in the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
+
+    /// Take the new body from this file, and open no editor
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
 }
 
 impl Edit {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let editor = editor()?;
+        let editor = if self.body.is_some() { None } else { Some(editor()?) };
         let environment = self.environment.connect().await?;
+        let (held, message_id) = self.find(&environment).await?;
+        let original = held.load(&message_id)?;
+        // An editor may be open for hours: the others are shown meanwhile, and this one again if the
+        // machine goes down.
+        held.release().await?;
+        let Some(editor) = editor else {
+            let path = self.body.as_deref().unwrap_or(Path::new(""));
+            self.send(&environment, &original, path).await?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let file = file_with(&original.body)?;
+        let done = match open(&editor, file.path()) {
+            Ok(()) => self.send(&environment, &original, file.path()).await,
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            self.keep(&environment, file, &original.body)?;
+        }
+        done.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Looks for the dead letter, and holds it.
+    async fn find<'a>(&self, environment: &'a Environment) -> anyhow::Result<(Held<'a>, String)> {
         let mut message_ids = Vec::new();
         let url = &environment.dead_letter_queue_url;
-        let mut held = Held::receive(&environment.client, url, |message| {
-            let chosen = message.event_id() == self.event_id;
+        let held = Held::receive(&environment.client, url, |letter| {
+            let chosen = letter.event_id() == self.event_id;
             if chosen {
-                message_ids.push(message.message_id.clone());
+                message_ids.push(letter.message_id.clone());
             }
             chosen
         })
         .await?;
-        let [message_id] = message_ids.as_slice() else {
-            held.release().await?;
-            let (count, id) = (message_ids.len(), &self.event_id);
-            bail!("{count} dead letters have event id {id:?}; `dlq list` shows those there are");
-        };
-        let original = held.load(message_id)?;
-        // An editor may be open for hours: the others are shown meanwhile, and this one again if the
-        // machine goes down.
-        held.release().await?;
-        let body = edit(&editor, &original.body)?;
-        check(&original.body, &body)?;
+        let (count, id) = (message_ids.len(), &self.event_id);
+        match message_ids.pop() {
+            Some(message_id) if count == 1 => Ok((held, message_id)),
+            _ => {
+                held.release().await?;
+                bail!(
+                    "{count} dead letters have event id {id:?}; `dlq list` shows those there are"
+                );
+            }
+        }
+    }
 
+    /// Sends the event with the body in a file, and deletes the dead letter.
+    async fn send(
+        &self,
+        environment: &Environment,
+        original: &DeadLetter,
+        file: &Path,
+    ) -> anyhow::Result<()> {
+        let body = read(file, &original.body)?;
+        check(&original.body, &body)?;
+        let url = &environment.dead_letter_queue_url;
         let mut now_there = false;
-        let mut held = Held::receive(&environment.client, url, |message| {
-            let is_it = message.message_id == *message_id;
+        let mut held = Held::receive(&environment.client, url, |letter| {
+            let is_it = letter.message_id == original.message_id;
             now_there |= is_it;
             is_it
         })
@@ -75,28 +116,60 @@ impl Edit {
             bail!("{:?} is no dead letter any more: somebody else was quicker", self.event_id);
         }
         let at = Timestamp::from(SystemTime::now());
-        let sent = match edited(&original, body.clone(), at) {
+        let sent = match edited(original, body.clone(), at) {
             Some(copy) => queue::send(&environment.client, &environment.queue_url, copy).await,
-            None => Err(anyhow::anyhow!("its attributes leave no room for the mark of an edit")),
+            None => Err(anyhow!("its attributes leave no room for the mark of an edit")),
         };
         if let Err(error) = sent {
             held.release().await?;
             return Err(error.context("it stays a dead letter, as it was"));
         }
-        held.delete(message_id).await?;
-        held.release().await?;
-        let sha256 = |text: &str| {
-            let digest = Sha256::digest(text);
-            digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
-        };
+        let deleted = held.delete(&original.message_id).await;
         let what = json!({
             "event_id": self.event_id,
             "body_sha256": { "before": sha256(&original.body), "after": sha256(&body) },
+            "deleted": deleted.is_ok(),
         });
         environment.audit().add("dlq edit", Some(&self.reason), what).await?;
+        if let Err(error) = deleted {
+            let (name, id) = (&environment.name, &self.event_id);
+            return Err(error.context(format!(
+                "it was sent with its new body, but is still a dead letter as well: start it again \
+                 with the same body within five minutes, as long as the queue recognises it, or later \
+                 `cargo xtask dlq drop {name} {id} --reason 'sent by edit'`; do not redrive it"
+            )));
+        }
+        held.release().await?;
         println!("sent {} with its new body", self.event_id);
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
+
+    /// Keeps what was typed, and says where.
+    fn keep(
+        &self,
+        environment: &Environment,
+        file: NamedTempFile,
+        original: &str,
+    ) -> anyhow::Result<()> {
+        if read(file.path(), original).is_ok_and(|text| text == original) {
+            return Ok(());
+        }
+        let (_file, path) = file.keep().context("keeping what was typed")?;
+        eprintln!(
+            "note: what you typed is in {0}; correct it, and go on with\n  cargo xtask dlq edit {1} {2} \
+             --body {0} --reason '{3}'",
+            path.display(),
+            environment.name,
+            self.event_id,
+            self.reason.replace('\'', "'\\''")
+        );
+        Ok(())
+    }
+}
+
+fn sha256(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The editor and its arguments.
@@ -107,22 +180,32 @@ fn editor() -> anyhow::Result<Vec<String>> {
     Ok(editor.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Lets a person edit `body`, in a file that only they can read.
-fn edit(editor: &[String], body: &str) -> anyhow::Result<String> {
+/// A file with `body` that only the person can read.
+fn file_with(body: &str) -> anyhow::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix("dead-letter-")
         .suffix(".json")
         .tempfile()
         .context("making a temporary file")?;
     file.write_all(body.as_bytes()).context("writing a temporary file")?;
-    let path: &Path = file.path();
+    Ok(file)
+}
+
+/// Lets a person edit a file.
+fn open(editor: &[String], file: &Path) -> anyhow::Result<()> {
     let (program, arguments) = editor.split_first().context("no editor is set")?;
-    let status = Command::new(program).args(arguments).arg(path).status();
+    let status = Command::new(program).args(arguments).arg(file).status();
     let status = status.with_context(|| format!("starting the editor {program}"))?;
     ensure!(status.success(), "the editor {program} ended with {status}; nothing was sent");
-    let edited = std::fs::read_to_string(path).context("reading what was edited")?;
+    Ok(())
+}
+
+/// What a file has, as the new body in place of `original`.
+fn read(file: &Path, original: &str) -> anyhow::Result<String> {
+    let edited = std::fs::read_to_string(file);
+    let edited = edited.with_context(|| format!("reading the new body, {}", file.display()))?;
     // Editors end a file with a line break, whether it had one or not.
-    let added = edited.ends_with('\n') && !body.ends_with('\n');
+    let added = edited.ends_with('\n') && !original.ends_with('\n');
     Ok(if added { edited.trim_end_matches('\n').to_owned() } else { edited })
 }
 
