@@ -1,6 +1,6 @@
 //! `dlq show`
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Event, Queues};
 
@@ -15,6 +15,45 @@ async fn it_shows_the_reason_the_headers_and_the_body() {
     assert_eq!(shown.code, Some(0), "{}", shown.stderr);
     let known = |line: &&str| !line.starts_with("message id") && !line.starts_with("dead since");
     insta::assert_snapshot!(shown.stdout.lines().filter(known).collect::<Vec<_>>().join("\n"));
+}
+
+#[tokio::test]
+async fn it_tells_every_attempt_that_the_log_knows_of() {
+    let queues = Queues::start().await;
+    queues.add_rejected(Event::new("order-7", "event-1", 10)).await;
+    let line = |at: &str, message: &str, event_id: &str, more: Value| {
+        let mut line = json!({
+            "timestamp": format!("2026-11-23T10:0{at}Z"), "message": message,
+            "event_id": event_id, "destination": "sss",
+        });
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format!("{line}\n")
+    };
+    let log = [
+        line("0:00.000", "accepted", "event-1", json!({})),
+        line(
+            "0:01.000",
+            "retry",
+            "event-1",
+            json!({ "attempt": 1, "error": "timeout", "latency_ms": 2_000, "retry_in_ms": 1_900 }),
+        ),
+        line("0:01.500", "rejected", "event-2", json!({ "attempt": 1, "status": 410 })),
+        line(
+            "0:04.000",
+            "rejected",
+            "event-1",
+            json!({ "attempt": 2, "status": 422, "latency_ms": 7 }),
+        ),
+        line("0:04.001", "dead_lettered", "event-1", json!({ "reason": "rejected" })),
+    ];
+    std::fs::write(queues.file("engine.log"), log.concat()).unwrap();
+
+    let shown = queues.dlq(&["show", "test", "event-1"]).await.stdout;
+    let start = shown.find("ATTEMPT").unwrap();
+    insta::assert_snapshot!(shown[start..].split("\n\n").next().unwrap());
+    let shown = queues.dlq(&["show", "test", "event-1", "--json"]).await.stdout;
+    let letter: Value = serde_json::from_str(&shown).unwrap();
+    insta::assert_json_snapshot!(letter["history"]);
 }
 
 #[tokio::test]
