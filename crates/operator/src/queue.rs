@@ -122,15 +122,15 @@ impl<'a> Held<'a> {
     pub(crate) async fn receive_for(
         client: &'a Client,
         queue_url: &'a str,
-        hold: Hold,
+        time: Hold,
         mut choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<Self> {
         let visible = visible(client, queue_url).await?;
-        let seconds = hold.seconds + visible.min(IN_FLIGHT_MAX) / RECEIVED_PER_SECOND_MIN;
+        let seconds = time.seconds + visible.min(IN_FLIGHT_MAX) / RECEIVED_PER_SECOND_MIN;
         let mut held = Self {
             client,
             queue_url,
-            hold: Hold { seconds: seconds.min(hold.most_seconds), ..hold },
+            hold: Hold { seconds: seconds.min(time.most_seconds), ..time },
             received_since: Instant::now(),
             hidden_since: Instant::now(),
             seen: 0,

@@ -40,7 +40,9 @@ impl<const N: usize> Columns<N> {
 /// Renders rows under a heading.
 pub(crate) fn render<const N: usize>(heading: [&'static str; N], rows: &[[String; N]]) -> String {
     let mut columns = Columns::new(heading);
-    rows.iter().for_each(|row| columns.widen(row));
+    for row in rows {
+        columns.widen(row);
+    }
     let lines = rows.iter().map(|row| columns.line(row));
     std::iter::once(columns.heading()).chain(lines).collect()
 }

@@ -59,7 +59,7 @@ impl List {
         kept?;
         let limit = self.limit.unwrap_or(total).min(total);
         if self.json {
-            self.print_json(&found, limit)?;
+            print_json(&found, limit)?;
         } else if total == 0 {
             println!("no dead letters");
         } else {
@@ -70,18 +70,18 @@ impl List {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
 
-    fn print_json(&self, found: &Scratch, limit: u64) -> anyhow::Result<()> {
-        let mut before = "[\n";
-        each(found, limit, |summary| {
-            let json = serde_json::to_string_pretty(summary)?.replace('\n', "\n  ");
-            people::print(&format!("{before}  {json}"))?;
-            before = ",\n";
-            Ok(())
-        })?;
-        people::print(if before == ",\n" { "\n]\n" } else { "[]\n" })?;
+fn print_json(found: &Scratch, limit: u64) -> anyhow::Result<()> {
+    let mut before = "[\n";
+    each(found, limit, |summary| {
+        let json = serde_json::to_string_pretty(summary)?.replace('\n', "\n  ");
+        people::print(&format!("{before}  {json}"))?;
+        before = ",\n";
         Ok(())
-    }
+    })?;
+    people::print(if before == ",\n" { "\n]\n" } else { "[]\n" })?;
+    Ok(())
 }
 
 fn keep(found: &Scratch, letter: &Message) -> anyhow::Result<()> {

@@ -183,9 +183,9 @@ impl Redrive {
             if chosen > 0 && report.started_at.is_none() {
                 let mut what = self.audited("started", began.at);
                 what["chosen"] = json!(chosen);
-                let begun =
+                let noted =
                     environment.audit().begin("dlq redrive", self.why.as_deref(), what).await;
-                if let Err(error) = begun {
+                if let Err(error) = noted {
                     held.release().await?;
                     return Err(error);
                 }
@@ -242,8 +242,8 @@ impl Redrive {
             chosen
         };
         let url = &environment.dead_letter_queue_url;
-        let hold = Hold { seconds: self.hold_seconds, most_seconds: self.hold_most_seconds };
-        let held = Held::receive_for(&environment.client, url, hold, &mut choose).await?;
+        let time = Hold { seconds: self.hold_seconds, most_seconds: self.hold_most_seconds };
+        let held = Held::receive_for(&environment.client, url, time, &mut choose).await?;
         *is_first_look = false;
         Ok(held)
     }

@@ -63,7 +63,7 @@ async fn what_was_exported_and_dropped_can_be_put_back_as_it_was() {
 async fn an_event_that_died_twice_is_two_dead_letters_and_each_is_put_back_once() {
     let queues = Queues::start().await;
     for message_id in ["died-first", "died-again"] {
-        queues.add_rejected(Event::new("order-7", "event-1", 1).as_message(message_id)).await;
+        queues.add_rejected(Event::new("order-7", "event-1", 1).dead_as(message_id)).await;
     }
     let all = queues.file("all.jsonl");
     assert_eq!(queues.dlq(&["export", "test", &all]).await.code, Some(0));

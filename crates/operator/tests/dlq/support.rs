@@ -351,7 +351,7 @@ impl Event {
     }
 
     /// The same event, that died as another message.
-    pub(crate) fn as_message(mut self, message_id: &str) -> Self {
+    pub(crate) fn dead_as(mut self, message_id: &str) -> Self {
         message_id.clone_into(&mut self.0.message_id);
         self
     }
