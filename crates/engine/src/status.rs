@@ -25,7 +25,7 @@ use crate::metrics;
 use crate::storage_health::in_full;
 use crate::store::{Place, StoreError, WaitingGroup};
 
-/// Waiting groups that are told of.
+/// Groups that are told of at a time.
 const GROUPS_MAX: u32 = 1_000;
 
 /// Everything at a glance.
@@ -72,7 +72,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/_engine/status", get(status))
         .route("/_engine/waiting-groups", get(waiting_groups))
-        .route("/_engine/message-groups", get(message_groups))
+        .route("/_engine/groups", get(groups))
+        .route("/_engine/groups/after/{name}", get(groups_after))
         .route("/_engine/events/{id}", get(event))
         .route("/metrics", get(prometheus))
         .with_state(admin)
@@ -105,9 +106,25 @@ async fn waiting_groups(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-async fn message_groups(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.store.group_sizes(&admin.queue).await {
-        Ok(groups) => answer(StatusCode::OK, &json!({ "groups": groups })),
+async fn groups(State(admin): State<Arc<Admin>>) -> Response {
+    groups_from(&admin, "").await
+}
+
+async fn groups_after(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Response {
+    groups_from(&admin, &name).await
+}
+
+async fn groups_from(admin: &Admin, after: &str) -> Response {
+    match admin.store.groups(&admin.queue, after, GROUPS_MAX).await {
+        Ok(groups) => {
+            let is_full = groups.len() >= GROUPS_MAX as usize;
+            let next = groups.last().filter(|_| is_full).map(|last| last.group.clone());
+            let groups: Vec<_> = groups
+                .iter()
+                .map(|it| json!({ "group": it.group, "messages": it.messages }))
+                .collect();
+            answer(StatusCode::OK, &json!({ "groups": groups, "next": next }))
+        }
         Err(error) => failed(&in_full(&error)),
     }
 }

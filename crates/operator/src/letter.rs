@@ -1,10 +1,45 @@
 //! A dead letter as it is written to a file: one JSON object a line, complete, so that what was
 //! exported can be put back.
 
+use std::ops::Deref;
+
 use domain::attribute::Attributes;
 use domain::message::Message;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// A dead letter as the queue hands it out.
+#[derive(Debug, Clone)]
+pub(crate) struct DeadLetter {
+    pub(crate) message: Message,
+    /// `MessageDeduplicationId`: the id of the message that died, whoever made it a dead letter, the
+    /// forwarder or SQS's redrive policy.
+    pub(crate) deduplication_id: String,
+}
+
+impl Deref for DeadLetter {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}
+
+/// What the deduplication id of a dead letter that was put back begins with.
+const IMPORTED: &str = "import-";
+
+impl DeadLetter {
+    /// What tells a dead letter from all others, also when it was exported, dropped and put back.
+    pub(crate) fn identity(&self) -> &str {
+        self.deduplication_id.strip_prefix(IMPORTED).unwrap_or(&self.deduplication_id)
+    }
+
+    /// The deduplication id that it is put back under: one that says who it is, and not the one it
+    /// had, which the queue may remember and would take for a repeat.
+    pub(crate) fn import_id(&self) -> String {
+        format!("{IMPORTED}{}", self.identity())
+    }
+}
 
 /// A dead letter, without what belongs to one receive of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,6 +51,9 @@ pub(crate) struct Letter {
     /// The message group in the dead-letter queue.
     group_id: String,
     sequence_number: String,
+    /// What it is recognised by; not in files of the first versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deduplication_id: Option<String>,
     receive_count: u32,
     /// When it became a dead letter, in milliseconds since the Unix epoch.
     sent_at_ms: u64,
@@ -25,13 +63,15 @@ pub(crate) struct Letter {
     body: String,
 }
 
-impl From<&Message> for Letter {
-    fn from(message: &Message) -> Self {
+impl From<&DeadLetter> for Letter {
+    fn from(letter: &DeadLetter) -> Self {
+        let DeadLetter { message, deduplication_id } = letter;
         Self {
             event_id: message.event_id().to_owned(),
             message_id: message.message_id.clone(),
             group_id: message.group_id.clone(),
             sequence_number: message.sequence_number.clone(),
+            deduplication_id: Some(deduplication_id.clone()),
             receive_count: message.receive_count,
             sent_at_ms: message.sent_at.as_ms(),
             attributes: message.attributes.clone(),
@@ -41,9 +81,10 @@ impl From<&Message> for Letter {
     }
 }
 
-impl From<Letter> for Message {
+impl From<Letter> for DeadLetter {
     fn from(letter: Letter) -> Self {
-        Self {
+        let deduplication_id = letter.deduplication_id.unwrap_or_else(|| letter.message_id.clone());
+        let message = Message {
             message_id: letter.message_id,
             receipt_handle: String::new(),
             body: letter.body,
@@ -53,6 +94,7 @@ impl From<Letter> for Message {
             sent_at: Timestamp::from_ms(letter.sent_at_ms),
             attributes: letter.attributes,
             trace_header: letter.trace_header,
-        }
+        };
+        Self { message, deduplication_id }
     }
 }

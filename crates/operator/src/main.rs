@@ -25,6 +25,7 @@ mod progress;
 mod queue;
 mod resume;
 mod resumption;
+mod scratch;
 mod sdk;
 mod skip;
 mod status;

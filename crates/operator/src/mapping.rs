@@ -34,6 +34,12 @@ pub(crate) struct Mapping<'a> {
 impl<'a> Mapping<'a> {
     /// Finds it by its queue.
     pub(crate) async fn find(environment: &'a Environment) -> anyhow::Result<Self> {
+        let found = Self::find_any(environment).await?;
+        found.with_context(|| format!("no event source mapping reads {}", environment.queue_url))
+    }
+
+    /// The same; an engine without a forwarder has none.
+    pub(crate) async fn find_any(environment: &'a Environment) -> anyhow::Result<Option<Self>> {
         let queue_arn: String = environment.attribute(QueueAttributeName::QueueArn).await?;
         let listed = environment
             .lambda
@@ -43,11 +49,13 @@ impl<'a> Mapping<'a> {
             .await
             .map_err(|error| sdk::failed("listing event source mappings", error))?;
         let mappings = listed.event_source_mappings.unwrap_or_default();
-        let [mapping] = mappings.as_slice() else {
-            bail!("{} event source mappings read {queue_arn}; expected one", mappings.len());
+        let mapping = match mappings.as_slice() {
+            [] => return Ok(None),
+            [mapping] => mapping,
+            _ => bail!("{} event source mappings read {queue_arn}; expected one", mappings.len()),
         };
         let uuid = mapping.uuid().context("the event source mapping has no id")?.to_owned();
-        Ok(Self { environment, uuid, queue_arn })
+        Ok(Some(Self { environment, uuid, queue_arn }))
     }
 
     /// Whether it asks the queue for messages, or is about to.

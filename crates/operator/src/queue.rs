@@ -3,10 +3,6 @@
 //! SQS has no way to look without receiving: whoever looks hides the messages from others for a
 //! while and raises their receive counts by one.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -20,52 +16,96 @@ use aws_smithy_types::Blob;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use domain::attribute::{Attribute, Attributes};
-use domain::dead_letter::Copy;
+use domain::dead_letter::{Copy, group_of, redrive_order};
 use domain::message::Message;
 use domain::quota;
 use domain::time::Timestamp;
 
-use crate::letter::Letter;
+use crate::letter::{DeadLetter, Letter};
+use crate::scratch::Scratch;
 use crate::{progress, sdk};
-
-/// How long messages are hidden while they are looked at, in seconds; renewed while it goes on.
-const HOLD_SECONDS: u32 = 120;
 
 /// Messages that can be received in a second at the very least: with many, they are hidden longer, so
 /// that the first do not show again before the last have been received.
 const RECEIVED_PER_SECOND_MIN: u32 = 50;
 
-/// Messages per call. Source: SQS API reference, `ReceiveMessage`.
-const BATCH: usize = 10;
+/// Messages in flight on a FIFO queue; at the limit a receive returns nothing.
+/// Source: SQS guide, "FIFO queue quotas".
+const IN_FLIGHT_MAX: u32 = 120_000;
 
 /// How long a receive waits for more, in seconds: long enough that SQS asks all its servers.
 const WAIT_SECONDS: i32 = 1;
+
+/// What is remembered of each message: its last receive, and where it stands among the chosen. Only
+/// those have a letter.
+const TABLES: &str = "
+    CREATE TABLE held (
+        number INTEGER PRIMARY KEY,
+        message_id TEXT NOT NULL UNIQUE,
+        handle TEXT NOT NULL,
+        event_id TEXT,
+        group_name TEXT,
+        place TEXT,
+        letter TEXT
+    );
+    CREATE INDEX held_by_group ON held (group_name, place, number) WHERE letter IS NOT NULL;";
 
 /// The person has had enough.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted; nothing was changed")]
 pub(crate) struct Interrupted;
 
+/// How long messages are kept from others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hold {
+    /// How long they are hidden at a time, in seconds; renewed while it goes on, so that they show
+    /// again soon if this program is killed.
+    pub(crate) seconds: u32,
+    /// How long they can be held at all, in seconds: SQS counts from the receive.
+    pub(crate) most_seconds: u32,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self { seconds: 120, most_seconds: quota::VISIBILITY_CHANGE_SECONDS_MAX }
+    }
+}
+
+/// Whether what was held is still held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    All,
+    /// SQS has shown some to others: the time was over, or somebody deleted them.
+    InPart,
+}
+
 /// A queue and the messages that were received from it. Those that were chosen lie in a temporary
-/// file, so that the memory needed does not depend on their size.
+/// database, with the receipts of all, so that the memory needed depends neither on their size nor on
+/// their number.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     client: &'a Client,
     queue_url: &'a str,
-    hold_seconds: u32,
-    /// Since when at least, for those that were hidden first.
+    hold: Hold,
+    /// Since when at least, for those that were received first.
+    received_since: Instant,
+    /// Since when at least, for those whose time was renewed first.
     hidden_since: Instant,
-    messages: BTreeMap<String, Receipt>,
-    spool: BufWriter<File>,
-    spool_bytes: u64,
+    /// How many were received.
+    seen: u64,
+    /// How many the queue showed before, by SQS's approximate count.
+    shown_before: u64,
+    scratch: Scratch,
 }
 
-/// One receive of a message.
-#[derive(Debug)]
-struct Receipt {
-    handle: String,
-    /// Where a chosen message begins in the spool, and its length, in bytes.
-    place: Option<(u64, usize)>,
+/// A chosen message, by its place in the order of its group.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    number: i64,
+    pub(crate) message_id: String,
+    pub(crate) event_id: String,
+    pub(crate) group: String,
+    place: String,
 }
 
 impl<'a> Held<'a> {
@@ -73,19 +113,29 @@ impl<'a> Held<'a> {
     pub(crate) async fn receive(
         client: &'a Client,
         queue_url: &'a str,
-        mut choose: impl FnMut(&Message) -> bool,
+        choose: impl FnMut(&DeadLetter) -> bool,
+    ) -> anyhow::Result<Self> {
+        Self::receive_for(client, queue_url, Hold::default(), choose).await
+    }
+
+    /// The same, hidden for another time than usual.
+    pub(crate) async fn receive_for(
+        client: &'a Client,
+        queue_url: &'a str,
+        time: Hold,
+        mut choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<Self> {
         let visible = visible(client, queue_url).await?;
-        let spool = tempfile::tempfile().context("making a temporary file")?;
+        let seconds = time.seconds + visible.min(IN_FLIGHT_MAX) / RECEIVED_PER_SECOND_MIN;
         let mut held = Self {
             client,
             queue_url,
-            hold_seconds: (HOLD_SECONDS + visible / RECEIVED_PER_SECOND_MIN)
-                .min(quota::VISIBILITY_CHANGE_SECONDS_MAX),
+            hold: Hold { seconds: seconds.min(time.most_seconds), ..time },
+            received_since: Instant::now(),
             hidden_since: Instant::now(),
-            messages: BTreeMap::new(),
-            spool: BufWriter::new(spool),
-            spool_bytes: 0,
+            seen: 0,
+            shown_before: visible.into(),
+            scratch: Scratch::with(TABLES)?,
         };
         let progress = progress::bar(visible.into(), "looked at");
         let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
@@ -103,16 +153,19 @@ impl<'a> Held<'a> {
             let batch = batch?;
             if batch.is_empty() {
                 progress.finish_and_clear();
-                held.show_again(|receipt| receipt.place.is_none()).await?;
+                held.show_again("letter IS NULL").await?;
                 return Ok(held);
             }
             progress.inc(batch.len() as u64);
+            let seen_before = held.seen;
             for message in batch {
-                let message = parse(message)?;
-                let place =
-                    if choose(&message) { Some(held.keep_in_spool(&message)?) } else { None };
-                let receipt = Receipt { handle: message.receipt_handle, place };
-                held.messages.insert(message.message_id, receipt);
+                held.add(&parse(message)?, &mut choose)?;
+            }
+            if held.seen == seen_before {
+                // What was received first shows again: nothing new is to come.
+                progress.finish_and_clear();
+                held.show_again("letter IS NULL").await?;
+                return Ok(held);
             }
         }
     }
@@ -123,7 +176,7 @@ impl<'a> Held<'a> {
             .receive_message()
             .queue_url(self.queue_url)
             .max_number_of_messages(10)
-            .visibility_timeout(seconds(self.hold_seconds))
+            .visibility_timeout(seconds(self.hold.seconds))
             .wait_time_seconds(WAIT_SECONDS)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All")
@@ -133,89 +186,193 @@ impl<'a> Held<'a> {
         Ok(received.messages.unwrap_or_default())
     }
 
-    fn keep_in_spool(&mut self, message: &Message) -> anyhow::Result<(u64, usize)> {
-        let json = serde_json::to_vec(&Letter::from(message))?;
-        self.spool.write_all(&json).context("writing to a temporary file")?;
-        let place = (self.spool_bytes, json.len());
-        self.spool_bytes += json.len() as u64;
-        Ok(place)
+    fn add(
+        &mut self,
+        letter: &DeadLetter,
+        mut choose: impl FnMut(&DeadLetter) -> bool,
+    ) -> anyhow::Result<()> {
+        let Message { message_id, receipt_handle, .. } = &letter.message;
+        // One that showed again meanwhile was looked at, and has another receipt.
+        let renew = "UPDATE held SET handle = ?2 WHERE message_id = ?1";
+        if self.scratch.change(renew, [message_id, receipt_handle])? > 0 {
+            return Ok(());
+        }
+        self.seen += 1;
+        if choose(letter) {
+            let json = serde_json::to_string(&Letter::from(letter))?;
+            let (event_id, group) = (letter.event_id(), group_of(letter));
+            self.scratch.change(
+                "INSERT INTO held (message_id, handle, event_id, group_name, place, letter)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                [message_id, receipt_handle, event_id, &group, &redrive_order(letter), &json],
+            )?;
+        } else {
+            let insert = "INSERT INTO held (message_id, handle) VALUES (?1, ?2)";
+            self.scratch.change(insert, [message_id, receipt_handle])?;
+        }
+        Ok(())
+    }
+
+    /// What could not be looked at, if there was something, for people.
+    pub(crate) fn unseen(&self) -> Option<String> {
+        (self.seen < self.shown_before).then(|| {
+            format!(
+                "looked at {} of about {} dead letters: SQS shows ten of a group and {IN_FLIGHT_MAX} of \
+                 a queue at a time, and none that somebody else is looking at",
+                self.seen, self.shown_before
+            )
+        })
+    }
+
+    /// How many are chosen, and of how many groups.
+    pub(crate) fn chosen(&self) -> anyhow::Result<(u64, u64)> {
+        let counted = self.scratch.first(
+            "SELECT count(*), count(DISTINCT group_name) FROM held WHERE letter IS NOT NULL",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())),
+        )?;
+        counted.context("counting")
+    }
+
+    /// The chosen message after `last`: group by group, each in the order of the webhook queue.
+    pub(crate) fn after(&self, last: Option<&Chosen>) -> anyhow::Result<Option<Chosen>> {
+        let (group, place, number) =
+            last.map_or(("", "", 0), |last| (&*last.group, &*last.place, last.number));
+        self.scratch.first(
+            "SELECT number, message_id, event_id, group_name, place FROM held
+             WHERE letter IS NOT NULL AND (group_name, place, number) > (?1, ?2, ?3)
+             ORDER BY group_name, place, number LIMIT 1",
+            (group, place, number),
+            read_chosen,
+        )
+    }
+
+    /// The first chosen message of the group after `group`.
+    pub(crate) fn after_group(&self, group: &str) -> anyhow::Result<Option<Chosen>> {
+        self.scratch.first(
+            "SELECT number, message_id, event_id, group_name, place FROM held
+             WHERE letter IS NOT NULL AND group_name > ?1
+             ORDER BY group_name, place, number LIMIT 1",
+            [group],
+            read_chosen,
+        )
+    }
+
+    /// Shows `see` each group of what was chosen: its name, how many, and when its first one died.
+    pub(crate) fn each_group(
+        &self,
+        mut see: impl FnMut(&str, u64, Timestamp) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.scratch.each(
+            "SELECT group_name, count(*), min(letter ->> '$.sent_at_ms') FROM held
+             WHERE letter IS NOT NULL GROUP BY group_name ORDER BY group_name",
+            [],
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+            |(group, count, dead_since_ms)| {
+                let dead_since = Timestamp::from_ms(dead_since_ms.unsigned_abs());
+                see(&group, count.unsigned_abs(), dead_since)
+            },
+        )
     }
 
     /// A message that was chosen, as it was received.
-    pub(crate) fn load(&mut self, message_id: &str) -> anyhow::Result<Message> {
-        let receipt = self.messages.get(message_id).context("the message is not held any more")?;
-        let (start, bytes) = receipt.place.context("the message was not chosen")?;
-        let receipt_handle = receipt.handle.clone();
-        self.spool.flush().context("writing to a temporary file")?;
-        let mut json = vec![0; bytes];
-        self.spool.get_ref().read_exact_at(&mut json, start).context("reading a temporary file")?;
-        let letter: Letter = serde_json::from_slice(&json).context("in a temporary file")?;
-        Ok(Message { receipt_handle, ..Message::from(letter) })
+    pub(crate) fn load(&self, message_id: &str) -> anyhow::Result<DeadLetter> {
+        let find = "SELECT handle, letter FROM held WHERE message_id = ?1";
+        let found: Option<(String, Option<String>)> =
+            self.scratch.first(find, [message_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (receipt_handle, json) = found.context("the message is not held any more")?;
+        let json = json.context("the message was not chosen")?;
+        let letter: Letter = serde_json::from_str(&json).context("in a temporary database")?;
+        let DeadLetter { message, deduplication_id } = letter.into();
+        Ok(DeadLetter { message: Message { receipt_handle, ..message }, deduplication_id })
+    }
+
+    /// Whether they have been held for as long as SQS allows: whoever goes on has to look again.
+    pub(crate) fn is_over(&self) -> bool {
+        let held = self.received_since.elapsed() + Duration::from_secs(self.hold.seconds.into());
+        held > Duration::from_secs(self.hold.most_seconds.into())
     }
 
     /// Makes sure that all that is held stays hidden while it is worked on: a delete after the
     /// visibility timeout fails on a FIFO queue. What SQS does not hold any longer is let go.
-    pub(crate) async fn keep(&mut self) -> anyhow::Result<()> {
-        if self.hidden_since.elapsed() < Duration::from_secs(self.hold_seconds.into()) / 2 {
-            return Ok(());
+    pub(crate) async fn keep(&mut self) -> anyhow::Result<Kept> {
+        if self.hidden_since.elapsed() < Duration::from_secs(self.hold.seconds.into()) / 2 {
+            return Ok(Kept::All);
         }
         let now = Instant::now();
-        let mut lost = Vec::new();
-        let held: Vec<(&String, &Receipt)> = self.messages.iter().collect();
-        for batch in held.chunks(BATCH) {
-            let handles = batch.iter().map(|(_, receipt)| receipt.handle.as_str());
-            let refused = self.hide(handles, self.hold_seconds, "holding").await?;
-            lost.extend(refused.into_iter().filter_map(|at| Some(batch.get(at)?.0.clone())));
-        }
-        for message_id in lost {
-            self.messages.remove(&message_id);
+        let mut kept = Kept::All;
+        let mut last = 0;
+        loop {
+            let batch = self.batch_after(last, "true")?;
+            let Some(&(end, _)) = batch.last() else { break };
+            for (number, _) in self.hide(&batch, self.hold.seconds, "holding").await? {
+                self.scratch.change("DELETE FROM held WHERE number = ?1", [number])?;
+                kept = Kept::InPart;
+            }
+            last = end;
         }
         self.hidden_since = now;
-        Ok(())
+        Ok(kept)
     }
 
     /// Deletes a message that is held.
     pub(crate) async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
-        let receipt = self.messages.get(message_id).context("the message is not held any more")?;
+        let find = "SELECT handle FROM held WHERE message_id = ?1";
+        let handle: Option<String> = self.scratch.first(find, [message_id], |row| row.get(0))?;
         self.client
             .delete_message()
             .queue_url(self.queue_url)
-            .receipt_handle(&receipt.handle)
+            .receipt_handle(handle.context("the message is not held any more")?)
             .send()
             .await
             .map_err(|error| failed("deleting a message of", self.queue_url, error))?;
-        self.messages.remove(message_id);
+        self.scratch.change("DELETE FROM held WHERE message_id = ?1", [message_id])?;
         Ok(())
     }
 
     /// Shows all that is still held to others again. What fails shows itself when the time is over.
     pub(crate) async fn release(mut self) -> anyhow::Result<()> {
-        self.show_again(|_| true).await
+        self.show_again("true").await
     }
 
-    async fn show_again(&mut self, which: impl Fn(&Receipt) -> bool) -> anyhow::Result<()> {
-        let released: Vec<Receipt> =
-            self.messages.extract_if(.., |_, receipt| which(receipt)).map(|(_, it)| it).collect();
-        let progress = progress::bar(released.len() as u64, "shown again");
-        for batch in released.chunks(BATCH) {
-            let handles = batch.iter().map(|receipt| receipt.handle.as_str());
-            self.hide(handles, 0, "releasing").await?;
+    /// Shows those again of which the SQL condition `which` is true.
+    async fn show_again(&mut self, which: &str) -> anyhow::Result<()> {
+        let count = format!("SELECT count(*) FROM held WHERE {which}");
+        let count: Option<i64> = self.scratch.first(&count, [], |row| row.get(0))?;
+        let progress = progress::bar(count.unwrap_or_default().unsigned_abs(), "shown again");
+        let mut last = 0;
+        loop {
+            let batch = self.batch_after(last, which)?;
+            let Some(&(end, _)) = batch.last() else { break };
+            self.hide(&batch, 0, "releasing").await?;
             progress.inc(batch.len() as u64);
+            last = end;
         }
+        self.scratch.change(&format!("DELETE FROM held WHERE {which}"), [])?;
         progress.finish_and_clear();
         Ok(())
     }
 
-    /// Hides a batch for so long from now. Gives the positions of those that SQS refused.
-    async fn hide(
+    /// Numbers and receipt handles of a call's worth of messages after number `last`.
+    /// Ten: SQS API reference, `ChangeMessageVisibilityBatch`.
+    fn batch_after(&self, last: i64, which: &str) -> anyhow::Result<Vec<(i64, String)>> {
+        let batch = format!(
+            "SELECT number, handle FROM held WHERE number > ?1 AND {which} ORDER BY number LIMIT 10"
+        );
+        self.scratch.all(&batch, [last], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// Hides a batch for so long from now. Gives those that SQS refused.
+    async fn hide<'b>(
         &self,
-        handles: impl Iterator<Item = &str>,
+        batch: &'b [(i64, String)],
         for_seconds: u32,
         what: &str,
-    ) -> anyhow::Result<Vec<usize>> {
-        let entries: Result<Vec<_>, _> = handles
+    ) -> anyhow::Result<Vec<&'b (i64, String)>> {
+        let entries: Result<Vec<_>, _> = batch
+            .iter()
             .enumerate()
-            .map(|(position, handle)| {
+            .map(|(position, (_, handle))| {
                 ChangeMessageVisibilityBatchRequestEntry::builder()
                     .id(position.to_string())
                     .receipt_handle(handle)
@@ -231,8 +388,19 @@ impl<'a> Held<'a> {
             .send()
             .await
             .map_err(|error| failed(&format!("{what} messages of"), self.queue_url, error))?;
-        Ok(hidden.failed.iter().filter_map(|refused| refused.id.parse().ok()).collect())
+        let refused = hidden.failed.iter().filter_map(|refused| refused.id.parse::<usize>().ok());
+        Ok(refused.filter_map(|position| batch.get(position)).collect())
     }
+}
+
+fn read_chosen(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chosen> {
+    Ok(Chosen {
+        number: row.get(0)?,
+        message_id: row.get(1)?,
+        event_id: row.get(2)?,
+        group: row.get(3)?,
+        place: row.get(4)?,
+    })
 }
 
 /// How many messages the queue shows, by SQS's approximate count.
@@ -248,8 +416,8 @@ fn seconds(seconds: u32) -> i32 {
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
-/// Sends `copy` to a queue.
-pub(crate) async fn send(client: &Client, queue_url: &str, copy: Copy) -> anyhow::Result<()> {
+/// Sends `copy` to a queue, and gives the message's id.
+pub(crate) async fn send(client: &Client, queue_url: &str, copy: Copy) -> anyhow::Result<String> {
     let mut request = client
         .send_message()
         .queue_url(queue_url)
@@ -259,8 +427,8 @@ pub(crate) async fn send(client: &Client, queue_url: &str, copy: Copy) -> anyhow
     for (name, attribute) in copy.attributes {
         request = request.message_attributes(name, sdk_attribute(attribute)?);
     }
-    request.send().await.map_err(|error| failed("sending to", queue_url, error))?;
-    Ok(())
+    let sent = request.send().await.map_err(|error| failed("sending to", queue_url, error))?;
+    sent.message_id.with_context(|| format!("{queue_url} took a message and gave it no id"))
 }
 
 fn failed(
@@ -271,8 +439,8 @@ fn failed(
     sdk::failed(&format!("{what} {queue_url}"), error)
 }
 
-/// An SDK message as the domain knows it.
-fn parse(message: SdkMessage) -> anyhow::Result<Message> {
+/// An SDK message as a dead letter.
+fn parse(message: SdkMessage) -> anyhow::Result<DeadLetter> {
     let (Some(message_id), Some(receipt_handle), Some(body)) =
         (message.message_id, message.receipt_handle, message.body)
     else {
@@ -290,7 +458,9 @@ fn parse(message: SdkMessage) -> anyhow::Result<Message> {
         .into_iter()
         .map(|(name, value)| (name, attribute(value)))
         .collect();
-    Ok(Message {
+    let deduplication_id = system.remove(&MessageSystemAttributeName::MessageDeduplicationId);
+    let deduplication_id = deduplication_id.unwrap_or_else(|| message_id.clone());
+    let message = Message {
         message_id,
         receipt_handle,
         body,
@@ -302,7 +472,8 @@ fn parse(message: SdkMessage) -> anyhow::Result<Message> {
         sent_at,
         attributes,
         trace_header: system.remove(&MessageSystemAttributeName::AwsTraceHeader),
-    })
+    };
+    Ok(DeadLetter { message, deduplication_id })
 }
 
 fn attribute(value: MessageAttributeValue) -> Attribute {

@@ -3,26 +3,48 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-/// Renders rows under a heading. The last column is not padded.
-pub(crate) fn render<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
-    let mut widths = heading.map(str::len);
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+/// Columns, and how wide each has to be for the rows that it was told of.
+pub(crate) struct Columns<const N: usize> {
+    heading: [&'static str; N],
+    widths: [usize; N],
+}
+
+impl<const N: usize> Columns<N> {
+    pub(crate) fn new(heading: [&'static str; N]) -> Self {
+        Self { heading, widths: heading.map(str::len) }
+    }
+
+    /// Makes them wide enough for `row`.
+    pub(crate) fn widen(&mut self, row: &[String; N]) {
+        for (width, cell) in self.widths.iter_mut().zip(row) {
             *width = (*width).max(cell.width());
         }
     }
-    let mut table = String::new();
-    let heading = heading.map(str::to_owned);
-    for row in std::iter::once(&heading).chain(rows) {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            line.push_str(cell);
-            line.push_str(&" ".repeat(width - cell.width() + 2));
-        }
-        table.push_str(line.trim_end());
-        table.push('\n');
+
+    /// The line above the rows.
+    pub(crate) fn heading(&self) -> String {
+        self.line(&self.heading.map(str::to_owned))
     }
-    table
+
+    /// A row as a line. The last column is not padded.
+    pub(crate) fn line(&self, row: &[String; N]) -> String {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(self.widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width.saturating_sub(cell.width()) + 2));
+        }
+        format!("{}\n", line.trim_end())
+    }
+}
+
+/// Renders rows under a heading.
+pub(crate) fn render<const N: usize>(heading: [&'static str; N], rows: &[[String; N]]) -> String {
+    let mut columns = Columns::new(heading);
+    for row in rows {
+        columns.widen(row);
+    }
+    let lines = rows.iter().map(|row| columns.line(row));
+    std::iter::once(columns.heading()).chain(lines).collect()
 }
 
 #[cfg(test)]

@@ -162,3 +162,77 @@ async fn a_redrive_that_is_interrupted_while_it_pauses_goes_on_delivering() {
     assert_eq!(left[0]["event_id"], "event-2", "nothing was sent");
     engine.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_that_is_killed_while_it_pauses_is_known_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    // An event that is in flight, as there is no function that would deliver it.
+    add_dead_letter(dir.path(), "event-1").await;
+    json(dir.path(), &["dlq", "redrive", "--all", "--json"]).await;
+    add_dead_letter(dir.path(), "event-2").await;
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.args(REDRIVE).args(["--why", "release 42", "test", "--data-dir"]).arg(dir.path());
+    let mut redrive = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while delivers(dir.path()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    redrive.kill().await.unwrap();
+    assert!(!delivers(dir.path()), "nobody could resume");
+
+    let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
+    let log = String::from_utf8(log).unwrap();
+    let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["action"], &last["reason"]), (&json!("pause"), &json!("release 42")));
+    assert_eq!(last["what"]["by"], "dlq redrive");
+    let status = json(dir.path(), &["status", "--json"]).await;
+    assert_eq!(status["delivery"]["paused"], true);
+    for arguments in [&REDRIVE[..], &["dlq", "redrive", "--group", "order-7"]] {
+        let done = operator(dir.path(), arguments).await;
+        let said = String::from_utf8(done.stderr).unwrap();
+        let expected = ["delivery is paused since", "(release 42)", "`cargo xtask resume test`"];
+        assert!(expected.iter().all(|it| said.contains(it)), "{said}");
+    }
+    json(dir.path(), &["resume", "--no-wait", "--json"]).await;
+    assert!(delivers(dir.path()));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_what_the_dead_letters_would_land_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    // Nothing delivers, so what is redriven waits.
+    for event_id in ["event-1", "event-2"] {
+        add_dead_letter(dir.path(), event_id).await;
+        json(dir.path(), &["dlq", "redrive", "--all", "--json"]).await;
+    }
+    add_dead_letter(dir.path(), "event-3").await;
+    let delivered = |at: &str, group: &str, event_id: &str| {
+        let line = json!({
+            "timestamp": at, "message": "delivered", "event_id": event_id, "group": group,
+        });
+        format!("{line}\n")
+    };
+    let (before, after) = ("2026-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z");
+    let log = [
+        delivered(before, "order-7", "earlier"),
+        delivered(after, "order-7", "later"),
+        delivered(after, "order-7", "later"),
+        delivered(after, "order-8", "of-another-group"),
+    ];
+    std::fs::write(dir.path().join("engine.1.log"), log.concat()).unwrap();
+
+    let dry_run = ["dlq", "redrive", "--all", "--dry-run"];
+    let shown = String::from_utf8(operator(dir.path(), &dry_run).await.stdout).unwrap();
+    let group = "group order-7, behind 2 events that wait and 1 delivered since:\n  event-3\n";
+    assert!(shown.starts_with(group), "{shown}");
+    let plan = json(dir.path(), &[&dry_run[..], &["--json"]].concat()).await;
+    assert_eq!(plan["would_send"], json!([{ "event_id": "event-3", "group": "order-7" }]));
+    assert_eq!(plan["waiting_before"], 2);
+    let group = &plan["groups"][0];
+    assert_eq!((&group["group"], &group["events"]), (&json!("order-7"), &json!(1)));
+    assert_eq!((&group["waiting"], &group["delivered_since"]), (&json!(2), &json!(1)));
+    engine.stop().await;
+}

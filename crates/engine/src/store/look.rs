@@ -1,8 +1,6 @@
 //! Looking for what an operator asks about: the groups that wait, an event, why dead letters died.
 //! Nothing is received by it, and no look keeps the writer for long.
 
-use std::collections::BTreeMap;
-
 use domain::time::Timestamp;
 use rusqlite::params;
 
@@ -14,9 +12,6 @@ use super::visibility;
 
 /// Messages that one transaction looks at, in a search.
 const SEARCHED_AT_ONCE: i64 = 5_000;
-
-/// Messages of a queue up to which those of each group are counted.
-const GROUPED_MAX: i64 = 50_000;
 
 /// Dead letters up to which they are counted by reason.
 const DEAD_LETTERS_COUNTED_MAX: i64 = 2_000;
@@ -108,6 +103,32 @@ const WAITING_SQL: &str = "
     CROSS JOIN message_group g ON g.id = m.group_id AND g.head_sequence = d.sequence
     WHERE d.queue_id = ?1 AND (d.receiver IS NULL OR d.visible_at_ms IS NULL)";
 
+/// A message group and how many messages it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupCount {
+    /// `MessageGroupId`.
+    pub group: String,
+    /// All of its messages, those in flight included.
+    pub messages: u64,
+}
+
+/// The groups of a queue by name, those after `after`, at most `most`.
+pub(super) fn groups(
+    tx: &mut Tx<'_>,
+    name: &str,
+    after: &str,
+    most: u32,
+) -> Result<Vec<GroupCount>, StoreError> {
+    let queue = tx.queue(name)?;
+    let groups = tx.all(
+        "SELECT name, (SELECT count(*) FROM message WHERE group_id = g.id)
+         FROM message_group g WHERE queue_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+        params![queue.id, after, most],
+        |row| Ok(GroupCount { group: row.get(0)?, messages: row.get::<_, i64>(1)?.unsigned_abs() }),
+    )?;
+    Ok(groups)
+}
+
 /// How many groups of a queue wait.
 pub(super) fn waiting(tx: &mut Tx<'_>, name: &str) -> Result<u64, StoreError> {
     let queue = tx.queue(name)?;
@@ -155,24 +176,6 @@ pub(super) fn find(
         },
     )?;
     Ok((places, last))
-}
-
-/// How many messages each group of a queue has; `None` when there are too many to count at once.
-pub(super) fn group_sizes(
-    tx: &mut Tx<'_>,
-    name: &str,
-) -> Result<Option<BTreeMap<String, u64>>, StoreError> {
-    let queue = tx.queue(name)?;
-    if queued(tx, queue.id)? > GROUPED_MAX {
-        return Ok(None);
-    }
-    let sizes = tx.all(
-        "SELECT g.name, count(*) FROM message_group g CROSS JOIN message m ON m.group_id = g.id
-         WHERE g.queue_id = ?1 GROUP BY g.id",
-        [queue.id],
-        |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
-    )?;
-    Ok(Some(sizes.into_iter().collect()))
 }
 
 fn queued(tx: &mut Tx<'_>, queue_id: i64) -> Result<i64, StoreError> {

@@ -32,7 +32,6 @@ mod visibility;
 mod wake;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ use rusqlite::Connection;
 pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::faults::Faults;
 pub use self::ledger::{QueueLedger, Ways};
-pub use self::look::{Place, WaitingGroup};
+pub use self::look::{GroupCount, Place, WaitingGroup};
 pub use self::message::{
     AttributeValue, MessageAttribute, MessageAttributes, NewMessage, ReceivedMessage, Sent,
     SequenceNumber,
@@ -245,10 +244,11 @@ impl Store {
         self.jobs.run(move |tx| look::waiting_groups(tx, &queue, most)).await
     }
 
-    /// How many messages each group of a queue has; `None` when there are too many to count at once.
-    pub async fn group_sizes(&self, queue: &str) -> Result<Option<BTreeMap<String, u64>>> {
-        let queue = queue.to_owned();
-        self.jobs.run(move |tx| look::group_sizes(tx, &queue)).await
+    /// The groups of a queue that have messages, in the order of their names: those after `after`, at
+    /// most `most`.
+    pub async fn groups(&self, queue: &str, after: &str, most: u32) -> Result<Vec<GroupCount>> {
+        let (queue, after) = (queue.to_owned(), after.to_owned());
+        self.jobs.run(move |tx| look::groups(tx, &queue, &after, most)).await
     }
 
     /// How many groups wait like that.

@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use domain::dead_letter::edited;
-use domain::message::Message;
 use domain::quota;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -15,14 +14,16 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::environment::{Environment, EnvironmentArgs};
+use crate::letter::DeadLetter;
 use crate::queue::{self, Held};
 
 /// Change the body of a dead letter in an editor, and send it again as the same event
 ///
-/// The editor is the one that VISUAL or EDITOR names; --body takes the body from a file instead.
-/// Nothing is sent if the body is left as it is, or was JSON and is none any more; what was written is
-/// kept in a file then. The event carries the attribute `edited_at`, and the audit log says
-/// who changed it; the service sees the same webhook-id.
+/// The editor is the one that VISUAL or EDITOR names. Nothing is sent if the body is left as it is, or
+/// was JSON and is none any more; what was typed is kept in a file then, and --body goes on with it.
+/// The event carries the attribute `edited_at`, and the audit log says who changed it; the service
+/// sees the same webhook-id. The copy is sent before the dead letter is deleted, under a
+/// deduplication id that belongs to both the dead letter and its new body.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' cargo xtask dlq edit dev 4f6f… --reason typo\n  cargo xtask dlq edit dev 4f6f… --reason typo --body corrected.json --json"
@@ -39,7 +40,7 @@ pub(crate) struct Edit {
     #[arg(long, value_name = "TEXT")]
     reason: String,
 
-    /// Take the body from this file, and ask no editor
+    /// Take the new body from this file, and open no editor
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
 
@@ -48,63 +49,68 @@ pub(crate) struct Edit {
     json: bool,
 }
 
-/// Where the new body comes from.
-enum Source {
-    /// An editor and its arguments.
-    Editor(Vec<String>),
-    /// A file, as it is.
-    File(PathBuf),
-}
-
 impl Edit {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let source = match &self.body {
-            Some(file) => Source::File(file.clone()),
-            None => Source::Editor(editor()?),
-        };
+        let editor = if self.body.is_some() { None } else { Some(editor()?) };
         let environment = self.environment.connect().await?;
+        let (held, message_id) = self.find(&environment).await?;
+        let original = held.load(&message_id)?;
+        // An editor may be open for hours: the others are shown meanwhile, and this one again if the
+        // machine goes down.
+        held.release().await?;
+        let Some(editor) = editor else {
+            let path = self.body.as_deref().unwrap_or(Path::new(""));
+            self.send(&environment, &original, path).await?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let file = file_with(&original.body)?;
+        let done = match open(&editor, file.path()) {
+            Ok(()) => self.send(&environment, &original, file.path()).await,
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            self.keep(&environment, file, &original.body)?;
+        }
+        done.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Looks for the dead letter, and holds it.
+    async fn find<'a>(&self, environment: &'a Environment) -> anyhow::Result<(Held<'a>, String)> {
         let mut message_ids = Vec::new();
         let url = &environment.dead_letter_queue_url;
-        let mut held = Held::receive(&environment.client, url, |message| {
-            let chosen = message.event_id() == self.event_id;
+        let held = Held::receive(&environment.client, url, |letter| {
+            let chosen = letter.event_id() == self.event_id;
             if chosen {
-                message_ids.push(message.message_id.clone());
+                message_ids.push(letter.message_id.clone());
             }
             chosen
         })
         .await?;
-        let [message_id] = message_ids.as_slice() else {
-            held.release().await?;
-            let (count, id) = (message_ids.len(), &self.event_id);
-            bail!("{count} dead letters have event id {id:?}; `dlq list` shows those there are");
-        };
-        let original = held.load(message_id)?;
-        // An editor may be open for hours: the others are shown meanwhile, and this one again if the
-        // machine goes down.
-        held.release().await?;
-        let written = source.body(&original.body)?;
-        let sent = self.send(&environment, &original, &written.text).await;
-        let what = sent.map_err(|error| written.keep(&error))?;
-        if self.json {
-            println!("{what}");
-        } else {
-            println!("sent {} with its new body", self.event_id);
+        let (count, id) = (message_ids.len(), &self.event_id);
+        match message_ids.pop() {
+            Some(message_id) if count == 1 => Ok((held, message_id)),
+            _ => {
+                held.release().await?;
+                bail!(
+                    "{count} dead letters have event id {id:?}; `dlq list` shows those there are"
+                );
+            }
         }
-        Ok(ExitCode::SUCCESS)
     }
 
-    /// Sends `body` in the place of the original's, and notes it.
+    /// Sends the event with the body in a file, and deletes the dead letter.
     async fn send(
         &self,
         environment: &Environment,
-        original: &Message,
-        body: &str,
-    ) -> anyhow::Result<Value> {
-        check(&original.body, body)?;
-        let mut now_there = false;
+        original: &DeadLetter,
+        file: &Path,
+    ) -> anyhow::Result<()> {
+        let body = read(file, &original.body)?;
+        check(&original.body, &body)?;
         let url = &environment.dead_letter_queue_url;
-        let mut held = Held::receive(&environment.client, url, |message| {
-            let is_it = message.message_id == original.message_id;
+        let mut now_there = false;
+        let mut held = Held::receive(&environment.client, url, |letter| {
+            let is_it = letter.message_id == original.message_id;
             now_there |= is_it;
             is_it
         })
@@ -114,7 +120,7 @@ impl Edit {
             bail!("{:?} is no dead letter any more: somebody else was quicker", self.event_id);
         }
         let at = Timestamp::from(SystemTime::now());
-        let sent = match edited(original, body.to_owned(), at) {
+        let sent = match edited(original, body.clone(), at) {
             Some(copy) => queue::send(&environment.client, &environment.queue_url, copy).await,
             None => Err(anyhow!("its attributes leave no room for the mark of an edit")),
         };
@@ -126,60 +132,53 @@ impl Edit {
         let released = held.release().await;
         let what = json!({
             "event_id": self.event_id,
-            "body_sha256": { "before": sha256(&original.body), "after": sha256(body) },
+            "body_sha256": { "before": sha256(&original.body), "after": sha256(&body) },
+            "deleted": deleted.is_ok(),
         });
-        // It is on its way, whatever became of the dead letter.
         environment.audit().add("dlq edit", Some(&self.reason), what.clone()).await?;
-        deleted.with_context(|| {
-            format!(
-                "it was sent with its new body, but the old one is still a dead letter; once more \
-                 within five minutes is no second event, and `cargo xtask dlq drop {} {}` removes it",
-                environment.name, self.event_id
-            )
-        })?;
+        if let Err(error) = deleted {
+            let (name, id) = (&environment.name, &self.event_id);
+            return Err(error.context(format!(
+                "it was sent with its new body, but is still a dead letter as well: start it again \
+                 with the same body within five minutes, as long as the queue recognises it, or later \
+                 `cargo xtask dlq drop {name} {id} --reason 'sent by edit'`; do not redrive it"
+            )));
+        }
         released?;
-        Ok(what)
+        if self.json {
+            println!("{what}");
+        } else {
+            println!("sent {} with its new body", self.event_id);
+        }
+        Ok(())
+    }
+
+    /// Keeps what was typed, and says where.
+    fn keep(
+        &self,
+        environment: &Environment,
+        file: NamedTempFile,
+        original: &str,
+    ) -> anyhow::Result<()> {
+        if read(file.path(), original).is_ok_and(|text| text == original) {
+            return Ok(());
+        }
+        let (_file, path) = file.keep().context("keeping what was typed")?;
+        eprintln!(
+            "note: what you typed is in {0}; correct it, and go on with\n  cargo xtask dlq edit {1} {2} \
+             --body {0} --reason '{3}'",
+            path.display(),
+            environment.name,
+            self.event_id,
+            self.reason.replace('\'', "'\\''")
+        );
+        Ok(())
     }
 }
 
 fn sha256(text: &str) -> String {
     let digest = Sha256::digest(text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
-}
-
-/// A new body, and the file that it is in.
-struct Written {
-    text: String,
-    file: Option<NamedTempFile>,
-}
-
-impl Written {
-    /// Keeps what a person has written when it could not be sent.
-    fn keep(self, error: &anyhow::Error) -> anyhow::Error {
-        match self.file.map(NamedTempFile::keep) {
-            Some(Ok((_file, path))) => {
-                anyhow!(
-                    "{error:#}; what you wrote is in {0}, and --body {0} takes it",
-                    path.display()
-                )
-            }
-            Some(Err(kept)) => anyhow!("{error:#}; what you wrote is lost: {kept}"),
-            None => anyhow!("{error:#}"),
-        }
-    }
-}
-
-impl Source {
-    fn body(&self, original: &str) -> anyhow::Result<Written> {
-        match self {
-            Self::Editor(editor) => edit(editor, original),
-            Self::File(path) => {
-                let text = std::fs::read_to_string(path);
-                let text = text.with_context(|| format!("reading {}", path.display()))?;
-                Ok(Written { text: as_before(original, text), file: None })
-            }
-        }
-    }
 }
 
 /// The editor and its arguments.
@@ -190,30 +189,33 @@ fn editor() -> anyhow::Result<Vec<String>> {
     Ok(editor.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Lets a person edit `body`, in a file that only they can read.
-fn edit(editor: &[String], body: &str) -> anyhow::Result<Written> {
+/// A file with `body` that only the person can read.
+fn file_with(body: &str) -> anyhow::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix("dead-letter-")
         .suffix(".json")
         .tempfile()
         .context("making a temporary file")?;
     file.write_all(body.as_bytes()).context("writing a temporary file")?;
-    let path: &Path = file.path();
-    let (program, arguments) = editor.split_first().context("no editor is set")?;
-    let status = Command::new(program).args(arguments).arg(path).status();
-    let status = status.with_context(|| format!("starting the editor {program}"))?;
-    ensure!(status.success(), "the editor {program} ended with {status}; nothing was sent");
-    let edited = std::fs::read_to_string(path).context("reading what was edited")?;
-    let text = as_before(body, edited);
-    // What is as it was is not worth keeping.
-    let file = (text != body && !text.is_empty()).then_some(file);
-    Ok(Written { text, file })
+    Ok(file)
 }
 
-/// Editors end a file with a line break, whether it had one or not.
-fn as_before(before: &str, text: String) -> String {
-    let added = text.ends_with('\n') && !before.ends_with('\n');
-    if added { text.trim_end_matches('\n').to_owned() } else { text }
+/// Lets a person edit a file.
+fn open(editor: &[String], file: &Path) -> anyhow::Result<()> {
+    let (program, arguments) = editor.split_first().context("no editor is set")?;
+    let status = Command::new(program).args(arguments).arg(file).status();
+    let status = status.with_context(|| format!("starting the editor {program}"))?;
+    ensure!(status.success(), "the editor {program} ended with {status}; nothing was sent");
+    Ok(())
+}
+
+/// What a file has, as the new body in place of `original`.
+fn read(file: &Path, original: &str) -> anyhow::Result<String> {
+    let edited = std::fs::read_to_string(file);
+    let edited = edited.with_context(|| format!("reading the new body, {}", file.display()))?;
+    // Editors end a file with a line break, whether it had one or not.
+    let added = edited.ends_with('\n') && !original.ends_with('\n');
+    Ok(if added { edited.trim_end_matches('\n').to_owned() } else { edited })
 }
 
 /// Whether the new body can be sent.

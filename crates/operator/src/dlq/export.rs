@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use domain::message::Message;
 use serde_json::json;
 
 use super::look;
 use super::select::SelectArgs;
 use crate::environment::EnvironmentArgs;
-use crate::letter::Letter;
+use crate::letter::{DeadLetter, Letter};
 
 /// Write dead letters into a file, complete, and leave them where they are
 ///
@@ -86,8 +85,8 @@ impl ExportFile {
         Ok(Self { path: path.to_owned(), out: BufWriter::new(file), count: 0 })
     }
 
-    pub(super) fn write(&mut self, message: &Message) -> anyhow::Result<()> {
-        let line = serde_json::to_string(&Letter::from(message))?;
+    pub(super) fn write(&mut self, letter: &DeadLetter) -> anyhow::Result<()> {
+        let line = serde_json::to_string(&Letter::from(letter))?;
         writeln!(self.out, "{line}").with_context(|| format!("writing {}", self.path.display()))?;
         self.count += 1;
         Ok(())

@@ -1,27 +1,27 @@
 //! `dlq import`: dead letters from a file back into the dead-letter queue.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use domain::dead_letter::{failure_of, imported};
-use domain::message::Message;
+use anyhow::{Context as _, ensure};
+use domain::dead_letter;
+use domain::quota::is_id;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::look;
-use crate::environment::EnvironmentArgs;
-use crate::letter::Letter;
+use crate::environment::{Environment, EnvironmentArgs};
+use crate::letter::{DeadLetter, Letter};
 use crate::queue;
+use crate::scratch::Scratch;
 
 /// Put dead letters from a file back into the dead-letter queue
 ///
-/// The file is one that `dlq export` or `dlq drop` has written. What is there already, the same failure
-/// of the same event with the same body, is not put in a second time, so it can be started again after
-/// one. They are as old as when they first became dead letters only in their records: SQS counts anew.
+/// The file is one that `dlq export` or `dlq drop` has written. What is there already is not put in a
+/// second time, so it can be started again after a failure; a dead letter is known by the id of the
+/// message that died, so that an event that died twice is two. They are as old as when they first
+/// became dead letters only in their records: SQS counts anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask dlq import prod dead-letters.jsonl")]
 pub(crate) struct Import {
@@ -37,14 +37,13 @@ pub(crate) struct Import {
     json: bool,
 }
 
-/// What tells a dead letter from others, however often it is put back: its event, its body, and the
-/// sequence number under which it failed. SQS itself records none when it moves a message, so two may
-/// have the same identity, and are counted.
-type Identity = (String, [u8; 32], Option<String>);
+/// Which dead letters are there, by [`DeadLetter::identity`].
+const TABLES: &str = "CREATE TABLE there (identity TEXT PRIMARY KEY) WITHOUT ROWID;";
 
-fn identity(message: &Message) -> Identity {
-    let sequence = failure_of(message).map(|failure| failure.sequence);
-    (message.event_id().to_owned(), Sha256::digest(&message.body).into(), sequence)
+/// Notes that a dead letter is there, and says whether that is new.
+fn note(there: &Scratch, letter: &DeadLetter) -> anyhow::Result<bool> {
+    let insert = "INSERT INTO there VALUES (?1) ON CONFLICT DO NOTHING";
+    Ok(there.change(insert, [letter.identity()])? > 0)
 }
 
 impl Import {
@@ -52,38 +51,72 @@ impl Import {
         let environment = self.environment.connect().await?;
         // Before anything is sent: a file that breaks off half-way is refused as a whole.
         let count = self.letters()?.try_fold(0_u64, |count, letter| letter.map(|_| count + 1))?;
-        let mut there: BTreeMap<Identity, u64> = BTreeMap::new();
-        look(&environment, |message| *there.entry(identity(message)).or_default() += 1).await?;
-        let url = &environment.dead_letter_queue_url;
-        let progress = crate::progress::bar(count, "put back");
-        let (mut imported_count, mut there_count) = (0_u64, 0_u64);
-        for letter in self.letters()? {
-            let message = letter?;
-            progress.inc(1);
-            if let Some(more @ 1..) = there.get_mut(&identity(&message)) {
-                *more -= 1;
-                there_count += 1;
-                continue;
+        let there = Scratch::with(TABLES)?;
+        let mut noted = Ok(true);
+        look(&environment, |letter| {
+            if noted.is_ok() {
+                noted = note(&there, letter);
             }
-            queue::send(&environment.client, url, imported(&message)).await.with_context(|| {
-                format!(
-                    "{imported_count} dead letters were put back; start it again for the others"
-                )
-            })?;
-            imported_count += 1;
+        })
+        .await?;
+        noted?;
+        let (mut imported, mut there_before) = (0_u64, 0_u64);
+        let ended = self
+            .put_back(&environment, &there, count, &mut imported, &mut there_before)
+            .await
+            .with_context(|| {
+                format!("{imported} dead letters were put back; start it again for the others")
+            });
+        let what = json!({ "file": self.file, "imported": imported, "there": there_before });
+        // What was put back is noted, also when the next one would not go.
+        if ended.is_ok() || imported > 0 {
+            environment.audit().add("dlq import", None, what.clone()).await?;
         }
-        progress.finish_and_clear();
-        let what = json!({ "file": self.file, "imported": imported_count, "there": there_count });
-        environment.audit().add("dlq import", None, what.clone()).await?;
+        ended?;
         if self.json {
             println!("{what}");
         } else {
-            println!("put back {imported_count} dead letters; {there_count} were there already");
+            println!("put back {imported} dead letters; {there_before} were there already");
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn letters(&self) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Message>> + '_> {
+    async fn put_back(
+        &self,
+        environment: &Environment,
+        there: &Scratch,
+        count: u64,
+        imported: &mut u64,
+        there_before: &mut u64,
+    ) -> anyhow::Result<()> {
+        let progress = crate::progress::bar(count, "put back");
+        for letter in self.letters()? {
+            let letter = letter?;
+            progress.inc(1);
+            if !note(there, &letter)? {
+                *there_before += 1;
+                continue;
+            }
+            let mut copy = dead_letter::imported(&letter);
+            let import_id = letter.import_id();
+            if is_id(&import_id) {
+                copy.deduplication_id = import_id;
+            }
+            let url = &environment.dead_letter_queue_url;
+            let message_id = queue::send(&environment.client, url, copy).await?;
+            ensure!(
+                message_id != letter.message_id,
+                "event {} was put back a short while ago, and the queue takes it for a repeat; wait \
+                 five minutes",
+                letter.event_id()
+            );
+            *imported += 1;
+        }
+        progress.finish_and_clear();
+        Ok(())
+    }
+
+    fn letters(&self) -> anyhow::Result<impl Iterator<Item = anyhow::Result<DeadLetter>> + '_> {
         let file = File::open(&self.file);
         let file = file.with_context(|| format!("opening {}", self.file.display()))?;
         let lines = BufReader::new(file).lines().enumerate();

@@ -9,6 +9,7 @@ mod list;
 mod log;
 mod newer;
 mod redrive;
+mod report;
 mod select;
 mod show;
 mod stats;
@@ -18,9 +19,10 @@ use std::process::ExitCode;
 use domain::dead_letter::{self, Failure};
 use domain::message::Message;
 use domain::selection::reason_of;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
+use crate::letter::DeadLetter;
 use crate::queue::Held;
 
 /// Look at dead letters and send them again
@@ -57,7 +59,7 @@ impl Dlq {
 }
 
 /// What is known of a dead letter without its body.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Summary {
     event_id: String,
     message_id: String,
@@ -98,13 +100,18 @@ impl Summary {
 }
 
 /// Receives every dead letter, shows it to `see`, and lets all be received by others again.
-async fn look(environment: &Environment, mut see: impl FnMut(&Message)) -> anyhow::Result<()> {
+/// What could not be looked at is said on standard error.
+async fn look(environment: &Environment, mut see: impl FnMut(&DeadLetter)) -> anyhow::Result<()> {
     let url = &environment.dead_letter_queue_url;
-    let held = Held::receive(&environment.client, url, |message| {
-        see(message);
+    let held = Held::receive(&environment.client, url, |letter| {
+        see(letter);
         false
     });
-    held.await?.release().await
+    let held = held.await?;
+    if let Some(unseen) = held.unseen() {
+        eprintln!("note: {unseen}");
+    }
+    held.release().await
 }
 
 /// A time for people: to the second, without the `T`.

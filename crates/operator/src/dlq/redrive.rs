@@ -1,23 +1,26 @@
 //! `dlq redrive`: per group in sequence order, the copy first, then the delete. Killed at any point
 //! and started again, nothing is lost, and nothing doubled that the queue can recognise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{anyhow, ensure};
-use domain::dead_letter::{group_of, redrive_order, redriven};
-use domain::message::Message;
+use anyhow::{Context as _, anyhow, bail, ensure};
+use domain::dead_letter::redriven;
 use domain::time::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
+use super::newer::Newer;
+use super::report::Report;
 use super::select::SelectArgs;
-use super::{newer, printable};
+use crate::audit::Line;
 use crate::environment::{Environment, EnvironmentArgs};
+use crate::letter::DeadLetter;
 use crate::mapping::Mapping;
-use crate::queue::{self, Held};
-use crate::{pause, people, progress, waiting};
+use crate::people::{self, printable};
+use crate::queue::{self, Chosen, Held, Hold, Kept};
+use crate::{progress, waiting};
 
 /// Send dead letters again, in their order, as the same events
 ///
@@ -25,16 +28,17 @@ use crate::{pause, people, progress, waiting};
 /// The copy is sent before the dead letter is deleted, under a deduplication id that belongs to the
 /// dead letter. Should this command be killed in between, start it again after two minutes, when the
 /// dead letters are shown again, and within five, as long as the queue recognises what it has; later,
-/// one event may arrive twice, with the same webhook-id. Killed with --pause-first, it leaves delivery
-/// paused: `status` says so, and `cargo xtask resume` ends that. See `dlq list --help` for what looking at
-/// them costs.
+/// one event may arrive twice, with the same webhook-id. The audit log has a line when it starts and
+/// one when it ends. Killed with --pause-first, it leaves delivery paused: `status` says so, and
+/// `cargo xtask resume` ends that. SQS hides a message for 12 hours at most: a redrive that takes longer shows the
+/// dead letters again in time, looks anew and goes on. See `dlq list --help` for what looking costs.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "cargo xtask dlq redrive [OPTIONS] <ENV> <ID… | --all | SELECTION>",
     group = clap::ArgGroup::new("which").required(true).multiple(true).args(
         ["event_ids", "all", "route", "group", "reason", "since", "until", "grep"]
     ),
-    after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive prod --reason rejected --since 2h --rate 5\n  cargo xtask dlq redrive prod --all --pause-first --why 'SSS 4.2 takes them'"
+    after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive prod --reason rejected --since 2h --rate 5 --why 'fixed in release 42'\n  cargo xtask dlq redrive prod --all --pause-first"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(crate) struct Redrive {
@@ -49,6 +53,10 @@ pub(crate) struct Redrive {
     #[arg(long, conflicts_with_all = ["route", "group", "reason", "since", "until", "grep"])]
     all: bool,
 
+    /// Why; it stands in the audit log (--reason chooses by the reason of the dead letters)
+    #[arg(long, value_name = "TEXT", value_parser = crate::pause::parse_reason)]
+    why: Option<String>,
+
     /// Send this many in a second at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rate: Option<u32>,
@@ -56,10 +64,6 @@ pub(crate) struct Redrive {
     /// Pause delivery, wait until deliveries under way have ended, redrive, and resume
     #[arg(long, conflicts_with = "dry_run")]
     pause_first: bool,
-
-    /// Why; it stands in the audit log (--reason chooses by the reason of the dead letters)
-    #[arg(long, value_name = "TEXT", value_parser = pause::parse_reason)]
-    why: Option<String>,
 
     /// Show what would be sent, in which order and behind what, and change nothing
     #[arg(long)]
@@ -69,50 +73,48 @@ pub(crate) struct Redrive {
     #[arg(long)]
     json: bool,
 
+    /// How long they are hidden at a time, in seconds
+    #[arg(long, hide = true, default_value_t = Hold::default().seconds)]
+    hold_seconds: u32,
+
+    /// How long they are held at all, in seconds
+    #[arg(long, hide = true, default_value_t = Hold::default().most_seconds)]
+    hold_most_seconds: u32,
+
     #[command(flatten)]
     select: SelectArgs,
 }
 
-/// A dead letter that is to be sent.
-#[derive(Debug, Clone)]
-struct Planned {
-    message_id: String,
-    event_id: String,
-    order: String,
-    dead_since: Timestamp,
-}
-
-/// The chosen dead letters by group, each group in the order of the webhook queue.
-type Plan = BTreeMap<String, Vec<Planned>>;
-
-/// What a redrive did.
-#[derive(Debug, Default)]
-struct Report {
-    /// Event ids and their groups.
-    sent: Vec<(String, String)>,
-    /// Event ids, their groups, and what happened.
-    failed: Vec<(String, String, String)>,
-    interrupted: bool,
+/// How a look's worth of sending ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// With the last of the chosen, or with an interruption.
+    Through,
+    /// They could not be held until then.
+    LookAgain,
 }
 
 impl Redrive {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
+        if self.dry_run {
+            return self.show_plan(&environment).await;
+        }
         let mapping =
             if self.pause_first { Some(Mapping::find(&environment).await?) } else { None };
         // A pause that somebody else made is not for this command to end.
         let paused = match mapping {
             Some(mapping) if mapping.is_enabled().await? => mapping,
-            Some(_paused_before) => {
-                eprintln!(
-                    "delivery is paused already, and stays so: `cargo xtask resume {}` ends that",
-                    environment.name
-                );
+            _ => {
+                say_if_paused(&environment).await?;
                 return self.redrive(&environment).await;
             }
-            None => return self.redrive(&environment).await,
         };
-        let done = match self.pause(&environment, &paused).await {
+        // Noted before: should this program be killed, the pause stays, and somebody has to know.
+        let reason = self.why.as_deref().unwrap_or("dlq redrive --pause-first");
+        let by = json!({ "by": "dlq redrive", "resumes_at": null });
+        environment.audit().announce("pause", Some(reason), by).await?;
+        let done = match pause(&environment, &paused).await {
             Ok(()) => self.redrive(&environment).await,
             Err(error) => Err(error),
         };
@@ -125,48 +127,24 @@ impl Redrive {
                 Err(first) => first.context(so),
             });
         }
-        environment.audit().add("resume", Some(&self.pause_reason()), json!({})).await?;
+        environment.audit().add("resume", None, json!({ "by": "dlq redrive" })).await?;
         done
     }
 
-    /// What others find who look why delivery is paused.
-    fn pause_reason(&self) -> String {
-        self.why
-            .as_ref()
-            .map_or_else(|| "dlq redrive".to_owned(), |why| format!("dlq redrive: {why}"))
-    }
-
-    /// Stops delivery and waits until what is under way has ended, or until the person has had enough.
-    async fn pause(&self, environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
-        // Before it is switched off: killed from then on, it leaves a pause.
-        let what = json!({ "for": "dlq redrive" });
-        environment.audit().announce("pause", Some(&self.pause_reason()), what).await?;
-        let wait = progress::spinner("waiting until deliveries under way have ended");
-        let paused = async {
-            mapping.switch(false).await?;
-            waiting::settled(environment).await.map(drop)
-        };
-        let ended = tokio::select! {
-            _interrupted = tokio::signal::ctrl_c() => Err(queue::Interrupted.into()),
-            paused = paused => paused,
-        };
-        wait.finish_and_clear();
-        ended
-    }
-
     async fn redrive(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
-        let mut report = Report::default();
+        let mut report = Report::new()?;
         let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
         let ended = self.rounds(environment, &mut report, &mut unseen).await;
         // What was sent is said and noted, also when something failed after it.
-        if !self.dry_run {
-            if !report.sent.is_empty() || !report.failed.is_empty() {
-                let what = json!({ "sent": report.sent.len(), "failed": report.failed.len() });
-                environment.audit().add("dlq redrive", self.why.as_deref(), what).await?;
-            }
-            if ended.is_ok() || !report.sent.is_empty() {
-                self.print(&report)?;
-            }
+        if let Some(started_at) = report.started_at {
+            let mut what = self.audited("ended", started_at);
+            what["sent"] = json!(report.sent);
+            what["failed"] = json!(report.failed);
+            what["interrupted"] = json!(report.interrupted);
+            environment.audit().add("dlq redrive", self.why.as_deref(), what).await?;
+        }
+        if ended.is_ok() || report.sent > 0 {
+            report.print(self.json)?;
         }
         ended?;
         for event_id in &unseen {
@@ -176,171 +154,156 @@ impl Redrive {
         }
         Ok(if report.interrupted {
             ExitCode::from(130)
-        } else if report.failed.is_empty() && unseen.is_empty() {
+        } else if report.failed == 0 && unseen.is_empty() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         })
     }
 
-    /// Of what SQS itself moved, ten messages of a group can be seen at a time: looks again until
-    /// there is nothing more to send.
-    async fn rounds(
-        &self,
+    /// What the audit log says of this redrive; `started_at` tells which two lines are one.
+    fn audited(&self, state: &str, started_at: Timestamp) -> Value {
+        json!({
+            "state": state, "started_at": started_at.to_string(), "all": self.all,
+            "event_ids": self.event_ids, "selection": self.select.audited(),
+        })
+    }
+
+    /// Of what SQS itself moved, ten messages of a group can be seen at a time, and nothing is held
+    /// for longer than 12 hours: looks again until there is nothing more to send.
+    async fn rounds<'a>(
+        &'a self,
         environment: &Environment,
         report: &mut Report,
-        unseen: &mut BTreeSet<&str>,
+        unseen: &mut BTreeSet<&'a str>,
     ) -> anyhow::Result<()> {
-        let mut started_at = Timestamp::from(SystemTime::now());
-        let mut first_look = true;
+        let mut began = Began { at: Timestamp::from(SystemTime::now()), is_first_look: true };
         loop {
-            let (held, plan) = self.look(environment, &mut started_at, first_look).await?;
-            first_look = false;
-            for planned in plan.values().flatten() {
-                unseen.remove(planned.event_id.as_str());
-            }
-            if self.dry_run {
-                held.release().await?;
-                return self.print_plan(environment, &plan).await;
-            }
-            let planned = plan.values().map(Vec::len).sum::<usize>();
-            // Before anything is sent: who kills it has no time for a note.
-            if planned > 0 {
-                let what = json!({
-                    "planned": planned, "event_ids": self.event_ids, "all": self.all,
-                    "selection": self.select.audited(),
-                });
-                let audit = environment.audit();
-                let announced = audit.announce("dlq redrive", self.why.as_deref(), what).await;
-                if let Err(error) = announced {
+            let held = self.look(environment, &mut began, unseen).await?;
+            let (chosen, _groups) = held.chosen()?;
+            if chosen > 0 && report.started_at.is_none() {
+                let mut what = self.audited("started", began.at);
+                what["chosen"] = json!(chosen);
+                let noted =
+                    environment.audit().announce("dlq redrive", self.why.as_deref(), what).await;
+                if let Err(error) = noted {
                     held.release().await?;
                     return Err(error);
                 }
+                report.started_at = Some(began.at);
             }
-            let sent_before = report.sent.len();
-            self.carry_out(environment, held, plan, report).await?;
-            let nothing_more = report.sent.len() == sent_before;
+            let sent_before = report.sent;
+            let ended = self.carry_out(environment, held, chosen, report).await?;
+            let nothing_more = report.sent == sent_before;
+            if report.interrupted || report.failed > 0 {
+                return Ok(());
+            }
+            if ended == Ended::LookAgain {
+                ensure!(
+                    !nothing_more,
+                    "the dead letters could not be held: somebody else is working on them; what was \
+                     not sent is still a dead letter"
+                );
+                eprintln!(
+                    "note: SQS hides a message for 12 hours at most; looking again for those that are \
+                     left, {} were sent so far",
+                    report.sent
+                );
+                continue;
+            }
             let by_id = !self.event_ids.is_empty();
-            if by_id || nothing_more || report.interrupted || !report.failed.is_empty() {
+            if nothing_more || (by_id && unseen.is_empty()) {
                 return Ok(());
             }
         }
     }
 
-    /// Receives what there is, and says what of it is to be sent. What was redriven and has failed
-    /// again since `started_at` is not for this run.
+    /// Receives what there is, and keeps what is to be sent. What was redriven and has failed again
+    /// since it began is not for this run.
     async fn look<'a>(
         &self,
         environment: &'a Environment,
-        started_at: &mut Timestamp,
-        first_look: bool,
-    ) -> anyhow::Result<(Held<'a>, Plan)> {
+        began: &mut Began,
+        unseen: &mut BTreeSet<&str>,
+    ) -> anyhow::Result<Held<'a>> {
         let selection = self.select.selection();
-        let mut plan = Plan::new();
-        let mut choose = |message: &Message| {
-            if first_look {
+        let Began { at, is_first_look } = began;
+        let mut choose = |letter: &DeadLetter| {
+            if *is_first_look {
                 // This machine's clock may be behind the queue's.
-                *started_at = (*started_at).max(message.sent_at);
+                *at = (*at).max(letter.sent_at);
             }
-            let by_id = |id: &String| id == message.event_id();
-            let chosen = message.sent_at <= *started_at
+            let by_id = |id: &String| id == letter.event_id();
+            let chosen = letter.sent_at <= *at
                 && (self.event_ids.is_empty() || self.event_ids.iter().any(by_id))
-                && selection.includes(message);
+                && selection.includes(letter);
             if chosen {
-                plan.entry(group_of(message)).or_default().push(Planned {
-                    message_id: message.message_id.clone(),
-                    event_id: message.event_id().to_owned(),
-                    order: redrive_order(message),
-                    dead_since: message.sent_at,
-                });
+                unseen.remove(letter.event_id());
             }
             chosen
         };
         let url = &environment.dead_letter_queue_url;
-        let held = Held::receive(&environment.client, url, &mut choose).await?;
-        for planned in plan.values_mut() {
-            planned.sort_by(|a, b| a.order.cmp(&b.order));
-        }
-        Ok((held, plan))
+        let time = Hold { seconds: self.hold_seconds, most_seconds: self.hold_most_seconds };
+        let held = Held::receive_for(&environment.client, url, time, &mut choose).await?;
+        *is_first_look = false;
+        Ok(held)
     }
 
-    async fn print_plan(&self, environment: &Environment, plan: &Plan) -> anyhow::Result<()> {
-        let died = |planned: &[Planned]| planned.iter().map(|it| it.dead_since).min();
-        let since = plan.iter().filter_map(|(group, it)| Some((group.as_str(), died(it)?)));
-        let (newer, unknown) = newer::of(environment, &since.collect()).await;
-        let waiting = environment.waiting().await?.total();
-        if self.json {
-            let would_send: Vec<_> = plan
-                .iter()
-                .flat_map(|(group, planned)| planned.iter().map(move |it| (group, it)))
-                .map(|(group, it)| json!({ "event_id": it.event_id, "group": group }))
-                .collect();
-            let plan = json!({
-                "would_send": would_send, "waiting_before": waiting, "newer": newer,
-                "unknown": unknown,
-            });
-            println!("{}", serde_json::to_string_pretty(&plan)?);
-            return Ok(());
+    async fn show_plan(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
+        let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
+        let mut began = Began { at: Timestamp::from(SystemTime::now()), is_first_look: true };
+        let held = self.look(environment, &mut began, &mut unseen).await?;
+        if let Some(unseen) = held.unseen() {
+            eprintln!("note: {unseen}");
         }
-        for (group, planned) in plan {
-            let newer = newer.get(group).copied().unwrap_or_default();
-            println!("group {}, {}:", printable(group), newer.text());
-            for it in planned {
-                println!("  {}", printable(&it.event_id));
-            }
-        }
-        let (events, groups) = (plan.values().flatten().count(), plan.len());
-        println!(
-            "would send {} of {}; nothing was changed",
-            people::count(events as u64, "event"),
-            people::count(groups as u64, "group")
-        );
-        println!("{} in the queue now", people::count(waiting, "event"));
-        for reason in unknown {
-            println!("not known: {}", printable(&reason));
-        }
-        Ok(())
-    }
-
-    fn print(&self, report: &Report) -> anyhow::Result<()> {
-        if self.json {
-            let failed: Vec<_> = report
-                .failed
-                .iter()
-                .map(|(event_id, _, error)| json!({ "event_id": event_id, "error": error }))
-                .collect();
-            let sent: Vec<_> = report.sent.iter().map(|(event_id, _)| event_id).collect();
-            let report = json!({ "sent": sent, "failed": failed });
-            println!("{}", serde_json::to_string_pretty(&report)?);
-            return Ok(());
-        }
-        for (event_id, group) in &report.sent {
-            println!("sent {} to group {}", printable(event_id), printable(group));
-        }
-        for (event_id, group, error) in &report.failed {
+        let shown = self.print_plan(environment, &held).await;
+        held.release().await?;
+        shown?;
+        for event_id in &unseen {
             eprintln!(
-                "error: {} stays a dead letter, and so does what follows it in group {}: {error}",
-                printable(event_id),
-                printable(group)
+                "error: no dead letter has event id {event_id:?}; `dlq list` shows those there are"
             );
         }
-        if report.interrupted {
-            eprintln!("interrupted; what was not sent is still a dead letter");
+        Ok(if unseen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn print_plan(&self, environment: &Environment, held: &Held<'_>) -> anyhow::Result<()> {
+        let newer = Newer::find(environment, held).await?;
+        let waiting = environment.waiting().await?.total();
+        let (events, groups) = held.chosen()?;
+        if self.json {
+            return print_plan_json(held, &newer, waiting);
         }
-        println!("sent {} events", report.sent.len());
+        let (mut last, mut group): (Option<Chosen>, Option<String>) = (None, None);
+        while let Some(it) = held.after(last.as_ref())? {
+            if group.as_ref() != Some(&it.group) {
+                let behind = newer.of(&it.group)?;
+                let (name, behind) = (printable(&it.group), behind.for_people());
+                people::print(&format!("group {name}, {behind}:\n"))?;
+                group = Some(it.group.clone());
+            }
+            people::print(&format!("  {}\n", printable(&it.event_id)))?;
+            last = Some(it);
+        }
+        println!(
+            "would send {} of {}; nothing was changed",
+            people::count(events, "event"),
+            people::count(groups, "group")
+        );
+        println!("{} in the queue now", people::count(waiting, "event"));
         Ok(())
     }
 
-    /// Sends the plan, group by group. What fails holds back what follows it in its group, and no
+    /// Sends what is held, group by group. What fails holds back what follows it in its group, and no
     /// other.
     async fn carry_out(
         &self,
         environment: &Environment,
         mut held: Held<'_>,
-        plan: Plan,
+        chosen: u64,
         report: &mut Report,
-    ) -> anyhow::Result<()> {
-        let progress = progress::bar(plan.values().flatten().count() as u64, "sent");
+    ) -> anyhow::Result<Ended> {
+        let progress = progress::bar(chosen, "sent");
         let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         let mut pace = self.rate.map(|rate| {
             let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
@@ -348,37 +311,125 @@ impl Redrive {
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             pace
         });
-        'groups: for (group, planned) in plan {
-            for it in planned {
-                // An interruption is taken between two messages only, never between copy and delete.
-                let its_turn = async {
-                    match &mut pace {
-                        Some(pace) => drop(pace.tick().await),
-                        None => std::future::ready(()).await,
-                    }
-                };
-                let interrupted = tokio::select! {
-                    biased;
-                    _ = interrupt.as_mut() => true,
-                    () = its_turn => false,
-                };
-                if interrupted {
-                    report.interrupted = true;
-                    break 'groups;
+        let mut ended = Ended::Through;
+        let mut next = held.after(None)?;
+        while let Some(it) = next {
+            // An interruption is taken between two messages only, never between copy and delete.
+            let its_turn = async {
+                match &mut pace {
+                    Some(pace) => drop(pace.tick().await),
+                    None => std::future::ready(()).await,
                 }
-                match send_again(environment, &mut held, &it.message_id).await {
-                    Ok(()) => report.sent.push((it.event_id, group.clone())),
-                    Err(error) => {
-                        report.failed.push((it.event_id, group, format!("{error:#}")));
-                        break;
-                    }
-                }
-                progress.inc(1);
+            };
+            let interrupted = tokio::select! {
+                biased;
+                _ = interrupt.as_mut() => true,
+                () = its_turn => false,
+            };
+            if interrupted {
+                report.interrupted = true;
+                break;
             }
+            // What others have now may come before what is still held, of the same group.
+            if held.is_over() || held.keep().await? == Kept::InPart {
+                ended = Ended::LookAgain;
+                break;
+            }
+            next = match send_again(environment, &mut held, &it.message_id).await {
+                Ok(()) => {
+                    report.sent(&it.event_id, &it.group)?;
+                    held.after(Some(&it))?
+                }
+                Err(error) => {
+                    report.failed(&it.event_id, &it.group, &format!("{error:#}"))?;
+                    held.after_group(&it.group)?
+                }
+            };
+            progress.inc(1);
         }
         progress.finish_and_clear();
-        held.release().await
+        held.release().await?;
+        Ok(ended)
     }
+}
+
+/// When a redrive began.
+struct Began {
+    at: Timestamp,
+    is_first_look: bool,
+}
+
+fn print_plan_json(held: &Held<'_>, newer: &Newer, waiting: u64) -> anyhow::Result<()> {
+    let mut last: Option<Chosen> = None;
+    let mut before = "{\n  \"would_send\": [\n";
+    while let Some(it) = held.after(last.as_ref())? {
+        let line = json!({ "event_id": it.event_id, "group": it.group });
+        people::print(&format!("{before}    {line}"))?;
+        before = ",\n";
+        last = Some(it);
+    }
+    people::print(if before == ",\n" { "\n  ],\n" } else { "{\n  \"would_send\": [],\n" })?;
+    let mut before = "  \"groups\": [\n";
+    held.each_group(|group, events, dead_since| {
+        let mut line = serde_json::to_value(newer.of(group)?)?;
+        line["group"] = json!(group);
+        line["events"] = json!(events);
+        line["dead_since"] = json!(dead_since.to_string());
+        people::print(&format!("{before}    {line}"))?;
+        before = ",\n";
+        Ok(())
+    })?;
+    people::print(if before == ",\n" { "\n  ],\n" } else { "  \"groups\": [],\n" })?;
+    people::print(&format!("  \"waiting_before\": {waiting}\n}}\n"))?;
+    Ok(())
+}
+
+/// Says when what is sent will wait, and what makes it go on: a redrive with --pause-first that was
+/// killed leaves delivery paused.
+async fn say_if_paused(environment: &Environment) -> anyhow::Result<()> {
+    let paused = async {
+        match Mapping::find_any(environment).await? {
+            Some(mapping) => mapping.is_enabled().await.map(|is_enabled| !is_enabled),
+            None => Ok(false),
+        }
+    };
+    match paused.await {
+        Ok(false) => return Ok(()),
+        Ok(true) => {}
+        Err(error) => {
+            eprintln!("note: whether delivery is paused is not known: {error:#}");
+            return Ok(());
+        }
+    }
+    let lines = environment.audit().read().await?;
+    let last = lines.iter().rev().find(|line| line.action == "pause" || line.action == "resume");
+    let by = match last {
+        Some(Line { at, by, action, reason, .. }) if action == "pause" => {
+            let reason = reason.as_deref().unwrap_or("no reason given");
+            format!(" since {at}, by {} ({})", printable(by), printable(reason))
+        }
+        _ => String::new(),
+    };
+    eprintln!(
+        "note: delivery is paused{by}: what is sent waits until `cargo xtask resume {}`",
+        environment.name
+    );
+    Ok(())
+}
+
+/// Stops delivery and waits until what is under way has ended, or until the person has had enough.
+async fn pause(environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
+    let wait = progress::spinner("waiting until deliveries under way have ended");
+    let paused = async {
+        mapping.switch(false).await?;
+        waiting::settled(environment).await.map(drop)
+    };
+    let ended = tokio::select! {
+        _interrupted = tokio::signal::ctrl_c() => Err(queue::Interrupted.into()),
+        paused = paused => paused,
+    };
+    wait.finish_and_clear();
+    ended
 }
 
 async fn send_again(
@@ -386,9 +437,13 @@ async fn send_again(
     held: &mut Held<'_>,
     message_id: &str,
 ) -> anyhow::Result<()> {
-    held.keep().await?;
-    let message = held.load(message_id)?;
-    ensure!(message.message_id == message_id, "another message was kept in place of {message_id}");
-    queue::send(&environment.client, &environment.queue_url, redriven(&message)).await?;
-    held.delete(message_id).await
+    let letter = held.load(message_id)?;
+    if letter.message_id != message_id {
+        bail!("another message was kept in place of {message_id}");
+    }
+    queue::send(&environment.client, &environment.queue_url, redriven(&letter)).await?;
+    held.delete(message_id).await.context(
+        "it was sent, but could not be deleted; start again within five minutes, as long as the queue \
+         recognises it",
+    )
 }

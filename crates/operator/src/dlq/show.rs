@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Summary, look, printable};
 use crate::environment::{Environment, EnvironmentArgs};
 use crate::history::pattern;
+use crate::letter::DeadLetter;
 use crate::trace::{self, Step};
 
 /// Show one dead letter: why it is one, what happened to it, its headers, its body
@@ -68,9 +69,9 @@ impl Show {
     async fn history(
         &self,
         environment: &Environment,
-        found: &[Message],
+        found: &[DeadLetter],
     ) -> anyhow::Result<Vec<Step>> {
-        let since = found.iter().map(Message::accepted_at).min().unwrap_or_default();
+        let since = found.iter().map(|letter| letter.accepted_at()).min().unwrap_or_default();
         let about = |line: &Value| line["event_id"] == *self.event_id;
         let of_event = pattern("event_id", &[&self.event_id]);
         Ok(trace::steps(&environment.history().find(&of_event, since, about).await?))

@@ -1,8 +1,13 @@
 //! What changes dead letters: `export`, `drop`, `import`, `edit`; and the audit log of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::{Event, Fault, Queues};
+
+/// Longer than SQS recognises a repeat.
+const AFTER_REPEATS: Duration = Duration::from_secs(301);
 
 async fn two() -> Queues {
     let queues = Queues::start().await;
@@ -52,6 +57,55 @@ async fn what_was_exported_and_dropped_can_be_put_back_as_it_was() {
         ("dlq redrive", "-"),
     ];
     assert_eq!(queues.audit().await, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+}
+
+#[tokio::test]
+async fn an_event_that_died_twice_is_two_dead_letters_and_each_is_put_back_once() {
+    let queues = Queues::start().await;
+    for message_id in ["died-first", "died-again"] {
+        queues.add_rejected(Event::new("order-7", "event-1", 1).dead_as(message_id)).await;
+    }
+    let all = queues.file("all.jsonl");
+    assert_eq!(queues.dlq(&["export", "test", &all]).await.code, Some(0));
+    let done = queues.dlq(&["import", "test", &all]).await;
+    assert_eq!(done.stdout, "put back 0 dead letters; 2 were there already\n");
+    let drop = ["drop", "test", "event-1", "--reason", "r", "--yes"];
+    let dropped = queues.file("dropped.jsonl");
+    let done = queues.dlq(&[&drop[..], &["--export", &dropped]].concat()).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(std::fs::read_to_string(&dropped).unwrap().lines().count(), 2);
+
+    let done = queues.dlq(&["import", "test", &dropped]).await;
+    assert_eq!(done.stdout, "put back 2 dead letters; 0 were there already\n", "{}", done.stderr);
+    // Both files are of the same dead letters, and those that were put back are they.
+    for file in [&dropped, &all] {
+        let done = queues.dlq(&["import", "test", file]).await;
+        assert_eq!(done.stdout, "put back 0 dead letters; 2 were there already\n");
+    }
+    let again = queues.file("again.jsonl");
+    assert_eq!(queues.dlq(&["export", "test", &again]).await.code, Some(0));
+    assert_eq!(queues.take_dead_letters().await, 2);
+    queues.advance(AFTER_REPEATS);
+    let done = queues.dlq(&["import", "test", &again]).await;
+    assert_eq!(done.stdout, "put back 2 dead letters; 0 were there already\n", "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn what_the_queue_would_take_for_a_repeat_is_not_said_to_be_put_back() {
+    let queues = two().await;
+    let all = queues.file("all.jsonl");
+    queues.dlq(&["export", "test", &all]).await;
+    queues.take_dead_letters().await;
+    assert_eq!(queues.dlq(&["import", "test", &all]).await.code, Some(0));
+    let again = queues.file("again.jsonl");
+    queues.dlq(&["export", "test", &again]).await;
+    queues.take_dead_letters().await;
+    let done = queues.dlq(&["import", "test", &again]).await;
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("wait five minutes"), "{}", done.stderr);
+    queues.advance(AFTER_REPEATS);
+    assert_eq!(queues.dlq(&["import", "test", &again]).await.code, Some(0));
+    assert_eq!(queues.take_dead_letters().await, 2);
 }
 
 #[tokio::test]
@@ -107,49 +161,6 @@ async fn an_edited_event_is_sent_as_the_same_event() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_kept_when_it_cannot_be_sent() {
-    let queues = two().await;
-    let edit = ["edit", "test", "event-1", "--reason", "wrong amount"];
-    let refused = queues.dlq_with_editor("printf '{\"顧客\":' > \"$1\"", &edit).await;
-    assert_eq!(refused.code, Some(1));
-    let (_, path) = refused.stderr.split_once("--body ").unwrap();
-    let path = path.split_whitespace().next().unwrap();
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "{\"顧客\":");
-
-    std::fs::write(path, "{\"顧客\":2}\n").unwrap();
-    let done = queues.dlq(&[&edit[..], &["--body", path, "--json"]].concat()).await;
-    assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let what: Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!(what["event_id"], "event-1");
-    std::fs::remove_file(path).unwrap();
-    let webhooks = queues.take_webhooks().await;
-    assert_eq!(webhooks.first().unwrap().body, "{\"顧客\":2}");
-    let unreadable = queues.dlq(&[&edit[..], &["--body", "/nowhere.json"]].concat()).await;
-    assert_eq!(unreadable.code, Some(1));
-}
-
-#[tokio::test]
-async fn an_edit_whose_dead_letter_stays_is_noted_and_once_more_is_no_second_event() {
-    let queues = two().await;
-    let file = queues.file("corrected.json");
-    std::fs::write(&file, "{\"顧客\":2}").unwrap();
-    let edit = ["edit", "test", "event-1", "--reason", "wrong amount", "--body", &file];
-    queues.set_fault(Fault::Refuse("DeleteMessage"));
-    let half = queues.dlq(&edit).await;
-    assert_eq!(half.code, Some(1));
-    assert!(half.stderr.contains("the old one is still a dead letter"), "{}", half.stderr);
-    let noted = [("dlq edit".to_owned(), "wrong amount".to_owned())];
-    assert_eq!(queues.audit().await, noted, "it is on its way");
-
-    queues.set_fault(Fault::None);
-    let done = queues.dlq(&edit).await;
-    assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let bodies: Vec<_> = queues.take_webhooks().await.into_iter().map(|it| it.body).collect();
-    assert_eq!(bodies, ["{\"顧客\":2}"]);
-    assert_eq!(queues.take_dead_letters().await, 1);
-}
-
-#[tokio::test]
 async fn two_dead_letters_of_one_event_are_both_put_back_and_each_once() {
     let queues = Queues::start().await;
     for sequence in [1, 2] {
@@ -184,4 +195,70 @@ async fn an_edit_that_cannot_be_sent_changes_nothing() {
     }
     assert_eq!(queues.take_dead_letters().await, 2, "they are shown at once");
     assert_eq!(queues.take_webhooks().await, []);
+}
+
+/// The file that a refused edit says it keeps.
+fn kept_file(stderr: &str) -> &str {
+    let path = stderr.split_once("what you typed is in ").unwrap().1;
+    path.split_once("; correct it").unwrap().0
+}
+
+#[tokio::test]
+async fn what_was_typed_is_kept_when_it_is_refused_and_can_be_gone_on_with() {
+    let queues = two().await;
+    let edit = ["edit", "test", "event-1", "--reason", "it's wrong"];
+    let done = queues.dlq_with_editor("echo '{\"顧客\":2' > \"$1\"", &edit).await;
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("was JSON and is none any more"), "{}", done.stderr);
+    let path = kept_file(&done.stderr).to_owned();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"顧客\":2\n");
+    let go_on =
+        format!("cargo xtask dlq edit test event-1 --body {path} --reason 'it'\\''s wrong'\n");
+    assert!(done.stderr.contains(&go_on), "{}", done.stderr);
+
+    std::fs::write(&path, "{\"顧客\":3}\n").unwrap();
+    let done = queues.dlq(&[&edit[..], &["--body", &path]].concat()).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(queues.take_webhooks().await[0].body, "{\"顧客\":3}");
+    std::fs::remove_file(&path).unwrap();
+
+    // An editor that fails after it has written, and one that changed nothing.
+    let edit = ["edit", "test", "event-2", "--reason", "r"];
+    let done = queues.dlq_with_editor("echo other > \"$1\"; exit 3", &edit).await;
+    let path = kept_file(&done.stderr);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "other\n");
+    std::fs::remove_file(path).unwrap();
+    let done = queues.dlq_with_editor("true", &edit).await;
+    assert!(!done.stderr.contains("what you typed"), "{}", done.stderr);
+    let done = queues.dlq(&[&edit[..], &["--body", "/nowhere.json"]].concat()).await;
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("/nowhere.json"), "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn an_edit_whose_dead_letter_cannot_be_deleted_is_not_sent_twice() {
+    let queues = two().await;
+    queues.set_fault(Fault::Refuse("DeleteMessage"));
+    let edit = ["edit", "test", "event-1", "--reason", "r"];
+    let done = queues.dlq_with_editor("echo '{\"n\":2}' > \"$1\"", &edit).await;
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("is still a dead letter as well"), "{}", done.stderr);
+    assert!(done.stderr.contains("dlq drop test event-1"), "{}", done.stderr);
+    let audit = queues.audit_lines().await;
+    assert_eq!(
+        (&audit[0]["action"], &audit[0]["what"]["deleted"]),
+        (&"dlq edit".into(), &false.into())
+    );
+
+    queues.set_fault(Fault::None);
+    let path = kept_file(&done.stderr);
+    let done = queues.dlq(&[&edit[..], &["--body", path, "--json"]].concat()).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let what: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(what["event_id"], "event-1");
+    std::fs::remove_file(path).unwrap();
+    let webhooks = queues.take_webhooks().await;
+    let bodies: Vec<&str> = webhooks.iter().map(|webhook| webhook.body.as_str()).collect();
+    assert_eq!(bodies, ["{\"n\":2}"], "the queue recognises it");
+    assert_eq!(queues.take_dead_letters().await, 1);
 }

@@ -62,3 +62,16 @@ async fn no_dead_letters_are_no_failure() {
     let list = queues.dlq(&["list", "test", "--json"]).await;
     assert_eq!((list.code, list.stdout.as_str()), (Some(0), "[]\n"));
 }
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_said() {
+    let queues = Queues::start().await;
+    for number in 10..25 {
+        let id = format!("event-{number}");
+        queues.add_moved_by_sqs(Event::new("order-7", &id, number)).await;
+    }
+    let list = queues.dlq(&["list", "test", "--json"]).await;
+    let letters: Vec<Value> = serde_json::from_str(&list.stdout).unwrap();
+    assert_eq!(letters.len(), 10);
+    assert!(list.stderr.contains("looked at 10 of about 15 dead letters"), "{}", list.stderr);
+}

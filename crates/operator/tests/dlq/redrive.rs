@@ -129,6 +129,10 @@ async fn killed_at(queues: &Queues, operation: &'static str) {
 async fn killed_between_copy_and_delete_and_run_again_it_loses_and_doubles_nothing() {
     let queues = two_groups().await;
     killed_at(&queues, "DeleteMessage").await;
+    let states = |audit: Vec<serde_json::Value>| -> Vec<serde_json::Value> {
+        audit.into_iter().map(|line| line["what"]["state"].clone()).collect()
+    };
+    assert_eq!(states(queues.audit_lines().await), ["started"], "whoever looks knows of it");
     queues.advance(UNTIL_SHOWN_AGAIN);
     let noted = queues.audit().await;
     assert_eq!(noted, [("dlq redrive".to_owned(), "-".to_owned())], "though it was killed");
@@ -138,6 +142,7 @@ async fn killed_between_copy_and_delete_and_run_again_it_loses_and_doubles_nothi
     let begun_and_ended = [with_reason.clone(), with_reason];
     assert_eq!(queues.audit().await[1..], begun_and_ended);
     assert!(done.stdout.ends_with("sent 5 events\n"), "the first is sent again: {}", done.stdout);
+    assert_eq!(states(queues.audit_lines().await), ["started", "started", "ended"]);
     assert_eq!(order(&queues.take_webhooks().await), IN_ORDER, "and recognised");
     assert_eq!(queues.take_dead_letters().await, 0);
 }
@@ -167,4 +172,57 @@ async fn interrupted_it_ends_between_two_events() {
     assert_eq!(done.stdout, "sent a-1 to group a\nsent 1 events\n");
     assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1")]);
     assert_eq!(queues.take_dead_letters().await, 4, "they are shown again at once");
+}
+
+#[tokio::test]
+async fn the_audit_log_says_why_and_what_was_chosen_and_sent() {
+    let queues = two_groups().await;
+    let redrive = ["redrive", "test", "--group", "a", "--why", "不具合を修正", "--rate", "1000"];
+    let done = queues.dlq(&redrive).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let audit = queues.audit_lines().await;
+    let [started, ended] = audit.as_slice() else { panic!("{audit:?}") };
+    for line in [started, ended] {
+        assert_eq!(line["reason"], "不具合を修正");
+        assert_eq!(line["what"]["selection"]["group"], "a");
+        assert_eq!(line["what"]["started_at"], started["what"]["started_at"]);
+    }
+    assert_eq!(
+        (&started["what"]["state"], &started["what"]["chosen"]),
+        (&"started".into(), &3.into())
+    );
+    assert_eq!((&ended["what"]["state"], &ended["what"]["sent"]), (&"ended".into(), &3.into()));
+}
+
+#[tokio::test]
+async fn a_redrive_that_takes_longer_than_they_are_hidden_holds_them() {
+    let queues = two_groups().await;
+    for sequence in 11..14 {
+        queues.add_rejected(Event::new("c", &format!("c-{sequence}"), sequence)).await;
+    }
+    // Eight take seven seconds.
+    let redrive = ["redrive", "test", "--all", "--rate", "1", "--hold-seconds", "4", "--json"];
+    let redrive = queues.start_dlq(&redrive);
+    let done: Done = redrive.wait_with_output().await.unwrap().into();
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    let sent: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(sent["sent"].as_array().map(Vec::len), Some(8));
+    assert_eq!(order(&queues.take_webhooks().await)[..5], IN_ORDER);
+    assert_eq!(queues.take_dead_letters().await, 0);
+}
+
+#[tokio::test]
+async fn a_redrive_that_takes_longer_than_sqs_holds_them_looks_again_and_goes_on() {
+    let queues = two_groups().await;
+    let hold = ["--hold-seconds", "2", "--hold-most-seconds", "5"];
+    let redrive = [&["redrive", "test", "--all", "--rate", "1"], &hold[..]].concat();
+    let done = queues.dlq(&redrive).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stderr.contains("12 hours at most; looking again"), "{}", done.stderr);
+    assert!(done.stdout.ends_with("sent 5 events\n"), "{}", done.stdout);
+    assert_eq!(order(&queues.take_webhooks().await), IN_ORDER);
+    assert_eq!(queues.take_dead_letters().await, 0);
+    let sent: Vec<_> =
+        queues.audit_lines().await.iter().map(|line| line["what"]["sent"].clone()).collect();
+    assert_eq!(sent, [serde_json::Value::Null, 5.into()], "it is one redrive");
 }

@@ -80,7 +80,10 @@ impl Queues {
         let clock = Arc::new(ShiftedClock::default());
         let store = Store::in_memory(Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let fault = Arc::<Mutex<Fault>>::default();
+        // Nothing delivers from these queues.
+        let no_mapping = || async { "{\"EventSourceMappings\":[]}" };
         let api = engine::sqs::router(store)
+            .route("/2015-03-31/event-source-mappings", axum::routing::get(no_mapping))
             .layer(middleware::from_fn_with_state(Arc::clone(&fault), interfere));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -243,6 +246,12 @@ impl Queues {
         self.data_dir.path().join(name).display().to_string()
     }
 
+    /// The audit log.
+    pub(crate) async fn audit_lines(&self) -> Vec<serde_json::Value> {
+        let log = self.dlq(&["log", "test", "--json"]).await.stdout;
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// What the audit log says was done, and why.
     pub(crate) async fn audit(&self) -> Vec<(String, String)> {
         let log = self.dlq(&["log", "test", "--json"]).await.stdout;
@@ -309,15 +318,19 @@ async fn interfere(
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
             let fields: serde_json::Value = serde_json::from_slice(&body).unwrap();
             if fields["MessageGroupId"] == group {
-                let error =
-                    "{\"__type\":\"com.amazonaws.sqs#InvalidMessageContents\",\"message\":\"no\"}";
-                return (StatusCode::BAD_REQUEST, error).into_response();
+                return refusal();
             }
             return next.run(Request::from_parts(parts, Body::from(body))).await;
         }
-        Fault::None | Fault::Hold(..) | Fault::Refuse(_) | Fault::RefuseGroup(_) => {}
+        Fault::Refuse(refused) if operation == refused => return refusal(),
+        Fault::None | Fault::Hold(..) | Fault::RefuseGroup(_) | Fault::Refuse(_) => {}
     }
     next.run(request).await
+}
+
+fn refusal() -> Response {
+    let error = "{\"__type\":\"com.amazonaws.sqs#InvalidMessageContents\",\"message\":\"no\"}";
+    (StatusCode::BAD_REQUEST, error).into_response()
 }
 
 /// An event that became a dead letter.
@@ -345,6 +358,12 @@ impl Event {
                 .into(),
             trace_header: None,
         })
+    }
+
+    /// The same event, that died as another message.
+    pub(crate) fn dead_as(mut self, message_id: &str) -> Self {
+        message_id.clone_into(&mut self.0.message_id);
+        self
     }
 
     pub(crate) fn with_body(mut self, body: &str) -> Self {

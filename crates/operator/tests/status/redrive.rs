@@ -29,9 +29,11 @@ async fn a_dry_run_tells_what_it_would_go_behind() {
     let site = Site::start(&service.url()).await;
     let [first, second] = overtaken(&site, &service).await;
     let plan = site.json(&["dlq", "redrive", "local", "--all", "--dry-run"]).await;
-    assert_eq!(plan["newer"]["order-7"], json!({ "delivered": 1, "waiting": 2 }));
-    assert_eq!(plan["newer"]["order-8"], json!({ "delivered": 0, "waiting": 0 }));
-    assert_eq!((&plan["waiting_before"], &plan["unknown"]), (&json!(2), &json!([])));
+    let behind: Vec<_> = ["group", "events", "delivered_since", "waiting"]
+        .map(|key| json!([plan["groups"][0][key], plan["groups"][1][key]]))
+        .into();
+    let expected = [json!(["order-7", "order-8"]), json!([1, 1]), json!([1, 0]), json!([2, 0])];
+    assert_eq!((behind.as_slice(), &plan["waiting_before"]), (&expected[..], &json!(2)));
     let shown = site.operate(&["dlq", "redrive", "local", "--all", "--dry-run"]).await.stdout;
     let expected = format!(
         "group order-7, behind 2 events that wait and 1 delivered since:\n  {first}\n\
@@ -49,7 +51,8 @@ async fn its_pause_is_noted_and_one_of_others_stays() {
     let redrive = ["dlq", "redrive", "local", "--all", "--pause-first", "--why", "SSS 4.2"];
     let done = site.operate(&redrive).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert!(done.stderr.contains("delivery is paused already"), "{}", done.stderr);
+    let said = "what is sent waits until `cargo xtask resume local`";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
     assert_eq!(site.json(&["status", "local"]).await["delivery"]["paused"], true);
 
     service.set(Behavior::Answer(422));
@@ -59,12 +62,21 @@ async fn its_pause_is_noted_and_one_of_others_stays() {
     assert_eq!(site.operate(&redrive).await.code, Some(0));
     site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
     let log = site.operate(&["dlq", "log", "local", "--json"]).await.stdout;
-    let noted: Vec<(String, String)> = log
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|line| (line["action"].to_string(), line["reason"].to_string()))
+    let noted: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = noted
+        .iter()
+        .map(|line| json!([line["action"], line["reason"], line["what"]["state"]]))
         .collect();
-    let of_pause = "\"dlq redrive: SSS 4.2\"";
-    assert_eq!(noted[2], ("\"pause\"".to_owned(), of_pause.to_owned()), "{noted:?}");
-    assert_eq!(noted[5], ("\"resume\"".to_owned(), of_pause.to_owned()), "{noted:?}");
+    let expected = [
+        json!(["dlq redrive", "SSS 4.2", "started"]),
+        json!(["dlq redrive", "SSS 4.2", "ended"]),
+        json!(["pause", "SSS 4.2", null]),
+        json!(["dlq redrive", "SSS 4.2", "started"]),
+        json!(["dlq redrive", "SSS 4.2", "ended"]),
+        json!(["resume", null, null]),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(noted[2]["what"], json!({ "by": "dlq redrive", "resumes_at": null }));
+    assert_eq!(noted[5]["what"], json!({ "by": "dlq redrive" }));
 }
