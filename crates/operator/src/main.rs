@@ -17,6 +17,7 @@ mod environment;
 mod history;
 mod hold;
 mod identity;
+mod interrupt;
 mod letter;
 mod mapping;
 mod pause;
@@ -88,7 +89,7 @@ async fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-        let interrupted = error.is::<queue::Interrupted>();
+        let interrupted = error.is::<interrupt::Interrupted>();
         if interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
     })
 }

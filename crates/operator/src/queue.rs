@@ -21,6 +21,7 @@ use domain::message::Message;
 use domain::quota;
 use domain::time::Timestamp;
 
+use crate::interrupt::{Interrupted, interrupted};
 use crate::letter::{DeadLetter, Letter};
 use crate::scratch::Scratch;
 use crate::{progress, sdk};
@@ -49,11 +50,6 @@ const TABLES: &str = "
         letter TEXT
     );
     CREATE INDEX held_by_group ON held (group_name, place, number) WHERE letter IS NOT NULL;";
-
-/// The person has had enough.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; nothing was changed")]
-pub(crate) struct Interrupted;
 
 /// How long messages are kept from others.
 #[derive(Debug, Clone, Copy)]
@@ -138,11 +134,10 @@ impl<'a> Held<'a> {
             scratch: Scratch::with(TABLES)?,
         };
         let progress = progress::bar(visible.into(), "looked at");
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
             let batch = tokio::select! {
                 biased;
-                _interrupted = interrupt.as_mut() => None,
+                () = interrupted() => None,
                 batch = held.next() => Some(batch),
             };
             let Some(batch) = batch else {

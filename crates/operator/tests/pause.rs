@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use domain::config::Config;
+use engine::store::ReceiveRequest;
 use engine::{Engine, EngineOptions, Storage};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -108,6 +109,15 @@ async fn add_dead_letter(dir: &Path, event_id: &str) {
     assert!(command.status().await.unwrap().success());
 }
 
+/// Puts an event into the queue, and receives it as a function would that is still at it.
+async fn add_in_flight(engine: &Engine, dir: &Path, event_id: &str) {
+    add_dead_letter(dir, event_id).await;
+    json(dir, &["dlq", "redrive", "--all", "--json"]).await;
+    let queue = engine.queue_url().rsplit('/').next().unwrap();
+    let request = ReceiveRequest::default();
+    assert_eq!(engine.store().receive(queue, request).await.unwrap().len(), 1);
+}
+
 /// Whether the engine delivers, by the switch that it keeps; it does until that is touched.
 fn delivers(dir: &Path) -> bool {
     let switch = std::fs::read(dir.join("event-source-mapping.json"));
@@ -142,9 +152,7 @@ async fn a_redrive_ends_its_own_pause_and_nobody_elses() {
 async fn a_redrive_that_is_interrupted_while_it_pauses_goes_on_delivering() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
-    // An event that is in flight, as there is no function that would deliver it.
-    add_dead_letter(dir.path(), "event-1").await;
-    json(dir.path(), &["dlq", "redrive", "--all", "--json"]).await;
+    add_in_flight(&engine, dir.path(), "event-1").await;
     add_dead_letter(dir.path(), "event-2").await;
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
@@ -167,9 +175,7 @@ async fn a_redrive_that_is_interrupted_while_it_pauses_goes_on_delivering() {
 async fn a_redrive_that_is_killed_while_it_pauses_is_known_of() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
-    // An event that is in flight, as there is no function that would deliver it.
-    add_dead_letter(dir.path(), "event-1").await;
-    json(dir.path(), &["dlq", "redrive", "--all", "--json"]).await;
+    add_in_flight(&engine, dir.path(), "event-1").await;
     add_dead_letter(dir.path(), "event-2").await;
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));

@@ -16,6 +16,7 @@ use super::report::Report;
 use super::select::SelectArgs;
 use crate::audit::Line;
 use crate::environment::{Environment, EnvironmentArgs};
+use crate::interrupt::{interrupted, unless_interrupted};
 use crate::letter::DeadLetter;
 use crate::mapping::Mapping;
 use crate::people::{self, printable};
@@ -256,7 +257,7 @@ impl Redrive {
         if let Some(unseen) = held.unseen() {
             eprintln!("note: {unseen}");
         }
-        let shown = self.print_plan(environment, &held).await;
+        let shown = unless_interrupted(self.print_plan(environment, &held)).await;
         held.release().await?;
         shown?;
         for event_id in &unseen {
@@ -304,7 +305,6 @@ impl Redrive {
         report: &mut Report,
     ) -> anyhow::Result<Ended> {
         let progress = progress::bar(chosen, "sent");
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         let mut pace = self.rate.map(|rate| {
             let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
             // What was late is not caught up faster than was said.
@@ -323,7 +323,7 @@ impl Redrive {
             };
             let interrupted = tokio::select! {
                 biased;
-                _ = interrupt.as_mut() => true,
+                () = interrupted() => true,
                 () = its_turn => false,
             };
             if interrupted {
@@ -424,10 +424,7 @@ async fn pause(environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Resu
         mapping.switch(false).await?;
         waiting::settled(environment).await.map(drop)
     };
-    let ended = tokio::select! {
-        _interrupted = tokio::signal::ctrl_c() => Err(queue::Interrupted.into()),
-        paused = paused => paused,
-    };
+    let ended = unless_interrupted(paused).await;
     wait.finish_and_clear();
     ended
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Summary, look, printable};
 use crate::environment::{Environment, EnvironmentArgs};
 use crate::history::pattern;
+use crate::interrupt::unless_interrupted;
 use crate::letter::DeadLetter;
 use crate::trace::{self, Step};
 
@@ -50,7 +51,7 @@ impl Show {
                 self.event_id
             );
         }
-        let history = self.history(&environment, &found).await;
+        let history = unless_interrupted(self.history(&environment, &found)).await;
         for message in &found {
             if self.json {
                 let mut letter = as_json(message)?;
