@@ -87,7 +87,12 @@ impl<'a> Terraform<'a> {
     /// Fetches providers and finds the state.
     pub(crate) fn init(&self) -> anyhow::Result<()> {
         let settings = self.backend()?.into_iter();
-        let arguments: Vec<String> = settings.map(|it| format!("-backend-config={it}")).collect();
+        let mut arguments: Vec<String> =
+            settings.map(|it| format!("-backend-config={it}")).collect();
+        if self.environment.is_local() {
+            // Another clone with the same target directory keeps its state elsewhere.
+            arguments.push("-reconfigure".to_owned());
+        }
         let ended = self.run("init", &arguments, Show::Progress)?;
         self.done("init", &ended, |_environment| String::new())
     }
