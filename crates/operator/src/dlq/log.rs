@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::{printable, short_time};
 use crate::audit::Line;
 use crate::environment::EnvironmentArgs;
@@ -38,11 +40,62 @@ impl Log {
         }
         let row = |line: &Line| {
             let reason = line.reason.as_deref().unwrap_or("-");
-            [&short_time(&line.at), &line.by, &line.action, reason, &line.what.to_string()]
+            [&short_time(&line.at), &line.by, &line.action, reason, &told(&line.what)]
                 .map(printable)
         };
         let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
         print!("{}", table::render(["WHEN (UTC)", "WHO", "ACTION", "WHY", "WHAT"], &rows));
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What was done, in a line: names and values, without those that say nothing. `--json` has all.
+fn told(what: &Value) -> String {
+    let mut said = Vec::new();
+    tell(what, "", &mut said);
+    if said.is_empty() { "-".to_owned() } else { said.join(", ") }
+}
+
+fn tell(value: &Value, name: &str, said: &mut Vec<String>) {
+    match value {
+        Value::Null | Value::Bool(false) => {}
+        Value::Bool(true) => said.push(name.to_owned()),
+        Value::Object(members) => {
+            for (member, value) in members {
+                let name =
+                    if name.is_empty() { member.clone() } else { format!("{name}.{member}") };
+                tell(value, &name, said);
+            }
+        }
+        Value::Array(items) if items.is_empty() => {}
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(text).collect();
+            said.push(format!("{name} {}", items.join(" ")));
+        }
+        other => said.push(format!("{name} {}", text(other))),
+    }
+}
+
+/// A string as it is, anything else as JSON.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_action_is_told_without_what_says_nothing() {
+        let what = json!({
+            "all": true, "chosen": 500, "event_ids": [], "failed": 0, "interrupted": false,
+            "selection": { "grep": false, "group": "顧客-1", "reason": null }, "state": "started",
+        });
+        let expected = "all, chosen 500, failed 0, selection.group 顧客-1, state started";
+        assert_eq!(told(&what), expected);
+        assert_eq!(told(&json!({ "event_ids": ["a", "b"] })), "event_ids a b");
+        assert_eq!(told(&json!({})), "-");
     }
 }
