@@ -1,6 +1,8 @@
 //! Where things are in this repository.
 
+use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, anyhow};
 use domain::config::Config;
@@ -8,13 +10,22 @@ use domain::config::Config;
 use crate::exit::Failure;
 
 /// The repository's root.
+///
+/// As `cargo run` says it: of two clones with one target directory, the second runs what was built
+/// in the first, and must not deploy the first's environments.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let is_run_by_cargo = env::var("CARGO_PKG_NAME").is_ok_and(|name| name == "xtask");
+        let ours = is_run_by_cargo.then(|| env::var_os("CARGO_MANIFEST_DIR")).flatten();
+        let ours = ours.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        ours.parent().expect("xtask is a folder of the repository").to_owned()
+    });
+    &ROOT
 }
 
 /// Where cargo puts what it builds.
 pub(crate) fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// A program that `cargo build` has built with the development profile.

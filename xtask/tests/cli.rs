@@ -104,6 +104,21 @@ fn an_unknown_environment_or_route_ends_with_2() {
 }
 
 #[test]
+fn a_second_clone_with_the_same_target_directory_is_its_own() {
+    // `cargo run` in the second clone starts what the first has built, and says where it is.
+    let clone = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["plan", "local"])
+        .env("CARGO_PKG_NAME", "xtask")
+        .env("CARGO_MANIFEST_DIR", clone.path().join("xtask"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("no {}/environments/local", utf8(clone.path()))), "{said}");
+}
+
+#[test]
 fn without_an_engine_send_ends_with_3_and_says_how_to_start_one() {
     let dir = tempfile::tempdir().unwrap();
     let arguments = ["send", "local", "--data-dir", utf8(dir.path())];
