@@ -12,6 +12,7 @@ use serde_json::json;
 use super::ask;
 use super::export::ExportFile;
 use crate::environment::EnvironmentArgs;
+use crate::people;
 use crate::queue::Held;
 
 /// Delete dead letters that nobody needs, after writing them into a file
@@ -67,7 +68,8 @@ impl Drop {
                 "no dead letter has event id {unknown:?}; `dlq list` shows those there are, and nothing was dropped"
             );
         }
-        let question = format!("Drop {} events of {}?", found.len(), environment.name);
+        let question =
+            format!("Drop {} of {}?", people::count(found.len() as u64, "event"), environment.name);
         if let Err(refused) = ask::confirm(&question, self.yes) {
             held.release().await?;
             return Err(refused);
@@ -87,13 +89,17 @@ impl Drop {
         }
         ended.with_context(|| {
             let (gone, of) = (dropped.len(), found.len());
-            format!("{gone} of {of} events were dropped; all are in {}", file.display())
+            format!("only {gone} of {of} events dropped; all are in {}", file.display())
         })?;
         held.release().await?;
         if self.json {
             println!("{what}");
         } else {
-            println!("dropped {} events; they are in {}", dropped.len(), file.display());
+            println!(
+                "dropped {}, written to {}",
+                people::count(dropped.len() as u64, "event"),
+                file.display()
+            );
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -13,6 +13,7 @@ use super::look;
 use super::select::SelectArgs;
 use crate::environment::EnvironmentArgs;
 use crate::letter::{DeadLetter, Letter};
+use crate::people;
 
 /// Write dead letters into a file, complete, and leave them where they are
 ///
@@ -58,7 +59,8 @@ impl Export {
             println!("{what}");
         } else {
             println!(
-                "{count} dead letters are in {}; they are still in the queue",
+                "{} written to {}, and still in the queue",
+                people::count(count, "dead letter"),
                 self.file.display()
             );
         }

@@ -13,8 +13,8 @@ use serde_json::json;
 use super::look;
 use crate::environment::{Environment, EnvironmentArgs};
 use crate::letter::{DeadLetter, Letter};
-use crate::queue;
 use crate::scratch::Scratch;
+use crate::{people, queue};
 
 /// Put dead letters from a file back into the dead-letter queue
 ///
@@ -65,7 +65,10 @@ impl Import {
             .put_back(&environment, &there, count, &mut imported, &mut there_before)
             .await
             .with_context(|| {
-                format!("{imported} dead letters were put back; start it again for the others")
+                format!(
+                    "put back {} before it failed; start it again for the others",
+                    people::count(imported, "dead letter")
+                )
             });
         let what = json!({ "file": self.file, "imported": imported, "there": there_before });
         // What was put back is noted, also when the next one would not go.
@@ -76,7 +79,10 @@ impl Import {
         if self.json {
             println!("{what}");
         } else {
-            println!("put back {imported} dead letters; {there_before} were there already");
+            println!(
+                "put back {}; already there: {there_before}",
+                people::count(imported, "dead letter")
+            );
         }
         Ok(ExitCode::SUCCESS)
     }

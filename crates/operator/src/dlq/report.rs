@@ -91,7 +91,7 @@ impl Report {
         if self.interrupted {
             eprintln!("interrupted; what was not sent is still a dead letter");
         }
-        people::print(&format!("sent {} events\n", self.sent))?;
+        people::print(&format!("sent {}\n", people::count(self.sent, "event")))?;
         Ok(())
     }
 

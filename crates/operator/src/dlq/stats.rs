@@ -8,7 +8,7 @@ use serde_json::json;
 use super::select::SelectArgs;
 use super::{Summary, look, printable};
 use crate::environment::EnvironmentArgs;
-use crate::table;
+use crate::{people, table};
 
 /// Count the dead letters by route, reason and hour
 ///
@@ -69,7 +69,7 @@ impl Stats {
             })
             .collect();
         print!("{}", table::render(["ROUTE", "REASON", "DEAD SINCE (UTC)", "COUNT"], &rows));
-        println!("{total} dead letters");
+        println!("{}", people::count(total, "dead letter"));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -52,7 +52,7 @@ struct LossMeter {
 pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
     let config = match arguments.config() {
         Ok(config) => {
-            checks.ok("configuration", format!("{} routes", config.routes.len()));
+            checks.ok("configuration", people::count(config.routes.len() as u64, "route"));
             Some(config)
         }
         Err(error) => {

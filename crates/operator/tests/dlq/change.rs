@@ -35,7 +35,7 @@ async fn what_was_exported_and_dropped_can_be_put_back_as_it_was() {
 
     // Of the two in the file one is there still.
     let done = queues.dlq(&["import", "test", &all]).await;
-    assert_eq!(done.stdout, "put back 1 dead letters; 1 were there already\n", "{}", done.stderr);
+    assert_eq!(done.stdout, "put back 1 dead letter; already there: 1\n", "{}", done.stderr);
     let after = queues.dlq(&["show", "test", "event-1", "--json"]).await.stdout;
     let comparable = |json: &str| {
         let mut letter: Value = serde_json::from_str(json).unwrap();
@@ -68,7 +68,7 @@ async fn an_event_that_died_twice_is_two_dead_letters_and_each_is_put_back_once(
     let all = queues.file("all.jsonl");
     assert_eq!(queues.dlq(&["export", "test", &all]).await.code, Some(0));
     let done = queues.dlq(&["import", "test", &all]).await;
-    assert_eq!(done.stdout, "put back 0 dead letters; 2 were there already\n");
+    assert_eq!(done.stdout, "put back 0 dead letters; already there: 2\n");
     let drop = ["drop", "test", "event-1", "--reason", "r", "--yes"];
     let dropped = queues.file("dropped.jsonl");
     let done = queues.dlq(&[&drop[..], &["--export", &dropped]].concat()).await;
@@ -76,18 +76,18 @@ async fn an_event_that_died_twice_is_two_dead_letters_and_each_is_put_back_once(
     assert_eq!(std::fs::read_to_string(&dropped).unwrap().lines().count(), 2);
 
     let done = queues.dlq(&["import", "test", &dropped]).await;
-    assert_eq!(done.stdout, "put back 2 dead letters; 0 were there already\n", "{}", done.stderr);
+    assert_eq!(done.stdout, "put back 2 dead letters; already there: 0\n", "{}", done.stderr);
     // Both files are of the same dead letters, and those that were put back are they.
     for file in [&dropped, &all] {
         let done = queues.dlq(&["import", "test", file]).await;
-        assert_eq!(done.stdout, "put back 0 dead letters; 2 were there already\n");
+        assert_eq!(done.stdout, "put back 0 dead letters; already there: 2\n");
     }
     let again = queues.file("again.jsonl");
     assert_eq!(queues.dlq(&["export", "test", &again]).await.code, Some(0));
     assert_eq!(queues.take_dead_letters().await, 2);
     queues.advance(AFTER_REPEATS);
     let done = queues.dlq(&["import", "test", &again]).await;
-    assert_eq!(done.stdout, "put back 2 dead letters; 0 were there already\n", "{}", done.stderr);
+    assert_eq!(done.stdout, "put back 2 dead letters; already there: 0\n", "{}", done.stderr);
 }
 
 #[tokio::test]
@@ -170,8 +170,8 @@ async fn two_dead_letters_of_one_event_are_both_put_back_and_each_once() {
     queues.dlq(&["export", "test", &all]).await;
     assert_eq!(queues.take_dead_letters().await, 2);
     for expected in [
-        "put back 2 dead letters; 0 were there already\n",
-        "put back 0 dead letters; 2 were there already\n",
+        "put back 2 dead letters; already there: 0\n",
+        "put back 0 dead letters; already there: 2\n",
     ] {
         let done = queues.dlq(&["import", "test", &all]).await;
         assert_eq!(done.stdout, expected, "{}", done.stderr);

@@ -169,7 +169,7 @@ async fn interrupted_it_ends_between_two_events() {
     gate.open.notify_one();
     let done: Done = redrive.wait_with_output().await.unwrap().into();
     assert_eq!(done.code, Some(130), "{}", done.stderr);
-    assert_eq!(done.stdout, "sent a-1 to group a\nsent 1 events\n");
+    assert_eq!(done.stdout, "sent a-1 to group a\nsent 1 event\n");
     assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1")]);
     assert_eq!(queues.take_dead_letters().await, 4, "they are shown again at once");
 }
