@@ -19,6 +19,7 @@ pub(crate) async fn interrupted() {
                 // Should it fail, nothing could be interrupted any more: ends then, too.
                 let _done = tokio::signal::ctrl_c().await;
                 sender.send_replace(true);
+                eprintln!("stopping, once what is under way has ended");
             });
             seen
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::{Done, Event, Fault, Gate, Queues, Waiting};
 
@@ -156,15 +157,21 @@ async fn killed_before_the_copy_it_has_changed_nothing() {
     assert_eq!(queues.take_dead_letters().await, 5);
 }
 
+/// What Ctrl-C is answered with.
+const STOPPING: &str = "stopping, once what is under way has ended";
+
 #[tokio::test]
 async fn interrupted_it_ends_between_two_events() {
     let queues = two_groups().await;
     let gate = Arc::<Gate>::default();
     queues.set_fault(Fault::Hold("DeleteMessage", Arc::clone(&gate)));
-    let redrive = queues.start_dlq(&["redrive", "test", "--all"]);
+    let mut redrive = queues.start_dlq(&["redrive", "test", "--all"]);
     gate.reached.notified().await;
     let pid = redrive.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     kill_process(pid.unwrap(), Signal::INT).unwrap();
+    // A signal is not there at once.
+    let mut said = BufReader::new(redrive.stderr.take().unwrap()).lines();
+    while said.next_line().await.unwrap().expect("stopping") != STOPPING {}
     queues.set_fault(Fault::None);
     gate.open.notify_one();
     let done: Done = redrive.wait_with_output().await.unwrap().into();
