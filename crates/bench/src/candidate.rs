@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use domain::config::Config;
+use domain::config::{Config, METRICS_VARIABLE};
 use serde_json::json;
 
 use crate::runtime_api::RuntimeApi;
@@ -19,6 +19,8 @@ const AWSLAMBDARIC: &str = "awslambdaric==4.2.2";
 pub(crate) enum Candidate {
     Floor,
     Forwarder,
+    /// The forwarder that writes metrics, as it does on AWS.
+    Metrics,
     Original,
 }
 
@@ -34,6 +36,7 @@ impl Candidate {
         match self {
             Self::Floor => "floor",
             Self::Forwarder => "forwarder",
+            Self::Metrics => "with metrics",
             Self::Original => "original",
         }
     }
@@ -50,7 +53,7 @@ impl Candidate {
             std::env::current_exe()?.parent().map(Path::to_owned).context("no folder")?;
         let mut command = match self {
             Self::Floor => Command::new(programs.join("floor")),
-            Self::Forwarder => Command::new(programs.join("forwarder")),
+            Self::Forwarder | Self::Metrics => Command::new(programs.join("forwarder")),
             Self::Original => {
                 let mut python = Command::new(tools.join("bin").join("python"));
                 python.args(["-m", "awslambdaric", "handler.lambda_handler"]);
@@ -72,6 +75,9 @@ impl Candidate {
             .current_dir(original)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
+        if self == Self::Metrics {
+            command.env(METRICS_VARIABLE, "emf");
+        }
         let started = Instant::now();
         let child = command
             .spawn()

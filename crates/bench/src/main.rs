@@ -91,7 +91,7 @@ fn measure_forwarder(quick: bool, report: &mut Report) -> anyhow::Result<()> {
     };
     let dir = tempfile::tempdir()?;
     let authority = Authority::new(dir.path())?;
-    let mut candidates = vec![Candidate::Floor, Candidate::Forwarder];
+    let mut candidates = vec![Candidate::Floor, Candidate::Forwarder, Candidate::Metrics];
     let tools = match candidate::install_original() {
         Ok(tools) => {
             candidates.push(Candidate::Original);
