@@ -108,10 +108,10 @@ impl Local {
         with_stub: bool,
     ) {
         println!("\nPost webhooks to");
-        for route in config.routes.values() {
-            println!("  http://{address}{}", route.path);
+        for route in config.routes().values() {
+            println!("  http://{address}{}", route.path());
         }
-        if let Some(route) = config.routes.values().next() {
+        if let Some(route) = config.routes().values().next() {
             println!("\nTry\n  {}", curl(route, address));
         }
         if with_stub {
@@ -127,8 +127,8 @@ impl Local {
 }
 
 /// A request that the route accepts.
-fn curl(route: &domain::config::Route, address: &str) -> String {
-    let mut headers: Vec<&str> = route.ordering_key.headers().collect();
+fn curl(route: &domain::route::Route, address: &str) -> String {
+    let mut headers: Vec<&str> = route.ordering_key().headers().collect();
     headers.extend(route.carried_headers());
     headers.sort_unstable();
     headers.dedup();
@@ -139,7 +139,7 @@ fn curl(route: &domain::config::Route, address: &str) -> String {
         .collect();
     format!(
         "curl -i http://{address}{}{} -H 'content-type: application/json' -d '{{\"state\":\"approved\"}}'",
-        route.path,
+        route.path(),
         headers.concat()
     )
 }

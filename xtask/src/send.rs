@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use domain::config::Route;
+use domain::route::Route;
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -62,17 +62,17 @@ impl Send {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = workspace::config(&self.environment)?;
         let route = match &self.route {
-            Some(name) => config.routes.get(name),
-            None if config.routes.len() == 1 => config.routes.values().next(),
+            Some(name) => config.routes().get(name),
+            None if config.routes().len() == 1 => config.routes().values().next(),
             None => None,
         };
         let Some(route) = route else {
-            let names: Vec<&str> = config.routes.keys().map(String::as_str).collect();
+            let names: Vec<&str> = config.routes().keys().map(String::as_str).collect();
             let error = anyhow!("choose a route with --route: {}", names.join(", "));
             return Err(error.context(Failure::Usage));
         };
-        if route.path.parameters().next().is_some() {
-            let error = anyhow!("the path {} has parameters; post to it with curl", route.path);
+        if route.path().parameters().next().is_some() {
+            let error = anyhow!("the path {} has parameters; post to it with curl", route.path());
             return Err(error.context(Failure::Usage));
         }
         let body = self.body.as_ref().map(read).transpose()?;
@@ -82,17 +82,17 @@ impl Send {
     /// Where the route takes webhooks: on the engine if one runs here, else where it was deployed.
     fn address(&self, route: &Route) -> anyhow::Result<String> {
         if let Some(url) = &self.url {
-            return Ok(format!("{}{}", url.as_str().trim_end_matches('/'), route.path));
+            return Ok(format!("{}{}", url.as_str().trim_end_matches('/'), route.path()));
         }
         let default = || workspace::data_dir(&self.environment);
         let data_dir = self.data_dir.clone().unwrap_or_else(default);
         match engine::running(&data_dir) {
-            Ok(engine) => Ok(format!("http://{}{}", engine.ingest, route.path)),
+            Ok(engine) => Ok(format!("http://{}{}", engine.ingest, route.path())),
             Err(error) if self.data_dir.is_some() => Err(error),
             Err(error) if self.environment == aws::LOCAL && !aws::emulator::is_running() => {
                 Err(error)
             }
-            Err(_no_engine) => aws::ingest_url(&self.environment, &route.name),
+            Err(_no_engine) => aws::ingest_url(&self.environment, &route.name()),
         }
     }
 
@@ -123,7 +123,7 @@ impl Send {
     fn headers_for(&self, route: &Route, key: &str) -> Vec<(String, String)> {
         let mut headers = self.headers.clone();
         let carried = route.carried_headers();
-        let needed = route.ordering_key.headers().chain(carried).chain(["content-type"]);
+        let needed = route.ordering_key().headers().chain(carried).chain(["content-type"]);
         for name in needed {
             if !headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
                 let value = if name == "content-type" { "application/json" } else { key };

@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use domain::config::{Config, METRICS_VARIABLE};
+use domain::config::Config;
+use domain::environment::METRICS_VARIABLE;
 use serde_json::json;
 
 use crate::runtime_api::RuntimeApi;

@@ -99,7 +99,7 @@ impl Forwarder {
         let mut environment =
             config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
         environment.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Self::spawn(sqs, config.forwarder.function_timeout, &environment).await
+        Self::spawn(sqs, config.forwarder().function_timeout, &environment).await
     }
 
     /// Starts a forwarder with these variables on top of Lambda's own.

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::config::{
-    ConfigFile, DestinationFile, ForwarderFile, OnReject, QueueFile, RetryFile, RouteFile,
-};
+use domain::config::{ConfigFile, DestinationFile, ForwarderFile, QueueFile, RetryFile, RouteFile};
+use domain::route::OnReject;
 
 /// The destination that [`config`] has.
 pub const DESTINATION: &str = "sss";

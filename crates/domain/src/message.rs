@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::attribute::{self, Attributes};
-use crate::config::Route;
 use crate::quota;
 use crate::time::Timestamp;
 
@@ -61,25 +60,6 @@ impl Message {
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Duration {
         now.since(self.sent_at)
-    }
-
-    /// The number, from 1, of the attempt that is due.
-    #[must_use]
-    pub fn attempt_number(&self, route: &Route, now: Timestamp) -> u32 {
-        route.schedule.attempt_number(self.receive_count, self.age(now))
-    }
-
-    /// The headers that `route` passes on, as far as the message has them. Other attributes are not
-    /// looked at: whoever can send to the queue does not choose our headers.
-    pub fn passed_headers<'a>(
-        &'a self,
-        route: &'a Route,
-    ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.attributes.iter().filter_map(|(name, value)| {
-            let header = name.strip_prefix(attribute::HEADER_PREFIX)?;
-            let passed = route.pass_headers.iter().any(|name| name == header);
-            (passed && !value.is_binary()).then_some((header, value.value.as_str()))
-        })
     }
 
     /// A header of the provider's request, if the route carries it. `name` is in lower case.

@@ -12,8 +12,8 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::config::{OnReject, Route};
 use crate::dead_letter::Class;
+use crate::route::{OnReject, Route};
 use crate::time::Timestamp;
 
 /// How an attempt at one destination ended.

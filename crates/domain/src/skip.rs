@@ -12,19 +12,6 @@ use crate::dead_letter::Class;
 use crate::message::Message;
 use crate::outcome::Next;
 
-/// The variable that says where the skips are: `ssm:/NAME` or `file:/PATH`.
-pub const SKIPS_VARIABLE: &str = "WEBHOOK_QUEUE_SKIPS";
-
-/// The name of the list's file in the engine's data directory.
-pub const SKIPS_FILE: &str = "skips.json";
-
-/// The name of the list's parameter of an environment on AWS, which `modules/webhook-forwarder` lets
-/// the forwarder read.
-#[must_use]
-pub fn skips_parameter(environment: &str) -> String {
-    format!("/{environment}/webhook/skips")
-}
-
 /// Longest list, in bytes: a parameter of the standard tier, which costs nothing.
 /// Source: Systems Manager guide, "Managing parameter tiers".
 pub const SKIPS_BYTES_MAX: usize = 4_096;

@@ -43,7 +43,7 @@ fn every_environment_s_values_are_good() {
     for (name, files) in environments() {
         let config =
             Config::parse(&files[VALUES]).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(config.environment, name, "an environment's name is its directory's");
+        assert_eq!(config.environment(), name, "an environment's name is its directory's");
         assert!(config.file().aws.is_some(), "{name} says nothing of AWS");
     }
 }

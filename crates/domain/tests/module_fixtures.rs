@@ -8,7 +8,8 @@
 use std::fs;
 use std::path::Path;
 
-use domain::config::{CONFIG_VARIABLE, Config};
+use domain::config::Config;
+use domain::environment::CONFIG_VARIABLE;
 use serde_json::{Map, Value, json};
 
 /// Holds `path`, below `modules`, to what `make` makes of its `config`.
@@ -31,7 +32,7 @@ fn the_ingest_s_request_parameters_are_current() {
     check("webhook-ingest/tests/request-parameters.json", |config, file| {
         let queue_url = file["queue_url"].as_str().unwrap().to_owned();
         let parameters = config
-            .routes
+            .routes()
             .iter()
             .map(|(name, route)| (name.clone(), json!(route.request_parameters(&queue_url))));
         file["request_parameters"] = parameters.collect();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use domain::config::{Config, Destination, LogLevel, Route};
+use domain::config::{Config, LogLevel};
+use domain::route::{Destination, Route};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
@@ -156,7 +157,7 @@ impl Engine {
             Some(dir) => Box::new(Both(log, LogFile::open(dir).map_err(EngineError::Log)?)),
             None => log,
         };
-        let log = Log::new(clock, config.forwarder.log_level, log).map_err(EngineError::Log)?;
+        let log = Log::new(clock, config.forwarder().log_level, log).map_err(EngineError::Log)?;
         let health = StorageHealth::new(log.clone());
         queues::ensure(&store, &config).await.map_err(EngineError::Queues)?;
         let ingest_listener = bind(listen).await?;
@@ -185,7 +186,7 @@ impl Engine {
             mapping: mapping.as_ref().map(EventSourceMapping::handle),
             health,
             deliveries,
-            log_level: config.forwarder.log_level,
+            log_level: config.forwarder().log_level,
             origins: origins(&config),
             started_at: store.clock().now(),
             store: store.clone(),
@@ -216,7 +217,7 @@ impl Engine {
 
         let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
         let engine = Self { store, log, ingest, api, mapping, waiting, queue_urls, address_file };
-        engine.announce(&config.environment, data_dir)?;
+        engine.announce(&config.environment(), data_dir)?;
         Ok(engine)
     }
 
@@ -319,9 +320,9 @@ impl From<MappingError> for EngineError {
 }
 
 fn origins(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
-    let origin = |it: &Destination| (it.name.clone(), it.url.origin().ascii_serialization());
-    let of_route = |route: &Route| route.destinations.iter().map(origin).collect();
-    config.routes.iter().map(|(name, route)| (name.clone(), of_route(route))).collect()
+    let origin = |it: &Destination| (it.name().to_owned(), it.url().origin().ascii_serialization());
+    let of_route = |route: &Route| route.destinations().iter().map(origin).collect();
+    config.routes().iter().map(|(name, route)| (name.clone(), of_route(route))).collect()
 }
 
 fn function_options(
@@ -341,7 +342,7 @@ fn function_options(
         executable,
         environment: function_environment(config, &identity, urls, api, data_dir.as_deref(), own),
         arn: identity.arn(),
-        timeout: config.forwarder.function_timeout,
+        timeout: config.forwarder().function_timeout,
     })
 }
 
@@ -358,9 +359,9 @@ fn mapping_options(
         source: EventSource { arn: arn::of_queue(&queue), region: arn::REGION.to_owned() },
         queue,
         function,
-        workers: config.forwarder.max_concurrency,
-        batch_size: config.forwarder.batch_size,
-        visibility_timeout: config.queue.visibility_timeout,
+        workers: config.forwarder().max_concurrency,
+        batch_size: config.forwarder().batch_size,
+        visibility_timeout: config.queue().visibility_timeout,
         log: log.clone(),
         health: health.clone(),
     }

@@ -15,7 +15,7 @@ pub(crate) async fn ensure(store: &Store, config: &Config) -> Result<(), StoreEr
 }
 
 fn queue(config: &Config) -> Attributes {
-    let queue = config.queue;
+    let queue = config.queue();
     let redrive_policy = json!({
         "deadLetterTargetArn": arn::of_queue(&config.dead_letter_queue_name()),
         "maxReceiveCount": queue.max_receive_count,
@@ -45,7 +45,7 @@ fn dead_letter_queue(config: &Config) -> Attributes {
     attributes([
         ("FifoQueue", "true".to_owned()),
         ("MaximumMessageSize", quota::DEAD_LETTER_BYTES_MAX.to_string()),
-        ("MessageRetentionPeriod", config.queue.dead_letter_retention.as_secs().to_string()),
+        ("MessageRetentionPeriod", config.queue().dead_letter_retention.as_secs().to_string()),
         ("RedriveAllowPolicy", redrive_allow_policy.to_string()),
     ])
 }

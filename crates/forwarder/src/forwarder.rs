@@ -9,11 +9,12 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use bytes::Bytes;
 use domain::batch::{self, Group, Kept, Step};
 use domain::breaker::{Breaker, Permit};
-use domain::config::{Config, Destination, LogLevel, Route, UnknownRoute};
+use domain::config::{Config, LogLevel, UnknownRoute};
 use domain::dead_letter::{self, Cause, Class, Unreadable};
 use domain::deadline;
 use domain::message::Message;
 use domain::outcome::{Attempt, Next, TransportError, Verdict};
+use domain::route::{Destination, Route};
 use domain::schedule::Schedule;
 use domain::time::Timestamp;
 use futures_util::future::join_all;
@@ -91,15 +92,15 @@ impl Forwarder {
             ssl_cert_file,
             metrics,
         } = settings;
-        let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder.log_level));
+        let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder().log_level));
         let tls = tls::client_config(ssl_cert_file.as_deref())?;
         let client = webhook::client(tls).map_err(StartError::Client)?;
         let secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), client.clone()));
         Ok(Self {
-            metrics: metrics.then(|| Metrics::new(&config.environment)),
+            metrics: metrics.then(|| Metrics::new(&config.environment())),
             logger,
             secrets: Secrets::new(
-                config.routes.values().flat_map(Route::secrets),
+                config.routes().values().flat_map(Route::secrets),
                 Arc::clone(&secrets),
                 logger,
             ),
@@ -189,7 +190,7 @@ impl Forwarder {
                 return self.refuse(message, Class::Unroutable, error.to_string(), deadline).await;
             }
         };
-        let attempt = message.attempt_number(route, now());
+        let attempt = route.attempt_number(message, now());
         let headers = match webhook::headers(message, route, attempt) {
             Ok(headers) => headers,
             Err(error) => {
@@ -258,7 +259,7 @@ impl Forwarder {
             }
             Err(failure) => failure,
         };
-        let line = Line { route: Some(&route.name), ..line_about(message) };
+        let line = Line { route: Some(&route.name()), ..line_about(message) };
         match failure {
             Failure::Unverified(error) => {
                 let error = error.to_string();
@@ -302,7 +303,7 @@ impl Forwarder {
     /// Forgets who accepted an event that leaves the queue.
     fn forget(&self, message: &Message, route: &Route) {
         if route.destinations.len() > 1 {
-            lock(&self.accepted).forget(&route.name, message.event_id());
+            lock(&self.accepted).forget(&route.name(), message.event_id());
         }
     }
 
@@ -317,7 +318,7 @@ impl Forwarder {
         let body = Bytes::copy_from_slice(message.body.as_bytes());
         let part = async |destination: &'a Destination| {
             let mut headers = headers.clone();
-            if let Some(signature) = signatures.get(destination.name.as_str()) {
+            if let Some(signature) = signatures.get(destination.name()) {
                 signature.sign(&mut headers);
             }
             let outcome = self.outcome(message, route, destination, headers, &body).await;
@@ -338,7 +339,7 @@ impl Forwarder {
         headers: HeaderMap,
         body: &Bytes,
     ) -> Outcome {
-        if lock(&self.accepted).has(&route.name, message.event_id(), &destination.name) {
+        if lock(&self.accepted).has(&route.name(), message.event_id(), &destination.name()) {
             return Outcome::AcceptedBefore;
         }
         if let Permit::Refused(pause) =
@@ -374,7 +375,7 @@ impl Forwarder {
             self.breaker(route, destination, |breaker| breaker.record(now, answered));
         }
         if verdict == Verdict::Delivered && route.destinations.len() > 1 {
-            lock(&self.accepted).add(&route.name, message.event_id(), &destination.name);
+            lock(&self.accepted).add(&route.name(), message.event_id(), &destination.name());
         }
         verdict
     }
@@ -436,8 +437,8 @@ impl Forwarder {
         ask: impl FnOnce(&mut Breaker) -> T,
     ) -> T {
         let mut breakers = lock(&self.breakers);
-        let of_route = breakers.get_mut(&route.name);
-        let breaker = of_route.and_then(|of_route| of_route.get_mut(&destination.name));
+        let of_route = breakers.get_mut(route.name());
+        let breaker = of_route.and_then(|of_route| of_route.get_mut(destination.name()));
         ask(breaker.expect("made for every route and destination"))
     }
 
@@ -482,8 +483,8 @@ impl Forwarder {
         let line = Line {
             level,
             message: what,
-            route: Some(&route.name),
-            destination: Some(&part.destination.name),
+            route: Some(&route.name()),
+            destination: Some(&part.destination.name()),
             attempt: Some(attempt),
             status,
             reason: error.filter(|_| what == "not_attempted"),
@@ -519,10 +520,10 @@ impl Forwarder {
 
 fn breakers(config: &Config) -> BTreeMap<String, BTreeMap<String, Breaker>> {
     let of = |route: &Route| {
-        let names = route.destinations.iter().map(|destination| destination.name.clone());
+        let names = route.destinations.iter().map(|destination| destination.name().to_owned());
         names.map(|name| (name, Breaker::default())).collect()
     };
-    config.routes.iter().map(|(name, route)| (name.clone(), of(route))).collect()
+    config.routes().iter().map(|(name, route)| (name.clone(), of(route))).collect()
 }
 
 /// What every line about a message says.
@@ -542,7 +543,8 @@ fn cause(parts: &[Part<'_>]) -> Cause {
     let Some(part) = parts.iter().find(|part| part.verdict != Verdict::Delivered) else {
         return Cause::default();
     };
-    let mut cause = Cause { destination: Some(part.destination.name.clone()), ..Cause::default() };
+    let mut cause =
+        Cause { destination: Some(part.destination.name().to_owned()), ..Cause::default() };
     match &part.outcome {
         Outcome::AcceptedBefore => {}
         Outcome::Refused(_) => cause.error = Some("circuit_open".to_owned()),

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use aws_sdk_sqs::config::Credentials;
-use domain::config::{
-    CONFIG_VARIABLE, Config, DEAD_LETTER_QUEUE_URL_VARIABLE, METRICS_VARIABLE, QUEUE_URL_VARIABLE,
+use domain::config::Config;
+use domain::environment::SKIPS_VARIABLE;
+use domain::environment::{
+    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, METRICS_VARIABLE, QUEUE_URL_VARIABLE,
 };
-use domain::skip::SKIPS_VARIABLE;
 
 use crate::skips::SkipsPlace;
 
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn a_complete_environment_is_read_and_keeps_its_secret() {
         let settings = Settings::read(|name| environment().get(name).cloned()).unwrap();
-        assert_eq!(settings.config.environment, "test");
+        assert_eq!(settings.config.environment(), "test");
         assert!(!format!("{settings:?}").contains("planted-secret"));
     }
 

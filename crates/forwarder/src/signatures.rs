@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::config::Route;
 use domain::message::Message;
+use domain::route::Route;
 use domain::secret::Secret;
 use domain::signature::standard_webhooks::{self, SIGNATURE, TIMESTAMP};
 use domain::signature::{Unverified, Verification, VerifyError};
@@ -88,7 +88,7 @@ pub(crate) async fn sign<'a>(
 ) -> Result<Signatures<'a>, Failure> {
     let mut signatures = Signatures::new();
     for destination in &route.destinations {
-        let Some(signing) = &destination.sign else { continue };
+        let Some(signing) = &destination.sign() else { continue };
         let timestamp = standard_webhooks::timestamp(now);
         let sign = |keys: &[Arc<Secret>]| {
             let body = message.body.as_bytes();
@@ -104,11 +104,11 @@ pub(crate) async fn sign<'a>(
             signature = sign(&others);
         }
         let signature = signature.map_err(|error| {
-            Failure::Secret(format!("a secret of destination {} {error}", destination.name))
+            Failure::Secret(format!("a secret of destination {} {error}", destination.name()))
         })?;
         let ascii = "digits and base64 can stand in a header";
         signatures.insert(
-            &destination.name,
+            &destination.name(),
             Signature {
                 timestamp: timestamp.try_into().expect(ascii),
                 signature: signature.try_into().expect(ascii),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use domain::config::{Destination, Route};
 use domain::dead_letter::RESPONSE_BYTES_MAX;
 use domain::message::Message;
 use domain::outcome::TransportError;
+use domain::route::{Destination, Route};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::dns::Resolve;
@@ -85,7 +85,7 @@ pub(crate) fn headers(
 ) -> Result<HeaderMap, InvalidHeaderValue> {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, JSON);
-    for (name, value) in message.passed_headers(route) {
+    for (name, value) in route.passed_headers(message) {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("checked with the configuration");
         headers.insert(name, HeaderValue::from_bytes(value.as_bytes())?);
     }
@@ -116,7 +116,7 @@ pub(crate) async fn post(
     body: Bytes,
 ) -> Exchange {
     let started = Instant::now();
-    let mut request = Request::new(Method::POST, destination.url.clone());
+    let mut request = Request::new(Method::POST, destination.url().clone());
     *request.headers_mut() = headers;
     // For an empty body too, where the client would leave it out.
     request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -125,7 +125,7 @@ pub(crate) async fn post(
         let response = client.execute(request).await.map_err(|error| class(&error))?;
         read(response).await.map_err(|error| class(&error))
     };
-    let answer = timers.timeout(destination.timeout, exchange).await;
+    let answer = timers.timeout(destination.timeout(), exchange).await;
     let answer = answer.unwrap_or(Err(TransportError::Timeout));
     Exchange { answer, latency: started.elapsed() }
 }
@@ -206,8 +206,8 @@ mod tests {
     use std::io::Write as _;
     use std::net::{SocketAddr, TcpListener};
 
+    use domain::config::Config;
     use reqwest::dns::{Name, Resolving};
-    use url::Url;
 
     use crate::resolve::allowed;
 
@@ -231,15 +231,15 @@ mod tests {
 
     /// How a post to `url` fails.
     fn error(client: &Client, url: &str) -> TransportError {
-        let destination = Destination {
-            name: "sss".to_owned(),
-            url: Url::parse(url).unwrap(),
-            timeout: Duration::from_secs(20),
-            sign: None,
-        };
+        let config = serde_json::json!({ "environment": "test", "routes": { "sss": {
+            "path": "/sqs-hook", "ordering_key": "g",
+            "destinations": [{ "name": "sss", "url": url, "timeout_seconds": 20 }],
+        }}});
+        let config = Config::parse(&config.to_string()).unwrap();
+        let destination = &config.routes()["sss"].destinations()[0];
         let timers = Timers::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let post = post(client, &timers, &destination, HeaderMap::new(), Bytes::new());
+        let post = post(client, &timers, destination, HeaderMap::new(), Bytes::new());
         runtime.block_on(post).answer.unwrap_err()
     }
 

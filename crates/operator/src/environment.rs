@@ -87,8 +87,8 @@ impl EnvironmentArgs {
             );
         }
         let config = self.config()?;
-        if config.environment != *name {
-            bail!("the configuration of {name} says environment {:?}", config.environment);
+        if config.environment() != *name {
+            bail!("the configuration of {name} says environment {:?}", config.environment());
         }
         aws(config).await
     }
@@ -147,7 +147,7 @@ async fn aws(config: Config) -> anyhow::Result<Environment> {
             anyhow::anyhow!(
                 "finding queue {name}: {}; are AWS_PROFILE and credentials those of environment {}?",
                 DisplayErrorContext(error),
-                config.environment
+                config.environment()
             )
         })?;
         found.queue_url.with_context(|| format!("queue {name} has no URL"))
@@ -155,7 +155,7 @@ async fn aws(config: Config) -> anyhow::Result<Environment> {
     let queue_url = url(config.queue_name()).await?;
     let dead_letter_queue_url = url(config.dead_letter_queue_name()).await?;
     Ok(Environment {
-        name: config.environment.clone(),
+        name: config.environment().to_owned(),
         lambda: aws_sdk_lambda::Client::new(&shared),
         scheduler: aws_sdk_scheduler::Client::new(&shared),
         client,
@@ -193,7 +193,7 @@ impl Environment {
             // Source: `modules/webhook-forwarder`.
             Host::Aws { sdk, config } => History::LogGroup {
                 client: aws_sdk_cloudwatchlogs::Client::new(sdk),
-                name: format!("/aws/lambda/{}-webhook-forwarder", config.environment),
+                name: format!("/aws/lambda/{}-webhook-forwarder", config.environment()),
             },
         }
     }

@@ -149,20 +149,20 @@ impl Estimate {
     fn load(&self, environment: &Environment) -> Load {
         let (config, aws) = (&environment.config, &environment.aws);
         let events = self.events_per_month as f64;
-        let destinations = config.routes.values().map(|route| route.destinations.len()).max();
+        let destinations = config.routes().values().map(|route| route.destinations.len()).max();
         Load {
             events,
             event_bytes: self.event_bytes,
             latency_ms: self.latency_ms as f64,
             peak_per_second: events * self.busiest_hour_percent / 100.0 / 3_600.0,
-            routes: config.routes.len() as f64,
+            routes: config.routes().len() as f64,
             destinations: destinations.unwrap_or(1) as f64,
             memory_megabytes: f64::from(aws.function.memory_megabytes),
             arm64: environment.arch() == crate::package::Arch::Arm64,
             log_retention_days: f64::from(aws.logs.retention_days),
             own_api: aws.api.is_none(),
-            max_concurrency: f64::from(config.forwarder.max_concurrency),
-            high_throughput: config.queue.high_throughput,
+            max_concurrency: f64::from(config.forwarder().max_concurrency),
+            high_throughput: config.queue().high_throughput,
             rate_per_second: aws.throttling.rate_per_second,
             alarms: ALARMS.len(),
         }

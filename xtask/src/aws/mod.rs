@@ -68,8 +68,8 @@ impl Environment {
             Some(file) => workspace::config_in(file)?,
             None => workspace::config(name)?,
         };
-        if config.environment != name {
-            let says = &config.environment;
+        if config.environment() != name {
+            let says = &config.environment();
             return Err(usage(format!("the configuration of {name} says environment {says:?}")));
         }
         let file = values.clone().unwrap_or_else(|| workspace::config_file(name));

@@ -7,8 +7,9 @@ use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
-use domain::config::{LogLevel, Route, SmokeTestFile};
+use domain::config::{LogLevel, SmokeTestFile};
 use domain::mapping::{Context, Request};
+use domain::route::Route;
 use domain::time::Timestamp;
 use serde_json::Value;
 
@@ -105,7 +106,7 @@ fn obstacle(environment: &Environment, resources: &Resources) -> Option<String> 
     if mappings.any(|mapping| mapping.before["enabled"] == false) {
         return Some(format!("delivery is paused; `cargo xtask resume {name}` goes on with it"));
     }
-    let quiet = environment.config.forwarder.log_level > LogLevel::Info;
+    let quiet = environment.config.forwarder().log_level > LogLevel::Info;
     (quiet && !environment.is_local())
         .then(|| "forwarder.log_level leaves deliveries out of the log".to_owned())
 }
@@ -116,7 +117,7 @@ fn send(
     outputs: &Outputs,
     test: &SmokeTestFile,
 ) -> anyhow::Result<Sent> {
-    let route = environment.config.routes.get(&test.route);
+    let route = environment.config.routes().get(&test.route);
     let route = route.with_context(|| format!("there is no route {}", test.route))?;
     let url = if environment.is_local() {
         stage::ingest_urls(environment).remove(&test.route)
@@ -255,7 +256,7 @@ mod tests {
         let config = Config::parse(&config.to_string()).unwrap();
         let headers: Vec<(String, String)> =
             headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        event_id(&config.routes["sss"], &headers, r#"{"id":"evt-7"}"#, "req-1")
+        event_id(&config.routes()["sss"], &headers, r#"{"id":"evt-7"}"#, "req-1")
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
 /// Starts what does not run. The gateway is always started anew: it reads the deployed routes once.
 pub(crate) fn start(environment: &Environment, outputs: &Outputs) -> anyhow::Result<()> {
     if STAND_IN.running().is_none() {
-        let route = environment.config.routes.keys().next().context("there is no route")?;
+        let route = environment.config.routes().keys().next().context("there is no route")?;
         let address = address(&destination(environment, route)?)?;
         let mut command = process::command(workspace::program("sss-stub"));
         command.args(["--listen", &address.to_string()]);
@@ -49,8 +49,10 @@ pub(crate) fn stop() -> anyhow::Result<()> {
 
 /// Where to post, by the route's name.
 pub(crate) fn ingest_urls(environment: &Environment) -> BTreeMap<String, String> {
-    let routes = environment.config.routes.values();
-    routes.map(|route| (route.name.clone(), format!("http://{INGEST}{}", route.path))).collect()
+    let routes = environment.config.routes().values();
+    routes
+        .map(|route| (route.name().to_owned(), format!("http://{INGEST}{}", route.path())))
+        .collect()
 }
 
 /// The URL of the stand-in, which is where a route's first destination is.
@@ -59,9 +61,9 @@ pub(crate) fn stand_in(environment: &Environment, route: &str) -> anyhow::Result
 }
 
 fn destination(environment: &Environment, route: &str) -> anyhow::Result<Url> {
-    let route = environment.config.routes.get(route);
+    let route = environment.config.routes().get(route);
     let destination = route.and_then(|route| route.destinations.first());
-    Ok(destination.context("the route has no destination")?.url.clone())
+    Ok(destination.context("the route has no destination")?.url().clone())
 }
 
 fn address(url: &Url) -> anyhow::Result<SocketAddr> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contract_tests::forwarder::{Exit, Forwarder};
 use contract_tests::log;
-use domain::config::{CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, QUEUE_URL_VARIABLE};
+use domain::environment::{CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, QUEUE_URL_VARIABLE};
 use serde_json::json;
 
 const QUEUE_URL: &str = "http://127.0.0.1:9324/000000000000/test-webhook.fifo";

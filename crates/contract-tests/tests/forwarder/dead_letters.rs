@@ -9,8 +9,8 @@ use contract_tests::settings::{config, config_with};
 use contract_tests::sss::Sss;
 use contract_tests::wire::nobody;
 use domain::attribute::{Attribute, Attributes};
-use domain::config::OnReject;
 use domain::dead_letter::{Class, Failure, VERSION};
+use domain::route::OnReject;
 
 use crate::{NONE, config_with_timeout, lines, status};
 

@@ -10,10 +10,9 @@ use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::{config, config_with};
 use contract_tests::sss::{Delivery, Sss};
 use contract_tests::within_patience;
-use domain::config::{
-    ConfigFile, OnReject, RouteFile, SchemeName, SecretsFile, SignFile, VerifyFile,
-};
+use domain::config::{ConfigFile, RouteFile, SchemeName, SecretsFile, SignFile, VerifyFile};
 use domain::dead_letter::Class;
+use domain::route::OnReject;
 use domain::time::Timestamp;
 use standardwebhooks::Webhook;
 

@@ -9,9 +9,11 @@ use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::config_with;
 use contract_tests::sss::Sss;
 use contract_tests::within_patience;
-use domain::config::{ConfigFile, OnReject};
+use domain::config::ConfigFile;
 use domain::dead_letter::Class;
-use domain::skip::{SKIPS_VARIABLE, Skips};
+use domain::environment::SKIPS_VARIABLE;
+use domain::route::OnReject;
+use domain::skip::Skips;
 
 use crate::{NONE, lines, status};
 

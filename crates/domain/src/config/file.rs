@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aws::AwsFile;
 use super::signature::{SignFile, VerifyFile};
+use crate::route::OnReject;
 use crate::{quota, schedule};
 
 /// One environment: which webhooks are accepted, how they queue, how they are delivered.
@@ -99,18 +100,6 @@ pub struct RetryFile {
     pub initial_delay_seconds: u32,
     /// Longest delay, in seconds.
     pub max_delay_seconds: u32,
-}
-
-/// What happens to an event that a destination rejects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum OnReject {
-    /// It goes to the dead-letter queue with the reason, and its group goes on.
-    #[default]
-    DeadLetter,
-    /// It stays at the head and its group waits for an operator: strict order.
-    Block,
 }
 
 /// The queue and its dead-letter queue.

@@ -17,42 +17,35 @@ pub use aws::{
 };
 pub use error::{ConfigError, Fault};
 pub use file::{
-    ConfigFile, DestinationFile, ForwarderFile, LogLevel, OnReject, QueueFile, RetryFile, RouteFile,
+    ConfigFile, DestinationFile, ForwarderFile, LogLevel, QueueFile, RetryFile, RouteFile,
 };
-pub(crate) use route::header_fault;
-pub use route::{Deduplication, Destination, Route, RoutePath};
 pub use signature::{
     AlgorithmName, EncodingName, HmacFile, SchemeName, SecretsFile, SignFile, VerifyFile,
 };
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::environment::{
+    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, METRICS_VARIABLE, QUEUE_URL_VARIABLE,
+    SKIPS_VARIABLE, skips_parameter,
+};
 use crate::message::Message;
 use crate::quota;
+use crate::route::{Deduplication, Route};
 use crate::secret::SecretReference;
-use crate::skip::{self, SKIPS_VARIABLE};
 use error::Faults;
-
-/// The name of the variable by which the forwarder gets its configuration.
-pub const CONFIG_VARIABLE: &str = "WEBHOOK_QUEUE_CONFIG";
-/// The name of the variable that holds the queue's URL.
-pub const QUEUE_URL_VARIABLE: &str = "QUEUE_URL";
-/// The name of the variable that holds the dead-letter queue's URL.
-pub const DEAD_LETTER_QUEUE_URL_VARIABLE: &str = "DEAD_LETTER_QUEUE_URL";
-/// The name of the variable that asks, by `emf`, for metrics in `CloudWatch`'s embedded metric format.
-pub const METRICS_VARIABLE: &str = "WEBHOOK_QUEUE_METRICS";
 
 /// A configuration whose every setting, and every relation between settings, has been checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Name of the environment.
-    pub environment: String,
+    pub(crate) environment: String,
     /// Routes by name.
-    pub routes: BTreeMap<String, Route>,
+    pub(crate) routes: BTreeMap<String, Route>,
     /// The queue and its dead-letter queue.
-    pub queue: Queue,
+    pub(crate) queue: Queue,
     /// The forwarder function.
-    pub forwarder: Forwarder,
+    pub(crate) forwarder: Forwarder,
     file: ConfigFile,
 }
 
@@ -151,7 +144,7 @@ impl Config {
             .routes
             .iter()
             .filter_map(|(name, route)| {
-                let route = Route::parse(faults, name, route, forwarder.function_timeout)?;
+                let route = route::route(faults, name, route, forwarder.function_timeout)?;
                 Some((name.clone(), route))
             })
             .collect();
@@ -166,6 +159,30 @@ impl Config {
         let config = Self { environment: file.environment.clone(), routes, queue, forwarder, file };
         config.check_environment_size(faults);
         config
+    }
+
+    /// Name of the environment.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// Routes by name.
+    #[must_use]
+    pub fn routes(&self) -> &BTreeMap<String, Route> {
+        &self.routes
+    }
+
+    /// The queue and its dead-letter queue.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        self.queue
+    }
+
+    /// The forwarder function.
+    #[must_use]
+    pub fn forwarder(&self) -> Forwarder {
+        self.forwarder
     }
 
     /// The file that this was read from, with what it left out.
@@ -217,7 +234,7 @@ impl Config {
 
     /// What our own variables take of the function's environment, in bytes.
     fn environment_bytes(&self) -> usize {
-        let skips = format!("ssm:{}", skip::skips_parameter(&self.environment));
+        let skips = format!("ssm:{}", skips_parameter(&self.environment));
         let config = self.minified();
         let of_the_module = [
             (CONFIG_VARIABLE, config.as_str()),

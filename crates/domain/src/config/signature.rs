@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::error::Faults;
-use super::route::header_fault;
+use crate::header::header_fault;
 use crate::secret::SecretReference;
 use crate::signature::standard_webhooks::Signing;
 use crate::signature::{

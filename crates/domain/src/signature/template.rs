@@ -1,6 +1,6 @@
 //! What a provider signs, as a text with the body and headers in it: `{header.x-timestamp}.{body}`.
 
-use crate::config::header_fault;
+use crate::header::header_fault;
 use crate::message::Message;
 
 use super::{Unverified, header};

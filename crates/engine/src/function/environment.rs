@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use domain::config::{Config, LogLevel};
-use domain::skip::{SKIPS_FILE, SKIPS_VARIABLE};
+use domain::environment::{SKIPS_FILE, SKIPS_VARIABLE};
 
 use crate::store::arn::{ACCOUNT_ID, REGION};
 
@@ -24,7 +24,7 @@ pub(crate) struct FunctionIdentity {
 impl FunctionIdentity {
     /// The forwarder of an environment.
     pub(crate) fn of(config: &Config) -> Self {
-        Self { name: format!("{}-webhook-forwarder", config.environment) }
+        Self { name: format!("{}-webhook-forwarder", config.environment()) }
     }
 
     /// Its ARN.
@@ -53,7 +53,7 @@ pub(crate) fn function_environment(
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-        ("AWS_LAMBDA_LOG_LEVEL", level(config.forwarder.log_level)),
+        ("AWS_LAMBDA_LOG_LEVEL", level(config.forwarder().log_level)),
         ("AWS_LAMBDA_FUNCTION_NAME", name),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),

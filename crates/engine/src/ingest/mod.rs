@@ -122,7 +122,7 @@ impl Backend {
     ) -> Self {
         Self::Engine(Box::new(EngineBackend {
             routes: Arc::new(Routes::of(config, queue_url)),
-            message_bytes_max: config.queue.max_message_bytes as usize,
+            message_bytes_max: config.queue().max_message_bytes as usize,
             store,
             queue: config.queue_name(),
             health,

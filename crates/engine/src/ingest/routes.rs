@@ -1,7 +1,8 @@
 //! The routes of an API, and which of them a request's path is.
 
-use domain::config::{Config, RoutePath};
+use domain::config::Config;
 use domain::mapping::RequestParameters;
+use domain::route_path::RoutePath;
 
 /// A route and its integration.
 pub(super) struct ApiRoute {
@@ -19,10 +20,10 @@ pub(super) struct Routes(Vec<ApiRoute>);
 impl Routes {
     /// The routes of a configuration, to the queue at `queue_url`.
     pub(super) fn of(config: &Config, queue_url: &str) -> Self {
-        let routes = config.routes.values().map(|route| ApiRoute {
-            name: route.name.clone(),
+        let routes = config.routes().values().map(|route| ApiRoute {
+            name: route.name().to_owned(),
             key: route.route_key(),
-            path: route.path.clone(),
+            path: route.path().clone(),
             parameters: route.integration(queue_url),
         });
         Self(routes.collect())

@@ -52,7 +52,7 @@ struct LossMeter {
 pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
     let config = match arguments.config() {
         Ok(config) => {
-            checks.ok("configuration", people::count(config.routes.len() as u64, "route"));
+            checks.ok("configuration", people::count(config.routes().len() as u64, "route"));
             Some(config)
         }
         Err(error) => {
@@ -269,9 +269,13 @@ async fn retention(
         Duration::from_secs(value.unwrap_or_default())
     };
     let found = [
-        ("retention", seconds(&queue, &names[0]), config.queue.retention),
-        ("visibility timeout", seconds(&queue, &names[1]), config.queue.visibility_timeout),
-        ("dead letters' retention", seconds(&dead, &names[0]), config.queue.dead_letter_retention),
+        ("retention", seconds(&queue, &names[0]), config.queue().retention),
+        ("visibility timeout", seconds(&queue, &names[1]), config.queue().visibility_timeout),
+        (
+            "dead letters' retention",
+            seconds(&dead, &names[0]),
+            config.queue().dead_letter_retention,
+        ),
     ];
     let differing: Vec<String> = found
         .iter()
@@ -324,12 +328,12 @@ fn loss(name: &str, meter: &LossMeter, checks: &mut Checks) {
 
 async fn releases(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
     let aws = config.file().aws.as_ref();
-    let Some(store) = Store::of_releases(sdk, &config.environment, aws) else { return };
-    match store.newest(&format!("releases/{}/", config.environment)).await {
+    let Some(store) = Store::of_releases(sdk, &config.environment(), aws) else { return };
+    match store.newest(&format!("releases/{}/", config.environment())).await {
         Ok(Some((key, _))) => checks.ok("releases", key),
         Ok(None) => checks.warn(
             "releases",
-            format!("{store} holds no release of {}", config.environment),
+            format!("{store} holds no release of {}", config.environment()),
             "status cannot tell what runs; `cargo xtask deploy` keeps a record",
         ),
         Err(error) => {
@@ -341,9 +345,9 @@ async fn releases(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
 
 async fn destinations(config: &Config, checks: &mut Checks) {
     let vpc = config.file().aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
-    for (route, it) in &config.routes {
+    for (route, it) in config.routes() {
         for destination in &it.destinations {
-            destination::check(route, &destination.name, &destination.url, vpc, checks).await;
+            destination::check(route, &destination.name(), &destination.url(), vpc, checks).await;
         }
     }
 }

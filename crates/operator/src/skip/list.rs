@@ -9,7 +9,8 @@ use anyhow::{Context as _, bail};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use aws_sdk_ssm::types::ParameterType;
-use domain::skip::{SKIPS_FILE, Skips, skips_parameter};
+use domain::environment::{SKIPS_FILE, skips_parameter};
+use domain::skip::Skips;
 
 use crate::environment::{Environment, Host};
 use crate::sdk;

@@ -199,8 +199,8 @@ async fn lines(
     now: Timestamp,
 ) -> anyhow::Result<Vec<Value>> {
     logs_everything(config)?;
-    let longest = config.routes.values().map(|route| route.schedule.max_delay()).max();
-    let back = longest.unwrap_or_default() + config.queue.visibility_timeout + LOG_BACK_MARGIN;
+    let longest = config.routes().values().map(|route| route.schedule.max_delay()).max();
+    let back = longest.unwrap_or_default() + config.queue().visibility_timeout + LOG_BACK_MARGIN;
     let since = people::before(now, back.max(LOG_BACK_LEAST));
     let messages: Vec<&str> =
         SAID.into_iter().chain(SAYING).collect::<BTreeSet<_>>().into_iter().collect();
@@ -212,7 +212,7 @@ async fn lines(
 }
 
 fn logs_everything(config: &Config) -> anyhow::Result<()> {
-    let level = config.forwarder.log_level;
+    let level = config.forwarder().log_level;
     anyhow::ensure!(level <= LogLevel::Info, "forwarder.log_level leaves them out");
     Ok(())
 }
@@ -238,9 +238,9 @@ async fn metrics(
     since: Timestamp,
     now: Timestamp,
 ) -> anyhow::Result<Meter> {
-    let routes: Vec<&str> = config.routes.keys().map(String::as_str).collect();
+    let routes: Vec<&str> = config.routes().keys().map(String::as_str).collect();
     let (queue, dead_letters) = (config.queue_name(), config.dead_letter_queue_name());
-    let metrics = meter::metrics(&config.environment, &queue, &dead_letters, &routes);
+    let metrics = meter::metrics(&config.environment(), &queue, &dead_letters, &routes);
     Ok(Meter::of(cloudwatch.metrics(&metrics, since, now).await?, routes.len()))
 }
 
@@ -277,7 +277,7 @@ async fn reasons(
         Some(Age { seconds, at }) => {
             people::before(at, Duration::from_secs(seconds) + LOG_BACK_MARGIN)
         }
-        None => people::before(now, config.queue.dead_letter_retention),
+        None => people::before(now, config.queue().dead_letter_retention),
     };
     let history = environment.history();
     let saying = |line: &Value| line["message"] == "dead_lettered";
@@ -392,8 +392,8 @@ fn last(lines: &[Value]) -> Vec<LastDelivery> {
 /// The newest release record.
 async fn release(sdk: &SdkConfig, config: &Config) -> anyhow::Result<Option<Release>> {
     let aws = config.file().aws.as_ref();
-    let Some(store) = Store::of_releases(sdk, &config.environment, aws) else { return Ok(None) };
-    let prefix = format!("releases/{}/", config.environment);
+    let Some(store) = Store::of_releases(sdk, &config.environment(), aws) else { return Ok(None) };
+    let prefix = format!("releases/{}/", config.environment());
     let Some((key, record)) = store.newest(&prefix).await? else { return Ok(None) };
     let text = |name: &str| record[name].as_str().map(str::to_owned);
     let id = key.rsplit('/').next().unwrap_or(&key).trim_end_matches(".json").to_owned();

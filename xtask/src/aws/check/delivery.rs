@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::config::{CONFIG_VARIABLE, Config};
+use domain::config::Config;
+use domain::environment::CONFIG_VARIABLE;
 
 use super::{Seen, Subject};
 use crate::aws::resources::{Action, Resource};
@@ -24,19 +25,19 @@ pub(super) fn destination_timeout(subject: &Subject<'_>, seen: &mut Seen) {
         Ok(config) => config,
         Err(error) => return seen.broken(function, format_args!("{CONFIG_VARIABLE}: {error}")),
     };
-    for name in subject.config.routes.keys().filter(|name| !config.routes.contains_key(*name)) {
+    for name in subject.config.routes().keys().filter(|name| !config.routes().contains_key(*name)) {
         seen.broken(function, format_args!("it does not know route {name}"));
     }
-    for route in config.routes.values() {
-        for destination in route.destinations.iter().filter(|it| it.timeout >= timeout) {
+    for route in config.routes().values() {
+        for destination in route.destinations.iter().filter(|it| it.timeout() >= timeout) {
             seen.broken(
                 function,
                 format_args!(
                     "its timeout is {} s, that of destination {} of route {} is {} s",
                     timeout.as_secs(),
-                    destination.name,
-                    route.name,
-                    destination.timeout.as_secs()
+                    destination.name(),
+                    route.name(),
+                    destination.timeout().as_secs()
                 ),
             );
         }

@@ -143,7 +143,7 @@ impl<'a> Subject<'a> {
 
     /// The forwarder.
     fn function(&self, seen: &mut Seen) -> Option<&'a Resource> {
-        let name = format!("{}-webhook-forwarder", self.config.environment);
+        let name = format!("{}-webhook-forwarder", self.config.environment());
         self.named(seen, "aws_lambda_function", "function_name", &name)
     }
 

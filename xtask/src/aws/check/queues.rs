@@ -32,8 +32,8 @@ pub(super) fn receive_count(subject: &Subject<'_>, seen: &mut Seen) {
     }
     let policy = queue.json("redrive_policy").unwrap_or_default();
     let count = policy["maxReceiveCount"].as_u64().unwrap_or_default();
-    let batch_size = subject.config.forwarder.batch_size;
-    for route in subject.config.routes.values() {
+    let batch_size = subject.config.forwarder().batch_size;
+    for route in subject.config.routes().values() {
         let attempts = route.schedule.attempts_within(route.give_up_after);
         let needed = u64::from(attempts.saturating_add(batch_size));
         if count < needed {
@@ -41,7 +41,7 @@ pub(super) fn receive_count(subject: &Subject<'_>, seen: &mut Seen) {
                 queue,
                 format_args!(
                     "maxReceiveCount is {count}, the retries of route {} can come to {needed}",
-                    route.name
+                    route.name()
                 ),
             );
         }

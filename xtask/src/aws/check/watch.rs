@@ -15,7 +15,7 @@ pub(crate) const ALARMS: [&str; 8] = [
 ];
 
 pub(super) fn alarms(subject: &Subject<'_>, seen: &mut Seen) {
-    let environment = &subject.config.environment;
+    let environment = &subject.config.environment();
     for alarm in ALARMS {
         let name = format!("{environment}-webhook-{alarm}");
         subject.named(seen, "aws_cloudwatch_metric_alarm", "alarm_name", &name);

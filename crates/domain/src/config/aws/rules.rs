@@ -8,10 +8,13 @@ use super::{
     ApiFile, AuthorizationFile, AuthorizationKind, AwsFile, FunctionFile, NotificationsFile,
     SmokeTestFile, ThresholdsFile, ThrottlingFile,
 };
+use crate::config::Config;
 use crate::config::error::Faults;
-use crate::config::{Config, Route, RoutePath};
+use crate::environment;
 use crate::mapping::{Context, Request};
 use crate::quota;
+use crate::route::Route;
+use crate::route_path::RoutePath;
 use crate::secret::SecretReference;
 use crate::signature::Verification;
 
@@ -470,11 +473,11 @@ fn is_free_variable(name: &str) -> bool {
         "AWS_SESSION_TOKEN",
         "LAMBDA_RUNTIME_DIR",
         "LAMBDA_TASK_ROOT",
-        crate::config::CONFIG_VARIABLE,
-        crate::config::DEAD_LETTER_QUEUE_URL_VARIABLE,
-        crate::config::METRICS_VARIABLE,
-        crate::config::QUEUE_URL_VARIABLE,
-        crate::skip::SKIPS_VARIABLE,
+        environment::CONFIG_VARIABLE,
+        environment::DEAD_LETTER_QUEUE_URL_VARIABLE,
+        environment::METRICS_VARIABLE,
+        environment::QUEUE_URL_VARIABLE,
+        environment::SKIPS_VARIABLE,
     ];
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

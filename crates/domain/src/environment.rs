@@ -1,0 +1,24 @@
+//! What a forwarder finds in its environment, by name: who starts it (the modules, the engine) and who
+//! reads it must mean the same.
+
+/// The name of the variable by which the forwarder gets its configuration.
+pub const CONFIG_VARIABLE: &str = "WEBHOOK_QUEUE_CONFIG";
+/// The name of the variable that holds the queue's URL.
+pub const QUEUE_URL_VARIABLE: &str = "QUEUE_URL";
+/// The name of the variable that holds the dead-letter queue's URL.
+pub const DEAD_LETTER_QUEUE_URL_VARIABLE: &str = "DEAD_LETTER_QUEUE_URL";
+/// The name of the variable that asks, by `emf`, for metrics in `CloudWatch`'s embedded metric format.
+pub const METRICS_VARIABLE: &str = "WEBHOOK_QUEUE_METRICS";
+
+/// The name of the variable that says where the skips are: `ssm:/NAME` or `file:/PATH`.
+pub const SKIPS_VARIABLE: &str = "WEBHOOK_QUEUE_SKIPS";
+
+/// The name of the list's file in the engine's data directory.
+pub const SKIPS_FILE: &str = "skips.json";
+
+/// The name of the list's parameter of an environment on AWS, which `modules/webhook-forwarder` lets
+/// the forwarder read.
+#[must_use]
+pub fn skips_parameter(environment: &str) -> String {
+    format!("/{environment}/webhook/skips")
+}

@@ -1,0 +1,46 @@
+//! Names of headers: those that can travel with a message, and those that are ours or the connection's.
+
+/// Headers that we set ourselves.
+pub const OURS: [&str; 5] =
+    ["webhook-accepted-at", "webhook-attempt", "webhook-group", "webhook-id", "webhook-sequence"];
+
+/// Headers that are about the connection, or that API Gateway reserves.
+/// Source of the last: API Gateway guide, "Transforming API requests", reserved headers.
+#[must_use]
+pub fn is_reserved(header: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "max-forwards",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    ];
+    NAMES.contains(&header)
+        || ["x-amz-", "x-amzn-", "x-forwarded-", "access-control-", "apigw-"]
+            .iter()
+            .any(|prefix| header.starts_with(prefix))
+}
+
+/// What is wrong with a header, in lower case, that is to travel with messages.
+#[must_use]
+pub fn header_fault(name: &str) -> Option<String> {
+    let good = (1..=100).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if !good {
+        return Some(format!("{name:?} is not a header name of letters, digits, \"-\" and \"_\""));
+    }
+    is_reserved(name).then(|| {
+        format!("{name:?} cannot reach the forwarder: it is reserved, or about the connection")
+    })
+}

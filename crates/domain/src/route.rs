@@ -1,0 +1,272 @@
+//! Routes, as their checks in [`crate::config`] make them: from a path of the API to destinations.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use url::Url;
+
+use crate::attribute;
+use crate::mapping::{Expression, RequestParameters, parameter};
+use crate::message::Message;
+use crate::route_path::RoutePath;
+use crate::schedule::Schedule;
+use crate::secret::SecretReference;
+use crate::signature::Verification;
+use crate::signature::standard_webhooks::Signing;
+use crate::time::Timestamp;
+
+/// A route whose every setting has been checked.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name.
+    pub(crate) name: String,
+    /// The path that the `SaaS` posts to.
+    pub(crate) path: RoutePath,
+    /// The message group.
+    pub(crate) ordering_key: Expression,
+    /// What makes two requests one event.
+    pub deduplication: Deduplication,
+    /// Headers to pass on, in lower case.
+    pub pass_headers: Vec<String>,
+    /// How events are signed, if they are verified.
+    pub verify: Option<Verification>,
+    /// Where events go; never empty.
+    pub destinations: Vec<Destination>,
+    /// When attempts are repeated.
+    pub schedule: Schedule,
+    /// Age at which a failing event is given up.
+    pub give_up_after: Duration,
+    /// What happens to rejected events.
+    pub on_reject: OnReject,
+}
+
+/// What makes two requests one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deduplication {
+    /// Nothing: the API's request id tells all requests apart.
+    Request,
+    /// The body: SQS drops a second, equal one within five minutes.
+    Content,
+    /// The provider's own event id.
+    EventId(Expression),
+}
+
+/// What happens to an event that a destination rejects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnReject {
+    /// It goes to the dead-letter queue with the reason, and its group goes on.
+    #[default]
+    DeadLetter,
+    /// It stays at the head and its group waits for an operator: strict order.
+    Block,
+}
+
+/// Where events are posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name in logs and dead letters.
+    pub(crate) name: String,
+    /// The URL.
+    pub(crate) url: Url,
+    /// Longest exchange.
+    pub(crate) timeout: Duration,
+    /// What requests are signed with, if they are.
+    pub(crate) sign: Option<Signing>,
+}
+
+impl Destination {
+    /// Its name in logs and dead letters.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Longest exchange.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// What requests are signed with, if they are.
+    #[must_use]
+    pub fn sign(&self) -> Option<&Signing> {
+        self.sign.as_ref()
+    }
+}
+
+impl Route {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The path that the `SaaS` posts to.
+    #[must_use]
+    pub fn path(&self) -> &RoutePath {
+        &self.path
+    }
+
+    /// The message group.
+    #[must_use]
+    pub fn ordering_key(&self) -> &Expression {
+        &self.ordering_key
+    }
+
+    /// What makes two requests one event.
+    #[must_use]
+    pub fn deduplication(&self) -> &Deduplication {
+        &self.deduplication
+    }
+
+    /// Headers to pass on, in lower case.
+    #[must_use]
+    pub fn pass_headers(&self) -> &[String] {
+        &self.pass_headers
+    }
+
+    /// How events are signed, if they are verified.
+    #[must_use]
+    pub fn verify(&self) -> Option<&Verification> {
+        self.verify.as_ref()
+    }
+
+    /// Where events go; never empty.
+    #[must_use]
+    pub fn destinations(&self) -> &[Destination] {
+        &self.destinations
+    }
+
+    /// When attempts are repeated.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    /// Age at which a failing event is given up.
+    #[must_use]
+    pub fn give_up_after(&self) -> Duration {
+        self.give_up_after
+    }
+
+    /// What happens to rejected events.
+    #[must_use]
+    pub fn on_reject(&self) -> OnReject {
+        self.on_reject
+    }
+
+    /// The headers that travel with a message, in lower case and in order: those to pass on, and
+    /// those to verify by.
+    #[must_use]
+    pub fn carried_headers(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.pass_headers.iter().map(String::as_str).collect();
+        names.extend(self.verify.iter().flat_map(Verification::headers));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// How `message` is to be verified, if it is. What an operator has edited is not: the provider
+    /// signed another body, and only who may send to the queue itself can set that mark.
+    #[must_use]
+    pub fn verification_of(&self, message: &Message) -> Option<&Verification> {
+        self.verify.as_ref().filter(|_| !message.is_edited())
+    }
+
+    /// The number, from 1, of the attempt at `message` that is due.
+    #[must_use]
+    pub fn attempt_number(&self, message: &Message, now: Timestamp) -> u32 {
+        self.schedule.attempt_number(message.receive_count, message.age(now))
+    }
+
+    /// The headers that are passed on, as far as `message` has them. Other attributes are not looked
+    /// at: whoever can send to the queue does not choose our headers.
+    pub fn passed_headers<'a>(
+        &'a self,
+        message: &'a Message,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.pass_headers.iter().filter_map(|name| Some((name.as_str(), message.header(name)?)))
+    }
+
+    /// The secrets that this route needs, to verify and to sign.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let verify = self.verify.iter().flat_map(|verify| &verify.secrets);
+        let sign = self.destinations.iter().filter_map(|destination| destination.sign.as_ref());
+        verify.chain(sign.flat_map(|sign| &sign.secrets))
+    }
+
+    pub(crate) fn event_id(&self) -> Option<&Expression> {
+        match &self.deduplication {
+            Deduplication::EventId(expression) => Some(expression),
+            Deduplication::Request | Deduplication::Content => None,
+        }
+    }
+
+    /// The route key of the HTTP API: `POST /sqs-hook`.
+    #[must_use]
+    pub fn route_key(&self) -> String {
+        format!("POST {}", self.path.as_str())
+    }
+
+    /// The longest that one attempt can take: the destinations are called side by side.
+    #[must_use]
+    pub fn attempt_timeout(&self) -> Duration {
+        self.destinations.iter().map(|destination| destination.timeout).max().unwrap_or_default()
+    }
+
+    /// The request parameters of this route's integration, by API Gateway's names.
+    #[must_use]
+    pub fn request_parameters(&self, queue_url: &str) -> BTreeMap<String, String> {
+        let event_id = match &self.deduplication {
+            Deduplication::EventId(expression) => expression.interpolated(),
+            Deduplication::Request | Deduplication::Content => "${context.requestId}".to_owned(),
+        };
+        let mut attributes = BTreeMap::from([
+            (attribute::ROUTE.to_owned(), self.name.clone()),
+            (attribute::EVENT_ID.to_owned(), event_id),
+            (attribute::ACCEPTED_AT.to_owned(), "${context.requestTimeEpoch}".to_owned()),
+        ]);
+        for name in self.carried_headers() {
+            attributes.insert(attribute::header(name), format!("${{request.header.{name}}}"));
+        }
+        let attributes: serde_json::Map<String, serde_json::Value> = attributes
+            .into_iter()
+            .map(|(name, value)| (name, json!({ "DataType": "String", "StringValue": value })))
+            .collect();
+        let deduplication_id = match &self.deduplication {
+            Deduplication::Request => Some("$context.requestId"),
+            Deduplication::EventId(expression) => Some(expression.source()),
+            Deduplication::Content => None,
+        };
+        let mut parameters = BTreeMap::from(
+            [
+                (parameter::QUEUE_URL, queue_url),
+                (parameter::MESSAGE_BODY, "$request.body"),
+                (parameter::MESSAGE_GROUP_ID, self.ordering_key.source()),
+                (parameter::MESSAGE_ATTRIBUTES, &serde_json::Value::from(attributes).to_string()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        if let Some(id) = deduplication_id {
+            parameters.insert(parameter::MESSAGE_DEDUPLICATION_ID.to_owned(), id.to_owned());
+        }
+        parameters
+    }
+
+    /// The same, parsed.
+    #[must_use]
+    pub fn integration(&self, queue_url: &str) -> RequestParameters {
+        RequestParameters::parse(&self.request_parameters(queue_url))
+            .expect("made from expressions that have been parsed")
+    }
+}
