@@ -37,10 +37,13 @@ pub fn route(path: &str, url: &str) -> RouteFile {
         path: path.to_owned(),
         ordering_key: "$request.header.x-workflow-id".to_owned(),
         deduplication: "request".to_owned(),
+        event_id: None,
         pass_headers: Vec::new(),
         verify: None,
         destinations: vec![destination(DESTINATION, url)],
         retry: RetryFile::default(),
+        retry_statuses: Vec::new(),
+        reject_statuses: Vec::new(),
         give_up_after_seconds: 72 * 60 * 60,
         on_reject: OnReject::DeadLetter,
     }
@@ -49,5 +52,13 @@ pub fn route(path: &str, url: &str) -> RouteFile {
 /// A destination with the default timeout.
 #[must_use]
 pub fn destination(name: &str, url: &str) -> DestinationFile {
-    DestinationFile { name: name.to_owned(), url: url.to_owned(), timeout_seconds: 10, sign: None }
+    DestinationFile {
+        name: name.to_owned(),
+        url: url.to_owned(),
+        timeout_seconds: 10,
+        sign: None,
+        headers: BTreeMap::new(),
+        max_in_flight: None,
+        max_per_second: None,
+    }
 }

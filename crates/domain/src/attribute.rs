@@ -12,6 +12,8 @@ pub const EVENT_ID: &str = "event_id";
 pub const ACCEPTED_AT: &str = "accepted_at";
 /// When an operator sent the event again with another body, in milliseconds since the Unix epoch.
 pub const EDITED_AT: &str = "edited_at";
+/// The destinations that have the event already, separated by commas, of one that was sent again.
+pub const DELIVERED_TO: &str = "delivered_to";
 /// Why a dead letter is one: see [`crate::dead_letter`].
 pub const FAILURE: &str = "failure";
 /// Prefix of the attributes that carry headers: `header.x-workflow-id`.

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::message::Message;
+use crate::message::{Message, Received, sequence_order};
 use crate::quota::VISIBILITY_CHANGE_SECONDS_MAX;
 
 /// The messages of one group in a batch, in order; the head is the next to be attempted.
@@ -40,6 +40,20 @@ pub struct Kept {
     pub visibility_timeout_seconds: u32,
 }
 
+impl Kept {
+    /// A message that the queue shows again after `visible_in`, rounded up to whole seconds.
+    #[must_use]
+    pub fn new(message_id: String, receipt_handle: String, visible_in: Duration) -> Self {
+        let seconds = visible_in.as_millis().div_ceil(1_000);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        Self {
+            message_id,
+            receipt_handle,
+            visibility_timeout_seconds: seconds.min(VISIBILITY_CHANGE_SECONDS_MAX),
+        }
+    }
+}
+
 /// Sorts a batch into its groups: groups in order of their first message, messages by sequence number.
 #[must_use]
 pub fn groups(messages: Vec<Message>) -> Vec<Group> {
@@ -58,18 +72,16 @@ pub fn groups(messages: Vec<Message>) -> Vec<Group> {
     groups
 }
 
-/// A key that sorts sequence numbers as the numbers they are, however many digits they have.
-#[must_use]
-pub fn sequence_order(sequence_number: &str) -> (usize, &str) {
-    let digits = sequence_number.trim_start_matches('0');
-    (digits.len(), digits)
-}
-
 impl Group {
     /// The message to attempt next.
     #[must_use]
     pub fn head(&self) -> Option<&Message> {
         self.messages.front()
+    }
+
+    /// All messages, the head first.
+    pub fn all(&self) -> impl Iterator<Item = &Message> {
+        self.messages.iter()
     }
 
     /// The messages behind the head.
@@ -78,7 +90,7 @@ impl Group {
     }
 
     /// Takes note of what became of the head and returns what is kept by it: nothing, or the head
-    /// and all that follows. Time is rounded up to whole seconds.
+    /// and all that follows.
     pub fn step(&mut self, step: Step) -> Vec<Kept> {
         match step {
             Step::Done => {
@@ -86,20 +98,22 @@ impl Group {
                 Vec::new()
             }
             Step::Keep { visible_in } => {
-                let seconds = visible_in.as_millis().div_ceil(1_000);
-                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-                let kept = |message: Message| Kept {
-                    message_id: message.message_id,
-                    receipt_handle: message.receipt_handle,
-                    visibility_timeout_seconds: seconds.min(VISIBILITY_CHANGE_SECONDS_MAX),
+                let kept = |received: Received| {
+                    Kept::new(received.message_id, received.receipt_handle, visible_in)
                 };
-                self.messages.drain(..).map(kept).collect()
+                self.messages.drain(..).map(Message::into_received).map(kept).collect()
             }
         }
     }
 
+    /// Whether its messages are of the message group `group_id`.
+    #[must_use]
+    pub fn is(&self, group_id: &str) -> bool {
+        self.head().is_some_and(|head| head.group_id == group_id)
+    }
+
     fn is_of(&self, message: &Message) -> bool {
-        self.head().is_some_and(|head| head.group_id == message.group_id)
+        self.is(&message.group_id)
     }
 }
 
@@ -111,13 +125,6 @@ mod tests {
 
     use super::*;
     use crate::message::tests::message;
-
-    #[test]
-    fn sequence_numbers_are_compared_as_numbers() {
-        assert!(sequence_order("9") < sequence_order("10"));
-        assert!(sequence_order("00018849496460467696128") < sequence_order("18849496460467696129"));
-        assert_eq!(sequence_order("007"), sequence_order("7"));
-    }
 
     #[test]
     fn a_failed_head_keeps_what_follows_it_for_as_long() {
@@ -166,7 +173,7 @@ mod tests {
                     let kept = group.step(step);
                     if step == Step::Done {
                         prop_assert!(kept.is_empty());
-                        seen.insert(head.message_id, "done");
+                        seen.insert(head.message_id.clone(), "done");
                     } else {
                         prop_assert_eq!(kept.len(), followers.len() + 1);
                         for kept in kept {

@@ -10,19 +10,22 @@
 //!
 //! It always fits by size, as the dead-letter queue takes [`DEAD_LETTER_ROOM_BYTES`] more than the
 //! webhook queue does. Where a queue was made by other hands and it does not, the excerpt of the
-//! response goes first; if SQS still refuses, the message stays and SQS's redrive policy is the net.
+//! response goes first, and who has it; if SQS still refuses, the message stays and SQS's redrive policy is the net.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::attribute::{
-    self, ACCEPTED_AT, Attribute, Attributes, EDITED_AT, EVENT_ID, FAILURE, ROUTE,
+    self, ACCEPTED_AT, Attribute, Attributes, DELIVERED_TO, EDITED_AT, EVENT_ID, FAILURE, ROUTE,
 };
-use crate::message::Message;
+use crate::batch::Kept;
+use crate::message::{Message, sequence_order};
 use crate::quota::{
-    DEAD_LETTER_BYTES_MAX, DEAD_LETTER_ROOM_BYTES, MESSAGE_ATTRIBUTES_MAX, is_body_char, is_id,
+    DEAD_LETTER_BYTES_MAX, DEAD_LETTER_ROOM_BYTES, MESSAGE_ATTRIBUTES_MAX, MESSAGE_BYTES_MAX,
+    is_body_char, is_id,
 };
 use crate::time::Timestamp;
 
@@ -31,8 +34,13 @@ pub const VERSION: u32 = 1;
 
 /// How much of a response is kept, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 1_024;
-// JSON writes a quotation mark, backslash or line break in two bytes.
-const _: () = assert!(2 * RESPONSE_BYTES_MAX + 1_024 <= DEAD_LETTER_ROOM_BYTES as usize);
+
+/// How much of a redirect's location is kept, in bytes.
+pub const LOCATION_BYTES_MAX: usize = 512;
+
+// JSON writes a quotation mark, backslash or line break in two bytes; a URL has none of them.
+const _: () =
+    assert!(2 * RESPONSE_BYTES_MAX + LOCATION_BYTES_MAX + 1_024 <= DEAD_LETTER_ROOM_BYTES as usize);
 
 /// Why a message is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,6 +93,8 @@ pub struct Cause {
     pub error: Option<String>,
     /// The beginning of the answer's body.
     pub response: Option<String>,
+    /// Where a redirect leads to, as a URL without query and fragment.
+    pub location: Option<String>,
 }
 
 /// The `failure` attribute. Fields are added, never changed; readers ignore what they do not know.
@@ -106,6 +116,12 @@ pub struct Failure {
     /// The beginning of the answer's body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<String>,
+    /// Where a redirect leads to, as a URL without query and fragment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Destinations that have the event: a redrive does not call them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delivered_to: Vec<String>,
     /// The number of the last attempt; 0 if none was made.
     pub attempts: u32,
     /// When the event was first accepted, in milliseconds since the Unix epoch.
@@ -121,7 +137,7 @@ pub struct Failure {
 
 /// A message to be sent: a dead letter, or one on its way back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub struct Outgoing {
     /// The body.
     pub body: String,
     /// The message group.
@@ -137,6 +153,8 @@ pub struct Copy {
 pub struct Unreadable {
     /// SQS's id, if that much is there.
     pub message_id: Option<String>,
+    /// What this receive is answered by, if that much is there.
+    pub receipt_handle: Option<String>,
     /// The body, if that much is there, else the whole record as text.
     pub body: String,
     /// The message group, if that much is there.
@@ -147,17 +165,36 @@ pub struct Unreadable {
     pub error: String,
 }
 
+impl Unreadable {
+    /// What keeps it in the queue, if it says enough of itself.
+    #[must_use]
+    pub fn kept(&self, visible_in: Duration) -> Option<Kept> {
+        Some(Kept::new(self.message_id.clone()?, self.receipt_handle.clone()?, visible_in))
+    }
+}
+
 /// The group that records go back to whose own group is unknown.
 const UNREADABLE_GROUP: &str = "unreadable";
 
-/// The dead letter of `message`, whose last of `attempts` attempts ended with `cause`.
+/// The dead letter of `message`, whose last of `attempts` attempts ended with `cause`, and which the
+/// destinations `delivered_to` have.
 ///
-/// The deduplication id is the message's id, as SQS's own redrive policy does it: the copy of a
-/// message is one dead letter however often it is sent, and two messages are two.
+/// The deduplication id is the message's id, as SQS's own redrive policy does it: two messages are two
+/// dead letters. A copy that is sent again within [`crate::quota::DEDUPLICATION_INTERVAL`] is the same
+/// one; sent later, as after a crash between the send and the response, it may be a second one of the
+/// same event.
 #[must_use]
-pub fn dead_letter(message: &Message, class: Class, cause: Cause, attempts: u32) -> Copy {
-    let mut attributes = message.attributes.clone();
+pub fn dead_letter(
+    message: &Message,
+    class: Class,
+    cause: Cause,
+    attempts: u32,
+    delivered_to: Vec<String>,
+) -> Outgoing {
+    let mut attributes = message.own_attributes();
     attributes.entry(EVENT_ID.to_owned()).or_insert_with(|| Attribute::string(message.event_id()));
+    let accepted_at = message.accepted_at().as_ms().to_string();
+    attributes.insert(ACCEPTED_AT.to_owned(), Attribute::string(accepted_at));
     let failure = Failure {
         v: VERSION,
         class,
@@ -165,13 +202,17 @@ pub fn dead_letter(message: &Message, class: Class, cause: Cause, attempts: u32)
         status: cause.status,
         error: cause.error.map(|error| excerpt(&error)),
         response: cause.response.map(|response| excerpt(&response)),
+        location: cause
+            .location
+            .map(|location| cut(&valid(&location), LOCATION_BYTES_MAX).to_owned()),
+        delivered_to,
         attempts,
         accepted_at: message.accepted_at().as_ms(),
         group: message.group_id.clone(),
         sequence: message.sequence_number.clone(),
         displaced: Attributes::new(),
     };
-    Copy {
+    Outgoing {
         attributes: with_failure(attributes, failure, message.body.len()),
         body: message.body.clone(),
         group_id: message.message_id.clone(),
@@ -181,7 +222,7 @@ pub fn dead_letter(message: &Message, class: Class, cause: Cause, attempts: u32)
 
 /// The dead letter of a record that is no message.
 #[must_use]
-pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Copy {
+pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Outgoing {
     let body_bytes_max = (DEAD_LETTER_BYTES_MAX - DEAD_LETTER_ROOM_BYTES) as usize
         - attribute::bytes(&record.attributes).min(DEAD_LETTER_BYTES_MAX as usize / 2);
     let body = if record.body.is_empty() {
@@ -200,13 +241,15 @@ pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Copy {
         status: None,
         error: Some(excerpt(&record.error)),
         response: None,
+        location: None,
+        delivered_to: Vec::new(),
         attempts: 0,
         accepted_at: now.as_ms(),
         group: group_id.unwrap_or_else(|| UNREADABLE_GROUP.to_owned()),
         sequence: String::new(),
         displaced: Attributes::new(),
     };
-    Copy {
+    Outgoing {
         attributes: with_failure(attributes, failure, body.len()),
         body,
         group_id: id.clone(),
@@ -214,10 +257,11 @@ pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Copy {
     }
 }
 
-/// The record of a dead letter; `None` if SQS's redrive policy moved it, or if it is not readable.
+/// The record of a dead letter; `None` if SQS's redrive policy moved it, or if it is not readable. One
+/// that came in by the ingest is nobody's.
 #[must_use]
 pub fn failure_of(message: &Message) -> Option<Failure> {
-    serde_json::from_str(&message.attributes.get(FAILURE)?.value).ok()
+    serde_json::from_str(message.mark(FAILURE)?).ok()
 }
 
 /// The message group that a dead letter came from and goes back to.
@@ -227,20 +271,37 @@ pub fn group_of(dead_letter: &Message) -> String {
 }
 
 /// The message that `dead_letter` is sent back to the webhook queue as: without the record, with the
-/// displaced attributes, in its group, as the same event.
+/// displaced attributes, in its group, as the same event. Destinations that have it are not called
+/// again.
 ///
 /// The deduplication id is a function of the dead letter: a redrive that died between the send and
 /// the delete can be started again, and the queue recognises what it has. Should the event fail once
 /// more, it becomes another dead letter, with another id.
 #[must_use]
-pub fn redriven(dead_letter: &Message) -> Copy {
-    let mut attributes = dead_letter.attributes.clone();
+pub fn redriven(dead_letter: &Message) -> Outgoing {
+    let mut copy = sent_again(dead_letter);
+    let delivered_to = failure_of(dead_letter).map(|it| it.delivered_to).unwrap_or_default();
+    if !delivered_to.is_empty() && copy.attributes.len() < MESSAGE_ATTRIBUTES_MAX {
+        let mark = Attribute::string(delivered_to.join(","));
+        copy.attributes.insert(DELIVERED_TO.to_owned(), mark);
+        // Without the mark they are called again, which is better than not to go back.
+        if copy.body.len() + attribute::bytes(&copy.attributes) > MESSAGE_BYTES_MAX as usize {
+            copy.attributes.remove(DELIVERED_TO);
+        }
+    }
+    copy
+}
+
+/// A dead letter as the message it was, as far as all destinations are concerned.
+fn sent_again(dead_letter: &Message) -> Outgoing {
+    let mut attributes = dead_letter.own_attributes();
     if let Some(failure) = failure_of(dead_letter) {
         attributes.extend(failure.displaced);
     }
     attributes.remove(FAILURE);
+    attributes.remove(DELIVERED_TO);
     keep_event_id(&mut attributes, dead_letter);
-    Copy {
+    Outgoing {
         body: dead_letter.body.clone(),
         group_id: group_of(dead_letter),
         deduplication_id: format!("redrive-{}", dead_letter.message_id),
@@ -250,10 +311,10 @@ pub fn redriven(dead_letter: &Message) -> Copy {
 
 /// The message that puts an exported dead letter back among the dead letters, with its record.
 #[must_use]
-pub fn imported(dead_letter: &Message) -> Copy {
-    let mut attributes = dead_letter.attributes.clone();
+pub fn imported(dead_letter: &Message) -> Outgoing {
+    let mut attributes = dead_letter.own_attributes();
     keep_event_id(&mut attributes, dead_letter);
-    Copy {
+    Outgoing {
         body: dead_letter.body.clone(),
         group_id: dead_letter.group_id.clone(),
         deduplication_id: format!("import-{}", dead_letter.message_id),
@@ -261,12 +322,13 @@ pub fn imported(dead_letter: &Message) -> Copy {
     }
 }
 
-/// The message that sends a dead letter again with another body: the same event, with a mark. `None`
-/// if its attributes leave no room for the mark.
+/// The message that sends a dead letter again with another body: the same event, with a mark, to all
+/// destinations. `None` if its attributes leave no room for the mark.
 #[must_use]
-pub fn edited(dead_letter: &Message, body: String, at: Timestamp) -> Option<Copy> {
-    let mut copy = redriven(dead_letter);
-    if copy.attributes.len() >= MESSAGE_ATTRIBUTES_MAX {
+pub fn edited(dead_letter: &Message, body: String, at: Timestamp) -> Option<Outgoing> {
+    let mut copy = sent_again(dead_letter);
+    let is_marked = copy.attributes.contains_key(EDITED_AT);
+    if !is_marked && copy.attributes.len() >= MESSAGE_ATTRIBUTES_MAX {
         return None;
     }
     copy.attributes.insert(EDITED_AT.to_owned(), Attribute::string(at.as_ms().to_string()));
@@ -286,7 +348,7 @@ fn keep_event_id(attributes: &mut Attributes, message: &Message) {
     }
 }
 
-/// The order in which the dead letters of one group go back: that of the webhook queue. Those
+/// The order in which the dead letters of one group go back, as text: that of the webhook queue. Those
 /// without a record were moved by SQS, in order of their own sequence numbers.
 #[must_use]
 pub fn redrive_order(dead_letter: &Message) -> String {
@@ -294,7 +356,8 @@ pub fn redrive_order(dead_letter: &Message) -> String {
         .map(|failure| failure.sequence)
         .filter(|sequence| !sequence.is_empty())
         .unwrap_or_else(|| dead_letter.sequence_number.clone());
-    format!("{sequence:0>40}")
+    let (digits, number) = sequence_order(&sequence);
+    format!("{digits:04}{number}")
 }
 
 /// Adds the record, keeping within SQS's number of attributes, and its size if possible.
@@ -315,6 +378,7 @@ fn with_failure(mut attributes: Attributes, mut failure: Failure, body_bytes: us
     attributes.insert(FAILURE.to_owned(), written(&failure));
     if body_bytes + attribute::bytes(&attributes) > DEAD_LETTER_BYTES_MAX as usize {
         failure.response = None;
+        failure.delivered_to.clear();
         attributes.insert(FAILURE.to_owned(), written(&failure));
     }
     attributes
@@ -347,7 +411,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::tests::message;
+    use crate::message::tests::{changed, message, sent, with};
+
+    fn dead_letter(message: &Message, class: Class, cause: Cause, attempts: u32) -> Outgoing {
+        super::dead_letter(message, class, cause, attempts, Vec::new())
+    }
 
     fn rejected() -> Cause {
         Cause {
@@ -355,22 +423,29 @@ mod tests {
             status: Some(422),
             error: None,
             response: Some("{\"error\":\"unknown workflow\"}".into()),
+            location: None,
         }
     }
 
-    fn received(copy: Copy) -> Message {
-        Message {
-            body: copy.body,
-            group_id: copy.group_id,
-            attributes: copy.attributes,
-            ..message(77, "other")
-        }
+    fn received(copy: Outgoing) -> Message {
+        sent(changed(77, "other", |it| {
+            it.body = copy.body;
+            it.group_id = copy.group_id;
+            it.attributes = copy.attributes;
+        }))
+    }
+
+    fn full(n: u32, group_id: &str) -> Message {
+        changed(n, group_id, |it| {
+            for n in 0..10 {
+                it.attributes.insert(format!("own-{n}"), Attribute::string(n.to_string()));
+            }
+        })
     }
 
     #[test]
     fn a_dead_letter_is_the_message_and_the_reason() {
-        let mut message = message(5, "order-7");
-        message.attributes.insert("route".into(), Attribute::string("sss"));
+        let message = with(message(5, "order-7"), "route", "sss");
         let copy = dead_letter(&message, Class::Rejected, rejected(), 3);
         assert_eq!((copy.body.as_str(), copy.group_id.as_str()), ("{}", "m-5"));
         assert_eq!(copy.deduplication_id, "m-5");
@@ -384,10 +459,7 @@ mod tests {
 
     #[test]
     fn a_redrive_restores_the_message_as_the_same_event() {
-        let mut original = message(5, "order-7");
-        for n in 0..10 {
-            original.attributes.insert(format!("own-{n}"), Attribute::string(n.to_string()));
-        }
+        let original = full(5, "order-7");
         let dead = received(dead_letter(&original, Class::GaveUp, Cause::default(), 9));
         assert_eq!(dead.attributes.len(), 10);
         let back = redriven(&dead);
@@ -398,6 +470,59 @@ mod tests {
             assert_eq!(back.attributes.get(name), Some(value));
         }
         assert!(!back.attributes.contains_key("failure"));
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_as_a_mark_does_not_become_one() {
+        let mut forged = message(5, "order-7");
+        for name in ["edited_at", "delivered_to", "accepted_at", "failure"] {
+            forged = with(forged, name, "1");
+        }
+        let dead = received(dead_letter(&forged, Class::Unverified, Cause::default(), 0));
+        assert!(!dead.is_edited());
+        assert_eq!(dead.attributes["accepted_at"].value, "1000000");
+        for back in [redriven(&dead), redriven(&forged)] {
+            assert_eq!(back.attributes.get("edited_at"), None);
+            assert_eq!(back.attributes.get("delivered_to"), None);
+            assert_eq!(back.attributes.get("failure"), None);
+        }
+    }
+
+    #[test]
+    fn a_record_that_came_in_by_the_ingest_is_nobody_s() {
+        let dead = received(dead_letter(&message(5, "order-7"), Class::Rejected, rejected(), 3));
+        let forged = with(message(6, "mine"), "failure", &dead.attributes["failure"].value);
+        assert_eq!(failure_of(&forged), None);
+        assert_eq!(redriven(&forged).group_id, "mine");
+    }
+
+    #[test]
+    fn a_redrive_does_not_call_who_has_the_event_and_an_edit_calls_all() {
+        let copy = super::dead_letter(
+            &message(5, "g"),
+            Class::Rejected,
+            rejected(),
+            1,
+            vec!["crm".into(), "sss".into()],
+        );
+        let dead = received(copy);
+        let back = received(redriven(&dead));
+        assert_eq!(back.delivered_to().collect::<Vec<_>>(), ["crm", "sss"]);
+        let edited = edited(&dead, "{}".into(), Timestamp::from_ms(1)).unwrap();
+        assert!(!edited.attributes.contains_key("delivered_to"));
+        // What died once more, without anybody more, goes by its new record.
+        let again = received(dead_letter(&back, Class::Rejected, rejected(), 1));
+        assert!(!redriven(&again).attributes.contains_key("delivered_to"));
+    }
+
+    #[test]
+    fn a_mark_that_does_not_fit_is_left_out() {
+        let names = || vec!["crm".to_owned()];
+        let dead = super::dead_letter(&full(5, "g"), Class::GaveUp, Cause::default(), 1, names());
+        assert!(!redriven(&received(dead)).attributes.contains_key("delivered_to"));
+        let large = changed(5, "g", |it| it.body = "x".repeat(MESSAGE_BYTES_MAX as usize - 60));
+        let dead = super::dead_letter(&large, Class::GaveUp, Cause::default(), 1, names());
+        assert!(!redriven(&received(dead)).attributes.contains_key("delivered_to"));
     }
 
     #[test]
@@ -431,11 +556,7 @@ mod tests {
         let other = edited(&dead, "{}".into(), at).unwrap();
         assert_ne!(copy.deduplication_id, other.deduplication_id);
 
-        let mut full = message(5, "g");
-        for n in 0..10 {
-            full.attributes.insert(format!("own-{n}"), Attribute::string("x"));
-        }
-        assert_eq!(edited(&full, "{}".into(), at), None);
+        assert_eq!(edited(&full(5, "g"), "{}".into(), at), None);
     }
 
     #[test]
@@ -456,6 +577,7 @@ mod tests {
     fn what_cannot_be_understood_is_kept_as_it_is() {
         let record = Unreadable {
             message_id: None,
+            receipt_handle: None,
             body: "no \u{0} message".into(),
             group_id: Some("has space".into()),
             attributes: Attributes::new(),
@@ -473,15 +595,17 @@ mod tests {
         /// A message at the webhook queue's limit, whatever the response, fits the dead-letter queue.
         #[test]
         fn every_message_fits(response in "\\PC{0,3000}", control in "[\\x00-\\x1f\"\\\\]{0,2000}", attempts: u32) {
-            let mut message = message(5, &"g".repeat(128));
-            message.attributes.insert("route".into(), Attribute::string("r".repeat(40)));
-            let room = crate::quota::MESSAGE_BYTES_MAX as usize - attribute::bytes(&message.attributes);
-            message.body = "x".repeat(room);
+            let message = changed(5, &"g".repeat(128), |it| {
+                it.attributes.insert("route".into(), Attribute::string("r".repeat(40)));
+                let room = MESSAGE_BYTES_MAX as usize - attribute::bytes(&it.attributes);
+                it.body = "x".repeat(room);
+            });
             let cause = Cause {
                 destination: Some("d".repeat(40)),
                 status: Some(599),
                 error: None,
                 response: Some(control + &response),
+                location: Some("l".repeat(3_000)),
             };
             let copy = dead_letter(&message, Class::Rejected, cause, attempts);
             let bytes = copy.body.len() + attribute::bytes(&copy.attributes);
@@ -489,6 +613,7 @@ mod tests {
             prop_assert!(copy.attributes["failure"].value.chars().all(is_body_char));
             let failure = failure_of(&received(copy)).unwrap();
             prop_assert!(failure.response.is_some_and(|text| text.len() <= RESPONSE_BYTES_MAX));
+            prop_assert_eq!(failure.location.map(|text| text.len()), Some(LOCATION_BYTES_MAX));
         }
     }
 }

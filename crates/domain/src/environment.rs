@@ -7,6 +7,11 @@ pub const CONFIG_VARIABLE: &str = "WEBHOOK_QUEUE_CONFIG";
 pub const QUEUE_URL_VARIABLE: &str = "QUEUE_URL";
 /// The name of the variable that holds the dead-letter queue's URL.
 pub const DEAD_LETTER_QUEUE_URL_VARIABLE: &str = "DEAD_LETTER_QUEUE_URL";
+/// The name of the variable that holds the unique id of the role that the ingest sends messages with.
+pub const INGEST_SENDER_VARIABLE: &str = "WEBHOOK_QUEUE_INGEST_SENDER";
+/// What is kept free in a function's environment for that id: `AROA` and 17 characters more; with room.
+/// Source: IAM guide, "IAM identifiers", unique identifiers.
+pub const INGEST_SENDER_BYTES: usize = 32;
 /// The name of the variable that asks, by `emf`, for metrics in `CloudWatch`'s embedded metric format.
 pub const METRICS_VARIABLE: &str = "WEBHOOK_QUEUE_METRICS";
 

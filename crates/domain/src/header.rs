@@ -44,3 +44,21 @@ pub fn header_fault(name: &str) -> Option<String> {
         format!("{name:?} cannot reach the forwarder: it is reserved, or about the connection")
     })
 }
+
+/// What is wrong with a header, in lower case, that the configuration adds to every request to a
+/// destination. `authorization` is one of those that services ask for.
+#[must_use]
+pub fn sent_header_fault(name: &str) -> Option<String> {
+    /// Those of a signature of ours, and those that say what the body is.
+    const SET: [&str; 5] =
+        ["accept", "content-type", "webhook-signature", "webhook-timestamp", "x-amzn-trace-id"];
+    if name == "authorization" || name == "user-agent" {
+        return None;
+    }
+    if OURS.contains(&name) || SET.contains(&name) {
+        return Some(format!("{name:?} is set by the forwarder"));
+    }
+    header_fault(name).map(|_| {
+        format!("{name:?} is not the name of a header that can be added: it is about the connection, reserved, or not letters, digits, \"-\" and \"_\"")
+    })
+}

@@ -1,27 +1,28 @@
 //! A message, as received from the queue.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use crate::attribute::{self, Attributes};
 use crate::quota;
 use crate::time::Timestamp;
 
-/// A message that has been received, but not yet deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+/// What a queue hands over, before it was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Received {
     /// SQS's id; another one after a redrive.
     pub message_id: String,
     /// What this receive is answered by.
     pub receipt_handle: String,
     /// The provider's bytes.
     pub body: String,
-    /// The message group.
+    /// The message group; empty where the queue does not pass it on.
     pub group_id: String,
-    /// SQS's decimal number, increasing within a group.
+    /// SQS's decimal number, increasing within a group; empty where the queue does not pass it on.
     pub sequence_number: String,
     /// How often the message has been received, this time included.
     pub receive_count: u32,
-    /// When the queue took it; anew after a redrive.
+    /// When the queue took it, by the queue's clock; anew after a redrive.
     pub sent_at: Timestamp,
     /// The message attributes.
     pub attributes: Attributes,
@@ -29,7 +30,92 @@ pub struct Message {
     pub trace_header: Option<String>,
 }
 
+/// Who put a message into the queue, which decides what its attributes may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The ingest, or nobody knows: whoever can post a webhook may have shaped the attributes.
+    Ingest,
+    /// Somebody who may send to the queue itself: an operator's command, the forwarder.
+    Sender,
+}
+
+impl Origin {
+    /// The origin of a message that SQS says was sent by `sender_id`. `ingest` is the unique id of the
+    /// role that the ingest sends with; where it is not known, everybody may be the ingest.
+    ///
+    /// SQS sets the sender's id, and no request can change it. Source: SQS API reference,
+    /// `ReceiveMessage`: for a role it is the role's id, a colon and the session's name.
+    #[must_use]
+    pub fn of(sender_id: Option<&str>, ingest: Option<&str>) -> Self {
+        match (sender_id, ingest) {
+            (Some(sender), Some(ingest)) if sender.split(':').next() != Some(ingest) => {
+                Self::Sender
+            }
+            _ => Self::Ingest,
+        }
+    }
+}
+
+/// A message that has been received, but not yet deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    received: Received,
+    origin: Origin,
+}
+
+/// Why what was received is no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Nothing tells it from others.
+    #[error("it has no message id")]
+    NoId,
+    /// SQS has no such messages.
+    #[error("it has no body")]
+    NoBody,
+    /// SQS has no such groups.
+    #[error("its message group id is not one")]
+    Group,
+    /// SQS has no such numbers.
+    #[error("its sequence number is no number")]
+    SequenceNumber,
+}
+
+impl Deref for Message {
+    type Target = Received;
+
+    fn deref(&self) -> &Received {
+        &self.received
+    }
+}
+
 impl Message {
+    /// A message from what a queue handed over.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError`] with what SQS would never have taken.
+    pub fn parse(received: Received, origin: Origin) -> Result<Self, MessageError> {
+        if received.message_id.is_empty() {
+            return Err(MessageError::NoId);
+        }
+        if received.body.is_empty() {
+            return Err(MessageError::NoBody);
+        }
+        if !received.group_id.is_empty() && !quota::is_id(&received.group_id) {
+            return Err(MessageError::Group);
+        }
+        if !received.sequence_number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(MessageError::SequenceNumber);
+        }
+        Ok(Self { received, origin })
+    }
+
+    /// What was received.
+    #[must_use]
+    pub fn into_received(self) -> Received {
+        self.received
+    }
+
     /// The name of the route that accepted this message, if one did.
     #[must_use]
     pub fn route_name(&self) -> Option<&str> {
@@ -42,17 +128,24 @@ impl Message {
         self.text(attribute::EVENT_ID).filter(|id| quota::is_id(id)).unwrap_or(&self.message_id)
     }
 
-    /// When the event was accepted: the attribute, or when the queue took the message.
+    /// When the event was accepted. Of what the ingest sent, that is when the queue took it: a request
+    /// that could say otherwise could be replayed for ever. Of what was sent again it is the attribute.
     #[must_use]
     pub fn accepted_at(&self) -> Timestamp {
-        let number = self.text(attribute::ACCEPTED_AT).and_then(|text| text.parse().ok());
+        let number = self.mark(attribute::ACCEPTED_AT).and_then(|text| text.parse().ok());
         number.map_or(self.sent_at, Timestamp::from_seconds_or_ms)
     }
 
     /// Whether an operator has sent it again with another body.
     #[must_use]
     pub fn is_edited(&self) -> bool {
-        self.attributes.contains_key(attribute::EDITED_AT)
+        self.mark(attribute::EDITED_AT).is_some()
+    }
+
+    /// The destinations that have this event already, as the dead letter's record said when it was
+    /// sent again.
+    pub fn delivered_to(&self) -> impl Iterator<Item = &str> {
+        self.mark(attribute::DELIVERED_TO).into_iter().flat_map(|names| names.split(','))
     }
 
     /// How long the queue has had this message. A redriven message starts anew, so that an old event
@@ -72,6 +165,34 @@ impl Message {
         let attribute = self.attributes.get(name).filter(|attribute| !attribute.is_binary())?;
         Some(&attribute.value)
     }
+
+    /// The attributes without the marks that only who may send to the queue itself can set, unless such
+    /// a one did.
+    #[must_use]
+    pub fn own_attributes(&self) -> Attributes {
+        let mut attributes = self.attributes.clone();
+        if self.origin == Origin::Ingest {
+            for name in [attribute::EDITED_AT, attribute::DELIVERED_TO, attribute::FAILURE] {
+                attributes.remove(name);
+            }
+        }
+        attributes
+    }
+
+    /// An attribute that only who may send to the queue itself can set.
+    pub(crate) fn mark(&self, name: &str) -> Option<&str> {
+        match self.origin {
+            Origin::Sender => self.text(name),
+            Origin::Ingest => None,
+        }
+    }
+}
+
+/// A key that sorts sequence numbers as the numbers they are, however many digits they have.
+#[must_use]
+pub fn sequence_order(sequence_number: &str) -> (usize, &str) {
+    let digits = sequence_number.trim_start_matches('0');
+    (digits.len(), digits)
 }
 
 #[cfg(test)]
@@ -79,9 +200,14 @@ pub(crate) mod tests {
     use super::*;
     use crate::attribute::Attribute;
 
-    /// A message `n` of a group, received once.
+    /// A message `n` of a group, received once, that the ingest sent.
     pub(crate) fn message(n: u32, group_id: &str) -> Message {
-        Message {
+        changed(n, group_id, |_| {})
+    }
+
+    /// The same, with something changed.
+    pub(crate) fn changed(n: u32, group_id: &str, change: impl FnOnce(&mut Received)) -> Message {
+        let mut received = Received {
             message_id: format!("m-{n}"),
             receipt_handle: format!("r-{n}"),
             body: "{}".to_owned(),
@@ -91,30 +217,90 @@ pub(crate) mod tests {
             sent_at: Timestamp::from_ms(1_000_000),
             attributes: Attributes::new(),
             trace_header: None,
-        }
+        };
+        change(&mut received);
+        Message::parse(received, Origin::Ingest).unwrap()
+    }
+
+    /// The same, sent by somebody who may send to the queue itself.
+    pub(crate) fn sent(message: Message) -> Message {
+        Message { origin: Origin::Sender, ..message }
+    }
+
+    /// The same with an attribute more.
+    pub(crate) fn with(message: Message, name: &str, value: &str) -> Message {
+        let Message { mut received, origin } = message;
+        received.attributes.insert(name.to_owned(), Attribute::string(value));
+        Message { received, origin }
+    }
+
+    #[test]
+    fn what_sqs_would_not_take_is_no_message() {
+        let parse = |change: fn(&mut Received)| {
+            let mut received = message(1, "g").into_received();
+            change(&mut received);
+            Message::parse(received, Origin::Ingest).map(|_| ())
+        };
+        assert_eq!(parse(|it| it.message_id.clear()), Err(MessageError::NoId));
+        assert_eq!(parse(|it| it.body.clear()), Err(MessageError::NoBody));
+        assert_eq!(parse(|it| it.group_id = "a b".into()), Err(MessageError::Group));
+        assert_eq!(parse(|it| it.sequence_number = "7a".into()), Err(MessageError::SequenceNumber));
+        assert_eq!(parse(|it| it.group_id.clear()), Ok(()));
+        assert_eq!(parse(|it| it.sequence_number.clear()), Ok(()));
     }
 
     #[test]
     fn the_event_id_is_the_attribute_or_the_message_id() {
-        let mut message = message(1, "g");
-        assert_eq!(message.event_id(), "m-1");
-        message.attributes.insert("event_id".into(), Attribute::string("evt-9"));
-        assert_eq!(message.event_id(), "evt-9");
-        message.attributes.insert("event_id".into(), Attribute::string("line\nbreak"));
-        assert_eq!(message.event_id(), "m-1");
+        assert_eq!(message(1, "g").event_id(), "m-1");
+        assert_eq!(with(message(1, "g"), "event_id", "evt-9").event_id(), "evt-9");
+        assert_eq!(with(message(1, "g"), "event_id", "line\nbreak").event_id(), "m-1");
     }
 
     #[test]
     fn the_time_of_acceptance_is_in_milliseconds_or_seconds() {
-        let mut message = message(1, "g");
+        let message = sent(message(1, "g"));
         assert_eq!(message.accepted_at(), message.sent_at);
         for (text, ms) in [
             ("1767225600123", 1_767_225_600_123),
             ("1767225600", 1_767_225_600_000),
             ("soon", 1_000_000),
         ] {
-            message.attributes.insert("accepted_at".into(), Attribute::string(text));
+            let message = with(message.clone(), "accepted_at", text);
             assert_eq!(message.accepted_at().as_ms(), ms, "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_sender_to_the_queue_can_mark_a_message() {
+        let mut marked = message(1, "g");
+        for (name, value) in
+            [("edited_at", "1"), ("delivered_to", "sss,crm"), ("accepted_at", "1767225600123")]
+        {
+            marked = with(marked, name, value);
+        }
+        assert!(!marked.is_edited() && marked.delivered_to().next().is_none());
+        assert_eq!(marked.accepted_at(), marked.sent_at);
+        let marked = sent(marked);
+        assert!(marked.is_edited());
+        assert_eq!(marked.delivered_to().collect::<Vec<_>>(), ["sss", "crm"]);
+        assert_eq!(marked.accepted_at().as_ms(), 1_767_225_600_123);
+    }
+
+    #[test]
+    fn the_ingest_is_known_by_the_id_that_sqs_sets() {
+        let of = |sender| Origin::of(sender, Some("AROAINGEST"));
+        assert_eq!(of(Some("AROAINGEST:BackplaneAssumeRoleSession")), Origin::Ingest);
+        assert_eq!(of(Some("AROAINGEST")), Origin::Ingest);
+        assert_eq!(of(Some("AROAINGESTER:session")), Origin::Sender);
+        assert_eq!(of(Some("AIDAOPERATOR")), Origin::Sender);
+        assert_eq!(of(None), Origin::Ingest);
+        assert_eq!(Origin::of(Some("AIDAOPERATOR"), None), Origin::Ingest);
+    }
+
+    #[test]
+    fn sequence_numbers_are_compared_as_numbers() {
+        assert!(sequence_order("9") < sequence_order("10"));
+        assert!(sequence_order("00018849496460467696128") < sequence_order("18849496460467696129"));
+        assert_eq!(sequence_order("007"), sequence_order("7"));
     }
 }

@@ -10,12 +10,13 @@ use url::Url;
 use crate::attribute;
 use crate::mapping::{Expression, RequestParameters, parameter};
 use crate::message::Message;
+use crate::pace::Pace;
 use crate::route_path::RoutePath;
 use crate::schedule::Schedule;
 use crate::secret::SecretReference;
 use crate::signature::Verification;
 use crate::signature::standard_webhooks::Signing;
-use crate::time::Timestamp;
+use crate::status::StatusSet;
 
 /// A route whose every setting has been checked.
 #[derive(Debug, Clone)]
@@ -27,19 +28,28 @@ pub struct Route {
     /// The message group.
     pub(crate) ordering_key: Expression,
     /// What makes two requests one event.
-    pub deduplication: Deduplication,
+    pub(crate) deduplication: Deduplication,
     /// Headers to pass on, in lower case.
-    pub pass_headers: Vec<String>,
+    pub(crate) pass_headers: Vec<String>,
     /// How events are signed, if they are verified.
-    pub verify: Option<Verification>,
+    pub(crate) verify: Option<Verification>,
     /// Where events go; never empty.
-    pub destinations: Vec<Destination>,
+    pub(crate) destinations: Vec<Destination>,
+    /// What names an event.
+    pub(crate) event_id: Expression,
+    /// Statuses that are worth another attempt, besides those that always are.
+    pub(crate) retry_statuses: StatusSet,
+    /// Statuses that are not, of those that would be.
+    pub(crate) reject_statuses: StatusSet,
     /// When attempts are repeated.
-    pub schedule: Schedule,
+    pub(crate) schedule: Schedule,
     /// Age at which a failing event is given up.
-    pub give_up_after: Duration,
+    pub(crate) give_up_after: Duration,
+    /// Age at which an event must have been received for the last time, so that SQS's retention does
+    /// not delete it unseen.
+    pub(crate) last_receive_within: Duration,
     /// What happens to rejected events.
-    pub on_reject: OnReject,
+    pub(crate) on_reject: OnReject,
 }
 
 /// What makes two requests one event.
@@ -49,8 +59,8 @@ pub enum Deduplication {
     Request,
     /// The body: SQS drops a second, equal one within five minutes.
     Content,
-    /// The provider's own event id.
-    EventId(Expression),
+    /// A value of the request: SQS drops a second one with the same within five minutes.
+    By(Expression),
 }
 
 /// What happens to an event that a destination rejects.
@@ -76,6 +86,19 @@ pub struct Destination {
     pub(crate) timeout: Duration,
     /// What requests are signed with, if they are.
     pub(crate) sign: Option<Signing>,
+    /// Headers of every request, by name in lower case.
+    pub(crate) headers: Vec<(String, HeaderValue)>,
+    /// How fast it is called, at most, by one process.
+    pub(crate) pace: Pace,
+}
+
+/// What a header of every request to a destination says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderValue {
+    /// The value itself.
+    Literal(String),
+    /// The value is a secret.
+    Secret(SecretReference),
 }
 
 impl Destination {
@@ -95,6 +118,27 @@ impl Destination {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Headers of every request, by name in lower case.
+    #[must_use]
+    pub fn headers(&self) -> &[(String, HeaderValue)] {
+        &self.headers
+    }
+
+    /// How fast it is called, at most, by one process.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// The secrets that its requests need.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let headers = self.headers.iter().filter_map(|(_, value)| match value {
+            HeaderValue::Secret(reference) => Some(reference),
+            HeaderValue::Literal(_) => None,
+        });
+        self.sign.iter().flat_map(|sign| &sign.secrets).chain(headers)
     }
 
     /// What requests are signed with, if they are.
@@ -183,12 +227,6 @@ impl Route {
         self.verify.as_ref().filter(|_| !message.is_edited())
     }
 
-    /// The number, from 1, of the attempt at `message` that is due.
-    #[must_use]
-    pub fn attempt_number(&self, message: &Message, now: Timestamp) -> u32 {
-        self.schedule.attempt_number(message.receive_count, message.age(now))
-    }
-
     /// The headers that are passed on, as far as `message` has them. Other attributes are not looked
     /// at: whoever can send to the queue does not choose our headers.
     pub fn passed_headers<'a>(
@@ -201,15 +239,13 @@ impl Route {
     /// The secrets that this route needs, to verify and to sign.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
         let verify = self.verify.iter().flat_map(|verify| &verify.secrets);
-        let sign = self.destinations.iter().filter_map(|destination| destination.sign.as_ref());
-        verify.chain(sign.flat_map(|sign| &sign.secrets))
+        verify.chain(self.destinations.iter().flat_map(Destination::secrets))
     }
 
-    pub(crate) fn event_id(&self) -> Option<&Expression> {
-        match &self.deduplication {
-            Deduplication::EventId(expression) => Some(expression),
-            Deduplication::Request | Deduplication::Content => None,
-        }
+    /// What names an event: its value leaves as `webhook-id`.
+    #[must_use]
+    pub fn event_id(&self) -> &Expression {
+        &self.event_id
     }
 
     /// The route key of the HTTP API: `POST /sqs-hook`.
@@ -227,13 +263,9 @@ impl Route {
     /// The request parameters of this route's integration, by API Gateway's names.
     #[must_use]
     pub fn request_parameters(&self, queue_url: &str) -> BTreeMap<String, String> {
-        let event_id = match &self.deduplication {
-            Deduplication::EventId(expression) => expression.interpolated(),
-            Deduplication::Request | Deduplication::Content => "${context.requestId}".to_owned(),
-        };
         let mut attributes = BTreeMap::from([
             (attribute::ROUTE.to_owned(), self.name.clone()),
-            (attribute::EVENT_ID.to_owned(), event_id),
+            (attribute::EVENT_ID.to_owned(), self.event_id.interpolated()),
             (attribute::ACCEPTED_AT.to_owned(), "${context.requestTimeEpoch}".to_owned()),
         ]);
         for name in self.carried_headers() {
@@ -245,7 +277,7 @@ impl Route {
             .collect();
         let deduplication_id = match &self.deduplication {
             Deduplication::Request => Some("$context.requestId"),
-            Deduplication::EventId(expression) => Some(expression.source()),
+            Deduplication::By(expression) => Some(expression.source()),
             Deduplication::Content => None,
         };
         let mut parameters = BTreeMap::from(

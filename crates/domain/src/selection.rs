@@ -60,21 +60,21 @@ mod tests {
     use super::*;
     use crate::attribute::Attribute;
     use crate::dead_letter::{Cause, Class, dead_letter};
-    use crate::message::tests::message;
+    use crate::message::tests::{changed, message, sent};
 
     fn rejected() -> Message {
-        let mut original = message(5, "order-7");
-        original.attributes.insert("route".into(), Attribute::string("sss"));
-        original.body = "{\"顧客\":\"株式会社\"}".to_owned();
+        let original = changed(5, "order-7", |it| {
+            it.attributes.insert("route".into(), Attribute::string("sss"));
+            it.body = "{\"顧客\":\"株式会社\"}".to_owned();
+        });
         let cause = Cause { response: Some("unknown workflow".into()), ..Cause::default() };
-        let copy = dead_letter(&original, Class::Rejected, cause, 1);
-        Message {
-            body: copy.body,
-            group_id: copy.group_id,
-            attributes: copy.attributes,
-            sent_at: Timestamp::from_ms(5_000),
-            ..message(77, "other")
-        }
+        let copy = dead_letter(&original, Class::Rejected, cause, 1, Vec::new());
+        sent(changed(77, "other", |it| {
+            it.body = copy.body;
+            it.group_id = copy.group_id;
+            it.attributes = copy.attributes;
+            it.sent_at = Timestamp::from_ms(5_000);
+        }))
     }
 
     #[test]

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dead_letter::Class;
 use crate::message::Message;
-use crate::outcome::Next;
 
 /// Longest list, in bytes: a parameter of the standard tier, which costs nothing.
 /// Source: Systems Manager guide, "Managing parameter tiers".
@@ -79,26 +77,18 @@ impl Skips {
         self.skips.retain(|event_id, _sequence_number| still_waits(event_id));
     }
 
-    /// What happens to `message` by what an operator asked for: to one that would stay, if it is on
-    /// the list. What was delivered is delivered, and what is a dead letter keeps its own reason.
+    /// Whether an operator wants `message` out of the way, should it stay otherwise: what was
+    /// delivered is delivered, and what is a dead letter keeps its own reason.
     #[must_use]
-    pub fn apply(&self, next: Next, message: &Message) -> Next {
-        let listed = self.skips.get(message.event_id());
-        match next {
-            Next::Retry(_) | Next::Block(_) if listed == Some(&message.sequence_number) => {
-                Next::DeadLetter(Class::Skipped)
-            }
-            next => next,
-        }
+    pub fn want(&self, message: &Message) -> bool {
+        self.skips.get(message.event_id()) == Some(&message.sequence_number)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::message::tests::message;
+    use crate::message::tests::{changed, message};
 
     fn skips() -> Skips {
         let mut skips = Skips::default();
@@ -107,24 +97,16 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_would_stay_is_skipped_and_no_other() {
-        let delay = Duration::from_secs(2);
-        for next in [Next::Block(delay), Next::Retry(delay)] {
-            let skipped = Next::DeadLetter(Class::Skipped);
-            assert_eq!(skips().apply(next, &message(1, "g")), skipped);
-            assert_eq!(skips().apply(next, &message(2, "g")), next);
-            assert_eq!(Skips::default().apply(next, &message(1, "g")), next);
-        }
-        for next in [Next::Delivered, Next::DeadLetter(Class::GaveUp)] {
-            assert_eq!(skips().apply(next, &message(1, "g")), next);
-        }
+    fn the_event_that_is_on_the_list_is_wanted_and_no_other() {
+        assert!(skips().want(&message(1, "g")));
+        assert!(!skips().want(&message(2, "g")));
+        assert!(!Skips::default().want(&message(1, "g")));
     }
 
     #[test]
     fn an_event_that_was_sent_again_is_attempted_again() {
-        let again = Message { sequence_number: "00000000000000000009".into(), ..message(1, "g") };
-        let next = Next::Block(Duration::from_secs(2));
-        assert_eq!(skips().apply(next, &again), next);
+        let again = changed(1, "g", |it| it.sequence_number = "00000000000000000009".into());
+        assert!(!skips().want(&again));
     }
 
     #[test]

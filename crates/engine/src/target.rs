@@ -36,7 +36,7 @@ mod tests {
         )
         .unwrap();
         let config = with_target(&config, &Url::parse(target).unwrap()).unwrap();
-        assert_eq!(config.routes()["sss"].destinations[0].url().as_str(), expected);
+        assert_eq!(config.routes()["sss"].destinations()[0].url().as_str(), expected);
     }
 
     #[test]

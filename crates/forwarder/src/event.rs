@@ -9,16 +9,11 @@ use std::collections::BTreeMap;
 
 use domain::attribute::Attribute;
 use domain::dead_letter::Unreadable;
-use domain::message::Message;
-use domain::quota;
+use domain::message::{Message, MessageError, Origin, Received};
 use domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-/// The group of messages that come without one. SQS FIFO queues always have one; should the mapping
-/// not pass it on, as some emulators do not, the batch counts as one group, which keeps its order.
-const NO_GROUP: &str = "";
 
 /// A batch.
 #[derive(Debug, Default)]
@@ -51,6 +46,7 @@ struct SystemAttributes {
     sequence_number: Option<String>,
     approximate_receive_count: Option<String>,
     sent_timestamp: Option<String>,
+    sender_id: Option<String>,
     #[serde(rename = "AWSTraceHeader")]
     trace_header: Option<String>,
 }
@@ -71,10 +67,16 @@ struct RawEvent<'a> {
     records: Vec<&'a RawValue>,
 }
 
-/// Parses an event. `now` stands in for a missing time of sending.
-pub(crate) fn parse(event: &str, now: Timestamp) -> Result<Batch, serde_json::Error> {
+/// Parses an event. `now` stands in for a missing time of sending, and `ingest` is the id of the role
+/// that the ingest sends with, where that is known.
+pub(crate) fn parse(
+    event: &str,
+    now: Timestamp,
+    ingest: Option<&str>,
+) -> Result<Batch, serde_json::Error> {
+    let message = |record| message(record, now, ingest);
     if let Ok(Event { records }) = serde_json::from_str(event)
-        && let Ok(messages) = records.into_iter().map(|record| message(record, now)).collect()
+        && let Ok(messages) = records.into_iter().map(message).collect()
     {
         return Ok(Batch { messages, unreadable: Vec::new() });
     }
@@ -84,7 +86,7 @@ pub(crate) fn parse(event: &str, now: Timestamp) -> Result<Batch, serde_json::Er
     for record in records {
         let parsed = serde_json::from_str(record.get())
             .map_err(|error| error.to_string())
-            .and_then(|record| message(record, now).map_err(str::to_owned));
+            .and_then(|record| message(record).map_err(|error| error.to_string()));
         match parsed {
             Ok(message) => batch.messages.push(message),
             Err(error) => batch.unreadable.push(salvaged(record.get(), error)),
@@ -93,27 +95,32 @@ pub(crate) fn parse(event: &str, now: Timestamp) -> Result<Batch, serde_json::Er
     Ok(batch)
 }
 
-/// A record as a message, or why it is none.
-fn message(record: Record, now: Timestamp) -> Result<Message, &'static str> {
+/// Why a record is no message.
+#[derive(Debug, thiserror::Error)]
+enum RecordError {
+    #[error("the record has no {0}")]
+    Missing(&'static str),
+    #[error("the record is no message: {0}")]
+    Message(#[from] MessageError),
+}
+
+/// A record as a message, or why it is none. A group and a number are missing where the mapping does
+/// not pass them on, as with some emulators: the batch then counts as one group, which keeps its order.
+fn message(record: Record, now: Timestamp, ingest: Option<&str>) -> Result<Message, RecordError> {
     let system = record.attributes.unwrap_or_default();
-    let message = Message {
-        message_id: record.message_id.ok_or("the record has no messageId")?,
-        receipt_handle: record.receipt_handle.ok_or("the record has no receiptHandle")?,
-        body: record.body.filter(|body| !body.is_empty()).ok_or("the record has no body")?,
+    let origin = Origin::of(system.sender_id.as_deref(), ingest);
+    let received = Received {
+        message_id: record.message_id.ok_or(RecordError::Missing("messageId"))?,
+        receipt_handle: record.receipt_handle.ok_or(RecordError::Missing("receiptHandle"))?,
+        body: record.body.unwrap_or_default(),
         receive_count: parsed(system.approximate_receive_count).unwrap_or(1),
         sent_at: parsed(system.sent_timestamp).map_or(now, Timestamp::from_ms),
         attributes: record.message_attributes.map(attributes).unwrap_or_default(),
         trace_header: system.trace_header,
-        group_id: system.message_group_id.unwrap_or_else(|| NO_GROUP.to_owned()),
+        group_id: system.message_group_id.unwrap_or_default(),
         sequence_number: system.sequence_number.unwrap_or_default(),
     };
-    if message.group_id != NO_GROUP && !quota::is_id(&message.group_id) {
-        return Err("the record's MessageGroupId is not one");
-    }
-    if !message.sequence_number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("the record's SequenceNumber is no number");
-    }
-    Ok(message)
+    Ok(Message::parse(received, origin)?)
 }
 
 fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
@@ -139,6 +146,7 @@ fn salvaged(record: &str, error: String) -> Unreadable {
     });
     Unreadable {
         message_id: text("/messageId"),
+        receipt_handle: text("/receiptHandle"),
         body: text("/body").unwrap_or_else(|| record.to_owned()),
         group_id: text("/attributes/MessageGroupId"),
         attributes: attributes.collect(),
@@ -171,7 +179,8 @@ mod tests {
     }
 
     fn parsed(records: &[Value]) -> Batch {
-        parse(&json!({ "Records": records }).to_string(), Timestamp::from_ms(5)).unwrap()
+        parse(&json!({ "Records": records }).to_string(), Timestamp::from_ms(5), Some("AROAINGEST"))
+            .unwrap()
     }
 
     #[test]
@@ -206,7 +215,7 @@ mod tests {
         let batch = parsed(&[no_body, wrong_type, json!(7), record()]);
         assert_eq!(batch.messages.len(), 1);
         assert_eq!(batch.unreadable.len(), 3);
-        assert_eq!(batch.unreadable[0].error, "the record has no body");
+        assert_eq!(batch.unreadable[0].error, "the record is no message: it has no body");
         assert_eq!(batch.unreadable[1].body, "{\"注文\":7}");
         assert_eq!(batch.unreadable[1].group_id.as_deref(), Some("order-7"));
         assert_eq!(batch.unreadable[1].message_id.as_deref(), Some("m-1"));
@@ -216,7 +225,7 @@ mod tests {
     #[test]
     fn what_is_no_event_is_an_error() {
         for text in ["", "{}", "[]", "{\"Records\":7}"] {
-            assert!(parse(text, Timestamp::default()).is_err(), "{text}");
+            assert!(parse(text, Timestamp::default(), None).is_err(), "{text}");
         }
     }
 }

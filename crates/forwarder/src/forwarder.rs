@@ -1,32 +1,34 @@
 //! One batch in, one batch response out. Groups are walked side by side, the messages of a group one
-//! after another; what each outcome leads to is asked of the domain.
+//! after another; what becomes of a message is decided by the domain, in one path.
 
-use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use bytes::Bytes;
 use domain::batch::{self, Group, Kept, Step};
-use domain::breaker::{Breaker, Permit};
-use domain::config::{Config, LogLevel, UnknownRoute};
-use domain::dead_letter::{self, Cause, Class, Unreadable};
+use domain::config::{Config, LogLevel};
+use domain::dead_letter::{self, Class, Unreadable};
 use domain::deadline;
+use domain::memory::{Ended, Memory};
 use domain::message::Message;
-use domain::outcome::{Attempt, Next, TransportError, Verdict};
-use domain::route::{Destination, Route};
+use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive, Verdict};
+use domain::route::{Destination, OnReject, Route};
 use domain::schedule::Schedule;
 use domain::time::Timestamp;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::HeaderMap;
 
-use crate::accepted::Accepted;
 use crate::aws::AwsSecrets;
-use crate::logging::{self, Line, Logger};
+use crate::gates::Gates;
+use crate::logging::{self, Line, Logger, What};
 use crate::metrics::Metrics;
-use crate::queue::{Queue, QueueError};
+use crate::queue::Queue;
+use crate::report::{self, Report};
 use crate::secrets::Secrets;
-use crate::signatures::{self, Failure, Signatures};
+use crate::signatures::{self, Failure};
 use crate::skips::SkipList;
 use crate::timeout::Timers;
 use crate::webhook::{self, Exchange};
@@ -36,18 +38,16 @@ use crate::{Settings, StartError, event, lock, tls};
 #[derive(Debug)]
 pub struct Forwarder {
     config: Config,
+    ingest_sender: Option<String>,
     client: reqwest::Client,
     timers: Timers,
     queue: Queue,
     secrets: Secrets,
     /// Where an operator has a way to list them.
     skips: Option<SkipList>,
-    logger: Logger,
-    /// Where somebody reads them.
-    metrics: Option<Metrics>,
-    /// By route and destination; every one of the configuration has its own.
-    breakers: Mutex<BTreeMap<String, BTreeMap<String, Breaker>>>,
-    accepted: Mutex<Accepted>,
+    report: Report,
+    gates: Gates,
+    memory: Mutex<Memory>,
 }
 
 /// Why a whole batch failed; nothing of it is deleted then.
@@ -56,24 +56,21 @@ pub enum BatchError {
     /// What came is not an event source mapping's batch.
     #[error("the event is not a batch of sqs records: {0}")]
     Event(#[from] serde_json::Error),
-    /// A record that cannot be understood could not be saved either.
+    /// A record that has not even an id could not be saved either.
     #[error("an unreadable record could not be put into the dead-letter queue")]
     Unreadable,
 }
 
-/// One destination's part in an attempt.
-struct Part<'a> {
-    destination: &'a Destination,
-    outcome: Outcome,
-    verdict: Verdict,
+/// How a receive ended, and how long each attempt of it took.
+struct Ending<'r> {
+    outcome: Outcome<'r>,
+    latencies: Vec<Option<Duration>>,
 }
 
-enum Outcome {
-    /// It has the event since an earlier attempt.
-    AcceptedBefore,
-    /// The breaker did not let the attempt through, for this time still.
-    Refused(Duration),
-    Posted(Exchange),
+impl<'r> From<Outcome<'r>> for Ending<'r> {
+    fn from(outcome: Outcome<'r>) -> Self {
+        Self { outcome, latencies: Vec::new() }
+    }
 }
 
 impl Forwarder {
@@ -87,6 +84,7 @@ impl Forwarder {
             config,
             queue_url,
             dead_letter_queue_url,
+            ingest_sender,
             skips,
             aws,
             ssl_cert_file,
@@ -97,20 +95,20 @@ impl Forwarder {
         let client = webhook::client(tls).map_err(StartError::Client)?;
         let secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), client.clone()));
         Ok(Self {
-            metrics: metrics.then(|| Metrics::new(&config.environment())),
-            logger,
+            report: Report { logger, metrics: metrics.then(|| Metrics::new(config.environment())) },
             secrets: Secrets::new(
                 config.routes().values().flat_map(Route::secrets),
                 Arc::clone(&secrets),
                 logger,
             ),
+            ingest_sender,
             skips: skips.map(|place| SkipList::new(place, secrets, logger)),
             queue: Queue::new(queue_url, dead_letter_queue_url, aws, client.clone()),
-            breakers: Mutex::new(breakers(&config)),
+            gates: Gates::new(&config),
             config,
             client,
             timers: Timers::default(),
-            accepted: Mutex::default(),
+            memory: Mutex::default(),
         })
     }
 
@@ -127,29 +125,26 @@ impl Forwarder {
         trace: Option<&str>,
     ) -> Result<SqsBatchResponse, BatchError> {
         let deadline = Timestamp::from(deadline);
-        let mut batch = event::parse(event, now())?;
         // An HTTP API begins no trace, so a message seldom has one of its own.
-        if let Some(trace) = trace.filter(|trace| trace.contains("Sampled=1")) {
-            for message in &mut batch.messages {
-                message.trace_header.get_or_insert_with(|| trace.to_owned());
-            }
-        }
-        for record in &batch.unreadable {
-            self.save_unreadable(record, deadline).await?;
-        }
+        let trace = trace.filter(|trace| trace.contains("Sampled=1"));
+        let batch = event::parse(event, now(), self.ingest_sender.as_deref())?;
         let mut groups = batch::groups(batch.messages);
-        let kept: Vec<Kept> = match groups.as_mut_slice() {
+        let mut kept = Vec::new();
+        for record in &batch.unreadable {
+            kept.extend(self.save_unreadable(record, &mut groups, deadline).await?);
+        }
+        match groups.as_mut_slice() {
             // The common case needs no side by side.
-            [group] => self.walk(group, deadline).await,
+            [group] => kept.extend(self.walk(group, trace, deadline).await),
             groups => {
-                let walks = groups.iter_mut().map(|group| self.walk(group, deadline));
-                join_all(walks).await.into_iter().flatten().collect()
+                let walks = groups.iter_mut().map(|group| self.walk(group, trace, deadline));
+                kept.extend(join_all(walks).await.into_iter().flatten());
             }
-        };
+        }
         if !kept.is_empty() {
             self.change_visibility(&kept, deadline).await;
         }
-        if let Some(metrics) = &self.metrics {
+        if let Some(metrics) = &self.report.metrics {
             logging::write(&metrics.take(now()));
         }
         let mut response = SqsBatchResponse::default();
@@ -157,411 +152,274 @@ impl Forwarder {
         Ok(response)
     }
 
-    /// Attempts a group's messages in order and returns what stays in the queue.
-    async fn walk(&self, group: &mut Group, deadline: Timestamp) -> Vec<Kept> {
+    /// Attempts a group's messages in order and returns what stays in the queue. A fault of ours while
+    /// it does costs this group a repeat, and no other anything.
+    async fn walk(&self, group: &mut Group, trace: Option<&str>, deadline: Timestamp) -> Vec<Kept> {
         let mut kept = Vec::new();
         while let Some(message) = group.head() {
-            let route = self.config.route_of_message(message);
-            let attempt_timeout =
-                route.as_ref().map_or(Duration::ZERO, |route| route.attempt_timeout());
-            let (step, reason) = if deadline::may_start(now(), deadline, attempt_timeout) {
-                (self.attempt(message, route, deadline).await, "behind_failed")
-            } else {
-                self.log_not_attempted(message, "deadline");
-                (Step::Keep { visible_in: Duration::ZERO }, "deadline")
-            };
-            if let Step::Keep { .. } = step {
-                group.followers().for_each(|follower| self.log_not_attempted(follower, reason));
+            let step =
+                AssertUnwindSafe(self.attempt(message, trace, deadline)).catch_unwind().await;
+            let step = step.unwrap_or_else(|_panic| {
+                let (level, what) = (LogLevel::Error, What::Failed);
+                self.report.line(Line { level, what, ..report::about(message) });
+                self.after_trouble(message)
+            });
+            if let Step::Keep { visible_in } = step {
+                let reason = if visible_in.is_zero() { "deadline" } else { "behind_failed" };
+                for follower in group.followers() {
+                    self.report.behind(follower, reason);
+                    lock(&self.memory).put_back(follower);
+                }
             }
             kept.extend(group.step(step));
         }
         kept
     }
 
-    async fn attempt(
+    async fn attempt(&self, message: &Message, trace: Option<&str>, deadline: Timestamp) -> Step {
+        let route = self.config.route_of_message(message);
+        let schedule = route.as_ref().map_or_else(|_| Schedule::default(), |it| it.schedule());
+        let receives = lock(&self.memory).receives_for_attempts(message);
+        let receive = Receive::of(message, schedule, receives, now());
+        let ending = match &route {
+            Ok(route) => self.deliver(message, route, receive, trace, deadline).await,
+            Err(error) => Outcome::Unroutable { error: error.to_string() }.into(),
+        };
+        let receive = Receive { age: message.age(now()), ..receive };
+        self.settle(message, route.ok(), &ending, receive, deadline).await
+    }
+
+    /// Calls the destinations of `message`, if everything that this takes is at hand.
+    async fn deliver<'r>(
         &self,
         message: &Message,
-        route: Result<&Route, UnknownRoute>,
+        route: &'r Route,
+        receive: Receive<'_>,
+        trace: Option<&str>,
         deadline: Timestamp,
-    ) -> Step {
-        let route = match route {
-            Ok(route) => route,
-            Err(error) => {
-                return self.refuse(message, Class::Unroutable, error.to_string(), deadline).await;
-            }
-        };
-        let attempt = route.attempt_number(message, now());
-        let headers = match webhook::headers(message, route, attempt) {
+    ) -> Ending<'r> {
+        let has_time = || deadline::may_start(now(), deadline, route.attempt_timeout());
+        if !has_time() {
+            return Outcome::NoTime.into();
+        }
+        let headers = match webhook::headers(message, route, receive.attempt, trace) {
             Ok(headers) => headers,
-            Err(error) => {
-                return self.refuse(message, Class::Malformed, error.to_string(), deadline).await;
-            }
+            Err(error) => return Outcome::Malformed { error: error.to_string() }.into(),
         };
-        let signatures = match self.authenticate(message, route, attempt, deadline).await {
-            Ok(signatures) => signatures,
-            Err(step) => return step,
+        let headers = match self.authenticate(message, route, headers, deadline).await {
+            Ok(headers) => headers,
+            Err(failure) => return Outcome::from(failure).into(),
         };
-        let parts = self.call(message, route, &headers, &signatures).await;
-        let verdict =
-            parts.iter().map(|part| part.verdict).reduce(Verdict::and).expect("a destination");
-        let next = verdict.next(route, message.event_id(), attempt, message.age(now()));
-        let next = self.unless_skipped(next, message, deadline).await;
-        for part in &parts {
-            self.log_part(message, route, attempt, part, next);
+        // Secrets may have taken their time.
+        if !has_time() {
+            return Outcome::NoTime.into();
         }
-        match next {
-            Next::Delivered => {
-                self.forget(message, route);
-                Step::Done
-            }
-            Next::Retry(delay) | Next::Block(delay) => Step::Keep { visible_in: delay },
-            Next::DeadLetter(class) => {
-                let copy = dead_letter::dead_letter(message, class, cause(&parts), attempt);
-                if self.send_dead_letter(message, class, copy, deadline).await.is_ok() {
-                    self.forget(message, route);
-                    return Step::Done;
+        let body = Bytes::copy_from_slice(message.body.as_bytes());
+        let calls = route.destinations().iter().zip(headers).map(async |(destination, headers)| {
+            self.call(message, route, destination, headers, body.clone(), deadline).await
+        });
+        let ended = match route.destinations() {
+            [_one] => {
+                let mut ended = Vec::with_capacity(1);
+                for call in calls {
+                    ended.push(call.await);
                 }
-                Step::Keep { visible_in: route.schedule.delay(message.event_id(), attempt) }
+                ended
             }
-        }
+            _ => join_all(calls).await,
+        };
+        let (attempts, latencies): (Vec<Attempt>, Vec<Option<Duration>>) =
+            ended.into_iter().unzip();
+        let outcome = Outcome::Asked(route.destinations().iter().zip(attempts).collect());
+        Ending { outcome, latencies }
     }
 
-    /// What happens to a message, unless an operator wants it skipped. Asked for what would stay only.
-    async fn unless_skipped(&self, next: Next, message: &Message, deadline: Timestamp) -> Next {
-        match (&self.skips, next) {
-            (Some(skips), Next::Retry(_) | Next::Block(_)) => {
-                skips.current(time_left(deadline, now())).await.apply(next, message)
-            }
-            _ => next,
-        }
-    }
-
-    /// Verifies the provider's signature and makes ours, where the route says so; or what becomes of
-    /// a message for which that cannot be done.
-    async fn authenticate<'a>(
+    /// Verifies the provider's signature, and makes of the common headers those of each destination.
+    async fn authenticate(
         &self,
         message: &Message,
-        route: &'a Route,
-        attempt: u32,
+        route: &Route,
+        headers: HeaderMap,
         deadline: Timestamp,
-    ) -> Result<Signatures<'a>, Step> {
-        if route.secrets().next().is_none() {
-            return Ok(Signatures::new());
-        }
-        let failure = match self.signatures(message, route, deadline).await {
-            // Secrets may have taken their time.
-            Ok(signatures) if deadline::may_start(now(), deadline, route.attempt_timeout()) => {
-                return Ok(signatures);
-            }
-            Ok(_late) => {
-                self.log_not_attempted(message, "deadline");
-                return Err(Step::Keep { visible_in: Duration::ZERO });
-            }
-            Err(failure) => failure,
-        };
-        let line = Line { route: Some(&route.name()), ..line_about(message) };
-        match failure {
-            Failure::Unverified(error) => {
-                let error = error.to_string();
-                let (level, error_text) = (LogLevel::Warn, Some(error.as_str()));
-                self.log(Line { level, message: "unverified", error: error_text, ..line });
-                Err(self.refuse(message, Class::Unverified, error, deadline).await)
-            }
-            Failure::Secret(error) => {
-                let wait = Verdict::Retry { at_least: Duration::ZERO };
-                let next = wait.next(route, message.event_id(), attempt, message.age(now()));
-                let retry_in_ms = if let Next::Retry(delay) = next { Some(delay) } else { None };
-                self.log(Line {
-                    level: LogLevel::Error,
-                    message: "secret_unavailable",
-                    attempt: Some(attempt),
-                    error: Some(&error),
-                    retry_in_ms,
-                    ..line
-                });
-                match retry_in_ms {
-                    Some(visible_in) => Err(Step::Keep { visible_in }),
-                    None => Err(self.refuse(message, Class::GaveUp, error, deadline).await),
-                }
-            }
-        }
-    }
-
-    async fn signatures<'a>(
-        &self,
-        message: &Message,
-        route: &'a Route,
-        deadline: Timestamp,
-    ) -> Result<Signatures<'a>, Failure> {
-        let time_left = || time_left(deadline, now());
+    ) -> Result<Vec<HeaderMap>, Failure> {
+        let time_left = || deadline::time_for_calls(now(), deadline);
         if let Some(verification) = route.verification_of(message) {
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
         }
-        signatures::sign(&self.secrets, message, route, now(), time_left()).await
+        signatures::headers(&self.secrets, message, route, headers, now(), time_left()).await
     }
 
-    /// Forgets who accepted an event that leaves the queue.
-    fn forget(&self, message: &Message, route: &Route) {
-        if route.destinations.len() > 1 {
-            lock(&self.accepted).forget(&route.name(), message.event_id());
-        }
-    }
-
-    /// Calls the destinations that do not have the event yet, side by side.
-    async fn call<'a>(
-        &self,
-        message: &Message,
-        route: &'a Route,
-        headers: &HeaderMap,
-        signatures: &Signatures<'_>,
-    ) -> Vec<Part<'a>> {
-        let body = Bytes::copy_from_slice(message.body.as_bytes());
-        let part = async |destination: &'a Destination| {
-            let mut headers = headers.clone();
-            if let Some(signature) = signatures.get(destination.name()) {
-                signature.sign(&mut headers);
-            }
-            let outcome = self.outcome(message, route, destination, headers, &body).await;
-            let verdict = self.judge(message, route, destination, &outcome);
-            Part { destination, outcome, verdict }
-        };
-        match route.destinations.as_slice() {
-            [destination] => vec![part(destination).await],
-            destinations => join_all(destinations.iter().map(part)).await,
-        }
-    }
-
-    async fn outcome(
+    /// Calls one destination, unless it need not be called, or not now.
+    async fn call(
         &self,
         message: &Message,
         route: &Route,
         destination: &Destination,
         headers: HeaderMap,
-        body: &Bytes,
-    ) -> Outcome {
-        if lock(&self.accepted).has(&route.name(), message.event_id(), &destination.name()) {
-            return Outcome::AcceptedBefore;
+        body: Bytes,
+        deadline: Timestamp,
+    ) -> (Attempt, Option<Duration>) {
+        if message.delivered_to().any(|name| name == destination.name()) {
+            return (Attempt::AcceptedBefore, None);
         }
-        if let Permit::Refused(pause) =
-            self.breaker(route, destination, |breaker| breaker.permit(now()))
-        {
-            return Outcome::Refused(pause);
+        let (ended, standing) = {
+            let memory = lock(&self.memory);
+            (memory.ended(message, destination.name()).cloned(), memory.standing(message))
+        };
+        match ended {
+            Some(Ended::Accepted) => return (Attempt::AcceptedBefore, None),
+            Some(Ended::Rejected(answer)) => return (Attempt::RejectedBefore(answer), None),
+            None => {}
         }
-        let posted = webhook::post(&self.client, &self.timers, destination, headers, body.clone());
-        Outcome::Posted(posted.await)
+        let patience = deadline::time_to_wait(now(), deadline, destination.timeout());
+        let passage = match self.gates.enter(route, destination, standing, patience).await {
+            Ok(passage) => passage,
+            Err(refusal) => return (Attempt::NotMade(refusal), None),
+        };
+        let Exchange { answer, latency } =
+            webhook::post(&self.client, &self.timers, destination, headers, body).await;
+        let attempt = answer.map_or_else(Attempt::Failed, Attempt::Answered);
+        passage.leave(route.signal(&attempt, now()));
+        self.remember(message, route, destination, &attempt);
+        (attempt, Some(latency))
     }
 
-    /// The verdict on an outcome, remembered where the next attempts need it.
-    fn judge(
+    /// Remembers a destination that need not be called again while others still are.
+    fn remember(
         &self,
         message: &Message,
         route: &Route,
         destination: &Destination,
-        outcome: &Outcome,
-    ) -> Verdict {
-        let now = now();
-        let attempt = match outcome {
-            Outcome::AcceptedBefore => return Verdict::Delivered,
-            Outcome::Refused(pause) => Attempt::Refused(*pause),
-            Outcome::Posted(Exchange { answer: Ok(answer), .. }) => Attempt::Answered {
-                status: answer.status,
-                retry_after: answer.retry_after.as_deref(),
-            },
-            Outcome::Posted(Exchange { answer: Err(error), .. }) => Attempt::Failed(*error),
+        attempt: &Attempt,
+    ) {
+        if route.destinations().len() == 1 {
+            return;
+        }
+        let ended = match (route.verdict(attempt), attempt, route.on_reject()) {
+            (Verdict::Delivered, _, _) => Ended::Accepted,
+            (Verdict::Rejected, Attempt::Answered(answer), OnReject::DeadLetter) => {
+                Ended::Rejected(Answer::clone(answer))
+            }
+            _ => return,
         };
-        let verdict = Verdict::of(&attempt, now);
-        if let Outcome::Posted(_) = outcome {
-            let answered = !matches!(verdict, Verdict::Retry { .. });
-            self.breaker(route, destination, |breaker| breaker.record(now, answered));
-        }
-        if verdict == Verdict::Delivered && route.destinations.len() > 1 {
-            lock(&self.accepted).add(&route.name(), message.event_id(), &destination.name());
-        }
-        verdict
+        lock(&self.memory).end(message, destination.name(), ended);
     }
 
-    /// Dead-letters a message that no attempt can be made for.
-    async fn refuse(
+    /// Does with a message what its receive led to: the one place where a message leaves or stays.
+    async fn settle(
         &self,
         message: &Message,
-        class: Class,
-        error: String,
+        route: Option<&Route>,
+        ending: &Ending<'_>,
+        receive: Receive<'_>,
         deadline: Timestamp,
     ) -> Step {
-        let cause = Cause { error: Some(error), ..Cause::default() };
-        let copy = dead_letter::dead_letter(message, class, cause, 0);
-        if self.send_dead_letter(message, class, copy, deadline).await.is_ok() {
-            return Step::Done;
+        let outcome = &ending.outcome;
+        let mut next = outcome.next(route, receive, now());
+        if let (Next::Keep { visible_in, .. }, Some(route)) = (&next, route)
+            && !visible_in.is_zero()
+            && self.is_skipped(message, deadline).await
+        {
+            next = outcome.skipped(route, receive);
         }
-        let schedule = Schedule::default();
-        let attempt = schedule.attempt_number(message.receive_count, message.age(now()));
-        Step::Keep { visible_in: schedule.delay(message.event_id(), attempt) }
+        self.report.outcome(message, route, outcome, receive, &next, &ending.latencies);
+        if let Next::DeadLetter { class, cause, attempts } = next {
+            let delivered_to = self.delivered_to(message, route);
+            let letter = dead_letter::dead_letter(message, class, cause, attempts, delivered_to);
+            let about = Line { route: route.map(Route::name), ..report::about(message) };
+            next = if self.send_dead_letter(letter, class, about, deadline).await {
+                Next::Delivered
+            } else {
+                Next::unsent(route, receive)
+            };
+        }
+        let mut memory = lock(&self.memory);
+        match next {
+            Next::Delivered | Next::DeadLetter { .. } => {
+                memory.forget(message);
+                Step::Done
+            }
+            Next::Keep { visible_in, because } => {
+                if because == Because::NotAttempted {
+                    memory.put_back(message);
+                }
+                Step::Keep { visible_in }
+            }
+        }
     }
 
+    /// Whether an operator wants a message out of the way that would stay otherwise.
+    async fn is_skipped(&self, message: &Message, deadline: Timestamp) -> bool {
+        let Some(skips) = &self.skips else { return false };
+        skips.current(deadline::time_for_calls(now(), deadline)).await.want(message)
+    }
+
+    /// The destinations that have the message.
+    fn delivered_to(&self, message: &Message, route: Option<&Route>) -> Vec<String> {
+        let memory = lock(&self.memory);
+        let names = route.into_iter().flat_map(Route::destinations).map(Destination::name);
+        let have_it = names.filter(|name| {
+            memory.ended(message, name) == Some(&Ended::Accepted)
+                || message.delivered_to().any(|other| other == *name)
+        });
+        have_it.map(str::to_owned).collect()
+    }
+
+    /// Sends a dead letter, and says whether it is in the queue.
     async fn send_dead_letter(
         &self,
-        message: &Message,
+        letter: dead_letter::Outgoing,
         class: Class,
-        copy: dead_letter::Copy,
+        about: Line<'_>,
         deadline: Timestamp,
-    ) -> Result<(), QueueError> {
-        let sent = self.queue.send_dead_letter(copy, time_left(deadline, now())).await;
-        self.log_dead_letter(line_about(message), class, &sent);
-        sent
+    ) -> bool {
+        let time_left = deadline::time_for_calls(now(), deadline);
+        let error = self.queue.send_dead_letter(letter, time_left).await.err();
+        let error = error.map(|error| error.to_string());
+        self.report.dead_letter(about, class, error.as_deref());
+        error.is_none()
     }
 
+    /// Saves a record that is no message. If it cannot be, it stays, and so does its group.
     async fn save_unreadable(
         &self,
         record: &Unreadable,
+        groups: &mut Vec<Group>,
         deadline: Timestamp,
-    ) -> Result<(), BatchError> {
-        let copy = dead_letter::unreadable_dead_letter(record, now());
-        let sent = self.queue.send_dead_letter(copy, time_left(deadline, now())).await;
-        let line = Line { event_id: record.message_id.as_deref(), ..Line::default() };
-        self.log_dead_letter(line, Class::Malformed, &sent);
-        sent.map_err(|_logged| BatchError::Unreadable)
+    ) -> Result<Vec<Kept>, BatchError> {
+        let letter = dead_letter::unreadable_dead_letter(record, now());
+        let about = Line { event_id: record.message_id.as_deref(), ..Line::default() };
+        if self.send_dead_letter(letter, Class::Malformed, about, deadline).await {
+            return Ok(Vec::new());
+        }
+        let visible_in = Schedule::default().max_delay();
+        let mut kept = vec![record.kept(visible_in).ok_or(BatchError::Unreadable)?];
+        let its_group = record.group_id.as_deref().unwrap_or_default();
+        for group in groups.iter_mut().filter(|group| group.is(its_group)) {
+            group.all().for_each(|message| self.report.behind(message, "behind_failed"));
+            kept.extend(group.step(Step::Keep { visible_in }));
+        }
+        groups.retain(|group| group.head().is_some());
+        Ok(kept)
+    }
+
+    /// Where a message stays of which nobody knows what became.
+    fn after_trouble(&self, message: &Message) -> Step {
+        let receives = lock(&self.memory).receives_for_attempts(message);
+        let receive = Receive::of(message, Schedule::default(), receives, now());
+        match Next::unsent(None, receive) {
+            Next::Keep { visible_in, .. } => Step::Keep { visible_in },
+            Next::Delivered | Next::DeadLetter { .. } => unreachable!("what is unsent stays"),
+        }
     }
 
     /// Within what is left of the invocation: the response must still get out.
     async fn change_visibility(&self, kept: &[Kept], deadline: Timestamp) {
-        let left = deadline.since(now()).saturating_sub(deadline::RESPONSE_MARGIN / 2);
+        let left = deadline::time_for_visibility(now(), deadline);
         if let Err(error) = self.queue.change_visibility(kept, left).await {
-            self.logger.error(&error.to_string());
+            self.report.logger.error(&error.to_string());
         }
     }
-
-    fn breaker<T>(
-        &self,
-        route: &Route,
-        destination: &Destination,
-        ask: impl FnOnce(&mut Breaker) -> T,
-    ) -> T {
-        let mut breakers = lock(&self.breakers);
-        let of_route = breakers.get_mut(route.name());
-        let breaker = of_route.and_then(|of_route| of_route.get_mut(destination.name()));
-        ask(breaker.expect("made for every route and destination"))
-    }
-
-    fn log(&self, line: Line<'_>) {
-        if let Some(metrics) = &self.metrics {
-            metrics.count(&line);
-        }
-        self.logger.write(line);
-    }
-
-    fn log_part(
-        &self,
-        message: &Message,
-        route: &Route,
-        attempt: u32,
-        part: &Part<'_>,
-        next: Next,
-    ) {
-        let (status, error, latency) = match &part.outcome {
-            Outcome::AcceptedBefore => return,
-            Outcome::Refused(_) => (None, Some("circuit_open"), None),
-            Outcome::Posted(Exchange { answer: Ok(answer), latency }) => {
-                (Some(answer.status), None, Some(*latency))
-            }
-            Outcome::Posted(Exchange { answer: Err(error), latency }) => {
-                (None, Some(TransportError::as_str(*error)), Some(*latency))
-            }
-        };
-        let (level, what, retry_in) = match (part.verdict, next, &part.outcome) {
-            (Verdict::Delivered, _, _) => (LogLevel::Info, "delivered", None),
-            (_, Next::DeadLetter(Class::Skipped), _) => (LogLevel::Warn, "skipped", None),
-            (_, Next::Retry(delay), Outcome::Refused(_)) => {
-                (LogLevel::Info, "not_attempted", Some(delay))
-            }
-            (Verdict::Retry { .. }, Next::Retry(delay), _) => {
-                (LogLevel::Warn, "retry", Some(delay))
-            }
-            (Verdict::Retry { .. }, _, _) => (LogLevel::Error, "gave_up", None),
-            (Verdict::Rejected, Next::Block(delay), _) => (LogLevel::Error, "blocked", Some(delay)),
-            (Verdict::Rejected, _, _) => (LogLevel::Warn, "rejected", None),
-        };
-        let line = Line {
-            level,
-            message: what,
-            route: Some(&route.name()),
-            destination: Some(&part.destination.name()),
-            attempt: Some(attempt),
-            status,
-            reason: error.filter(|_| what == "not_attempted"),
-            error: error.filter(|_| what != "not_attempted"),
-            latency_ms: latency,
-            retry_in_ms: retry_in,
-            ..line_about(message)
-        };
-        self.log(line);
-    }
-
-    fn log_dead_letter(&self, line: Line<'_>, class: Class, sent: &Result<(), QueueError>) {
-        let error = sent.as_ref().err().map(ToString::to_string);
-        self.log(Line {
-            message: if error.is_none() { "dead_lettered" } else { "not_dead_lettered" },
-            level: LogLevel::Error,
-            reason: Some(class.as_str()),
-            error: error.as_deref(),
-            ..line
-        });
-    }
-
-    fn log_not_attempted(&self, message: &Message, reason: &str) {
-        let line = Line {
-            level: LogLevel::Info,
-            message: "not_attempted",
-            reason: Some(reason),
-            ..line_about(message)
-        };
-        self.log(line);
-    }
-}
-
-fn breakers(config: &Config) -> BTreeMap<String, BTreeMap<String, Breaker>> {
-    let of = |route: &Route| {
-        let names = route.destinations.iter().map(|destination| destination.name().to_owned());
-        names.map(|name| (name, Breaker::default())).collect()
-    };
-    config.routes().iter().map(|(name, route)| (name.clone(), of(route))).collect()
-}
-
-/// What every line about a message says.
-fn line_about(message: &Message) -> Line<'_> {
-    Line {
-        event_id: Some(message.event_id()),
-        route: message.route_name(),
-        group: Some(&message.group_id),
-        sequence: Some(&message.sequence_number),
-        age_ms: Some(message.age(now())),
-        ..Line::default()
-    }
-}
-
-/// What a dead letter says: of the destinations, the first that failed.
-fn cause(parts: &[Part<'_>]) -> Cause {
-    let Some(part) = parts.iter().find(|part| part.verdict != Verdict::Delivered) else {
-        return Cause::default();
-    };
-    let mut cause =
-        Cause { destination: Some(part.destination.name().to_owned()), ..Cause::default() };
-    match &part.outcome {
-        Outcome::AcceptedBefore => {}
-        Outcome::Refused(_) => cause.error = Some("circuit_open".to_owned()),
-        Outcome::Posted(Exchange { answer: Ok(answer), .. }) => {
-            cause.status = Some(answer.status);
-            cause.response.clone_from(&answer.excerpt);
-        }
-        Outcome::Posted(Exchange { answer: Err(error), .. }) => {
-            cause.error = Some(error.to_string());
-        }
-    }
-    cause
-}
-
-/// What is left for a dead letter: after it, visibility timeouts are changed and the response is sent.
-fn time_left(deadline: Timestamp, now: Timestamp) -> Duration {
-    deadline.since(now).saturating_sub(deadline::RESPONSE_MARGIN)
 }
 
 fn now() -> Timestamp {

@@ -5,14 +5,15 @@
 //! delivery stands here. `webhook.rs` makes one POST, `queue.rs` talks to SQS where a message failed,
 //! `signatures.rs` verifies and signs where a route asks for it.
 
-mod accepted;
 mod aws;
 mod event;
 mod forwarder;
+mod gates;
 mod init_error;
 mod logging;
 mod metrics;
 mod queue;
+mod report;
 mod resolve;
 mod secrets;
 mod settings;

@@ -14,13 +14,45 @@ pub struct Logger {
     least: LogLevel,
 }
 
+/// What a line tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum What {
+    /// A destination has the event.
+    Delivered,
+    /// An attempt failed, and is repeated.
+    Retry,
+    /// An attempt failed, and is not repeated.
+    GaveUp,
+    /// A destination will not take the event.
+    Rejected,
+    /// The same, and the event stays for an operator.
+    Blocked,
+    /// An operator wanted the event out of the way.
+    Skipped,
+    /// No attempt was made.
+    NotAttempted,
+    /// The event is not what its route demands.
+    Unverified,
+    /// A secret is not to be had.
+    SecretUnavailable,
+    /// The event is in the dead-letter queue.
+    DeadLettered,
+    /// It should be, and is not.
+    NotDeadLettered,
+    /// Something went wrong while a group's messages were delivered; they stay.
+    #[default]
+    Failed,
+}
+
 /// One line. Fields that do not apply are left out; the time is that of writing.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Line<'a> {
     #[serde(serialize_with = "rfc_3339")]
     pub(crate) timestamp: Timestamp,
     pub(crate) level: LogLevel,
-    pub(crate) message: &'a str,
+    #[serde(rename = "message")]
+    pub(crate) what: What,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) event_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +88,10 @@ impl Logger {
 
     /// Writes an error that is about no message.
     pub fn error(self, message: &str) {
-        self.write(Line { level: LogLevel::Error, message, ..Line::default() });
+        if self.least <= LogLevel::Error {
+            let (level, timestamp) = (LogLevel::Error, SystemTime::now().into());
+            write_json(&ErrorLine { timestamp, level, message });
+        }
     }
 
     /// Writes `line`.
@@ -65,10 +100,23 @@ impl Logger {
             return;
         }
         line.timestamp = SystemTime::now().into();
-        let mut json = serde_json::to_vec(&line).expect("strings and numbers");
-        json.push(b'\n');
-        write(&json);
+        write_json(&line);
     }
+}
+
+/// A line that is about no message.
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    #[serde(serialize_with = "rfc_3339")]
+    timestamp: Timestamp,
+    level: LogLevel,
+    message: &'a str,
+}
+
+fn write_json(line: &impl Serialize) {
+    let mut json = serde_json::to_vec(line).expect("strings and numbers");
+    json.push(b'\n');
+    write(&json);
 }
 
 /// Writes whole lines, in one piece.

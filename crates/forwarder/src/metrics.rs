@@ -11,10 +11,13 @@ use domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::logging::Line;
+use crate::logging::{Line, What};
 
 /// Values in one array, at most. Source: the specification, "Target members".
 const VALUES_MAX: usize = 100;
+
+/// What messages are counted under that no route takes; no route can have this name.
+const NO_ROUTE: &str = "(none)";
 
 /// What the counts of a line mean to `CloudWatch`. Dimensions are the environment and the route only:
 /// each further one would multiply what the metrics cost.
@@ -78,21 +81,24 @@ impl Metrics {
 
     /// Counts what a line tells.
     pub(crate) fn count(&self, line: &Line<'_>) {
-        let Some(route) = line.route else { return };
+        if !line.what.is_counted() {
+            return;
+        }
+        let route = line.route.unwrap_or(NO_ROUTE);
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = match routes.get_mut(route) {
             Some(counts) => counts,
             None => routes.entry(route.to_owned()).or_default(),
         };
-        match line.message {
-            "delivered" => {
+        match line.what {
+            What::Delivered => {
                 counts.delivered += 1;
                 push(&mut counts.latency, line.latency_ms);
                 push(&mut counts.age_at_delivery, line.age_ms);
             }
-            "retry" => counts.retried += 1,
-            "rejected" | "blocked" | "skipped" => counts.rejected += 1,
-            "dead_lettered" => counts.dead_lettered += 1,
+            What::Retry => counts.retried += 1,
+            What::Rejected | What::Blocked | What::Skipped => counts.rejected += 1,
+            What::DeadLettered => counts.dead_lettered += 1,
             _ => {}
         }
     }
@@ -118,6 +124,20 @@ impl Metrics {
     }
 }
 
+impl What {
+    fn is_counted(self) -> bool {
+        matches!(
+            self,
+            Self::Delivered
+                | Self::Retry
+                | Self::Rejected
+                | Self::Blocked
+                | Self::Skipped
+                | Self::DeadLettered
+        )
+    }
+}
+
 fn push(values: &mut Vec<u64>, duration: Option<std::time::Duration>) {
     if values.len() < VALUES_MAX {
         let ms = duration.unwrap_or_default().as_millis();
@@ -133,9 +153,9 @@ mod tests {
 
     use super::*;
 
-    fn line(message: &'static str) -> Line<'static> {
+    fn line(what: What) -> Line<'static> {
         Line {
-            message,
+            what,
             route: Some("sss"),
             latency_ms: Some(Duration::from_millis(12)),
             age_ms: Some(Duration::from_millis(40)),
@@ -151,19 +171,29 @@ mod tests {
     #[test]
     fn what_was_logged_is_counted_by_route_and_once() {
         let metrics = Metrics::new("dev");
-        for message in ["delivered", "delivered", "retry", "rejected", "dead_lettered", "other"] {
-            metrics.count(&line(message));
+        for what in [
+            What::Delivered,
+            What::Delivered,
+            What::Retry,
+            What::Rejected,
+            What::Blocked,
+            What::Skipped,
+            What::DeadLettered,
+        ] {
+            metrics.count(&line(what));
         }
-        metrics.count(&Line { route: Some("crm"), ..line("retry") });
-        metrics.count(&Line { route: None, ..line("retry") });
+        metrics.count(&Line { route: Some("crm"), ..line(What::Retry) });
+        metrics.count(&Line { route: None, ..line(What::DeadLettered) });
+        metrics.count(&Line { route: Some("quiet"), ..line(What::NotAttempted) });
         let lines = taken(&metrics);
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[0]["route"], "crm");
-        assert_eq!((&lines[1]["environment"], &lines[1]["route"]), (&json!("dev"), &json!("sss")));
+        let routes: Vec<_> = lines.iter().map(|line| line["route"].as_str().unwrap()).collect();
+        assert_eq!(routes, ["(none)", "crm", "sss"]);
+        assert_eq!(lines[0]["DeadLettered"], 1);
+        assert_eq!(lines[2]["environment"], "dev");
         let names = ["Delivered", "Retried", "Rejected", "DeadLettered"];
-        assert_eq!(names.map(|name| lines[1][name].as_u64().unwrap()), [2, 1, 1, 1]);
-        assert_eq!(lines[1]["Latency"], json!([12, 12]));
-        assert_eq!(lines[1]["AgeAtDelivery"], json!([40, 40]));
+        assert_eq!(names.map(|name| lines[2][name].as_u64().unwrap()), [2, 1, 3, 1]);
+        assert_eq!(lines[2]["Latency"], json!([12, 12]));
+        assert_eq!(lines[2]["AgeAtDelivery"], json!([40, 40]));
         assert_eq!(taken(&metrics), [Value::Null; 0]);
     }
 
@@ -171,8 +201,8 @@ mod tests {
     #[test]
     fn cloudwatch_understands_every_line() {
         let metrics = Metrics::new("dev");
-        for message in ["delivered", "retry"] {
-            metrics.count(&line(message));
+        for what in [What::Delivered, What::Retry] {
+            metrics.count(&line(what));
             let [line] = taken(&metrics).try_into().unwrap();
             assert_eq!(line["_aws"]["Timestamp"], 1_767_225_600_123_u64);
             for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
@@ -190,7 +220,7 @@ mod tests {
     #[test]
     fn an_array_is_never_longer_than_cloudwatch_takes() {
         let metrics = Metrics::new("dev");
-        (0..150).for_each(|_| metrics.count(&line("delivered")));
+        (0..150).for_each(|_| metrics.count(&line(What::Delivered)));
         let [line] = taken(&metrics).try_into().unwrap();
         assert_eq!(line["Delivered"], 150);
         assert_eq!(line["Latency"].as_array().unwrap().len(), 100);

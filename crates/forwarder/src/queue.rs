@@ -22,7 +22,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::{Blob, base64};
 use domain::attribute::Attribute;
 use domain::batch::Kept;
-use domain::dead_letter::Copy;
+use domain::dead_letter::Outgoing;
 
 use crate::settings::AwsSettings;
 
@@ -83,7 +83,8 @@ impl Queue {
             .change_message_visibility_batch()
             .queue_url(&self.url)
             .set_entries(Some(entries.map_err(|error| QueueError(error.to_string()))?));
-        let changed = within("changing visibility timeouts", time_left, request.send()).await?;
+        let changed =
+            within("changing visibility timeouts", time_left, Box::pin(request.send())).await?;
         match changed.failed() {
             [] => Ok(()),
             [first, ..] => Err(QueueError(format!(
@@ -102,20 +103,20 @@ impl Queue {
     /// [`QueueError`] if SQS has not taken it; the original must stay then.
     pub(crate) async fn send_dead_letter(
         &self,
-        copy: Copy,
+        letter: Outgoing,
         time_left: Duration,
     ) -> Result<(), QueueError> {
         let mut request = self
             .client()
             .send_message()
             .queue_url(&self.dead_letter_url)
-            .message_body(copy.body)
-            .message_group_id(copy.group_id)
-            .message_deduplication_id(copy.deduplication_id);
-        for (name, attribute) in copy.attributes {
+            .message_body(letter.body)
+            .message_group_id(letter.group_id)
+            .message_deduplication_id(letter.deduplication_id);
+        for (name, attribute) in letter.attributes {
             request = request.message_attributes(name, sdk_attribute(attribute)?);
         }
-        within("sending a dead letter", time_left, request.send()).await?;
+        within("sending a dead letter", time_left, Box::pin(request.send())).await?;
         Ok(())
     }
 

@@ -1,48 +1,25 @@
-//! Secrets of this process: fetched when one is first needed, kept in memory, and fetched again now and
-//! then and when a signature does not match, so that a rotation needs no deployment.
+//! Secrets of this process: fetched when one is first needed, kept in memory, and fetched again when
+//! the domain says so, so that a rotation needs no deployment.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use domain::freshness::{CLOCK_SKEW, Fetches, Mismatch};
 use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference};
-use tokio::sync::Mutex;
+use domain::time::{Timestamp, Uptime};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::aws::AwsSecrets;
 use crate::logging::Logger;
 
-/// How long a secret is used unseen: a process that only ever gets good signatures must notice, too,
-/// that a secret was withdrawn.
-const FRESH: Duration = Duration::from_mins(5);
-
-/// How long a secret that could not be fetched is not asked for again.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Why secrets that are at hand are fetched again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Doubt {
-    /// A signature did not match.
-    Mismatch,
-    /// One is no secret of the scheme; events wait for a better one.
-    Unusable,
-}
-
-impl Doubt {
-    /// How often this is a reason, at most. Forged messages must not become calls.
-    fn pause(self) -> Duration {
-        match self {
-            Self::Mismatch => Duration::from_mins(1),
-            Self::Unusable => FAILURE_PAUSE,
-        }
-    }
-}
-
 /// The secrets of all routes, by where they are.
 #[derive(Debug)]
 pub(crate) struct Secrets {
+    started: Instant,
     kept: BTreeMap<SecretReference, Mutex<Kept>>,
     aws: Arc<AwsSecrets>,
     logger: Logger,
@@ -52,9 +29,9 @@ pub(crate) struct Secrets {
 #[derive(Debug, Default)]
 struct Kept {
     secret: Option<Arc<Secret>>,
-    fetched: Option<Instant>,
-    refreshed: Option<Instant>,
-    failed: Option<(Instant, SecretError)>,
+    fetches: Fetches,
+    /// Why the last fetch failed, if it did.
+    error: Option<SecretError>,
 }
 
 /// A secret that is not to be had. Says where it should be, never what it is.
@@ -65,6 +42,34 @@ pub(crate) struct SecretError {
     problem: String,
 }
 
+/// Those of some secrets that are at hand; at least one.
+#[derive(Debug)]
+pub(crate) struct AtHand {
+    pub(crate) secrets: Vec<Arc<Secret>>,
+    /// Why another is not, if one is not.
+    pub(crate) missing: Option<SecretError>,
+}
+
+/// What a secret must be younger than, for what does not match it to be final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Younger {
+    /// The event, accepted at this time.
+    Than(Timestamp),
+    /// Anything: the secret is none of its scheme, and somebody may have put that right just now.
+    ThanNow,
+}
+
+/// What can still come of a signature that does not match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Nothing.
+    None,
+    /// Something, since a secret was fetched again just now.
+    Fetched,
+    /// Something, after this time.
+    Wait(Duration),
+}
+
 impl Secrets {
     pub(crate) fn new<'a>(
         references: impl IntoIterator<Item = &'a SecretReference>,
@@ -72,86 +77,113 @@ impl Secrets {
         logger: Logger,
     ) -> Self {
         let kept = references.into_iter().map(|reference| (reference.clone(), Mutex::default()));
-        Self { kept: kept.collect(), aws, logger }
+        Self { started: Instant::now(), kept: kept.collect(), aws, logger }
     }
 
-    /// The secrets at these places, in their order.
+    /// The secrets at these places, in their order, without those that are not to be had.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] if none is.
     pub(crate) async fn get(
         &self,
         references: &[SecretReference],
         time_left: Duration,
-    ) -> Result<Vec<Arc<Secret>>, SecretError> {
-        let mut secrets = Vec::with_capacity(references.len());
+    ) -> Result<AtHand, SecretError> {
+        let (mut secrets, mut missing) = (Vec::with_capacity(references.len()), None);
         for reference in references {
-            secrets.push(self.one(reference, time_left).await?);
+            match self.one(reference, time_left).await {
+                Ok(secret) => secrets.push(secret),
+                Err(error) => missing = Some(error),
+            }
         }
-        Ok(secrets)
+        match missing {
+            Some(error) if secrets.is_empty() => Err(error),
+            missing => Ok(AtHand { secrets, missing }),
+        }
     }
 
-    async fn one(
+    /// The secret at this place.
+    pub(crate) async fn one(
         &self,
         reference: &SecretReference,
         time_left: Duration,
     ) -> Result<Arc<Secret>, SecretError> {
-        // Locked for as long as it is fetched: the groups of a batch need it at the same time.
-        let mut kept = self.kept(reference).lock().await;
-        let is_fresh = kept.fetched.is_some_and(|at| at.elapsed() < FRESH);
-        if let (Some(secret), true) = (&kept.secret, is_fresh) {
-            return Ok(Arc::clone(secret));
+        let mut kept = self.kept(reference).await;
+        let now = self.uptime();
+        if kept.fetches.is_due(now) && kept.fetches.failure_pause(now).is_none() {
+            self.fetch(reference, &mut kept, time_left).await;
         }
-        if let Some((at, error)) = &kept.failed
-            && at.elapsed() < FAILURE_PAUSE
-        {
-            return kept.secret.clone().ok_or_else(|| error.clone());
-        }
-        match (self.fetch(reference, time_left).await, &kept.secret) {
-            (Ok(fetched), _) => {
-                kept.replace(fetched);
-                Ok(kept.secret.clone().expect("it was put there"))
-            }
-            // What was good five minutes ago is better than none.
-            (Err(error), Some(secret)) => {
-                let secret = Arc::clone(secret);
-                self.logger.error(&format!("{error}; the one fetched before stays in use"));
-                kept.fetched = Some(Instant::now());
-                Ok(secret)
-            }
-            (Err(error), None) => {
-                kept.failed = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
+        // What was good five minutes ago is better than none.
+        match (&kept.secret, &kept.error) {
+            (Some(secret), _) => Ok(Arc::clone(secret)),
+            (None, error) => Err(error.clone().expect("a fetch that failed says why")),
         }
     }
 
-    /// The secrets at these places after those `seen` came into doubt: `None` if they are still the
-    /// same, or were fetched for such a reason a short time ago.
-    pub(crate) async fn refreshed(
+    /// What can still come of it that a signature matches none of these secrets, unless they are
+    /// `younger` than that.
+    pub(crate) async fn doubt(
         &self,
         references: &[SecretReference],
-        seen: &[Arc<Secret>],
-        doubt: Doubt,
+        younger: Younger,
         time_left: Duration,
-    ) -> Result<Option<Vec<Arc<Secret>>>, SecretError> {
-        for (reference, seen) in references.iter().zip(seen) {
-            let mut kept = self.kept(reference).lock().await;
-            let is_seen = kept.secret.as_ref().is_some_and(|secret| Arc::ptr_eq(secret, seen));
-            let is_due = kept.refreshed.is_none_or(|at| at.elapsed() >= doubt.pause());
-            if is_seen && is_due {
-                let fetched = self.fetch(reference, time_left).await?;
-                kept.replace(fetched);
-                kept.refreshed = Some(Instant::now());
+    ) -> Doubt {
+        let accepted_at = match younger {
+            Younger::Than(accepted_at) => accepted_at,
+            Younger::ThanNow => wall().minus(CLOCK_SKEW),
+        };
+        let (mut doubt, mut fetched) = (Doubt::None, false);
+        for reference in references {
+            // Locked for as long as it is fetched: the groups of a batch need it at the same time.
+            let mut kept = self.kept(reference).await;
+            match kept.fetches.mismatch(accepted_at, wall(), self.uptime()) {
+                Mismatch::Final => {}
+                Mismatch::Fetch => {
+                    self.fetch(reference, &mut kept, time_left).await;
+                    fetched = true;
+                }
+                Mismatch::Wait(wait) => {
+                    let longest = if let Doubt::Wait(other) = doubt { other } else { wait };
+                    doubt = Doubt::Wait(longest.max(wait));
+                }
             }
         }
-        let secrets = self.get(references, time_left).await?;
-        let changed = secrets.iter().zip(seen).any(|(now, seen)| !Arc::ptr_eq(now, seen));
-        Ok(changed.then_some(secrets))
+        if fetched { Doubt::Fetched } else { doubt }
     }
 
-    fn kept(&self, reference: &SecretReference) -> &Mutex<Kept> {
-        self.kept.get(reference).expect("made for every reference of the configuration")
+    fn uptime(&self) -> Uptime {
+        Uptime::from_start(self.started.elapsed())
     }
 
-    async fn fetch(
+    async fn kept(&self, reference: &SecretReference) -> MutexGuard<'_, Kept> {
+        let kept = self.kept.get(reference);
+        kept.expect("made for every reference of the configuration").lock().await
+    }
+
+    async fn fetch(&self, reference: &SecretReference, kept: &mut Kept, time_left: Duration) {
+        // Of the beginning: what changes while it is under way may not be in the answer.
+        let (wall, now) = (wall(), self.uptime());
+        match self.read(reference, time_left).await {
+            Ok(secret) => {
+                kept.fetches.fetched(wall, now);
+                kept.error = None;
+                kept.secret = Some(Arc::new(secret));
+            }
+            Err(error) => {
+                let stays = if kept.secret.is_some() {
+                    "; the one fetched before stays in use"
+                } else {
+                    ""
+                };
+                self.logger.error(&format!("{error}{stays}"));
+                kept.fetches.failed(self.uptime());
+                kept.error = Some(error);
+            }
+        }
+    }
+
+    async fn read(
         &self,
         reference: &SecretReference,
         time_left: Duration,
@@ -175,15 +207,8 @@ impl Secrets {
     }
 }
 
-impl Kept {
-    /// Keeps the very same one if it has not changed.
-    fn replace(&mut self, fetched: Secret) {
-        self.fetched = Some(Instant::now());
-        self.failed = None;
-        if !self.secret.as_ref().is_some_and(|secret| secret.is(&fetched)) {
-            self.secret = Some(Arc::new(fetched));
-        }
-    }
+fn wall() -> Timestamp {
+    SystemTime::now().into()
 }
 
 /// A small file that is at hand; reading it stops the process for less than a task would cost.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use aws_sdk_sqs::config::Credentials;
 use domain::config::Config;
-use domain::environment::SKIPS_VARIABLE;
 use domain::environment::{
-    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, METRICS_VARIABLE, QUEUE_URL_VARIABLE,
+    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_VARIABLE, METRICS_VARIABLE,
+    QUEUE_URL_VARIABLE, SKIPS_VARIABLE,
 };
 
 use crate::skips::SkipsPlace;
@@ -21,6 +21,9 @@ pub struct Settings {
     pub queue_url: String,
     /// Where what cannot be delivered goes.
     pub dead_letter_queue_url: String,
+    /// The unique id of the role that the ingest sends messages with, where that is known: what others
+    /// sent, such as an operator, may carry marks.
+    pub(crate) ingest_sender: Option<String>,
     /// Where the events are listed that an operator wants skipped, if anywhere.
     pub(crate) skips: Option<SkipsPlace>,
     /// How AWS's services are reached.
@@ -129,6 +132,7 @@ impl Settings {
                 config: config?,
                 queue_url: queue_url?,
                 dead_letter_queue_url: dead_letter_queue_url?,
+                ingest_sender: get(INGEST_SENDER_VARIABLE),
                 skips,
                 aws: AwsSettings {
                     region: region?,

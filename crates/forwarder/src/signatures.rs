@@ -1,19 +1,20 @@
-//! Signatures at work: those of providers are verified, and those of ours made. The rules are the
-//! domain's, the secrets come from [`Secrets`].
+//! What secrets are for: signatures of providers are verified, and requests get our signature and the
+//! headers that their destination asks for. The rules are the domain's, the secrets come from
+//! [`Secrets`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::message::Message;
-use domain::route::Route;
+use domain::outcome::Outcome;
+use domain::route::{self, Destination, Route};
 use domain::secret::Secret;
 use domain::signature::standard_webhooks::{self, SIGNATURE, TIMESTAMP};
 use domain::signature::{Unverified, Verification, VerifyError};
 use domain::time::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::secrets::{Doubt, SecretError, Secrets};
+use crate::secrets::{Doubt, SecretError, Secrets, Younger};
 
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static(TIMESTAMP);
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE);
@@ -21,33 +22,27 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE);
 /// Why a message cannot go on now.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It is not what its route demands.
+    /// It is not what its route demands, and will not be.
     Unverified(Unverified),
+    /// It may be, once a secret is fetched again.
+    InDoubt(Duration),
     /// Without the secret nobody knows.
-    Secret(String),
-}
-
-/// Our signatures on a message, by destination; empty where none is asked for.
-pub(crate) type Signatures<'a> = BTreeMap<&'a str, Signature>;
-
-/// Our signature on a message for one destination.
-#[derive(Debug)]
-pub(crate) struct Signature {
-    timestamp: HeaderValue,
-    signature: HeaderValue,
-}
-
-impl Signature {
-    /// Adds itself to what is sent.
-    pub(crate) fn sign(&self, headers: &mut HeaderMap) {
-        headers.insert(WEBHOOK_TIMESTAMP, self.timestamp.clone());
-        headers.insert(WEBHOOK_SIGNATURE, self.signature.clone());
-    }
+    NoSecret(String),
 }
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
-        Self::Secret(error.to_string())
+        Self::NoSecret(error.to_string())
+    }
+}
+
+impl From<Failure> for Outcome<'_> {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unverified(error) => Self::Unverified(error),
+            Failure::InDoubt(wait) => Self::SecretInDoubt { wait },
+            Failure::NoSecret(error) => Self::NoSecret { error },
+        }
     }
 }
 
@@ -59,61 +54,116 @@ pub(crate) async fn verify(
     time_left: Duration,
 ) -> Result<(), Failure> {
     let references = &verification.secrets;
-    let kept = secrets.get(references, time_left).await?;
-    let mut result = verification.verify(message, &kept);
+    let mut at_hand = secrets.get(references, time_left).await?;
+    let mut result = verification.verify(message, &at_hand.secrets);
     // Nothing else can be different with other secrets.
-    let doubt = match &result {
-        Err(VerifyError::Secret(_)) => Some(Doubt::Unusable),
-        Err(VerifyError::Unverified(Unverified::Mismatch(_))) => Some(Doubt::Mismatch),
-        Ok(()) | Err(VerifyError::Unverified(_)) => None,
-    };
-    if let Some(doubt) = doubt
-        && let Some(others) = secrets.refreshed(references, &kept, doubt, time_left).await?
+    while let Err(
+        error @ (VerifyError::Secret(_) | VerifyError::Unverified(Unverified::Mismatch(_))),
+    ) = &result
     {
-        result = verification.verify(message, &others);
+        let younger_than = match error {
+            VerifyError::Secret(_) => Younger::ThanNow,
+            VerifyError::Unverified(_) => Younger::Than(message.accepted_at()),
+        };
+        match secrets.doubt(references, younger_than, time_left).await {
+            Doubt::Fetched => {
+                at_hand = secrets.get(references, time_left).await?;
+                result = verification.verify(message, &at_hand.secrets);
+            }
+            Doubt::Wait(wait) if younger_than != Younger::ThanNow => {
+                return Err(Failure::InDoubt(wait));
+            }
+            Doubt::None | Doubt::Wait(_) => break,
+        }
     }
-    result.map_err(|error| match error {
-        VerifyError::Unverified(unverified) => Failure::Unverified(unverified),
-        VerifyError::Secret(_) => Failure::Secret(error.to_string()),
-    })
+    match (result, at_hand.missing) {
+        (Ok(()), _) => Ok(()),
+        (Err(VerifyError::Unverified(Unverified::Mismatch(_))), Some(missing)) => {
+            Err(missing.into())
+        }
+        (Err(VerifyError::Unverified(unverified)), _) => Err(Failure::Unverified(unverified)),
+        (Err(error @ VerifyError::Secret(_)), _) => Err(Failure::NoSecret(error.to_string())),
+    }
 }
 
-/// Signs `message` for the destinations of `route` that ask for it.
-pub(crate) async fn sign<'a>(
+/// The headers of `message` for each destination of `route`, in their order: `common` ones, our
+/// signature, and what the destination asks for.
+pub(crate) async fn headers(
     secrets: &Secrets,
     message: &Message,
-    route: &'a Route,
+    route: &Route,
+    common: HeaderMap,
     now: Timestamp,
     time_left: Duration,
-) -> Result<Signatures<'a>, Failure> {
-    let mut signatures = Signatures::new();
-    for destination in &route.destinations {
-        let Some(signing) = &destination.sign() else { continue };
-        let timestamp = standard_webhooks::timestamp(now);
-        let sign = |keys: &[Arc<Secret>]| {
-            let body = message.body.as_bytes();
-            standard_webhooks::sign(keys, message.event_id(), &timestamp, body)
-        };
-        let references = &signing.secrets;
-        let kept = secrets.get(references, time_left).await?;
-        let mut signature = sign(&kept);
-        if signature.is_err()
-            && let Some(others) =
-                secrets.refreshed(references, &kept, Doubt::Unusable, time_left).await?
-        {
-            signature = sign(&others);
-        }
-        let signature = signature.map_err(|error| {
-            Failure::Secret(format!("a secret of destination {} {error}", destination.name()))
-        })?;
-        let ascii = "digits and base64 can stand in a header";
-        signatures.insert(
-            &destination.name(),
-            Signature {
-                timestamp: timestamp.try_into().expect(ascii),
-                signature: signature.try_into().expect(ascii),
-            },
-        );
+) -> Result<Vec<HeaderMap>, Failure> {
+    // The common case copies nothing.
+    if let [destination] = route.destinations() {
+        return Ok(vec![add(secrets, message, destination, common, now, time_left).await?]);
     }
-    Ok(signatures)
+    let mut all = Vec::with_capacity(route.destinations().len());
+    for destination in route.destinations() {
+        all.push(add(secrets, message, destination, common.clone(), now, time_left).await?);
+    }
+    Ok(all)
+}
+
+async fn add(
+    secrets: &Secrets,
+    message: &Message,
+    destination: &Destination,
+    mut headers: HeaderMap,
+    now: Timestamp,
+    time_left: Duration,
+) -> Result<HeaderMap, Failure> {
+    for (name, value) in destination.headers() {
+        let value = match value {
+            route::HeaderValue::Literal(text) => HeaderValue::from_str(text).ok(),
+            route::HeaderValue::Secret(reference) => {
+                let secret = secrets.one(reference, time_left).await?;
+                HeaderValue::from_bytes(secret.expose()).ok()
+            }
+        };
+        let mut value = value.ok_or_else(|| {
+            let destination = destination.name();
+            Failure::NoSecret(format!(
+                "the value of header {name} for destination {destination} cannot stand in a header"
+            ))
+        })?;
+        value.set_sensitive(true);
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("checked with the configuration");
+        headers.insert(name, value);
+    }
+    if let Some(signing) = destination.sign() {
+        let timestamp = standard_webhooks::timestamp(now);
+        let at_hand = secrets.get(&signing.secrets, time_left).await?;
+        let signature = sign(message, destination, &at_hand.secrets, &timestamp)?;
+        let ascii = "digits and base64 can stand in a header";
+        headers.insert(WEBHOOK_TIMESTAMP, timestamp.try_into().expect(ascii));
+        headers.insert(WEBHOOK_SIGNATURE, signature.try_into().expect(ascii));
+    }
+    Ok(headers)
+}
+
+/// Our signature with those of the secrets that can sign; one that cannot does not stop the others.
+fn sign(
+    message: &Message,
+    destination: &Destination,
+    secrets: &[Arc<Secret>],
+    timestamp: &str,
+) -> Result<String, Failure> {
+    let (mut signatures, mut unusable) = (Vec::new(), None);
+    for secret in secrets {
+        let one = std::slice::from_ref(secret);
+        match standard_webhooks::sign(one, message.event_id(), timestamp, message.body.as_bytes()) {
+            Ok(signature) => signatures.push(signature),
+            Err(error) => unusable = Some(error),
+        }
+    }
+    match unusable {
+        Some(error) if signatures.is_empty() => Err(Failure::NoSecret(format!(
+            "a secret of destination {} {error}",
+            destination.name()
+        ))),
+        _ => Ok(signatures.join(" ")),
+    }
 }

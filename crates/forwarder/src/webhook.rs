@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use domain::dead_letter::RESPONSE_BYTES_MAX;
 use domain::message::Message;
-use domain::outcome::TransportError;
+use domain::outcome::{Answer, TransportError};
 use domain::route::{Destination, Route};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -42,15 +42,6 @@ pub(crate) struct Exchange {
     pub(crate) latency: Duration,
 }
 
-/// What a destination answered.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<String>,
-    /// The beginning of the body, of answers other than 2xx.
-    pub(crate) excerpt: Option<String>,
-}
-
 /// A client for destinations: kept-alive connections, no redirects, no proxy, no metadata services.
 pub(crate) fn client(tls: ClientConfig) -> Result<Client, reqwest::Error> {
     client_with(tls, resolver())
@@ -73,7 +64,7 @@ fn client_with(
         .build()
 }
 
-/// The headers that `message` goes out with.
+/// The headers that `message` goes out with, for all destinations. `trace` is this invocation's.
 ///
 /// # Errors
 ///
@@ -82,6 +73,7 @@ pub(crate) fn headers(
     message: &Message,
     route: &Route,
     attempt: u32,
+    trace: Option<&str>,
 ) -> Result<HeaderMap, InvalidHeaderValue> {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, JSON);
@@ -101,8 +93,10 @@ pub(crate) fn headers(
     }
     let accepted_at = message.accepted_at().to_string();
     headers.insert(WEBHOOK_ACCEPTED_AT, HeaderValue::from_str(&accepted_at)?);
-    if let Some(trace) = &message.trace_header {
-        headers.insert(TRACE_ID, HeaderValue::from_str(trace)?);
+    // A trace that cannot stand in a header is nothing that an event should fail for.
+    let trace = message.trace_header.as_deref().or(trace);
+    if let Some(Ok(trace)) = trace.map(HeaderValue::from_str) {
+        headers.insert(TRACE_ID, trace);
     }
     Ok(headers)
 }
@@ -147,6 +141,7 @@ async fn read(mut response: Response) -> Result<Answer, reqwest::Error> {
     Ok(Answer {
         status: response.status().as_u16(),
         retry_after: retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned),
+        location: None,
         excerpt: (!excerpt.is_empty()).then(|| String::from_utf8_lossy(&excerpt).into_owned()),
     })
 }
@@ -185,7 +180,7 @@ fn class(error: &reqwest::Error) -> TransportError {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof,
         ) => TransportError::Closed,
-        _ if error.is_connect() => TransportError::Connect,
+        _ if error.is_connect() => TransportError::Refused,
         _ if incomplete => TransportError::Closed,
         Some(io::ErrorKind::InvalidData) => TransportError::InvalidAnswer,
         _ if error.is_body() || error.is_decode() => TransportError::Closed,

@@ -3,8 +3,9 @@
 
 use std::ops::Deref;
 
+use anyhow::Context as _;
 use domain::attribute::Attributes;
-use domain::message::Message;
+use domain::message::{Message, Origin, Received};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -74,27 +75,33 @@ impl From<&DeadLetter> for Letter {
             deduplication_id: Some(deduplication_id.clone()),
             receive_count: message.receive_count,
             sent_at_ms: message.sent_at.as_ms(),
-            attributes: message.attributes.clone(),
+            attributes: message.own_attributes(),
             trace_header: message.trace_header.clone(),
             body: message.body.clone(),
         }
     }
 }
 
-impl From<Letter> for DeadLetter {
-    fn from(letter: Letter) -> Self {
-        let deduplication_id = letter.deduplication_id.unwrap_or_else(|| letter.message_id.clone());
-        let message = Message {
-            message_id: letter.message_id,
-            receipt_handle: String::new(),
-            body: letter.body,
-            group_id: letter.group_id,
-            sequence_number: letter.sequence_number,
-            receive_count: letter.receive_count,
-            sent_at: Timestamp::from_ms(letter.sent_at_ms),
-            attributes: letter.attributes,
-            trace_header: letter.trace_header,
+impl Letter {
+    /// The dead letter, as received with this handle; none if it was not received.
+    ///
+    /// # Errors
+    ///
+    /// If it is none: files are written by hand as well.
+    pub(crate) fn received_by(self, receipt_handle: String) -> anyhow::Result<DeadLetter> {
+        let deduplication_id = self.deduplication_id.unwrap_or_else(|| self.message_id.clone());
+        let received = Received {
+            message_id: self.message_id,
+            receipt_handle,
+            body: self.body,
+            group_id: self.group_id,
+            sequence_number: self.sequence_number,
+            receive_count: self.receive_count,
+            sent_at: Timestamp::from_ms(self.sent_at_ms),
+            attributes: self.attributes,
+            trace_header: self.trace_header,
         };
-        Self { message, deduplication_id }
+        let message = Message::parse(received, Origin::Sender).context("no dead letter")?;
+        Ok(DeadLetter { message, deduplication_id })
     }
 }

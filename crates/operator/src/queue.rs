@@ -16,8 +16,8 @@ use aws_smithy_types::Blob;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use domain::attribute::{Attribute, Attributes};
-use domain::dead_letter::{Copy, group_of, redrive_order};
-use domain::message::Message;
+use domain::dead_letter::{Outgoing, group_of, redrive_order};
+use domain::message::{Message, Origin, Received};
 use domain::quota;
 use domain::time::Timestamp;
 
@@ -186,7 +186,7 @@ impl<'a> Held<'a> {
         letter: &DeadLetter,
         mut choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<()> {
-        let Message { message_id, receipt_handle, .. } = &letter.message;
+        let Received { message_id, receipt_handle, .. } = &*letter.message;
         // One that showed again meanwhile was looked at, and has another receipt.
         let renew = "UPDATE held SET handle = ?2 WHERE message_id = ?1";
         if self.scratch.change(renew, [message_id, receipt_handle])? > 0 {
@@ -278,8 +278,7 @@ impl<'a> Held<'a> {
         let (receipt_handle, json) = found.context("the message is not held any more")?;
         let json = json.context("the message was not chosen")?;
         let letter: Letter = serde_json::from_str(&json).context("in a temporary database")?;
-        let DeadLetter { message, deduplication_id } = letter.into();
-        Ok(DeadLetter { message: Message { receipt_handle, ..message }, deduplication_id })
+        letter.received_by(receipt_handle)
     }
 
     /// Whether they have been held for as long as SQS allows: whoever goes on has to look again.
@@ -412,7 +411,11 @@ fn seconds(seconds: u32) -> i32 {
 }
 
 /// Sends `copy` to a queue, and gives the message's id.
-pub(crate) async fn send(client: &Client, queue_url: &str, copy: Copy) -> anyhow::Result<String> {
+pub(crate) async fn send(
+    client: &Client,
+    queue_url: &str,
+    copy: Outgoing,
+) -> anyhow::Result<String> {
     let mut request = client
         .send_message()
         .queue_url(queue_url)
@@ -455,7 +458,10 @@ fn parse(message: SdkMessage) -> anyhow::Result<DeadLetter> {
         .collect();
     let deduplication_id = system.remove(&MessageSystemAttributeName::MessageDeduplicationId);
     let deduplication_id = deduplication_id.unwrap_or_else(|| message_id.clone());
-    let message = Message {
+    // What SQS moved by itself is still as the ingest sent it.
+    let was_moved = system.contains_key(&MessageSystemAttributeName::DeadLetterQueueSourceArn);
+    let origin = if was_moved { Origin::Ingest } else { Origin::Sender };
+    let received = Received {
         message_id,
         receipt_handle,
         body,
@@ -468,6 +474,7 @@ fn parse(message: SdkMessage) -> anyhow::Result<DeadLetter> {
         attributes,
         trace_header: system.remove(&MessageSystemAttributeName::AwsTraceHeader),
     };
+    let message = Message::parse(received, origin).context("the queue handed out no message")?;
     Ok(DeadLetter { message, deduplication_id })
 }
 

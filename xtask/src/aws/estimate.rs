@@ -149,7 +149,7 @@ impl Estimate {
     fn load(&self, environment: &Environment) -> Load {
         let (config, aws) = (&environment.config, &environment.aws);
         let events = self.events_per_month as f64;
-        let destinations = config.routes().values().map(|route| route.destinations.len()).max();
+        let destinations = config.routes().values().map(|route| route.destinations().len()).max();
         Load {
             events,
             event_bytes: self.event_bytes,

@@ -62,7 +62,7 @@ pub(crate) fn stand_in(environment: &Environment, route: &str) -> anyhow::Result
 
 fn destination(environment: &Environment, route: &str) -> anyhow::Result<Url> {
     let route = environment.config.routes().get(route);
-    let destination = route.and_then(|route| route.destinations.first());
+    let destination = route.and_then(|route| route.destinations().first());
     Ok(destination.context("the route has no destination")?.url().clone())
 }
 

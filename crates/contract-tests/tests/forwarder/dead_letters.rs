@@ -51,6 +51,8 @@ async fn a_rejected_event_is_sent_as_it_was_with_the_reason() {
         status: Some(422),
         error: None,
         response: Some("{\"error\":\"unknown workflow\"}".to_owned()),
+        location: None,
+        delivered_to: Vec::new(),
         attempts: 1,
         accepted_at: 1_767_225_600_123,
         group: "order-7".to_owned(),

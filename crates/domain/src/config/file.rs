@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::aws::AwsFile;
-use super::signature::{SignFile, VerifyFile};
+use super::signature::{HeaderFile, SignFile, VerifyFile};
 use crate::route::OnReject;
 use crate::{quota, schedule};
 
@@ -52,9 +53,15 @@ pub struct RouteFile {
     /// Gateway's mapping expression such as `$request.header.x-workflow-id`.
     pub ordering_key: String,
     /// What makes two requests one event: `request` (nothing: every request counts), `content`
-    /// (equal bodies within five minutes), or a mapping expression for the provider's own event id.
+    /// (equal bodies within five minutes), or a mapping expression for the provider's own event id. A
+    /// route with `verify` takes `request` only.
     #[serde(default = "request", skip_serializing_if = "is_request")]
     pub deduplication: String,
+    /// What names an event, which leaves as `webhook-id`: a mapping expression. The id that the
+    /// scheme of `verify` signs, or else the expression of `deduplication`, or else the API's request
+    /// id, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
     /// Headers to pass on to the destinations. The API refuses requests that lack one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass_headers: Vec<String>,
@@ -66,6 +73,13 @@ pub struct RouteFile {
     /// When an attempt that failed is repeated.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry: RetryFile,
+    /// Statuses that are worth another attempt, besides 408, 425, 429 and 5xx: such as `404`, where a
+    /// router answers for a service that is being released, or `403`, `3xx`, `420-429`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry_statuses: Vec<String>,
+    /// Statuses that are not, of 408, 425, 429 and 5xx.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reject_statuses: Vec<String>,
     /// Age, in seconds, at which a failing event goes to the dead-letter queue.
     #[serde(default = "give_up_after", skip_serializing_if = "is_give_up_after")]
     pub give_up_after_seconds: u32,
@@ -89,6 +103,22 @@ pub struct DestinationFile {
     /// What requests are signed with, so that the service can refuse what did not come this way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign: Option<SignFile>,
+    /// Headers of every request, such as an API key: literal values, or references to secrets
+    /// (`ssm:/PATH`, `secretsmanager:NAME-OR-ARN`, `env:NAME`, `file:/PATH`).
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique_names"
+    )]
+    pub headers: BTreeMap<String, HeaderFile>,
+    /// Attempts at the same time, at most, of all processes together; each of
+    /// `forwarder.max_concurrency` makes its share, and at least one. Any number, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<NonZeroU32>,
+    /// Attempts a second, at most, of all processes together; each of `forwarder.max_concurrency`
+    /// makes its share. Any number, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_second: Option<NonZeroU32>,
 }
 
 /// Delays between attempts: doubled from the first to the longest, with up to a tenth taken off.

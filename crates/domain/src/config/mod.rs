@@ -20,14 +20,15 @@ pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogLevel, QueueFile, RetryFile, RouteFile,
 };
 pub use signature::{
-    AlgorithmName, EncodingName, HmacFile, SchemeName, SecretsFile, SignFile, VerifyFile,
+    AlgorithmName, EncodingName, HeaderFile, HmacFile, SchemeName, SecretsFile, SignFile,
+    VerifyFile,
 };
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::environment::{
-    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, METRICS_VARIABLE, QUEUE_URL_VARIABLE,
-    SKIPS_VARIABLE, skips_parameter,
+    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_BYTES, INGEST_SENDER_VARIABLE,
+    METRICS_VARIABLE, QUEUE_URL_VARIABLE, SKIPS_VARIABLE, skips_parameter,
 };
 use crate::message::Message;
 use crate::quota;
@@ -140,11 +141,11 @@ impl Config {
         if file.routes.is_empty() {
             faults.add("routes", "at least one route is needed");
         }
-        let routes: BTreeMap<String, Route> = file
+        let mut routes: BTreeMap<String, Route> = file
             .routes
             .iter()
             .filter_map(|(name, route)| {
-                let route = route::route(faults, name, route, forwarder.function_timeout)?;
+                let route = route::route(faults, name, route, forwarder)?;
                 Some((name.clone(), route))
             })
             .collect();
@@ -153,7 +154,7 @@ impl Config {
         let content_based_deduplication =
             routes.values().any(|route| route.deduplication == Deduplication::Content);
         let queue = Queue::check(faults, &file.queue, forwarder, content_based_deduplication);
-        for route in routes.values() {
+        for route in routes.values_mut() {
             check_route(faults, route, queue, forwarder);
         }
         let config = Self { environment: file.environment.clone(), routes, queue, forwarder, file };
@@ -239,12 +240,14 @@ impl Config {
         let of_the_module = [
             (CONFIG_VARIABLE, config.as_str()),
             (METRICS_VARIABLE, "emf"),
+            (INGEST_SENDER_VARIABLE, ""),
             (SKIPS_VARIABLE, &skips),
             (QUEUE_URL_VARIABLE, ""),
             (DEAD_LETTER_QUEUE_URL_VARIABLE, ""),
         ];
         of_the_module.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
             + quota::QUEUE_URLS_BYTES
+            + INGEST_SENDER_BYTES
     }
 
     fn check_environment_size(&self, faults: &mut Faults) {
@@ -430,9 +433,10 @@ fn check_allowed_hosts(
 
 /// The rules between a route, the queue and the function: nothing may expire, or be moved by SQS
 /// itself, before this system gives it up with a reason.
-fn check_route(faults: &mut Faults, route: &Route, queue: Queue, forwarder: Forwarder) {
+fn check_route(faults: &mut Faults, route: &mut Route, queue: Queue, forwarder: Forwarder) {
     let longest_wait = route.schedule.max_delay().max(queue.visibility_timeout);
-    if route.give_up_after + longest_wait > queue.retention {
+    route.last_receive_within = queue.retention.saturating_sub(longest_wait);
+    if route.give_up_after > route.last_receive_within {
         faults.add(
             format_args!("routes.{}.give_up_after_seconds", route.name),
             format_args!(

@@ -1,22 +1,26 @@
 //! Routes as they are written, checked for what AWS would refuse later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use url::{Host, Url};
 
+use super::Forwarder;
 use super::error::Faults;
 use super::file::{DestinationFile, RouteFile};
-use super::signature;
+use super::signature::{self, HeaderFile};
 use crate::attribute::CARRIED_HEADERS_MAX;
 use crate::header::{self, header_fault};
 use crate::mapping::Expression;
-use crate::route::{Deduplication, Destination, Route};
+use crate::pace::Pace;
+use crate::route::{Deduplication, Destination, HeaderValue, Route};
 use crate::route_path::RoutePath;
 use crate::schedule::Schedule;
 use crate::signature::Verification;
 use crate::signature::standard_webhooks;
+use crate::status::StatusSet;
 use crate::{address, deadline, quota};
 
 /// The route `name` as `file` writes it; `None` if it could not be made at all.
@@ -24,7 +28,7 @@ pub(super) fn route(
     faults: &mut Faults,
     name: &str,
     file: &RouteFile,
-    function_timeout: Duration,
+    forwarder: Forwarder,
 ) -> Option<Route> {
     let at = |field: &str| format!("routes.{name}.{field}");
     if !is_name(name) {
@@ -36,8 +40,16 @@ pub(super) fn route(
     let pass_headers = pass_headers(faults, &at("pass_headers"), &file.pass_headers);
     let verify =
         file.verify.as_ref().map(|verify| signature::verification(faults, &at("verify"), verify));
-    let destinations =
-        destinations(faults, &at("destinations"), &file.destinations, function_timeout);
+    let destinations = destinations(faults, &at("destinations"), &file.destinations, forwarder);
+    let event_id = file
+        .event_id
+        .as_ref()
+        .map(|source| faults.check(at("event_id"), varying(source, "$request.header.x-event-id")));
+    let retry_statuses = statuses(faults, &at("retry_statuses"), &file.retry_statuses);
+    let reject_statuses = statuses(faults, &at("reject_statuses"), &file.reject_statuses);
+    if let Some(status) = retry_statuses.first_common(&reject_statuses) {
+        faults.add(at("reject_statuses"), format_args!("{status} is in retry_statuses as well"));
+    }
     let schedule = Schedule::new(file.retry.initial_delay_seconds, file.retry.max_delay_seconds);
     if schedule.is_none() {
         let delays = (file.retry.initial_delay_seconds, file.retry.max_delay_seconds);
@@ -58,32 +70,49 @@ pub(super) fn route(
     if file.give_up_after_seconds == 0 {
         faults.add(at("give_up_after_seconds"), "must be at least 1 second, is 0");
     }
+    let verify = match verify {
+        Some(verify) => Some(verify?),
+        None => None,
+    };
+    let (deduplication, event_id) =
+        (deduplication?, event_id.map_or(Some(None), |id| id.map(Some))?);
+    let event_id = event_id.unwrap_or_else(|| default_event_id(&deduplication, verify.as_ref()));
     let route = Route {
         name: name.to_owned(),
         path: path?,
         ordering_key: ordering_key?,
-        deduplication: deduplication?,
+        deduplication,
+        event_id,
+        retry_statuses,
+        reject_statuses,
         pass_headers,
-        verify: match verify {
-            Some(verify) => Some(verify?),
-            None => None,
-        },
+        verify,
         destinations,
         schedule: schedule?,
         give_up_after: Duration::from_secs(u64::from(file.give_up_after_seconds)),
+        last_receive_within: Duration::MAX,
         on_reject: file.on_reject,
     };
     check_path_parameters(faults, &route);
+    check_deduplication(faults, &route);
     check_headers(faults, &route);
     Some(route)
 }
 
 /// Path parameters that an expression asks for must be in the path.
 fn check_path_parameters(faults: &mut Faults, route: &Route) {
-    let expressions =
-        [("ordering_key", Some(&route.ordering_key)), ("deduplication", route.event_id())];
+    let deduplication = match &route.deduplication {
+        Deduplication::By(expression) => expression,
+        Deduplication::Request | Deduplication::Content => &route.ordering_key,
+    };
+    let expressions = [
+        ("ordering_key", &route.ordering_key),
+        ("deduplication", deduplication),
+        ("event_id", &route.event_id),
+    ];
+    let mut seen = BTreeSet::new();
     for (field, expression) in expressions {
-        for name in expression.iter().flat_map(|expression| expression.path_parameters()) {
+        for name in expression.path_parameters().filter(|name| seen.insert(*name)) {
             if !route.path.parameters().any(|parameter| parameter == name) {
                 faults.add(
                     format_args!("routes.{}.{field}", route.name),
@@ -92,6 +121,30 @@ fn check_path_parameters(faults: &mut Faults, route: &Route) {
             }
         }
     }
+}
+
+/// An id that nobody has verified must not decide about another request: whoever guesses it could send
+/// first, and the queue would drop the genuine event.
+fn check_deduplication(faults: &mut Faults, route: &Route) {
+    if route.verify.is_none() || route.deduplication == Deduplication::Request {
+        return;
+    }
+    let instead = match &route.deduplication {
+        Deduplication::By(expression) => {
+            let source = serde_json::Value::from(expression.source());
+            format!("\"deduplication\": \"request\", \"event_id\": {source}")
+        }
+        Deduplication::Request | Deduplication::Content => {
+            "\"deduplication\": \"request\"".to_owned()
+        }
+    };
+    faults.add(
+        format_args!("routes.{}.deduplication", route.name),
+        format_args!(
+            "a route with verify takes \"request\" only: a forged request could make the queue drop \
+             a genuine one. Write {instead}; the receiver recognises a repeat by webhook-id"
+        ),
+    );
 }
 
 /// All headers must fit, and none may be the provider's and ours.
@@ -157,18 +210,40 @@ fn deduplication(faults: &mut Faults, path: &str, source: &str) -> Option<Dedupl
         "content" => return Some(Deduplication::Content),
         _ => {}
     }
-    let expression = faults.check(path, Expression::parse(source))?;
+    let expected = "$request.header.webhook-id\", \"request\" or \"content";
+    faults.check(path, varying(source, expected)).map(Deduplication::By)
+}
+
+/// An expression with a variable in it: a fixed id would make all events one.
+fn varying(source: &str, example: &str) -> Result<Expression, String> {
+    let expression = Expression::parse(source).map_err(|error| error.to_string())?;
     if expression.as_static().is_some() {
-        faults.add(
-            path,
-            format_args!(
-                "expected \"request\", \"content\" or an expression such as \
-                 \"$request.header.webhook-id\", is {source:?}: a fixed id would make all events one"
-            ),
-        );
-        return None;
+        return Err(format!(
+            "expected an expression such as \"{example}\", is {source:?}: a fixed id would make all \
+             events one"
+        ));
     }
-    Some(Deduplication::EventId(expression))
+    Ok(expression)
+}
+
+/// What names an event unless the configuration says: an id that is verified, or one that the
+/// provider has for it, or the API's.
+fn default_event_id(deduplication: &Deduplication, verify: Option<&Verification>) -> Expression {
+    let source = match (verify.and_then(Verification::signed_id), deduplication) {
+        (Some(header), _) => format!("$request.header.{header}"),
+        (None, Deduplication::By(expression)) => return expression.clone(),
+        (None, Deduplication::Request | Deduplication::Content) => "$context.requestId".to_owned(),
+    };
+    Expression::parse(&source)
+        .expect("names of headers and variables of the context are expressions")
+}
+
+fn statuses(faults: &mut Faults, path: &str, texts: &[String]) -> StatusSet {
+    let mut set = StatusSet::default();
+    for (position, text) in texts.iter().enumerate() {
+        faults.check(format_args!("{path}[{position}]"), set.add(text));
+    }
+    set
 }
 
 fn pass_headers(faults: &mut Faults, path: &str, names: &[String]) -> Vec<String> {
@@ -196,7 +271,7 @@ fn destinations(
     faults: &mut Faults,
     path: &str,
     files: &[DestinationFile],
-    function_timeout: Duration,
+    forwarder: Forwarder,
 ) -> Vec<Destination> {
     if files.is_empty() {
         faults.add(path, "at least one destination is needed");
@@ -211,23 +286,48 @@ fn destinations(
             faults.add(at("name"), format_args!("{:?} is there twice", file.name));
         }
         let timeout = Duration::from_secs(u64::from(file.timeout_seconds));
-        if timeout.is_zero() || timeout + deadline::RESPONSE_MARGIN > function_timeout {
+        if timeout.is_zero() || deadline::needed(timeout) > forwarder.function_timeout {
+            let spare = deadline::needed(Duration::ZERO).as_millis().div_ceil(1_000);
             faults.add(
                 at("timeout_seconds"),
                 format_args!(
-                    "must be at least 1 and less than forwarder.function_timeout_seconds, {}, is {}",
-                    function_timeout.as_secs(),
+                    "must be at least 1 and leave {spare} s of forwarder.function_timeout_seconds, {}, \
+                     for a dead letter and the response, is {}",
+                    forwarder.function_timeout.as_secs(),
                     file.timeout_seconds
                 ),
             );
         }
         let sign =
             file.sign.as_ref().and_then(|sign| signature::signing(faults, &at("sign"), sign));
+        let headers = destination_headers(faults, &at("headers"), &file.headers);
+        let processes = NonZeroU32::new(forwarder.max_concurrency).unwrap_or(NonZeroU32::MIN);
+        let pace = Pace::shared(file.max_in_flight, file.max_per_second, processes);
         if let Some(url) = faults.check(at("url"), parse_url(&file.url)) {
-            destinations.push(Destination { name: file.name.clone(), url, timeout, sign });
+            let name = file.name.clone();
+            destinations.push(Destination { name, url, timeout, sign, headers, pace });
         }
     }
     destinations
+}
+
+fn destination_headers(
+    faults: &mut Faults,
+    path: &str,
+    files: &BTreeMap<String, HeaderFile>,
+) -> Vec<(String, HeaderValue)> {
+    let mut headers: Vec<(String, HeaderValue)> = Vec::new();
+    for (name, file) in files {
+        let (at, lower) = (format!("{path}.{name}"), name.to_ascii_lowercase());
+        if let Some(fault) = header::sent_header_fault(&lower) {
+            faults.add(&at, fault);
+        } else if headers.iter().any(|(other, _)| *other == lower) {
+            faults.add(&at, "is there twice, in another case");
+        } else if let Some(value) = faults.check(&at, file.parse()) {
+            headers.push((lower, value));
+        }
+    }
+    headers
 }
 
 /// The URL of a destination: `https`, or `http` where nobody else listens in. Never with a password

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Faults;
 use crate::header::header_fault;
+use crate::route::HeaderValue;
 use crate::secret::SecretReference;
 use crate::signature::standard_webhooks::Signing;
 use crate::signature::{
@@ -111,6 +112,38 @@ pub enum EncodingName {
 pub struct SignFile {
     /// Where the secret is, as for `verify`; during a rotation two, which make two signatures.
     pub secrets: SecretsFile,
+}
+
+/// The value of a header: text, or a reference to a secret. Either may be secret, so it is never
+/// printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct HeaderFile(pub String);
+
+impl fmt::Debug for HeaderFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header's value")
+    }
+}
+
+impl HeaderFile {
+    /// The value, checked. What begins as a reference does has to be one.
+    pub(super) fn parse(&self) -> Result<HeaderValue, String> {
+        if ["env:", "file:", "ssm:", "secretsmanager:"].iter().any(|it| self.0.starts_with(it)) {
+            let reference = SecretReference::parse(&self.0).map_err(|error| error.to_string())?;
+            return Ok(HeaderValue::Secret(reference));
+        }
+        let printable = self.0.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if self.0.is_empty() || self.0.trim() != self.0 || !printable {
+            return Err(
+                "a header's value is printable ASCII text without white space at its ends \
+                        (the value is not shown)"
+                    .to_owned(),
+            );
+        }
+        Ok(HeaderValue::Literal(self.0.clone()))
+    }
 }
 
 /// References to secrets. What stands here by mistake may be a secret, so it is never printed.

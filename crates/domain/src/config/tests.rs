@@ -2,7 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::mapping::{Context, Request};
-use crate::message::tests::message;
+use crate::message::tests::{message, with};
+use crate::pace::Pace;
+use crate::route::HeaderValue;
 use crate::route_path::RoutePath;
 
 /// A configuration that says only what it must, changed by a JSON merge patch.
@@ -242,9 +244,11 @@ fn timeouts_nest() {
             "forwarder": { "function_timeout_seconds": function },
         }))
     };
-    assert!(timeouts(59, 60).is_ok());
-    assert!(timeouts(899, 900).is_ok());
-    for (destination, function) in [(60, 60), (0, 60), (1, 1), (10, 901)] {
+    // With room for a dead letter and the response: 2.5 s.
+    for (destination, function) in [(57, 60), (5, 10), (3, 6), (897, 900), (1, 4)] {
+        assert!(timeouts(destination, function).is_ok(), "{destination} {function}");
+    }
+    for (destination, function) in [(58, 60), (60, 60), (0, 60), (1, 3), (10, 901)] {
         assert!(timeouts(destination, function).is_err(), "{destination} {function}");
     }
 }
@@ -375,11 +379,9 @@ fn a_message_finds_its_route_by_attribute_or_group() {
     assert_eq!(route_of(&message(1, "mz-dev-sqs-webhook")).as_deref(), Ok("sss"));
     assert_eq!(route_of(&message(1, "sss")).as_deref(), Ok("sss"));
     assert_eq!(route_of(&message(1, "other")), Err(UnknownRoute("other".into())));
-    let mut named = message(1, "other");
-    named.attributes.insert("route".into(), crate::attribute::Attribute::string("sss"));
-    assert_eq!(route_of(&named).as_deref(), Ok("sss"));
-    named.attributes.insert("route".into(), crate::attribute::Attribute::string("gone"));
-    assert!(route_of(&named).is_err());
+    let named = |route| with(message(1, "other"), "route", route);
+    assert_eq!(route_of(&named("sss")).as_deref(), Ok("sss"));
+    assert!(route_of(&named("gone")).is_err());
 }
 
 fn verify(patch: &Value) -> Value {
@@ -402,8 +404,7 @@ fn headers_to_verify_by_are_carried_and_not_passed_on() {
     }
     let mut message = message(1, "g");
     for name in carried {
-        let value = crate::attribute::Attribute::string("v");
-        message.attributes.insert(format!("header.{name}"), value);
+        message = with(message, &format!("header.{name}"), "v");
     }
     let passed: Vec<&str> = route.passed_headers(&message).map(|(name, _)| name).collect();
     assert_eq!(passed, ["webhook-timestamp", "x-tenant"]);
@@ -577,4 +578,128 @@ fn metadata_services_are_no_destinations() {
             &["destinations[0].url: "],
         );
     }
+}
+
+#[test]
+fn what_names_an_event_is_apart_from_what_the_queue_deduplicates_by() {
+    let check = |patch: Value, event_id: &str, deduplication: Option<&str>| {
+        let config = config(&route(&patch)).unwrap();
+        let route = &config.routes()["sss"];
+        assert_eq!(route.event_id().source(), event_id, "{patch}");
+        let parameters = route.request_parameters("q");
+        let id = parameters.get("MessageDeduplicationId").map(String::as_str);
+        assert_eq!(id, deduplication, "{patch}");
+        let attributes: Value = serde_json::from_str(&parameters["MessageAttributes"]).unwrap();
+        let attribute = attributes["event_id"]["StringValue"].as_str().unwrap();
+        assert_eq!(attribute, route.event_id().interpolated(), "{patch}");
+    };
+    let request = Some("$context.requestId");
+    let (header, body) = ("$request.header.x-id", "$request.body.id");
+    check(json!({}), "$context.requestId", request);
+    check(json!({ "deduplication": "content" }), "$context.requestId", None);
+    check(json!({ "deduplication": header }), header, Some(header));
+    check(json!({ "deduplication": header, "event_id": body }), body, Some(header));
+    check(json!({ "event_id": body }), body, request);
+    let verify = json!({ "scheme": "standard_webhooks", "secrets": ["ssm:/a"] });
+    check(json!({ "verify": verify }), "$request.header.webhook-id", request);
+    check(json!({ "verify": verify, "event_id": body }), body, request);
+    let verify = json!({ "scheme": "github", "secrets": ["ssm:/a"] });
+    check(json!({ "verify": verify }), "$context.requestId", request);
+}
+
+#[test]
+fn what_a_stranger_can_write_does_not_decide_which_events_are_dropped() {
+    let verify = json!({ "scheme": "github", "secrets": ["ssm:/a"] });
+    let told =
+        r#"Write "deduplication": "request", "event_id": "$request.header.x-github-delivery""#;
+    refused(
+        &route(&json!({ "verify": verify, "deduplication": "$request.header.x-github-delivery" })),
+        &[told],
+    );
+    refused(
+        &route(&json!({ "verify": verify, "deduplication": "content" })),
+        &[r#"routes.sss.deduplication: a route with verify takes "request" only"#],
+    );
+}
+
+#[test]
+fn an_event_id_varies_and_its_parameters_are_in_the_path() {
+    refused(&route(&json!({ "event_id": "fixed" })), &["a fixed id would make all events one"]);
+    refused(&route(&json!({ "event_id": "$request.x" })), &["unknown variable"]);
+    refused(
+        &route(&json!({ "event_id": "$request.path.id" })),
+        &["event_id: path \"/sqs-hook\" has no {id}"],
+    );
+}
+
+#[test]
+fn statuses_are_retried_or_rejected_and_not_both() {
+    let patch = json!({ "retry_statuses": ["404", "5xx"], "reject_statuses": ["503"] });
+    refused(&route(&patch), &["reject_statuses: 503 is in retry_statuses as well"]);
+    refused(
+        &route(&json!({ "retry_statuses": ["200"], "reject_statuses": ["4xx", "no"] })),
+        &["retry_statuses[0]: expected a status", "reject_statuses[1]: expected a status"],
+    );
+    assert!(config(&route(&json!({ "retry_statuses": ["3xx", "403-404"] }))).is_ok());
+}
+
+/// The destination with these settings more.
+fn destination(more: &Value) -> Value {
+    let mut destination = json!({ "name": "sss", "url": "https://sss.example.com/" });
+    merge(&mut destination, more);
+    route(&json!({ "destinations": [destination] }))
+}
+
+#[test]
+fn headers_of_a_destination_are_literal_or_secret_and_never_ours() {
+    let headers =
+        json!({ "X-Api-Key": "ssm:/dev/key", "x-team": "sales ops", "Authorization": "env:AUTH" });
+    let config = config(&destination(&json!({ "headers": headers }))).unwrap();
+    let route = &config.routes()["sss"];
+    let literal = HeaderValue::Literal("sales ops".into());
+    let secret = |text: &str| HeaderValue::Secret(SecretReference::parse(text).unwrap());
+    let expected = [
+        ("authorization".to_owned(), secret("env:AUTH")),
+        ("x-api-key".to_owned(), secret("ssm:/dev/key")),
+        ("x-team".to_owned(), literal),
+    ];
+    assert_eq!(route.destinations()[0].headers(), expected);
+    assert_eq!(route.secrets().count(), 2);
+    for (name, value, problem) in [
+        ("webhook-id", "x", "is set by the forwarder"),
+        ("Webhook-Signature", "x", "is set by the forwarder"),
+        ("content-type", "x", "is set by the forwarder"),
+        ("host", "x", "is about the connection"),
+        ("content-length", "1", "is about the connection"),
+        ("transfer-encoding", "chunked", "is about the connection"),
+        ("a b", "x", "is not the name of a header"),
+        ("x-key", "", "the value is not shown"),
+        ("x-key", "planted ", "the value is not shown"),
+        ("x-key", "planted\r\nhost: a", "the value is not shown"),
+        ("x-key", "ssm:planted", "is not the name of a parameter"),
+    ] {
+        let patch = destination(&json!({ "headers": { name: value } }));
+        refused(&patch, &[problem]);
+        let error = super::tests::config(&patch).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+    }
+    refused(
+        &destination(&json!({ "headers": { "x-key": "a", "X-Key": "b" } })),
+        &["is there twice, in another case"],
+    );
+}
+
+#[test]
+fn a_pace_is_shared_by_all_processes() {
+    let pace = |more: Value| {
+        let config = config(&destination(&more)).unwrap();
+        config.routes()["sss"].destinations()[0].pace()
+    };
+    let number = std::num::NonZeroU32::new;
+    assert_eq!(pace(json!({})), Pace::default());
+    assert_eq!(
+        pace(json!({ "max_in_flight": 40, "max_per_second": 5 })),
+        Pace::shared(number(40), number(5), number(10).unwrap())
+    );
+    assert!(super::tests::config(&destination(&json!({ "max_in_flight": 0 }))).is_err());
 }

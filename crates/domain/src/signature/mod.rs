@@ -120,6 +120,15 @@ impl Verification {
         }
     }
 
+    /// The header with the event's id, where that is part of what is signed.
+    #[must_use]
+    pub fn signed_id(&self) -> Option<&'static str> {
+        match &self.scheme {
+            Scheme::StandardWebhooks => Some(standard_webhooks::ID),
+            Scheme::Stripe | Scheme::Hmac(_) => None,
+        }
+    }
+
     /// Whether the time of signing is part of what is signed.
     #[must_use]
     pub fn signs_time(&self) -> bool {

@@ -8,18 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 use crate::attribute::{self, Attribute};
-use crate::message::tests::message as any_message;
+use crate::message::tests::changed as changed_message;
 
 /// A message with these headers, accepted at this second.
 fn message(body: &str, accepted_at: u64, headers: &[(&str, &str)]) -> Message {
-    let mut message = any_message(1, "g");
-    body.clone_into(&mut message.body);
-    let seconds = Attribute::string(accepted_at.to_string());
-    message.attributes.insert(attribute::ACCEPTED_AT.to_owned(), seconds);
-    for (name, value) in headers {
-        message.attributes.insert(attribute::header(name), Attribute::string(*value));
-    }
-    message
+    changed_message(1, "g", |it| {
+        body.clone_into(&mut it.body);
+        it.sent_at = Timestamp::from_ms(accepted_at * 1_000);
+        for (name, value) in headers {
+            it.attributes.insert(attribute::header(name), Attribute::string(*value));
+        }
+    })
 }
 
 fn secrets(texts: &[&str]) -> Vec<Arc<Secret>> {

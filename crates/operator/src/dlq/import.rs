@@ -130,7 +130,7 @@ impl Import {
             let place = || format!("line {} of {}", index + 1, self.file.display());
             let letter: Letter = serde_json::from_str(&line.with_context(place)?)
                 .with_context(|| format!("{} is no dead letter", place()))?;
-            Ok(letter.into())
+            letter.received_by(String::new()).with_context(place)
         }))
     }
 }

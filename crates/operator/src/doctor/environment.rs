@@ -346,7 +346,7 @@ async fn releases(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
 async fn destinations(config: &Config, checks: &mut Checks) {
     let vpc = config.file().aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
     for (route, it) in config.routes() {
-        for destination in &it.destinations {
+        for destination in it.destinations() {
             destination::check(route, &destination.name(), &destination.url(), vpc, checks).await;
         }
     }

@@ -199,7 +199,7 @@ async fn lines(
     now: Timestamp,
 ) -> anyhow::Result<Vec<Value>> {
     logs_everything(config)?;
-    let longest = config.routes().values().map(|route| route.schedule.max_delay()).max();
+    let longest = config.routes().values().map(|route| route.schedule().max_delay()).max();
     let back = longest.unwrap_or_default() + config.queue().visibility_timeout + LOG_BACK_MARGIN;
     let since = people::before(now, back.max(LOG_BACK_LEAST));
     let messages: Vec<&str> =

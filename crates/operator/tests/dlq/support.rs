@@ -16,7 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use domain::attribute::{Attribute, Attributes};
 use domain::dead_letter::{Cause, Class, dead_letter};
-use domain::message::Message;
+use domain::message::{Message, Origin, Received};
 use domain::time::Timestamp;
 use engine::clock::{Clock, SystemClock, Wait};
 use engine::store::Store;
@@ -118,8 +118,10 @@ impl Queues {
             status: Some(422),
             error: None,
             response: Some("{\"error\":\"unknown workflow\"}".to_owned()),
+            location: None,
         };
-        let letter = dead_letter(&event.0, Class::Rejected, cause, 3);
+        let message = Message::parse(event.0, Origin::Sender).unwrap();
+        let letter = dead_letter(&message, Class::Rejected, cause, 3, Vec::new());
         self.send_dead_letter(
             &letter.group_id,
             &letter.deduplication_id,
@@ -131,7 +133,7 @@ impl Queues {
 
     /// Puts an event as SQS's redrive policy moves it: as it was, in its group.
     pub(crate) async fn add_moved_by_sqs(&self, event: Event) {
-        let Message { message_id, group_id, body, attributes, .. } = event.0;
+        let Received { message_id, group_id, body, attributes, .. } = event.0;
         self.send_dead_letter(&group_id, &message_id, body, attributes).await;
     }
 
@@ -334,7 +336,7 @@ fn refusal() -> Response {
 }
 
 /// An event that became a dead letter.
-pub(crate) struct Event(Message);
+pub(crate) struct Event(Received);
 
 impl Event {
     /// The event `id` of `group`, whose message had the sequence number `sequence`.
@@ -345,7 +347,7 @@ impl Event {
             ("accepted_at", ACCEPTED_AT_MS.to_string()),
             ("header.x-workflow-id", group.to_owned()),
         ];
-        Self(Message {
+        Self(Received {
             message_id: format!("message-{sequence}-of-{id}"),
             receipt_handle: String::new(),
             body: json!({ "id": id }).to_string(),

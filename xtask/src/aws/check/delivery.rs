@@ -29,7 +29,7 @@ pub(super) fn destination_timeout(subject: &Subject<'_>, seen: &mut Seen) {
         seen.broken(function, format_args!("it does not know route {name}"));
     }
     for route in config.routes().values() {
-        for destination in route.destinations.iter().filter(|it| it.timeout() >= timeout) {
+        for destination in route.destinations().iter().filter(|it| it.timeout() >= timeout) {
             seen.broken(
                 function,
                 format_args!(

@@ -34,7 +34,7 @@ pub(super) fn receive_count(subject: &Subject<'_>, seen: &mut Seen) {
     let count = policy["maxReceiveCount"].as_u64().unwrap_or_default();
     let batch_size = subject.config.forwarder().batch_size;
     for route in subject.config.routes().values() {
-        let attempts = route.schedule.attempts_within(route.give_up_after);
+        let attempts = route.schedule().attempts_within(route.give_up_after());
         let needed = u64::from(attempts.saturating_add(batch_size));
         if count < needed {
             seen.broken(

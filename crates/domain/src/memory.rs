@@ -1,0 +1,168 @@
+//! What a process remembers of messages that are still in the queue: which destinations need not be
+//! called again, and how many receives were no attempts.
+//!
+//! It goes by the message, not by the event: an event that was edited, or that its provider sent once
+//! more, is another message, and reaches every destination. In memory only: after a restart the
+//! receiver recognises a repeat by `webhook-id`.
+
+use std::collections::BTreeMap;
+
+use crate::breaker::Standing;
+use crate::message::Message;
+use crate::outcome::Answer;
+
+/// Messages that are remembered at most; the one not heard of for longest is forgotten.
+pub const MESSAGES_MAX: usize = 10_000;
+
+/// How it ended at a destination that need not be called again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It has the message.
+    Accepted,
+    /// It will not take it.
+    Rejected(Answer),
+}
+
+/// The messages that a process has something to remember of.
+#[derive(Debug, Default)]
+pub struct Memory {
+    messages: BTreeMap<String, Remembered>,
+    /// By when they were last heard of.
+    order: BTreeMap<u64, String>,
+    clock: u64,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    heard: u64,
+    unattempted: u32,
+    ended: Vec<(String, Ended)>,
+}
+
+impl Memory {
+    /// How `message` ended at `destination`, if it need not be called again.
+    #[must_use]
+    pub fn ended(&self, message: &Message, destination: &str) -> Option<&Ended> {
+        let remembered = self.messages.get(&message.message_id)?;
+        remembered.ended.iter().find(|(name, _)| name == destination).map(|(_, ended)| ended)
+    }
+
+    /// Remembers that `destination` need not be called again for `message`.
+    pub fn end(&mut self, message: &Message, destination: &str, ended: Ended) {
+        let remembered = self.hear(message);
+        remembered.ended.retain(|(name, _)| name != destination);
+        remembered.ended.push((destination.to_owned(), ended));
+    }
+
+    /// Remembers that no destination was called in this receive of `message`.
+    pub fn put_back(&mut self, message: &Message) {
+        self.hear(message).unattempted += 1;
+    }
+
+    /// How often `message` was received for an attempt, this time included, as far as is remembered;
+    /// at least once.
+    #[must_use]
+    pub fn receives_for_attempts(&self, message: &Message) -> u32 {
+        let unattempted = self.messages.get(&message.message_id).map_or(0, |it| it.unattempted);
+        message.receive_count.saturating_sub(unattempted).max(1)
+    }
+
+    /// How far `message` has come.
+    #[must_use]
+    pub fn standing(&self, message: &Message) -> Standing {
+        match self.receives_for_attempts(message) {
+            1 if message.receive_count <= 1 => Standing::New,
+            1 => Standing::PutBack,
+            _ => Standing::Tried,
+        }
+    }
+
+    /// Forgets a message that leaves the queue.
+    pub fn forget(&mut self, message: &Message) {
+        if let Some(remembered) = self.messages.remove(&message.message_id) {
+            self.order.remove(&remembered.heard);
+        }
+    }
+
+    fn hear(&mut self, message: &Message) -> &mut Remembered {
+        self.clock += 1;
+        let id = &message.message_id;
+        if let Some(known) = self.messages.get(id) {
+            self.order.remove(&known.heard);
+        } else if self.messages.len() == MESSAGES_MAX
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.messages.remove(&oldest);
+        }
+        self.order.insert(self.clock, id.clone());
+        let remembered = self.messages.entry(id.clone()).or_default();
+        remembered.heard = self.clock;
+        remembered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::tests::{changed, message};
+
+    fn received(n: u32, count: u32) -> Message {
+        changed(n, "g", |received| received.receive_count = count)
+    }
+
+    fn rejected() -> Ended {
+        Ended::Rejected(Answer { status: 422, ..Answer::default() })
+    }
+
+    #[test]
+    fn a_destination_is_remembered_until_the_message_is_gone() {
+        let mut memory = Memory::default();
+        memory.end(&message(1, "g"), "first", Ended::Accepted);
+        memory.end(&message(1, "g"), "second", rejected());
+        assert_eq!(memory.ended(&message(1, "g"), "first"), Some(&Ended::Accepted));
+        assert_eq!(memory.ended(&message(1, "g"), "second"), Some(&rejected()));
+        assert_eq!(memory.ended(&message(1, "g"), "third"), None);
+        assert_eq!(memory.ended(&message(2, "g"), "first"), None);
+        memory.forget(&message(1, "g"));
+        assert_eq!(memory.ended(&message(1, "g"), "first"), None);
+        assert_eq!((memory.messages.len(), memory.order.len()), (0, 0));
+    }
+
+    #[test]
+    fn another_message_of_the_same_event_is_another() {
+        let event = |n| crate::message::tests::with(message(n, "g"), "event_id", "evt-1");
+        let mut memory = Memory::default();
+        memory.end(&event(1), "first", Ended::Accepted);
+        assert_eq!(memory.ended(&event(2), "first"), None);
+    }
+
+    #[test]
+    fn receives_without_an_attempt_do_not_count() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.standing(&received(1, 1)), Standing::New);
+        assert_eq!(memory.standing(&received(1, 2)), Standing::Tried);
+        memory.put_back(&received(1, 1));
+        assert_eq!(memory.standing(&received(1, 2)), Standing::PutBack);
+        memory.put_back(&received(1, 2));
+        assert_eq!(memory.standing(&received(1, 3)), Standing::PutBack);
+        assert_eq!(memory.standing(&received(1, 4)), Standing::Tried);
+        assert_eq!(memory.receives_for_attempts(&received(1, 4)), 2);
+        assert_eq!(memory.receives_for_attempts(&received(1, 0)), 1);
+    }
+
+    #[test]
+    fn it_is_bounded_and_forgets_what_was_not_heard_of() {
+        let mut memory = Memory::default();
+        memory.end(&message(0, "g"), "first", Ended::Accepted);
+        let most = u32::try_from(MESSAGES_MAX).unwrap();
+        for n in 1..most {
+            memory.put_back(&message(n, "g"));
+        }
+        memory.put_back(&message(0, "g"));
+        memory.put_back(&message(most, "g"));
+        assert_eq!(memory.messages.len(), MESSAGES_MAX);
+        assert_eq!(memory.order.len(), MESSAGES_MAX);
+        assert_eq!(memory.ended(&message(0, "g"), "first"), Some(&Ended::Accepted));
+        assert!(!memory.messages.contains_key("m-1"));
+    }
+}

@@ -1,0 +1,165 @@
+//! What stands before each destination, for all groups of a batch: who may go through does, who has to
+//! wait for a turn waits as long as the invocation lets it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use domain::breaker::{Pass, Signal, Standing};
+use domain::config::Config;
+use domain::gate::{Entry, Gate, Refusal, RefusalReason};
+use domain::route::{Destination, Route};
+use domain::time::Uptime;
+use tokio::sync::Notify;
+
+use crate::lock;
+
+/// How long an attempt is put back for whose turn is after another's, of which nobody knows the end.
+const TURN: Duration = Duration::from_secs(1);
+
+/// The gates of all destinations; every one of the configuration has its own.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    started: Instant,
+    /// By route and destination.
+    gates: BTreeMap<String, BTreeMap<String, Mutex<Gate>>>,
+    left: Notify,
+}
+
+/// Leave for one attempt; dropped without a signal, its end is unknown.
+#[derive(Debug)]
+pub(crate) struct Passage<'a> {
+    gates: &'a Gates,
+    gate: &'a Mutex<Gate>,
+    pass: Pass,
+    signal: Signal,
+}
+
+impl Gates {
+    pub(crate) fn new(config: &Config) -> Self {
+        let of = |route: &Route| {
+            let gates = route.destinations().iter().map(|destination| {
+                (destination.name().to_owned(), Mutex::new(Gate::new(destination.pace())))
+            });
+            gates.collect()
+        };
+        let routes = config.routes().iter();
+        Self {
+            started: Instant::now(),
+            gates: routes.map(|(name, route)| (name.clone(), of(route))).collect(),
+            left: Notify::new(),
+        }
+    }
+
+    /// The time since the process started: what its pauses are measured by.
+    pub(crate) fn uptime(&self) -> Uptime {
+        Uptime::from_start(self.started.elapsed())
+    }
+
+    /// Waits for a turn at `destination`, at most for `patience`.
+    pub(crate) async fn enter<'a>(
+        &'a self,
+        route: &Route,
+        destination: &Destination,
+        standing: Standing,
+        patience: Duration,
+    ) -> Result<Passage<'a>, Refusal> {
+        let of_route = self.gates.get(route.name());
+        let gate = of_route.and_then(|of_route| of_route.get(destination.name()));
+        let gate = gate.expect("made for every route and destination");
+        let until = self.uptime().plus(patience);
+        loop {
+            let now = self.uptime();
+            let wait = match lock(gate).enter(now, standing) {
+                Entry::Open(pass) => {
+                    return Ok(Passage { gates: self, gate, pass, signal: Signal::Unknown });
+                }
+                Entry::Shut(refusal) => return Err(refusal),
+                Entry::Wait(wait) => wait,
+            };
+            let left = until.since(now);
+            if left.is_zero() || wait.is_some_and(|wait| left < wait) {
+                let wait = wait.unwrap_or(TURN);
+                return Err(Refusal { wait, reason: RefusalReason::Pace });
+            }
+            // Nothing else runs between the question above and this wait.
+            let _in_time = tokio::time::timeout(wait.unwrap_or(left), self.left.notified()).await;
+        }
+    }
+}
+
+impl Passage<'_> {
+    /// Ends the attempt.
+    pub(crate) fn leave(mut self, signal: Signal) {
+        self.signal = signal;
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        lock(self.gate).leave(self.pass, self.gates.uptime(), self.signal);
+        self.gates.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(more: &[(&str, u32)]) -> Config {
+        let mut destination = json!({ "name": "sss", "url": "http://localhost/" });
+        for (name, value) in more {
+            destination[*name] = json!(value);
+        }
+        let config = json!({ "environment": "test", "routes": { "sss": {
+            "path": "/sqs-hook", "ordering_key": "g", "destinations": [destination],
+        }}});
+        Config::parse(&config.to_string()).unwrap()
+    }
+
+    const SOON: Duration = Duration::from_millis(1);
+    const LONG: Duration = Duration::from_secs(60);
+
+    async fn enter<'a>(
+        gates: &'a Gates,
+        config: &Config,
+        patience: Duration,
+    ) -> Result<Passage<'a>, Refusal> {
+        let route = &config.routes()["sss"];
+        gates.enter(route, &route.destinations()[0], Standing::Tried, patience).await
+    }
+
+    #[tokio::test]
+    async fn who_has_to_wait_goes_when_another_has_left() {
+        let config = config(&[("max_in_flight", 1)]);
+        let gates = Gates::new(&config);
+        let first = enter(&gates, &config, SOON).await.unwrap();
+        let refused = enter(&gates, &config, SOON).await.unwrap_err();
+        assert_eq!(refused, Refusal { wait: TURN, reason: RefusalReason::Pace });
+        let (second, ()) = tokio::join!(enter(&gates, &config, LONG), async {
+            first.leave(Signal::Answered { rest: None });
+        });
+        assert!(second.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_cannot_wait_is_told_for_how_long() {
+        let config = config(&[("max_per_second", 1)]);
+        let gates = Gates::new(&config);
+        let _first = enter(&gates, &config, SOON).await.unwrap();
+        let refused = enter(&gates, &config, SOON).await.unwrap_err();
+        // Ten processes share one attempt a second.
+        assert!(refused.wait > Duration::from_secs(9), "{refused:?}");
+        assert_eq!(refused.reason, RefusalReason::Pace);
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_is_dropped_gives_its_place_back() {
+        let config = config(&[("max_in_flight", 1)]);
+        let gates = Gates::new(&config);
+        drop(enter(&gates, &config, SOON).await.unwrap());
+        assert!(enter(&gates, &config, SOON).await.is_ok());
+    }
+}
