@@ -13,6 +13,9 @@ use crate::settings;
 /// The ARN of the queue that events come from.
 pub const QUEUE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:test-webhook.fifo";
 
+/// The unique id of the role that the ingest sends messages with.
+pub const INGEST: &str = "AROAEXAMPLEEXAMPLE";
+
 /// One record of an event.
 #[derive(Debug, Clone)]
 pub struct Record(Value);
@@ -37,7 +40,7 @@ pub fn message(message_id: &str, group_id: &str) -> Record {
             "SentTimestamp": now,
             "SequenceNumber": format!("{SEQUENCE_PREFIX}{sequence:011}"),
             "MessageGroupId": group_id,
-            "SenderId": "AROAEXAMPLEEXAMPLE:ingest",
+            "SenderId": format!("{INGEST}:ingest"),
             "MessageDeduplicationId": format!("deduplication-{message_id}"),
             "ApproximateFirstReceiveTimestamp": now,
         },
@@ -125,6 +128,12 @@ impl Record {
     pub fn aged(self, age: Duration) -> Self {
         let sent = Timestamp::from(SystemTime::now() - age).as_ms().to_string();
         self.system_attribute("SentTimestamp", &sent).attribute("accepted_at", &sent)
+    }
+
+    /// Sent to the queue by an operator, not by the ingest.
+    #[must_use]
+    pub fn sent_by_operator(self) -> Self {
+        self.system_attribute("SenderId", "AIDAEXAMPLEOPERATOR")
     }
 
     /// With this system attribute, such as `AWSTraceHeader`.

@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
 use domain::config::{Config, ConfigFile};
+use domain::environment::INGEST_SENDER_VARIABLE;
 use domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::process::Child;
 use tokio::sync::{Mutex, oneshot};
 
-use crate::event::{Record, event};
+use crate::event::{INGEST, Record, event};
 use crate::fake_aws::FakeAws;
 use crate::fake_sqs::FakeSqs;
 use crate::log::{self, Log};
@@ -98,6 +99,7 @@ impl Forwarder {
         let sqs = FakeSqs::start().await;
         let mut environment =
             config.forwarder_environment(&sqs.queue_url(), &sqs.dead_letter_queue_url());
+        environment.insert(INGEST_SENDER_VARIABLE.to_owned(), INGEST.to_owned());
         environment.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Self::spawn(sqs, config.forwarder().function_timeout, &environment).await
     }

@@ -70,7 +70,10 @@ impl Fetches {
     /// What it means that the signature of an event, accepted at `accepted_at`, does not match.
     #[must_use]
     pub fn mismatch(&self, accepted_at: Timestamp, wall: Timestamp, now: Uptime) -> Mismatch {
-        let Some(fetched) = self.fetched else { return Mismatch::Fetch };
+        let failure_pause = self.failure_pause(now);
+        let Some(fetched) = self.fetched else {
+            return failure_pause.map_or(Mismatch::Fetch, Mismatch::Wait);
+        };
         let sure_from = accepted_at.plus(CLOCK_SKEW);
         if sure_from <= fetched.at {
             return Mismatch::Final;
@@ -78,7 +81,7 @@ impl Fetches {
         let pause = fetched.uptime.plus(FETCH_PAUSE).since(now);
         // A clock that is far behind must not make an event wait for ever.
         let unsure = sure_from.since(wall).min(CLOCK_SKEW);
-        let wait = pause.max(unsure).max(self.failure_pause(now).unwrap_or_default());
+        let wait = pause.max(unsure).max(failure_pause.unwrap_or_default());
         if wait.is_zero() { Mismatch::Fetch } else { Mismatch::Wait(wait) }
     }
 
@@ -168,6 +171,14 @@ mod tests {
         assert_eq!(fetches.failure_pause(up(5_000)), Some(FAILURE_PAUSE_MAX));
         fetches.fetched(wall(9_000), up(9_000));
         assert_eq!(fetches.failure_pause(up(9_000)), None);
+    }
+
+    #[test]
+    fn a_secret_that_was_never_there_is_asked_for_and_not_without_end() {
+        let mut fetches = Fetches::default();
+        assert_eq!(fetches.mismatch(wall(0), wall(0), up(0)), Mismatch::Fetch);
+        fetches.failed(up(0));
+        assert_eq!(fetches.mismatch(wall(0), wall(0), up(0)), wait(1_000));
     }
 
     #[test]

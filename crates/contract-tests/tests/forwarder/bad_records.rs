@@ -131,6 +131,23 @@ async fn a_broken_record_whose_copy_fails_is_not_deleted() {
     }
 }
 
+/// Its own group waits with it, so that nothing overtakes; the others are delivered.
+#[tokio::test]
+async fn a_broken_record_whose_copy_fails_keeps_its_group_and_no_other() {
+    let sss = Sss::start().await;
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    forwarder.sqs().fail("SendMessage", Fault::Refused);
+    let broken = message("m-broken", "a").system_attribute("SequenceNumber", "x y");
+    let batch = [message("m-1", "a"), broken, message("m-2", "b"), message("m-3", "a")];
+    let mut kept = forwarder.invoke(batch).await;
+    kept.sort();
+    assert_eq!(kept, ["m-1", "m-3", "m-broken"]);
+    assert_eq!(sss.event_ids(), ["evt-m-2"]);
+    let visible = |id| forwarder.sqs().visibility(id);
+    assert!(visible("m-broken").is_some());
+    assert_eq!((visible("m-1"), visible("m-3")), (visible("m-broken"), visible("m-broken")));
+}
+
 /// Whatever is odd about a record, it is delivered, kept or dead-lettered, and exactly one of these.
 #[tokio::test]
 async fn an_odd_record_is_accounted_for() {

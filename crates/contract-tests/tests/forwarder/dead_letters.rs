@@ -23,7 +23,7 @@ async fn a_rejected_event_is_sent_as_it_was_with_the_reason() {
     let forwarder = Forwarder::start(config(&sss.url())).await;
     let record = message("m-1", "order-7")
         .body("{ \"id\" : 7 }\n")
-        .attribute("accepted_at", "1767225600123")
+        .system_attribute("SentTimestamp", "1767225600123")
         .attribute("header.x-workflow-id", "order-7")
         .binary_attribute("thumbnail", "AAEC/w==");
     let sequence = record.sequence();

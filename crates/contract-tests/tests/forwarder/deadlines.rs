@@ -32,9 +32,10 @@ async fn what_is_done_when_time_runs_out_is_done() {
     let sss = Sss::start().await;
     sss.answer_all(status(200).set_delay(Duration::from_secs(2)));
     let forwarder = Forwarder::start(config_with_timeout(&sss.url(), 3)).await;
-    // The first has 1.5 s of room to begin in; the second has 1 s too little, however quick all is.
+    // The first has 1.5 s of room to begin in; the second has 0.5 s too little, however quick all is:
+    // an attempt needs its timeout, 2 s for a dead letter and 0.5 s for the answer.
     let batch = [message("m-1", "a"), message("m-2", "a"), message("m-3", "b")];
-    let time_left = Duration::from_secs(5);
+    let time_left = Duration::from_secs(7);
     let failed = forwarder.begin_with_time_left(time_left, batch).failed().await;
     assert_eq!(failed, ["m-2"]);
     assert_eq!(forwarder.sqs().visibility("m-2"), Some(0));

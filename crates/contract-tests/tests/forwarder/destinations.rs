@@ -6,6 +6,7 @@ use contract_tests::event::message;
 use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::{config_with, destination};
 use contract_tests::sss::Sss;
+use domain::config::HeaderFile;
 use domain::dead_letter::Class;
 
 use crate::{NONE, lines, status};
@@ -84,6 +85,98 @@ async fn a_rejection_waits_for_what_may_still_work() {
     assert_eq!(forwarder.invoke([message("m-1", "a")]).await, NONE);
     let dead_letters = forwarder.sqs().dead_letters();
     assert_eq!(dead_letters.len(), 1);
-    assert_eq!(dead_letters[0].failure.destination.as_deref(), Some("first"));
-    assert_eq!(dead_letters[0].failure.status, Some(422));
+    let failure = &dead_letters[0].failure;
+    assert_eq!(failure.destination.as_deref(), Some("first"));
+    assert_eq!(
+        (failure.status, failure.delivered_to.as_slice()),
+        (Some(422), &["second".to_owned()][..])
+    );
+    assert_eq!(first.deliveries().len(), 1, "a rejection is final, and not repeated");
+}
+
+/// As an edited event comes, or one that its provider sent once more.
+#[tokio::test]
+async fn another_message_of_the_same_event_reaches_every_destination() {
+    let (first, second) = (Sss::start().await, Sss::start().await);
+    second.answer("m-1", [status(503)]);
+    let forwarder = start(&first, &second).await;
+    let of_event = |id| message(id, "a").attribute("event_id", "evt-m-1");
+    assert_eq!(forwarder.invoke([of_event("m-1")]).await, ["m-1"]);
+    second.answer("m-1", [status(200)]);
+    assert_eq!(forwarder.invoke([of_event("m-9")]).await, NONE);
+    assert_eq!(first.deliveries().len(), 2);
+}
+
+#[tokio::test]
+async fn a_redriven_event_is_not_sent_to_who_has_it_and_nobody_else_can_say_who_has() {
+    let (first, second) = (Sss::start().await, Sss::start().await);
+    let forwarder = start(&first, &second).await;
+    let marked = |id| message(id, "a").attribute("delivered_to", "first");
+    assert_eq!(forwarder.invoke([marked("m-1").sent_by_operator()]).await, NONE);
+    assert_eq!((first.deliveries().len(), second.deliveries().len()), (0, 1));
+    assert_eq!(forwarder.invoke([marked("m-2")]).await, NONE);
+    assert_eq!((first.deliveries().len(), second.deliveries().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn what_stands_before_a_service_may_answer_404_for_it() {
+    let (sss, other) = (Sss::start().await, Sss::start().await);
+    sss.answer("m-1", [status(404), status(200)]);
+    let config = config_with(&sss.url(), |route| {
+        route.retry_statuses = vec!["404".to_owned()];
+        route.reject_statuses = vec!["501".to_owned()];
+    });
+    let forwarder = Forwarder::start(config).await;
+    let batch = || [message("m-1", "a"), message("m-2", "a")];
+    assert_eq!(forwarder.invoke(batch()).await, ["m-1", "m-2"]);
+    assert_eq!(forwarder.invoke(batch()).await, NONE);
+    assert_eq!(sss.event_ids(), ["evt-m-1", "evt-m-1", "evt-m-2"]);
+    sss.answer("m-3", [status(501)]);
+    assert_eq!(forwarder.invoke([message("m-3", "b")]).await, NONE);
+    assert_eq!(forwarder.sqs().dead_letters()[0].failure.status, Some(501));
+    assert_eq!(other.deliveries().len(), 0);
+}
+
+#[tokio::test]
+async fn a_destination_gets_the_headers_that_it_asks_for_and_no_other_does() {
+    let asked_for = ["x-api-key", "authorization", "x-team"];
+    let (first, second) = (Sss::start_with_passed_headers(&asked_for).await, Sss::start().await);
+    let config = config_with(&first.url(), |route| {
+        let mut with_key = destination("first", &first.url());
+        let header = |text: &str| HeaderFile(text.to_owned());
+        with_key.headers.insert("X-Api-Key".to_owned(), header("env:API_KEY"));
+        with_key.headers.insert("authorization".to_owned(), header("env:AUTHORIZATION"));
+        with_key.headers.insert("x-team".to_owned(), header("sales"));
+        route.destinations = vec![with_key, destination("second", &second.url())];
+    });
+    let more = [
+        ("API_KEY", "planted key\n".to_owned()),
+        ("AUTHORIZATION", "Bearer planted token".to_owned()),
+    ];
+    let forwarder = Forwarder::start_with_more(config, more).await;
+    assert_eq!(forwarder.invoke([message("m-1", "a")]).await, NONE);
+    let delivery = &first.deliveries()[0];
+    assert_eq!(delivery.header("x-api-key"), "planted key");
+    assert_eq!(delivery.header("authorization"), "Bearer planted token");
+    assert_eq!(delivery.header("x-team"), "sales");
+    let plain = &second.deliveries()[0].request.headers;
+    assert!(!plain.contains_key("x-api-key") && !plain.contains_key("authorization"));
+    let log = forwarder.kill().await;
+    assert!(!format!("{log:?}").contains("planted"), "{log:?}");
+}
+
+#[tokio::test]
+async fn without_the_secret_of_its_header_an_event_waits() {
+    for key in ["", "line\nbreak"] {
+        let sss = Sss::start().await;
+        let config = config_with(&sss.url(), |route| {
+            let header = HeaderFile("env:API_KEY".to_owned());
+            route.destinations[0].headers.insert("x-api-key".to_owned(), header);
+        });
+        let forwarder = Forwarder::start_with_more(config, [("API_KEY", key.to_owned())]).await;
+        assert_eq!(forwarder.invoke([message("m-1", "a")]).await, ["m-1"], "{key:?}");
+        assert_eq!((sss.deliveries().len(), forwarder.sqs().dead_letters().len()), (0, 0));
+        let log = forwarder.kill().await;
+        assert_eq!(lines(&log, "secret_unavailable").len(), 1, "{log:?}");
+    }
 }

@@ -39,7 +39,8 @@ async fn the_provider_s_bytes_arrive_with_the_event_s_names() {
     let record = message("m-1", "order-7")
         .body(body)
         .attribute("event_id", "JKJaXmPLvHcESHA=")
-        .attribute("accepted_at", "1767225600123");
+        .system_attribute("SentTimestamp", "1767225600123")
+        .attribute("accepted_at", "1767225600000");
     let sequence = record.sequence();
     let url = format!("{}?tenant=a%20b", sss.url());
     let delivery = delivery(&sss, config(&url), record).await;

@@ -12,6 +12,7 @@ use contract_tests::sss::{Delivery, Sss};
 use contract_tests::within_patience;
 use domain::config::{ConfigFile, RouteFile, SchemeName, SecretsFile, SignFile, VerifyFile};
 use domain::dead_letter::Class;
+use domain::freshness::FETCH_PAUSE;
 use domain::route::OnReject;
 use domain::time::Timestamp;
 use standardwebhooks::Webhook;
@@ -78,8 +79,15 @@ fn good(id: &str, group: &str) -> Record {
     from_provider(id, group, SECRET, Duration::ZERO)
 }
 
+/// Accepted a while before any process of a test can have fetched a secret, so that there is no doubt.
+const EARLIER: Duration = Duration::from_secs(10);
+
 fn forged(id: &str, group: &str) -> Record {
-    good(id, group).body("{\"注文\":\"却下\",\"id\":7}")
+    forged_at(id, group, EARLIER)
+}
+
+fn forged_at(id: &str, group: &str, ago: Duration) -> Record {
+    from_provider(id, group, SECRET, ago).body("{\"注文\":\"却下\",\"id\":7}")
 }
 
 fn assert_no_secret(text: &str) {
@@ -110,10 +118,16 @@ async fn what_an_operator_has_edited_needs_no_signature_of_the_provider() {
     let (sss, files) = (Sss::start().await, Files::new());
     files.write("secret", SECRET);
     let forwarder = Forwarder::start(verified(&sss.url(), files.references(&["secret"]))).await;
-    let edited = forged("m-1", "a").attribute("edited_at", "1795428000000");
-    assert_eq!(forwarder.invoke([edited]).await, NONE);
+    let edited = |id| forged(id, "a").attribute("edited_at", "1795428000000");
+    assert_eq!(forwarder.invoke([edited("m-1").sent_by_operator()]).await, NONE);
     assert_eq!(sss.event_ids(), ["evt-m-1"]);
     assert_eq!(forwarder.sqs().calls(), [], "it is no dead letter again");
+    // The same mark, as a request could make it if the gateway did not escape headers.
+    assert_eq!(forwarder.invoke([edited("m-2")]).await, NONE);
+    assert_eq!(sss.event_ids(), ["evt-m-1"]);
+    let dead = forwarder.sqs().dead_letters();
+    assert_eq!(dead[0].failure.class, Class::Unverified);
+    assert!(!dead[0].attributes.contains_key("edited_at"), "nor does a redrive bring it back");
 }
 
 #[tokio::test]
@@ -128,7 +142,7 @@ async fn a_forged_event_is_dead_lettered_and_its_group_goes_on() {
             good("m-1", "a"),
             forged("m-2", "a"),
             message("m-3", "a").body(BODY),
-            from_provider("m-4", "a", NEW_SECRET, Duration::ZERO),
+            from_provider("m-4", "a", NEW_SECRET, EARLIER),
             good("m-5", "a"),
         ];
         assert_eq!(forwarder.invoke(batch).await, NONE, "{on_reject:?}");
@@ -172,30 +186,51 @@ async fn a_day_in_a_paused_queue_fails_nobody_and_a_replay_is_refused() {
     let forwarder = Forwarder::start(verified(&sss.url(), files.references(&["secret"]))).await;
     let day = Duration::from_hours(24);
     let waited = from_provider("m-1", "a", SECRET, day);
-    let accepted_now = Timestamp::from(SystemTime::now()).as_ms().to_string();
-    let replayed = from_provider("m-2", "b", SECRET, day).attribute("accepted_at", &accepted_now);
-    assert_eq!(forwarder.invoke([waited, replayed]).await, NONE);
-    assert_eq!(sss.event_ids(), ["evt-m-1"]);
+    let now = Timestamp::from(SystemTime::now()).as_ms().to_string();
+    let sent_now = |record: Record| record.system_attribute("SentTimestamp", &now);
+    let replayed = sent_now(from_provider("m-2", "b", SECRET, day)).attribute("accepted_at", &now);
+    // As a request could say it, if the gateway did not escape headers.
+    let forged_time = sent_now(from_provider("m-3", "c", SECRET, day));
+    let redriven = sent_now(from_provider("m-4", "d", SECRET, day)).sent_by_operator();
+    let batch = [waited, replayed, forged_time, redriven];
+    assert_eq!(forwarder.invoke(batch).await, NONE);
+    let mut delivered = sss.event_ids();
+    delivered.sort();
+    assert_eq!(delivered, ["evt-m-1", "evt-m-4"]);
     let dead = forwarder.sqs().dead_letters();
-    let why = dead[0].failure.error.as_deref().unwrap();
-    assert!(why.contains("before it was accepted, and the tolerance is 300 s"), "{why}");
+    assert_eq!(dead.len(), 2);
+    for dead in dead {
+        let why = dead.failure.error.as_deref().unwrap();
+        assert!(why.contains("before it was accepted, and the tolerance is 300 s"), "{why}");
+    }
 }
 
+/// Forged, then rotated, then good: the good one waits for the next fetch, and is not refused.
 #[tokio::test]
 async fn a_changed_secret_needs_no_restart() {
     let (sss, files) = (Sss::start().await, Files::new());
     files.write("secret", SECRET);
     let forwarder = Forwarder::start(verified(&sss.url(), files.references(&["secret"]))).await;
-    assert_eq!(forwarder.invoke([good("m-1", "a")]).await, NONE);
+    let early = [good("m-1", "a"), forged("m-0", "z")];
+    assert_eq!(forwarder.invoke(early).await, NONE);
     files.write("secret", NEW_SECRET);
     let new = |id, group| from_provider(id, group, NEW_SECRET, Duration::ZERO);
     // Side by side: one of them fetches, all of them see it.
     let batch = [new("m-2", "a"), new("m-3", "b"), new("m-4", "c")];
-    assert_eq!(forwarder.invoke(batch).await, NONE);
+    assert_eq!(forwarder.invoke(batch.clone()).await, ["m-2", "m-3", "m-4"]);
+    for id in ["m-2", "m-3", "m-4"] {
+        let seconds = forwarder.sqs().visibility(id).unwrap();
+        assert!((1..=FETCH_PAUSE.as_secs() + 1).contains(&seconds), "{id}: {seconds} s");
+    }
+    within_patience("the next fetch", async {
+        while forwarder.invoke(batch.clone()).await != NONE {}
+    })
+    .await;
     assert_eq!(sss.deliveries().len(), 4);
-    assert_eq!(forwarder.sqs().dead_letters(), []);
-    assert_eq!(forwarder.invoke([good("m-5", "a")]).await, NONE);
-    assert_eq!(forwarder.sqs().dead_letters().len(), 1, "the old secret is good no more");
+    assert_eq!(forwarder.sqs().dead_letters().len(), 1, "the forged one only");
+    let old = from_provider("m-5", "a", SECRET, Duration::from_secs(60));
+    assert_eq!(forwarder.invoke([old]).await, NONE);
+    assert_eq!(forwarder.sqs().dead_letters().len(), 2, "the old secret is good no more");
 }
 
 #[tokio::test]
@@ -238,6 +273,24 @@ async fn an_event_waits_for_a_secret_that_is_not_there_or_is_none() {
     assert_no_secret(&format!("{log:?}"));
 }
 
+/// One that is there is enough, and one that is not makes the others wait for it.
+#[tokio::test]
+async fn one_bad_secret_of_two_stops_nobody() {
+    for bad in ["nowhere", "broken"] {
+        let (sss, files) = (Sss::start().await, Files::new());
+        files.write("secret", SECRET);
+        files.write("broken", "whsec_planted secret");
+        let mut config = verified(&sss.url(), files.references(&[bad, "secret"]));
+        config.routes.get_mut("sss").unwrap().destinations[0].sign =
+            Some(SignFile { secrets: files.references(&[bad, "secret"]) });
+        let forwarder = Forwarder::start(config).await;
+        let batch = [good("m-1", "a"), from_provider("m-2", "b", NEW_SECRET, EARLIER)];
+        assert_eq!(forwarder.invoke(batch).await, ["m-2"], "{bad}");
+        assert!(is_taken(&sss.deliveries()[0], SECRET), "{bad}");
+        assert_eq!(forwarder.sqs().dead_letters(), [], "{bad}");
+    }
+}
+
 #[tokio::test]
 async fn an_event_that_waited_too_long_for_a_secret_is_not_lost() {
     let (sss, files) = (Sss::start().await, Files::new());
@@ -277,6 +330,7 @@ async fn github_and_slack_are_understood() {
              00885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d1\
              0d2c447fce8b6703c",
         )
+        .sent_by_operator()
         .attribute("accepted_at", "1531420620000")
         .attribute("header.x-slack-request-timestamp", "1531420618")
         .attribute(
@@ -373,11 +427,14 @@ async fn secrets_of_aws_are_fetched_once_with_a_signature() {
     assert_eq!(forwarder.invoke(batch).await, NONE);
     assert!(sss.deliveries().iter().all(|delivery| is_taken(delivery, NEW_SECRET)));
     assert_eq!(aws.calls(), ["AmazonSSM.GetParameter", "secretsmanager.GetSecretValue"]);
-    // A forged event has the secret fetched once more, and the next ones do not.
+    // Forged events that are older than the secret are told at once, and the others wait: none of
+    // them becomes a call.
     for id in ["m-4", "m-5", "m-6"] {
-        assert_eq!(forwarder.invoke([forged(id, "a")]).await, NONE);
+        let late = format!("late-{id}");
+        let batch = [forged(id, "a"), forged_at(&late, "b", Duration::ZERO)];
+        assert_eq!(forwarder.invoke(batch).await, [late]);
     }
-    assert_eq!(aws.calls().len(), 3);
+    assert_eq!(aws.calls().len(), 2);
     assert_eq!(forwarder.sqs().dead_letters().len(), 3);
 }
 

@@ -9,7 +9,7 @@ use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::config_with;
 use contract_tests::sss::Sss;
 use contract_tests::within_patience;
-use domain::config::ConfigFile;
+use domain::config::{ConfigFile, SecretsFile, SignFile};
 use domain::dead_letter::Class;
 use domain::environment::SKIPS_VARIABLE;
 use domain::route::OnReject;
@@ -80,6 +80,22 @@ async fn a_skipped_event_is_dead_lettered_and_its_group_goes_on_in_order() {
         assert_eq!(lines(&log, "skipped")[0]["event_id"], "evt-m-1");
         assert_eq!(lines(&log, "dead_lettered")[0]["reason"], "skipped");
     }
+}
+
+/// The secret may be what cannot be had for days.
+#[tokio::test]
+async fn an_event_is_skipped_while_its_secret_is_missing() {
+    let (sss, skips) = (Sss::start().await, SkipsFile::new());
+    let mut config = blocking(&sss.url());
+    let secrets = SecretsFile(vec!["env:NOWHERE".to_owned()]);
+    config.routes.get_mut("sss").unwrap().destinations[0].sign = Some(SignFile { secrets });
+    skips.write(&[("evt-m-1", "1")]);
+    let forwarder = skips.forwarder(config).await;
+    let batch = [numbered("m-1", "a", "1"), numbered("m-2", "a", "2")];
+    assert_eq!(forwarder.invoke(batch).await, ["m-2"]);
+    let dead = &forwarder.sqs().dead_letters()[0].failure;
+    assert_eq!(dead.class, Class::Skipped);
+    assert!(dead.error.as_deref().unwrap().contains("env:NOWHERE"), "{dead:?}");
 }
 
 #[tokio::test]
