@@ -13,10 +13,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::config::LogLevel;
-use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::clock::Uptime;
 use crate::deliveries::Deliveries;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
@@ -39,7 +39,7 @@ pub(crate) struct Admin {
     /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may
     /// hold a token.
     pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,
-    pub(crate) started_at: Timestamp,
+    pub(crate) started: Uptime,
 }
 
 #[derive(Serialize)]
@@ -128,30 +128,33 @@ async fn set_mapping(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
 }
 
 impl Admin {
+    /// How long the engine runs.
+    pub(crate) fn up(&self) -> Duration {
+        self.store.clock().uptime().since(self.started)
+    }
+
     async fn stats(&self) -> Result<Stats, StoreError> {
-        let now = self.store.clock().now();
         let queue = self.store.statistics(&self.queue).await?;
         let dead_letter_queue = self.store.statistics(&self.dead_letter_queue).await?;
         Ok(Stats {
-            uptime_ms: ms(now.since(self.started_at)),
+            uptime_ms: ms(self.up()),
             ingest: self.ingest.status(),
-            queue: QueueStats::of(&queue, now),
-            dead_letter_queue: QueueStats::of(&dead_letter_queue, now),
+            queue: QueueStats::of(&queue),
+            dead_letter_queue: QueueStats::of(&dead_letter_queue),
             event_source_mapping: self.mapping.as_ref().map(MappingHandle::status),
         })
     }
 }
 
 impl QueueStats {
-    pub(crate) fn of(queue: &QueueStatistics, now: Timestamp) -> Self {
-        let age = |sent: Timestamp| -> Duration { now.since(sent) };
+    pub(crate) fn of(queue: &QueueStatistics) -> Self {
         Self {
             visible: queue.visible,
             in_flight: queue.in_flight,
             delayed: queue.delayed,
             message_groups: queue.message_groups,
             locked_groups: queue.locked_groups,
-            oldest_age_ms: queue.oldest_sent_at.map(age).map(ms),
+            oldest_age_ms: queue.oldest_age.map(ms),
         }
     }
 

@@ -1,183 +1,255 @@
 //! What time it is: the only place of the engine that asks, so that tests can say.
 //!
-//! Everything that expires (visibility, deduplication, retention, long polls) is measured with a
-//! [`Clock`]; no other module reads the system's.
+//! There are two times, and two types, so that neither is taken for the other:
+//!
+//! - [`Timestamp`] is the wall clock's. It is what leaves the process and what people say. It can be
+//!   wrong, and it is set: by NTP, by an operator, after a start without a battery.
+//! - [`Uptime`] is the machine's since its start. It never jumps and cannot be set, and says nothing
+//!   to anybody else. Whatever takes its time is measured by it.
+//!
+//! The queues' own time, which outlives the machine's, is made of both: see
+//! [`store`](crate::store).
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use domain::time::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 /// A future that is ready once a point in time is reached.
 pub type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// A source of time that never goes back.
-pub trait Clock: Send + Sync + 'static {
-    /// The time now, in milliseconds since the Unix epoch.
-    fn now(&self) -> Timestamp;
+/// How long a wait goes on without a look at the clock. The sleeps of the runtime stand still while
+/// the machine is suspended, and know nothing of a wall clock that is set.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-    /// Is ready once [`now`](Clock::now) has reached `time`.
-    fn wait_until(&self, time: Timestamp) -> Wait<'_>;
+/// The system's clock that counts the time in which the machine was suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SINCE_BOOT: ClockId = ClockId::Boottime;
+/// Where there is none of that name, the monotonic one: on macOS it counts that time as well.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SINCE_BOOT: ClockId = ClockId::Monotonic;
 
-    /// Moves the clock forward to `time`, if it is behind. The store calls this when it opens, with
-    /// the last time that it recorded.
-    fn not_before(&self, time: Timestamp);
-}
+/// Where Linux says which start of the machine this is. Source: random(4).
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The machine's time: its wall clock at the start, or the last time the store recorded if that is
-/// later, plus the monotonic time since.
-///
-/// The wall clock is read once only. Were it read for every decision, stepping it (NTP, an operator,
-/// a suspended virtual machine) would move everything that is measured in time: forwards, every
-/// message in flight is delivered a second time and the oldest ones expire; backwards, groups stay
-/// locked and retries wait for as long as the step was. Starting no earlier than the last recorded
-/// time keeps this true across a restart with a clock that was set back in between.
-#[derive(Debug)]
-pub struct SystemClock {
-    anchor: Mutex<Anchor>,
-}
+/// How long the machine has been up, the time in which it was suspended included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(Duration);
 
-#[derive(Debug, Clone, Copy)]
-struct Anchor {
-    time: Timestamp,
-    instant: Instant,
-}
+impl Uptime {
+    /// The point `since_boot` after the machine's start.
+    #[must_use]
+    pub fn new(since_boot: Duration) -> Self {
+        Self(since_boot)
+    }
 
-impl Anchor {
-    fn now(self) -> Timestamp {
-        self.time.plus(self.instant.elapsed())
+    /// The time since the machine's start.
+    #[must_use]
+    pub fn since_boot(self) -> Duration {
+        self.0
+    }
+
+    /// The time from `earlier` until this, zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This point and `duration`.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
     }
 }
+
+/// A source of both times.
+pub trait Clock: Send + Sync + 'static {
+    /// The wall clock's time. It may be wrong, and go back.
+    fn wall(&self) -> Timestamp;
+
+    /// How long the machine is up. Never goes back, and goes on while the machine is suspended.
+    fn uptime(&self) -> Uptime;
+
+    /// What differs from one start of the machine to the next: uptimes of one boot can be compared.
+    /// `None` where the system does not say.
+    fn boot(&self) -> Option<String>;
+
+    /// Is ready once [`uptime`](Clock::uptime) has reached `time`, a second later at most.
+    fn wait_until(&self, time: Uptime) -> Wait<'_>;
+
+    /// Is ready once [`wall`](Clock::wall) has reached `time`, a second later at most, also when
+    /// the wall clock is set meanwhile.
+    fn wait_until_wall(&self, time: Timestamp) -> Wait<'_>;
+}
+
+/// The machine's clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
 
 impl SystemClock {
-    /// A clock that starts from the wall clock's time.
+    /// The machine's clocks.
     #[must_use]
     pub fn new() -> Self {
-        Self::starting_at(SystemTime::now().into())
-    }
-
-    fn starting_at(time: Timestamp) -> Self {
-        Self { anchor: Mutex::new(Anchor { time, instant: Instant::now() }) }
-    }
-
-    fn anchor(&self) -> std::sync::MutexGuard<'_, Anchor> {
-        self.anchor.lock().expect("no code panics while it holds the anchor")
-    }
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
+        Self
     }
 }
 
 impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        self.anchor().now()
+    fn wall(&self) -> Timestamp {
+        SystemTime::now().into()
     }
 
-    fn wait_until(&self, time: Timestamp) -> Wait<'_> {
-        Box::pin(async move {
-            loop {
-                let left = time.since(self.now());
-                if left.is_zero() {
-                    return;
-                }
-                tokio::time::sleep(left).await;
-            }
-        })
+    fn uptime(&self) -> Uptime {
+        // A time since boot is never negative.
+        Uptime(clock_gettime(SINCE_BOOT).try_into().unwrap_or_default())
     }
 
-    fn not_before(&self, time: Timestamp) {
-        let mut anchor = self.anchor();
-        if anchor.now() < time {
-            *anchor = Anchor { time, instant: Instant::now() };
-        }
+    fn boot(&self) -> Option<String> {
+        let id = std::fs::read_to_string(BOOT_ID_FILE).ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    }
+
+    fn wait_until(&self, time: Uptime) -> Wait<'_> {
+        Box::pin(sleep_until(move || time.since(self.uptime())))
+    }
+
+    fn wait_until_wall(&self, time: Timestamp) -> Wait<'_> {
+        Box::pin(sleep_until(move || time.since(self.wall())))
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// Sleeps until nothing is `left`, and looks again and again.
+async fn sleep_until(left: impl Fn() -> Duration) {
+    loop {
+        let left = left();
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK_EVERY)).await;
+    }
+}
+
+/// Clocks that stand still until a test moves them.
 #[derive(Debug)]
 pub struct ManualClock {
-    now: watch::Sender<Timestamp>,
+    now: watch::Sender<Manual>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Manual {
+    wall: Timestamp,
+    uptime: Uptime,
+    boot: u32,
 }
 
 impl ManualClock {
-    /// A clock that stands at `time`.
+    /// A machine that has just started, with a wall clock that stands at `wall`.
     #[must_use]
-    pub fn at(time: Timestamp) -> Self {
-        Self { now: watch::Sender::new(time) }
+    pub fn at(wall: Timestamp) -> Self {
+        Self { now: watch::Sender::new(Manual { wall, uptime: Uptime(Duration::ZERO), boot: 1 }) }
     }
 
-    /// Moves the clock forward and wakes whoever waited for a time that is now reached.
+    /// Lets time pass by both clocks, and wakes whoever waited for a time that is now reached. A
+    /// suspend is nothing else.
     pub fn advance(&self, by: Duration) {
-        self.now.send_modify(|now| *now = now.plus(by));
+        self.now.send_modify(|now| {
+            now.wall = now.wall.plus(by);
+            now.uptime = now.uptime.plus(by);
+        });
+    }
+
+    /// Sets the wall clock. No time passes.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.now.send_modify(|now| now.wall = wall);
+    }
+
+    /// Starts the machine anew, which takes no time by the wall clock.
+    pub fn reboot(&self) {
+        self.now.send_modify(|now| {
+            now.uptime = Uptime(Duration::ZERO);
+            now.boot += 1;
+        });
+    }
+
+    fn wait_for(&self, reached: impl Fn(&Manual) -> bool + Send + 'static) -> Wait<'_> {
+        let mut now = self.now.subscribe();
+        Box::pin(async move {
+            now.wait_for(reached).await.expect("the sender outlives this borrow of it");
+        })
     }
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        *self.now.borrow()
+    fn wall(&self) -> Timestamp {
+        self.now.borrow().wall
     }
 
-    fn wait_until(&self, time: Timestamp) -> Wait<'_> {
-        let mut now = self.now.subscribe();
-        Box::pin(async move {
-            now.wait_for(|now| *now >= time).await.expect("the sender outlives this borrow of it");
-        })
+    fn uptime(&self) -> Uptime {
+        self.now.borrow().uptime
     }
 
-    fn not_before(&self, time: Timestamp) {
-        self.now.send_if_modified(|now| {
-            let behind = *now < time;
-            if behind {
-                *now = time;
-            }
-            behind
-        });
+    fn boot(&self) -> Option<String> {
+        Some(format!("boot {}", self.now.borrow().boot))
+    }
+
+    fn wait_until(&self, time: Uptime) -> Wait<'_> {
+        self.wait_for(move |now| now.uptime >= time)
+    }
+
+    fn wait_until_wall(&self, time: Timestamp) -> Wait<'_> {
+        self.wait_for(move |now| now.wall >= time)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
-
-    #[test]
-    fn a_wall_clock_that_was_set_back_does_not_take_the_engine_back() {
-        let yesterday = Timestamp::from_ms(1_000_000);
-        let recorded = Timestamp::from_ms(87_400_000);
-        let clock = SystemClock::starting_at(yesterday);
-        clock.not_before(recorded);
-        assert!(clock.now() >= recorded);
-        assert!(clock.now().since(recorded) < Duration::from_mins(1), "and it does not jump ahead");
-    }
-
-    #[test]
-    fn a_recorded_time_in_the_past_changes_nothing() {
-        let clock = SystemClock::starting_at(Timestamp::from_ms(5_000_000));
-        clock.not_before(Timestamp::from_ms(1));
-        assert!(clock.now() >= Timestamp::from_ms(5_000_000));
-    }
 
     #[tokio::test]
     async fn a_system_wait_ends_when_the_time_is_reached() {
         let clock = SystemClock::new();
-        let time = clock.now().plus(Duration::from_millis(5));
+        let time = clock.uptime().plus(Duration::from_millis(5));
         clock.wait_until(time).await;
-        assert!(clock.now() >= time);
+        assert!(clock.uptime() >= time);
+        let time = clock.wall().plus(Duration::from_millis(5));
+        clock.wait_until_wall(time).await;
+        assert!(clock.wall() >= time);
+    }
+
+    #[test]
+    fn the_system_tells_one_start_of_the_machine_from_another() {
+        let clock = SystemClock::new();
+        assert_eq!(clock.boot(), clock.boot());
+        assert_eq!(clock.boot().is_some(), cfg!(target_os = "linux"));
+    }
+
+    #[tokio::test]
+    async fn a_long_wait_sees_soon_that_the_clock_has_jumped() {
+        let looks = AtomicU64::new(0);
+        let first_look_only = || match looks.fetch_add(1, Ordering::Relaxed) {
+            0 => Duration::from_hours(12),
+            _ => Duration::ZERO,
+        };
+        let waited = tokio::time::timeout(Duration::from_mins(1), sleep_until(first_look_only));
+        waited.await.expect("it looks again after a second");
     }
 
     #[tokio::test]
     async fn a_manual_wait_ends_when_the_test_says_so() {
         let clock = ManualClock::at(Timestamp::from_ms(10));
-        let mut wait = clock.wait_until(Timestamp::from_ms(1_010));
+        let mut wait = clock.wait_until(Uptime::new(Duration::from_secs(1)));
         clock.advance(Duration::from_millis(999));
         assert!(futures_poll(&mut wait).is_pending());
+        clock.set_wall(Timestamp::from_ms(1_000_000));
+        assert!(futures_poll(&mut wait).is_pending(), "the wall clock has no say");
         clock.advance(Duration::from_millis(1));
         wait.await;
+        clock.wait_until_wall(Timestamp::from_ms(1_000_001)).await;
     }
 
     fn futures_poll(wait: &mut Wait<'_>) -> std::task::Poll<()> {

@@ -60,7 +60,7 @@ pub struct EngineOptions {
     pub listen: SocketAddr,
     /// Where the queues and the engine's own API listen. They ask nobody for a password.
     pub api_listen: SocketAddr,
-    /// What time it is.
+    /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where log lines go.
     pub log: Box<dyn Write + Send>,
@@ -174,7 +174,12 @@ impl Engine {
             Some(executable) => {
                 let options =
                     function_options(&config, executable, &queue_urls, api_address, data_dir)?;
-                let function = Function::new(options, log.clone(), Arc::clone(&deliveries));
+                let function = Function::new(
+                    options,
+                    Arc::clone(store.clock()),
+                    log.clone(),
+                    Arc::clone(&deliveries),
+                );
                 let options = mapping_options(&config, function, &store, &log, &health);
                 Some(EventSourceMapping::start(options, data_dir).await?)
             }
@@ -188,7 +193,7 @@ impl Engine {
             deliveries,
             log_level: config.forwarder().log_level,
             origins: origins(&config),
-            started_at: store.clock().now(),
+            started: store.clock().uptime(),
             store: store.clone(),
         });
         let lambda = LambdaApi {

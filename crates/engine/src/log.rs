@@ -74,7 +74,7 @@ impl Log {
 
     /// Writes a line whatever the least level is: for what other programs wait for.
     pub(crate) fn announce(&self, level: LogLevel, message: &str, fields: impl Serialize) {
-        self.0.shared.add(&encoded(self.0.clock.now(), level, message, fields));
+        self.0.shared.add(&encoded(self.0.clock.wall(), level, message, fields));
     }
 
     /// Passes on a line that is JSON already.
@@ -139,7 +139,7 @@ impl Shared {
             drop(lines);
             if left_out > 0 {
                 let fields = serde_json::json!({ "lines": left_out });
-                let line = encoded(clock.now(), LogLevel::Warn, "log lines left out", fields);
+                let line = encoded(clock.wall(), LogLevel::Warn, "log lines left out", fields);
                 taken.extend_from_slice(&line);
                 taken.push(b'\n');
             }

@@ -122,7 +122,7 @@ impl Scheduler {
             let at = next.as_ref().and_then(|schedule| schedule.at.parse::<Timestamp>().ok());
             let due = async {
                 match at {
-                    Some(at) => self.clock.wait_until(at).await,
+                    Some(at) => self.clock.wait_until_wall(at).await,
                     None => std::future::pending().await,
                 }
             };
@@ -131,7 +131,7 @@ impl Scheduler {
                 () = due => if let Err(error) = self.fire().await {
                     let fields = json!({ "error": error.to_string() });
                     self.log.line(LogLevel::Error, "the scheduled resume failed", fields);
-                    self.clock.wait_until(self.clock.now().plus(RETRY_AFTER)).await;
+                    self.clock.wait_until(self.clock.uptime().plus(RETRY_AFTER)).await;
                 },
             }
         }

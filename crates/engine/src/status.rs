@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -12,6 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::config::LogLevel;
+use domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -170,7 +172,7 @@ fn place_json(place: &Place, admin: &Admin) -> serde_json::Value {
 impl Status {
     pub(crate) async fn of(admin: &Admin) -> Result<Self, StoreError> {
         let Admin { store, queue, dead_letter_queue, .. } = admin;
-        let now = store.clock().now();
+        let (now, up) = (store.clock().wall(), admin.up());
         let counts = store.statistics(queue).await?;
         let dead_counts = store.statistics(dead_letter_queue).await?;
         let reasons = store.dead_letter_reasons(dead_letter_queue).await?;
@@ -178,14 +180,14 @@ impl Status {
         let routes = loss_meter::balances(&ledger, &dead_ledger);
         Ok(Self {
             now: now.to_string(),
-            started_at: admin.started_at.to_string(),
-            uptime_ms: ms(now.since(admin.started_at)),
+            started_at: before(now, up).to_string(),
+            uptime_ms: ms(up),
             version: env!("CARGO_PKG_VERSION"),
             trouble: admin.mapping.as_ref().and_then(MappingHandle::function_trouble),
             ingest: admin.ingest.status(),
-            queue: QueueStats::of(&counts, now),
+            queue: QueueStats::of(&counts),
             waiting_groups: store.waiting_group_count(queue).await?,
-            dead_letter_queue: QueueStats::of(&dead_counts, now),
+            dead_letter_queue: QueueStats::of(&dead_counts),
             dead_letters_by_reason: reasons.map(by_reason),
             event_source_mapping: admin.mapping.as_ref().map(MappingHandle::status),
             loss_meter: LossMeter {
@@ -198,6 +200,11 @@ impl Status {
             origins: admin.origins.clone(),
         })
     }
+}
+
+/// The time of day that was so long ago.
+fn before(now: Timestamp, ago: Duration) -> Timestamp {
+    Timestamp::from_ms(now.as_ms().saturating_sub(ms(ago)))
 }
 
 fn by_reason(reasons: Vec<(String, u64)>) -> BTreeMap<String, u64> {

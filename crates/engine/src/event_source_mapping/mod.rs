@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::config::LogLevel;
@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 pub(crate) use event::EventSource;
 pub(crate) use switch::write_durably;
 
+use crate::clock::Uptime;
 use crate::function::{Function, InvocationError, Process, ms};
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
@@ -112,7 +113,7 @@ pub(crate) struct MappingStatus {
 struct Batch {
     messages: Vec<ReceivedMessage>,
     event: Bytes,
-    received: Instant,
+    received: Uptime,
 }
 
 impl EventSourceMapping {
@@ -294,22 +295,28 @@ impl Shared {
                 }
             };
             let store = &self.options.store;
-            let received = store.receive_unless(&self.options.queue, request.clone(), stop).await;
+            let result = store.receive_unless(&self.options.queue, request.clone(), stop).await;
             let health = &self.options.health;
-            match health.read(received) {
+            match health.read(result) {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => {
+                    let received = store.clock().uptime();
                     let event = event::event(&messages, &self.options.source);
-                    return Some(Batch { messages, event, received: Instant::now() });
+                    return Some(Batch { messages, event, received });
                 }
                 Err(_noted) => tokio::time::sleep(STORAGE_PAUSE).await,
             }
         }
     }
 
+    /// How long ago a batch was received.
+    fn held(&self, batch: &Batch) -> Duration {
+        self.options.store.clock().uptime().since(batch.received)
+    }
+
     /// Whether a batch that waited for a process can still be worked on before it is visible again.
     fn is_in_time(&self, batch: &Batch) -> bool {
-        batch.received.elapsed() + self.options.function.timeout() < self.options.visibility_timeout
+        self.held(batch) + self.options.function.timeout() < self.options.visibility_timeout
     }
 
     /// Deletes what the function is done with.
@@ -363,7 +370,7 @@ impl Shared {
             match health.wrote(store.finish_batch(queue, handles.clone()).await) {
                 Ok(results) => return self.deleted(batch, places, results),
                 Err(StoreError::Storage(_))
-                    if batch.received.elapsed() < *visibility_timeout
+                    if self.held(batch) < *visibility_timeout
                         && *self.wanted.borrow() != Wanted::Stopped =>
                 {
                     tokio::time::sleep(STORAGE_PAUSE).await;

@@ -20,6 +20,7 @@ use serde_json::json;
 pub(crate) use environment::{FunctionIdentity, function_environment};
 pub(crate) use process::{InvocationError, Process};
 
+use crate::clock::Clock;
 use crate::deliveries::Deliveries;
 use crate::log::Log;
 use process::{Start, StartError};
@@ -45,6 +46,7 @@ pub(crate) struct FunctionOptions {
 /// The function, for as many processes as there are to be.
 pub(crate) struct Function {
     options: FunctionOptions,
+    clock: Arc<dyn Clock>,
     log: Log,
     deliveries: Arc<Deliveries>,
     /// Held while a process starts: one that cannot start should say so once, not once per process.
@@ -58,11 +60,13 @@ pub(crate) struct Function {
 impl Function {
     pub(crate) fn new(
         options: FunctionOptions,
+        clock: Arc<dyn Clock>,
         log: Log,
         deliveries: Arc<Deliveries>,
     ) -> Arc<Self> {
         Arc::new(Self {
             options,
+            clock,
             log,
             deliveries,
             starting: tokio::sync::Mutex::default(),
@@ -88,8 +92,8 @@ impl Function {
         loop {
             tokio::time::sleep(self.pause()).await;
             let quiet = self.told().is_some();
-            let Self { options, log, deliveries, .. } = self;
-            match Process::start(Start { options, log, deliveries, quiet }).await {
+            let Self { options, clock, log, deliveries, .. } = self;
+            match Process::start(Start { options, clock, log, deliveries, quiet }).await {
                 Ok(process) => {
                     if self.told().take().is_some() {
                         self.log.line(LogLevel::Info, "forwarder works again", json!({}));

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::config::LogLevel;
-use domain::time::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -18,6 +17,7 @@ use uuid::Uuid;
 
 use super::FunctionOptions;
 use super::output::Output;
+use crate::clock::Clock;
 use crate::deliveries::Deliveries;
 use crate::log::Log;
 use crate::runtime_api::{FunctionError, Init, Invocation, RuntimeApi};
@@ -66,6 +66,7 @@ pub(crate) enum InvocationError {
 /// What is started.
 pub(super) struct Start<'a> {
     pub(super) options: &'a FunctionOptions,
+    pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) log: &'a Log,
     pub(super) deliveries: &'a Arc<Deliveries>,
     /// Whether its output is left out until it works.
@@ -76,6 +77,7 @@ pub(super) struct Start<'a> {
 pub(crate) struct Process {
     api: RuntimeApi,
     pid: u32,
+    clock: Arc<dyn Clock>,
     timeout: Duration,
     wanted: watch::Sender<Wanted>,
     exit: watch::Receiver<Option<ExitStatus>>,
@@ -91,7 +93,7 @@ enum Wanted {
 impl Process {
     /// Starts a process and waits for it to ask for an event.
     pub(super) async fn start(start: Start<'_>) -> Result<Self, StartError> {
-        let Start { options, log, deliveries, quiet } = start;
+        let Start { options, clock, log, deliveries, quiet } = start;
         let api = RuntimeApi::start(&options.arn).await.map_err(StartError::Listen)?;
         let mut child = Command::new(&options.executable)
             .env_clear()
@@ -129,7 +131,8 @@ impl Process {
         let (wanted, orders) = watch::channel(Wanted::Run);
         let (exited, exit) = watch::channel(None);
         tokio::spawn(watch(child, pipes, orders, exited));
-        let mut process = Self { api, pid, timeout: options.timeout, wanted, exit };
+        let (clock, timeout) = (Arc::clone(clock), options.timeout);
+        let mut process = Self { api, pid, clock, timeout, wanted, exit };
         match process.init().await {
             Ok(()) => {
                 quiet.store(false, Ordering::Relaxed);
@@ -178,9 +181,12 @@ impl Process {
     pub(crate) async fn invoke(&mut self, event: Bytes) -> Result<Bytes, InvocationError> {
         let invocation = Invocation {
             request_id: Uuid::new_v4().to_string(),
-            deadline: Timestamp::from(SystemTime::now()).plus(self.timeout),
+            deadline: self.clock.wall().plus(self.timeout),
             event,
         };
+        // Suspended time counts, as it does for the visibility timeout: a process that went on after a
+        // suspend could still deliver what another one has by then.
+        let overrun = self.clock.uptime().plus(self.timeout);
         let answer = self.api.offer(invocation);
         tokio::select! {
             biased;
@@ -193,7 +199,7 @@ impl Process {
                 Some(_never_taken) => InvocationError::NotTaken,
                 None => InvocationError::Ended,
             }),
-            () = tokio::time::sleep(self.timeout) => {
+            () = self.clock.wait_until(overrun) => {
                 // It had its time; there is nothing left for it to finish.
                 self.wanted.send_replace(Wanted::Kill);
                 ended(&mut self.exit).await;

@@ -234,7 +234,7 @@ impl Ingest {
         let body = tokio::time::timeout(BODY_TIMEOUT, body);
         let body = body.await.map_err(|_elapsed| Refusal::Timeout)??;
         let bytes = body.len();
-        let request_time = self.clock.now();
+        let request_time = self.clock.wall();
         let source_ip = peer.ip().to_string();
         let mapped = MappingRequest {
             headers: headers(&head.headers),

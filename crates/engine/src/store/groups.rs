@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::error::StoreError;
 use super::ledger::{ROUTE_SQL, Way};
+use super::queue_time::QueueTime;
 use super::queues::Queue;
 use super::send;
 use super::tx::Tx;
@@ -14,7 +15,7 @@ pub(super) struct FreeGroup {
     pub(super) id: i64,
     pub(super) name: String,
     pub(super) head_sequence: i64,
-    pub(super) head_sent_ms: i64,
+    pub(super) head_sent: QueueTime,
 }
 
 /// The group that `sequence` goes to the end of; its first message if the group is new.
@@ -61,7 +62,7 @@ pub(super) fn first_free(tx: &Tx<'_>, queue_id: i64) -> Result<Option<FreeGroup>
                 id: row.get(0)?,
                 name: row.get(1)?,
                 head_sequence: row.get(2)?,
-                head_sent_ms: row.get(3)?,
+                head_sent: row.get(3)?,
             })
         },
     )?;
@@ -69,7 +70,7 @@ pub(super) fn first_free(tx: &Tx<'_>, queue_id: i64) -> Result<Option<FreeGroup>
 }
 
 /// The queue's oldest message, in flight or not, and when it was sent.
-pub(super) fn oldest(tx: &Tx<'_>, queue_id: i64) -> Result<Option<(i64, i64)>, StoreError> {
+pub(super) fn oldest(tx: &Tx<'_>, queue_id: i64) -> Result<Option<(i64, QueueTime)>, StoreError> {
     let of = |locked: bool| {
         tx.first(
             "SELECT g.head_sequence, m.sent_ms
@@ -79,7 +80,7 @@ pub(super) fn oldest(tx: &Tx<'_>, queue_id: i64) -> Result<Option<(i64, i64)>, S
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
     };
-    let heads: [Option<(i64, i64)>; 2] = [of(false)?, of(true)?];
+    let heads: [Option<(i64, QueueTime)>; 2] = [of(false)?, of(true)?];
     Ok(heads.into_iter().flatten().min())
 }
 

@@ -15,7 +15,8 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::message::MessageAttributes;
-use super::tx::{Tx, from_ms};
+use super::queue_time::QueueTime;
+use super::tx::Tx;
 
 /// The route of a stored message, in SQL.
 pub(super) const ROUTE_SQL: &str = "ifnull(attributes ->> '$.route.value.text', '')";
@@ -140,7 +141,7 @@ pub struct QueueLedger {
 /// All queues' ledgers, as the writer keeps them.
 #[derive(Default)]
 pub(super) struct Ledger {
-    since_ms: i64,
+    since: QueueTime,
     taken: BTreeMap<(i64, String), [i64; Way::ALL.len()]>,
     queued: BTreeMap<(i64, String), i64>,
     /// Of the open transaction: few, so that they are looked through.
@@ -158,7 +159,7 @@ struct Pending {
 impl Ledger {
     /// Reads the ledger, or begins one: where there is none yet, and where an engine that keeps
     /// none has worked on the queues since.
-    pub(super) fn open(connection: &Connection, now_ms: i64) -> rusqlite::Result<Self> {
+    pub(super) fn open(connection: &Connection, now: QueueTime) -> rusqlite::Result<Self> {
         ensure_tables(connection)?;
         let mut ledger = Self::default();
         // Not grouped by the database, which would sort all rows in memory.
@@ -167,16 +168,16 @@ impl Ledger {
         while let Some(row) = rows.next()? {
             *ledger.queued.entry((row.get(0)?, row.get(1)?)).or_default() += 1;
         }
-        let (is_current, since_ms): (bool, i64) = connection.query_row(
+        let (is_current, since): (bool, QueueTime) = connection.query_row(
             "SELECT ledger_number = next_number, ledger_since_ms FROM progress",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         if is_current {
-            ledger.since_ms = since_ms;
+            ledger.since = since;
             ledger.read(connection)?;
         } else {
-            ledger.begin(connection, now_ms)?;
+            ledger.begin(connection, now)?;
         }
         Ok(ledger)
     }
@@ -194,8 +195,8 @@ impl Ledger {
         Ok(())
     }
 
-    fn begin(&mut self, connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
-        self.since_ms = now_ms;
+    fn begin(&mut self, connection: &Connection, now: QueueTime) -> rusqlite::Result<()> {
+        self.since = now;
         let transaction = connection.unchecked_transaction()?;
         transaction.execute("DELETE FROM ledger", [])?;
         for ((queue_id, route), messages) in &self.queued {
@@ -205,7 +206,7 @@ impl Ledger {
         }
         transaction.execute(
             "UPDATE progress SET ledger_number = next_number, ledger_since_ms = ?1",
-            [now_ms],
+            [now],
         )?;
         transaction.commit()
     }
@@ -221,7 +222,7 @@ impl Ledger {
 
     /// Counts all that a queue holds as gone.
     pub(super) fn purge(&mut self, queue_id: i64) {
-        for (route, ways) in self.of(queue_id).routes {
+        for (route, ways) in self.of(queue_id) {
             let queued = i64::try_from(ways.queued).unwrap_or(i64::MAX);
             if queued > 0 {
                 self.add(queue_id, &route, Way::Purged, queued, -queued);
@@ -271,8 +272,8 @@ impl Ledger {
         self.pending.clear();
     }
 
-    /// A queue's ledger, the open transaction included.
-    pub(super) fn of(&self, queue_id: i64) -> QueueLedger {
+    /// What the messages of a queue did by route, the open transaction included.
+    pub(super) fn of(&self, queue_id: i64) -> BTreeMap<String, Ways> {
         let mut counts: BTreeMap<&str, ([i64; Way::ALL.len()], i64)> = BTreeMap::new();
         for ((_, route), taken) in self.taken.iter().filter(|((queue, _), _)| *queue == queue_id) {
             counts.entry(route).or_default().0 = *taken;
@@ -287,12 +288,7 @@ impl Ledger {
             *queued += pending.queued;
         }
         let routes = counts.into_iter();
-        QueueLedger {
-            since: from_ms(self.since_ms),
-            routes: routes
-                .map(|(route, (taken, queued))| (route.to_owned(), ways(&taken, queued)))
-                .collect(),
-        }
+        routes.map(|(route, (taken, queued))| (route.to_owned(), ways(&taken, queued))).collect()
     }
 }
 
@@ -317,7 +313,8 @@ fn ways(taken: &[i64; Way::ALL.len()], queued: i64) -> Ways {
 /// A queue's ledger.
 pub(super) fn of(tx: &mut Tx<'_>, name: &str) -> Result<QueueLedger, super::StoreError> {
     let queue = tx.queue(name)?;
-    Ok(tx.ledger().of(queue.id))
+    let since = tx.ledger().since;
+    Ok(QueueLedger { since: tx.shown(since), routes: tx.ledger().of(queue.id) })
 }
 
 /// The route that a message is counted under.

@@ -1,5 +1,7 @@
 //! Limits of a queue that only the store and its protocol need; the others are in
-//! [`domain::quota`]. Times are in seconds or milliseconds, sizes in bytes, as the names say.
+//! [`domain::quota`]. Plain numbers are in seconds or bytes, as the names say.
+
+use std::time::Duration;
 
 /// Messages in one batch request, or in one receive. Source: SQS API reference, `ReceiveMessage`.
 pub const BATCH_ENTRIES_MAX: usize = 10;
@@ -30,10 +32,10 @@ pub const IN_FLIGHT_MAX: i64 = 120_000;
 pub const ATTRIBUTE_NAME_CHARS_MAX: usize = 256;
 
 /// How long a receive request attempt id is remembered. Source: SQS API reference, `ReceiveMessage`.
-pub const RECEIVE_ATTEMPT_MS: i64 = 300_000;
+pub const RECEIVE_ATTEMPT: Duration = Duration::from_mins(5);
 
 /// Time between two purges of a queue. Source: SQS API reference, `PurgeQueue`.
-pub const PURGE_INTERVAL_MS: i64 = 60_000;
+pub const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Source queues that a redrive allow policy may name. Source: SQS API reference, `CreateQueue`.
 pub const REDRIVE_SOURCES_MAX: usize = 10;

@@ -7,7 +7,8 @@ use rusqlite::params;
 use super::error::StoreError;
 use super::ledger::ROUTE_SQL;
 use super::message::SequenceNumber;
-use super::tx::{Tx, from_ms};
+use super::queue_time::QueueTime;
+use super::tx::Tx;
 use super::visibility;
 
 /// Messages that one transaction looks at, in a search.
@@ -84,10 +85,10 @@ pub(super) fn waiting_groups(
                 group: row.get(0)?,
                 event_id: row.get(1)?,
                 route: row.get(2)?,
-                sent_at: from_ms(row.get(3)?),
-                first_received_at: from_ms(row.get(4)?),
+                sent_at: tx.shown(row.get(3)?),
+                first_received_at: tx.shown(row.get(4)?),
                 receive_count: row.get(5)?,
-                visible_at: row.get::<_, Option<i64>>(6)?.map(from_ms),
+                visible_at: row.get::<_, Option<QueueTime>>(6)?.map(|at| tx.shown(at)),
                 behind: row.get::<_, i64>(7)?.unsigned_abs(),
                 sequence_number: SequenceNumber(row.get(8)?),
             })
@@ -168,9 +169,9 @@ pub(super) fn find(
                 message_id: row.get(1)?,
                 group: row.get(2)?,
                 sequence_number: SequenceNumber(row.get(3)?),
-                sent_at: from_ms(row.get(4)?),
+                sent_at: tx.shown(row.get(4)?),
                 receive_count: row.get(5)?,
-                visible_at: row.get::<_, Option<i64>>(6)?.map(from_ms),
+                visible_at: row.get::<_, Option<QueueTime>>(6)?.map(|at| tx.shown(at)),
                 ahead: row.get::<_, i64>(7)?.unsigned_abs(),
             })
         },

@@ -17,6 +17,7 @@ mod look;
 mod message;
 mod move_task;
 mod open;
+mod queue_time;
 mod queues;
 mod receipt;
 mod receive;
@@ -35,9 +36,7 @@ mod writer;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use domain::time::Timestamp;
 use rusqlite::Connection;
 
 pub use self::error::{OpenError, StorageError, StoreError};
@@ -61,8 +60,9 @@ use self::faults::FaultSwitches;
 use self::groups::Removal;
 use self::ledger::{Ledger, Sender};
 use self::move_task::Drive;
+use self::queue_time::{QueueClock, QueueTime, seconds};
 use self::receive::Batch;
-use self::tx::{Memory, Tx, from_ms, to_ms};
+use self::tx::{Memory, Tx};
 use self::wake::Wakers;
 use self::writer::{Ended, Jobs, Writer};
 use crate::clock::Clock;
@@ -76,7 +76,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Clone)]
 pub struct Store {
     jobs: Jobs,
-    clock: Arc<dyn Clock>,
+    clock: Arc<QueueClock>,
     wakers: Arc<Wakers>,
     switches: Arc<FaultSwitches>,
     ended: Ended,
@@ -103,13 +103,11 @@ impl Store {
         held: impl Send + 'static,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { file: dir.join(open::DATABASE_FILE), source };
-        let (next_number, last_time_ms) = connection
-            .query_row("SELECT next_number, last_time_ms FROM progress", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+        let next_number = connection
+            .query_row("SELECT next_number FROM progress", [], |row| row.get(0))
             .map_err(failed)?;
-        clock.not_before(from_ms(last_time_ms));
-        let ledger = Ledger::open(&connection, to_ms(clock.now())).map_err(failed)?;
+        let clock = Arc::new(QueueClock::open(&connection, clock).map_err(failed)?);
+        let ledger = Ledger::open(&connection, clock.now().queue).map_err(failed)?;
         let unfinished = move_task::unfinished(&connection).map_err(failed)?;
         let (wakers, switches) = (Arc::<Wakers>::default(), Arc::<FaultSwitches>::default());
         let writer = Writer {
@@ -130,7 +128,7 @@ impl Store {
     }
 
     fn drive(&self, task: Drive) {
-        tokio::spawn(task.run(self.jobs.downgrade(), Arc::clone(&self.clock)));
+        tokio::spawn(task.run(self.jobs.downgrade(), Arc::clone(self.clock())));
     }
 
     /// Gives this handle up and waits until all others are and the data directory is free.
@@ -141,10 +139,10 @@ impl Store {
         while ended.changed().await.is_ok() {}
     }
 
-    /// The clock that everything here is measured with.
+    /// The clocks that everything here is measured with.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
+        self.clock.clock()
     }
 
     /// What makes the disk fail, for tests.
@@ -354,8 +352,7 @@ impl Store {
         if !batch.messages.is_empty() || (wait_seconds == 0 && !batch.look_again) {
             return Ok(batch.messages);
         }
-        let wait = Duration::from_secs(wait_seconds.into());
-        let deadline = self.clock.now().plus(wait);
+        let deadline = self.clock.now().queue.plus(seconds(wait_seconds));
         self.receive_until(queue, queue_id, &request, deadline, stop).await
     }
 
@@ -364,7 +361,7 @@ impl Store {
         queue: &str,
         queue_id: i64,
         request: &ReceiveRequest,
-        deadline: Timestamp,
+        deadline: QueueTime,
         stop: impl Future<Output = ()>,
     ) -> Result<Vec<ReceivedMessage>> {
         let mut stop = pin!(stop);
@@ -374,12 +371,12 @@ impl Store {
             let mut woken = pin!(waker.notified());
             woken.as_mut().enable();
             let (_, _, batch) = self.look(queue, request).await?;
-            let over = self.clock.now() >= deadline && !batch.look_again;
+            let over = self.clock.now().queue >= deadline && !batch.look_again;
             if over || !batch.messages.is_empty() {
                 return Ok(batch.messages);
             }
             if !batch.look_again {
-                let next = batch.next_ms.map_or(deadline, |ms| from_ms(ms).min(deadline));
+                let next = batch.next.map_or(deadline, |next| next.min(deadline));
                 tokio::select! {
                     () = &mut stop => return Ok(Vec::new()),
                     () = woken => {}

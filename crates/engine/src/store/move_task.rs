@@ -17,7 +17,7 @@ use super::error::{StorageError, StoreError};
 use super::groups::FreeGroup;
 use super::queues::{self, Queue};
 use super::redrive::{self, Identity};
-use super::tx::{Tx, from_ms};
+use super::tx::Tx;
 use super::wake::Wake;
 use super::writer::WeakJobs;
 use super::{arn, groups, limits, retention, visibility};
@@ -118,7 +118,7 @@ pub(super) fn start(
                                 started_ms)
          SELECT ?1, ?2, ?3, ?4, ?5, 'RUNNING', queued - in_flight, ?7
          FROM queue_count WHERE queue_id = ?6",
-        params![id, source, destination, per_second, last_sequence, queue.id, tx.now_ms()],
+        params![id, source, destination, per_second, last_sequence, queue.id, tx.now()],
     )?;
     Ok(id)
 }
@@ -173,12 +173,12 @@ pub(super) fn list(tx: &mut Tx<'_>, source: &str, most: u32) -> Result<Vec<MoveT
         "SELECT id, destination, per_second, status, failure, moved, to_move, started_ms
          FROM move_task WHERE source = ?1 ORDER BY started_ms DESC, last_sequence DESC LIMIT ?2",
         params![source, most],
-        read_task,
+        |row| read_task(tx, row),
     )?;
     Ok(tasks)
 }
 
-fn read_task(row: &Row<'_>) -> rusqlite::Result<MoveTask> {
+fn read_task(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<MoveTask> {
     Ok(MoveTask {
         id: row.get(0)?,
         destination: row.get(1)?,
@@ -187,7 +187,7 @@ fn read_task(row: &Row<'_>) -> rusqlite::Result<MoveTask> {
         failure: row.get(4)?,
         moved: row.get::<_, i64>(5)?.unsigned_abs(),
         to_move: row.get::<_, i64>(6)?.unsigned_abs(),
-        started_at: from_ms(row.get(7)?),
+        started_at: tx.shown(row.get(7)?),
     })
 }
 
@@ -261,7 +261,7 @@ impl Drive {
                 Err(_) => Self::PAUSE,
             };
             if !pause.is_zero() {
-                clock.wait_until(clock.now().plus(pause)).await;
+                clock.wait_until(clock.uptime().plus(pause)).await;
             }
         }
     }

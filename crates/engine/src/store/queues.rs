@@ -1,7 +1,6 @@
 //! Queues themselves: create, find, change, empty, delete.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicI64;
 
 use domain::quota;
 use rusqlite::params;
@@ -11,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::arn;
 use super::error::{StorageError, StoreError};
 use super::limits;
+use super::queue_time::{QueueTime, SharedQueueTime};
 use super::settings::{Attributes, QueueSettings};
 use super::tx::Tx;
 
@@ -22,12 +22,12 @@ pub(super) struct Queue {
     pub(super) id: i64,
     pub(super) name: String,
     pub(super) settings: QueueSettings,
-    pub(super) created_ms: i64,
-    pub(super) modified_ms: i64,
-    purged_ms: Option<i64>,
+    pub(super) created: QueueTime,
+    pub(super) modified: QueueTime,
+    purged: Option<QueueTime>,
     /// None of its messages expires before. Each is sent later than those before it, so this holds
     /// until the queue's settings change; it is forgotten with the rest of this then.
-    pub(super) nothing_expires_before_ms: AtomicI64,
+    pub(super) nothing_expires_before: SharedQueueTime,
 }
 
 impl Queue {
@@ -40,7 +40,7 @@ impl Queue {
                 Ok((row.get(0)?, settings, row.get(2)?, row.get(3)?, row.get(4)?))
             },
         )?;
-        let Some((id, settings, created_ms, modified_ms, purged_ms)) = row else {
+        let Some((id, settings, created, modified, purged)) = row else {
             return Ok(None);
         };
         let settings = read_json("queue settings", &settings)?;
@@ -48,10 +48,10 @@ impl Queue {
             id,
             name: name.to_owned(),
             settings,
-            created_ms,
-            modified_ms,
-            purged_ms,
-            nothing_expires_before_ms: AtomicI64::default(),
+            created,
+            modified,
+            purged,
+            nothing_expires_before: SharedQueueTime::default(),
         }))
     }
 
@@ -79,7 +79,7 @@ pub(super) fn create(
     let settings = QueueSettings::default().with(attributes)?;
     check_redrive(tx, name, &settings)?;
     check_tags(tags)?;
-    let now = tx.now_ms();
+    let now = tx.now();
     tx.execute(
         "INSERT INTO queue (name, settings, tags, created_ms, modified_ms)
          VALUES (?1, ?2, ?3, ?4, ?4)",
@@ -114,7 +114,7 @@ pub(super) fn set_attributes(
     check_redrive(tx, name, &settings)?;
     tx.execute(
         "UPDATE queue SET settings = ?2, modified_ms = ?3 WHERE id = ?1",
-        params![queue.id, write_json(&settings), tx.now_ms()],
+        params![queue.id, write_json(&settings), tx.now()],
     )?;
     tx.forget_queue(name);
     tx.wake(super::wake::Wake::All(queue.id));
@@ -159,8 +159,8 @@ pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
 /// Deletes the queue's messages, those in flight too.
 pub(super) fn purge(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
     let queue = tx.queue(name)?;
-    let now = tx.now_ms();
-    if queue.purged_ms.is_some_and(|purged| now < purged + limits::PURGE_INTERVAL_MS) {
+    let now = tx.now();
+    if queue.purged.is_some_and(|purged| now < purged.plus(limits::PURGE_INTERVAL)) {
         return Err(StoreError::PurgeQueueInProgress(name.to_owned()));
     }
     remove_messages(tx, queue.id)?;

@@ -6,9 +6,10 @@ use super::error::StoreError;
 use super::groups::{self, FreeGroup};
 use super::limits;
 use super::message::{MessageAttributes, ReceivedMessage, SequenceNumber, check_id};
+use super::queue_time::{QueueTime, seconds};
 use super::queues::{Queue, read_json};
 use super::receipt::Receipt;
-use super::tx::{Tx, from_ms, seconds_ms};
+use super::tx::Tx;
 use super::{receive_attempt, redrive, retention, visibility};
 use domain::quota;
 
@@ -69,13 +70,13 @@ pub(super) struct Batch {
     /// Nothing yet, but look again at once: this look was busy with removing what expired.
     pub(super) look_again: bool,
     /// When the next message can be received, if nothing else happens first.
-    pub(super) next_ms: Option<i64>,
+    pub(super) next: Option<QueueTime>,
 }
 
 /// One receive: its number, its times.
 pub(super) struct Receive<'a> {
     pub(super) number: i64,
-    pub(super) visible_at_ms: i64,
+    pub(super) visible_at: QueueTime,
     pub(super) receiver: Option<&'a str>,
 }
 
@@ -93,7 +94,7 @@ pub(super) fn receive(
         request.visibility_timeout_seconds.unwrap_or(queue.settings.visibility_timeout_seconds);
     let receive = Receive {
         number: tx.next_number(),
-        visible_at_ms: tx.now_ms() + seconds_ms(timeout),
+        visible_at: tx.now().plus(seconds(timeout)),
         receiver: request.receiver.as_deref(),
     };
     if let Some(id) = &request.attempt_id
@@ -121,16 +122,16 @@ fn take(
     while batch.messages.len() < most {
         let Some(group) = groups::first_free(tx, queue.id)? else { break };
         // Groups come by their first message's age, so no later one is due if this one is not.
-        let due_ms = group.head_sent_ms + seconds_ms(queue.settings.delay_seconds);
-        if due_ms > tx.now_ms() {
-            batch.next_ms = Some(due_ms);
+        let due = group.head_sent.plus(seconds(queue.settings.delay_seconds));
+        if due > tx.now() {
+            batch.next = Some(due);
             break;
         }
         let messages = take_of_group(tx, queue, &group, most - batch.messages.len(), receive)?;
         batch.messages.extend(messages);
     }
-    let next_visible = visibility::next_ms(tx, queue.id)?;
-    batch.next_ms = batch.next_ms.into_iter().chain(next_visible).min();
+    let next_visible = visibility::next(tx, queue.id)?;
+    batch.next = batch.next.into_iter().chain(next_visible).min();
     Ok(batch)
 }
 
@@ -152,7 +153,7 @@ fn take_of_group(
     most: usize,
     receive: &Receive<'_>,
 ) -> Result<Vec<ReceivedMessage>, StoreError> {
-    let due_ms = tx.now_ms() - seconds_ms(queue.settings.delay_seconds);
+    let due = tx.now().minus(seconds(queue.settings.delay_seconds));
     let found = tx.all(
         "SELECT sequence, sent_ms, message_id, deduplication_id, dead_letter_source, trace_header,
                 attributes, body, receive_count, first_received_ms
@@ -163,7 +164,7 @@ fn take_of_group(
     )?;
     let dead_letter_queue = redrive::target(tx, queue)?;
     let mut messages = Vec::with_capacity(found.len());
-    for row in found.into_iter().take_while(|row| row.sent_ms <= due_ms) {
+    for row in found.into_iter().take_while(|row| row.sent <= due) {
         match &dead_letter_queue {
             Some(target) if row.receive_count >= i64::from(target.max_receive_count) => {
                 redrive::bury(tx, queue, row.sequence, &target.queue)?;
@@ -181,7 +182,7 @@ fn take_of_group(
 /// A message as it is stored.
 pub(super) struct StoredMessage {
     pub(super) sequence: i64,
-    sent_ms: i64,
+    sent: QueueTime,
     message_id: String,
     deduplication_id: String,
     dead_letter_source: Option<String>,
@@ -189,13 +190,13 @@ pub(super) struct StoredMessage {
     attributes: Option<String>,
     body: String,
     receive_count: i64,
-    first_received_ms: Option<i64>,
+    first_received: Option<QueueTime>,
 }
 
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
     Ok(StoredMessage {
         sequence: row.get(0)?,
-        sent_ms: row.get(1)?,
+        sent: row.get(1)?,
         message_id: row.get(2)?,
         deduplication_id: row.get(3)?,
         dead_letter_source: row.get(4)?,
@@ -203,7 +204,7 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
         attributes: row.get(6)?,
         body: row.get(7)?,
         receive_count: row.get::<_, Option<i64>>(8)?.unwrap_or_default(),
-        first_received_ms: row.get(9)?,
+        first_received: row.get(9)?,
     })
 }
 
@@ -225,19 +226,20 @@ fn deliver(
         params![
             row.sequence,
             queue.id,
-            tx.now_ms(),
+            tx.now(),
             receive.number,
-            receive.visible_at_ms,
+            receive.visible_at,
             receive.receiver
         ],
     )?;
     row.receive_count += 1;
-    row.first_received_ms = row.first_received_ms.or(Some(tx.now_ms()));
-    received(queue, &group.name, row, receive.number)
+    row.first_received = row.first_received.or(Some(tx.now()));
+    received(tx, queue, &group.name, row, receive.number)
 }
 
 /// What the receiver of a stored message gets.
 pub(super) fn received(
+    tx: &Tx<'_>,
     queue: &Queue,
     group: &str,
     row: StoredMessage,
@@ -257,9 +259,9 @@ pub(super) fn received(
         attributes,
         trace_header: row.trace_header,
         sequence_number: SequenceNumber(row.sequence),
-        sent_at: from_ms(row.sent_ms),
+        sent_at: tx.shown(row.sent),
         receive_count: u32::try_from(row.receive_count).unwrap_or(u32::MAX),
-        first_received_at: from_ms(row.first_received_ms.unwrap_or_default()),
+        first_received_at: tx.shown(row.first_received.unwrap_or(row.sent)),
         dead_letter_source: row.dead_letter_source,
     })
 }

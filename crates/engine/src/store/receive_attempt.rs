@@ -6,13 +6,14 @@ use rusqlite::params;
 use super::error::StoreError;
 use super::limits;
 use super::message::ReceivedMessage;
+use super::queue_time::QueueTime;
 use super::queues::{Queue, read_json};
 use super::receive::{Receive, read_row, received};
 use super::tx::Tx;
 
 struct Attempt {
     receive_number: i64,
-    visible_at_ms: i64,
+    visible_at: QueueTime,
     sequences: String,
 }
 
@@ -26,11 +27,11 @@ pub(super) fn repeat(
     let attempt = tx.first(
         "SELECT receive_number, visible_at_ms, sequences FROM receive_attempt
          WHERE queue_id = ?1 AND attempt_id = ?2 AND expires_ms > ?3",
-        params![queue.id, attempt_id, tx.now_ms()],
+        params![queue.id, attempt_id, tx.now()],
         |row| {
             Ok(Attempt {
                 receive_number: row.get(0)?,
-                visible_at_ms: row.get(1)?,
+                visible_at: row.get(1)?,
                 sequences: row.get(2)?,
             })
         },
@@ -47,11 +48,11 @@ pub(super) fn repeat(
     tx.execute(
         "UPDATE delivery SET visible_at_ms = ?3 WHERE queue_id = ?1 AND receive_number = ?2
          AND visible_at_ms IS NOT NULL",
-        params![queue.id, attempt.receive_number, again.visible_at_ms],
+        params![queue.id, attempt.receive_number, again.visible_at],
     )?;
     tx.execute(
         "UPDATE receive_attempt SET visible_at_ms = ?3 WHERE queue_id = ?1 AND attempt_id = ?2",
-        params![queue.id, attempt_id, again.visible_at_ms],
+        params![queue.id, attempt_id, again.visible_at],
     )?;
     Ok(Some(messages))
 }
@@ -68,10 +69,10 @@ fn unchanged(
                 (SELECT name FROM message_group WHERE id = group_id)
          FROM message JOIN delivery USING (sequence)
          WHERE sequence = ?1 AND receive_number = ?2 AND visible_at_ms = ?3",
-        params![sequence, attempt.receive_number, attempt.visible_at_ms],
+        params![sequence, attempt.receive_number, attempt.visible_at],
         |row| Ok((read_row(row)?, row.get::<_, String>(10)?)),
     )?;
-    found.map(|(row, group)| received(queue, &group, row, attempt.receive_number)).transpose()
+    found.map(|(row, group)| received(tx, queue, &group, row, attempt.receive_number)).transpose()
 }
 
 /// Remembers which batch an attempt got.
@@ -90,9 +91,9 @@ pub(super) fn remember(
         params![
             queue.id,
             attempt_id,
-            tx.now_ms() + limits::RECEIVE_ATTEMPT_MS,
+            tx.now().plus(limits::RECEIVE_ATTEMPT),
             receive.number,
-            receive.visible_at_ms,
+            receive.visible_at,
             serde_json::to_string(&sequences).expect("numbers are JSON"),
         ],
     )?;

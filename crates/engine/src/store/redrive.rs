@@ -78,7 +78,7 @@ pub(super) fn relocate(
             moved,
             to.id,
             group_id,
-            tx.now_ms(),
+            tx.now(),
             identity.message_id,
             identity.dead_letter_source
         ],

@@ -93,7 +93,7 @@ pub(super) fn was_sent(
 fn first_send(tx: &Tx<'_>, key: &[u8; 16]) -> Result<Option<Sent>, StoreError> {
     let first = tx.first(
         "SELECT sequence, message_id FROM deduplication WHERE key = ?1 AND expires_ms > ?2",
-        params![key, tx.now_ms()],
+        params![key, tx.now()],
         |row| {
             let sequence_number = SequenceNumber(row.get(0)?);
             Ok(Sent { message_id: row.get(1)?, sequence_number, duplicate: true })
@@ -103,12 +103,11 @@ fn first_send(tx: &Tx<'_>, key: &[u8; 16]) -> Result<Option<Sent>, StoreError> {
 }
 
 fn remember(tx: &Tx<'_>, key: &[u8; 16], sent: &Sent) -> Result<(), StoreError> {
-    let interval_ms = i64::try_from(DEDUPLICATION_INTERVAL.as_millis()).unwrap_or(i64::MAX);
-    let expires_ms = tx.now_ms().saturating_add(interval_ms);
+    let expires = tx.now().plus(DEDUPLICATION_INTERVAL);
     tx.execute(
         "INSERT OR REPLACE INTO deduplication (key, expires_ms, sequence, message_id)
          VALUES (?1, ?2, ?3, ?4)",
-        params![key, expires_ms, sent.sequence_number.0, sent.message_id],
+        params![key, expires, sent.sequence_number.0, sent.message_id],
     )?;
     Ok(())
 }
@@ -129,7 +128,7 @@ fn insert(
             sequence,
             queue.id,
             group,
-            tx.now_ms(),
+            tx.now(),
             sent.message_id,
             deduplication_id,
             message.trace_header,

@@ -1,10 +1,13 @@
 //! How much is in a queue.
 
+use std::time::Duration;
+
 use rusqlite::params;
 
 use super::error::StoreError;
+use super::queue_time::seconds;
 use super::queues::Queue;
-use super::tx::{Tx, from_ms, seconds_ms};
+use super::tx::Tx;
 use super::{groups, retention, visibility};
 use domain::time::Timestamp;
 
@@ -22,8 +25,8 @@ pub struct QueueStatistics {
     pub message_groups: u64,
     /// `ApproximateNumberOfGroupsWithInflightMessages`.
     pub locked_groups: u64,
-    /// When the oldest message was sent (for a dead letter: became one), in flight or not.
-    pub oldest_sent_at: Option<Timestamp>,
+    /// Since the oldest message was sent (for a dead letter: became one), in flight or not.
+    pub oldest_age: Option<Duration>,
     /// `CreatedTimestamp`.
     pub created_at: Timestamp,
     /// `LastModifiedTimestamp`.
@@ -52,9 +55,9 @@ pub(super) fn of(tx: &mut Tx<'_>, name: &str) -> Result<QueueStatistics, StoreEr
         delayed: whole(delayed),
         message_groups: whole(message_groups),
         locked_groups: whole(locked_groups.unwrap_or_default()),
-        oldest_sent_at: groups::oldest(tx, queue.id)?.map(|(_, sent_ms)| from_ms(sent_ms)),
-        created_at: from_ms(queue.created_ms),
-        modified_at: from_ms(queue.modified_ms),
+        oldest_age: groups::oldest(tx, queue.id)?.map(|(_, sent)| tx.now().since(sent)),
+        created_at: tx.shown(queue.created),
+        modified_at: tx.shown(queue.modified),
     })
 }
 
@@ -63,11 +66,11 @@ fn delayed(tx: &Tx<'_>, queue: &Queue) -> Result<i64, StoreError> {
     if queue.settings.delay_seconds == 0 {
         return Ok(0);
     }
-    let due_ms = tx.now_ms() - seconds_ms(queue.settings.delay_seconds);
+    let due = tx.now().minus(seconds(queue.settings.delay_seconds));
     // Messages lie in the order of their sends, so the search ends at the first that is due.
     let last_due: Option<i64> = tx.first(
         "SELECT sequence FROM message WHERE sent_ms <= ?1 ORDER BY sequence DESC LIMIT 1",
-        [due_ms],
+        [due],
         |row| row.get(0),
     )?;
     let delayed = tx.first(

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::error::{StorageError, StoreError};
 use super::ledger::{Ledger, Way};
+use super::queue_time::{Now, QueueClock, QueueTime};
 use super::queues::Queue;
 use super::wake::Wake;
 
@@ -56,18 +57,28 @@ impl Memory {
 /// An open transaction.
 pub(super) struct Tx<'a> {
     connection: &'a Connection,
-    now: Timestamp,
+    clock: &'a QueueClock,
+    now: Now,
     memory: &'a mut Memory,
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(connection: &'a Connection, now: Timestamp, memory: &'a mut Memory) -> Self {
-        Self { connection, now, memory }
+    pub(super) fn new(
+        connection: &'a Connection,
+        clock: &'a QueueClock,
+        memory: &'a mut Memory,
+    ) -> Self {
+        Self { connection, clock, now: clock.now(), memory }
     }
 
-    /// The time of everything in this transaction, in milliseconds since the epoch.
-    pub(super) fn now_ms(&self) -> i64 {
-        to_ms(self.now)
+    /// The time of everything in this transaction.
+    pub(super) fn now(&self) -> QueueTime {
+        self.now.queue
+    }
+
+    /// A time as it is to leave the store: by the wall clock.
+    pub(super) fn shown(&self, time: QueueTime) -> Timestamp {
+        self.now.shown(time)
     }
 
     /// Rows changed since the database was opened.
@@ -147,11 +158,12 @@ impl<'a> Tx<'a> {
     /// Writes down what must not be used or lived through twice, and removes up to `trim` of each
     /// thing that has outlived its time.
     pub(super) fn record_progress(&self, trim: usize) -> Result<(), StorageError> {
-        let now = self.now_ms();
+        let now = self.now();
         self.execute(
-            "UPDATE progress SET next_number = ?1, last_time_ms = ?2, ledger_number = ?1",
-            params![self.memory.next_number, now],
+            "UPDATE progress SET next_number = ?1, ledger_number = ?1",
+            [self.memory.next_number],
         )?;
+        self.clock.record(self.connection, &self.now)?;
         self.memory.ledger.write(self.connection)?;
         let trim = i64::try_from(trim).unwrap_or(i64::MAX);
         self.execute(
@@ -167,19 +179,4 @@ impl<'a> Tx<'a> {
         )?;
         Ok(())
     }
-}
-
-/// A time as it is stored.
-pub(super) fn to_ms(time: Timestamp) -> i64 {
-    i64::try_from(time.as_ms()).unwrap_or(i64::MAX)
-}
-
-/// A stored time.
-pub(super) fn from_ms(ms: i64) -> Timestamp {
-    Timestamp::from_ms(u64::try_from(ms).unwrap_or_default())
-}
-
-/// Seconds as they are stored.
-pub(super) fn seconds_ms(seconds: u32) -> i64 {
-    i64::from(seconds) * 1_000
 }

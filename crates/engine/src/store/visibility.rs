@@ -5,16 +5,17 @@ use rusqlite::params;
 
 use super::error::StoreError;
 use super::groups::{self, Removal};
+use super::queue_time::{QueueTime, seconds};
 use super::queues::Queue;
 use super::receipt::Receipt;
-use super::tx::{Tx, seconds_ms};
+use super::tx::Tx;
 use super::wake::Wake;
 
 /// What is known of a message that was received.
 struct InFlight {
     group_id: i64,
     receive_number: i64,
-    received_ms: i64,
+    received: QueueTime,
     visible: bool,
 }
 
@@ -27,7 +28,7 @@ fn find(tx: &Tx<'_>, sequence: i64) -> Result<Option<InFlight>, StoreError> {
             Ok(InFlight {
                 group_id: row.get(0)?,
                 receive_number: row.get(1)?,
-                received_ms: row.get(2)?,
+                received: row.get(2)?,
                 visible: row.get(3)?,
             })
         },
@@ -84,9 +85,9 @@ pub(super) fn change(
     if found.visible {
         return Err(StoreError::MessageNotInflight);
     }
-    let visible_at_ms = tx.now_ms() + seconds_ms(timeout_seconds);
-    let bound_ms = found.received_ms + seconds_ms(quota::VISIBILITY_TIMEOUT_SECONDS_MAX);
-    if visible_at_ms > bound_ms {
+    let visible_at = tx.now().plus(seconds(timeout_seconds));
+    let bound = found.received.plus(seconds(quota::VISIBILITY_TIMEOUT_SECONDS_MAX));
+    if visible_at > bound {
         return refuse(format!(
             "Value {timeout_seconds} for parameter VisibilityTimeout is invalid. Reason: Total \
              VisibilityTimeout for the message is beyond the limit [{} seconds]",
@@ -99,7 +100,7 @@ pub(super) fn change(
     // Whoever held it has said when it shall come back, so it is no longer theirs to release.
     tx.execute(
         "UPDATE delivery SET visible_at_ms = ?2, receiver = NULL WHERE sequence = ?1",
-        params![receipt.sequence, visible_at_ms],
+        params![receipt.sequence, visible_at],
     )?;
     tx.wake(Wake::All(queue.id));
     Ok(())
@@ -110,7 +111,7 @@ pub(super) fn expire(tx: &mut Tx<'_>, queue: &Queue) -> Result<(), StoreError> {
     let expired: Vec<(i64, i64)> = tx.all(
         "SELECT sequence, group_id FROM delivery JOIN message USING (sequence)
          WHERE delivery.queue_id = ?1 AND visible_at_ms <= ?2",
-        params![queue.id, tx.now_ms()],
+        params![queue.id, tx.now()],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     expired.into_iter().try_for_each(|(sequence, group_id)| show(tx, queue.id, sequence, group_id))
@@ -137,7 +138,7 @@ fn show(tx: &mut Tx<'_>, queue_id: i64, sequence: i64, group_id: i64) -> Result<
 }
 
 /// When the next message in flight becomes visible.
-pub(super) fn next_ms(tx: &Tx<'_>, queue_id: i64) -> Result<Option<i64>, StoreError> {
+pub(super) fn next(tx: &Tx<'_>, queue_id: i64) -> Result<Option<QueueTime>, StoreError> {
     let next = tx.first(
         "SELECT visible_at_ms FROM delivery WHERE queue_id = ?1 AND visible_at_ms IS NOT NULL
          ORDER BY visible_at_ms LIMIT 1",

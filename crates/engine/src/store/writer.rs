@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::{StorageError, StoreError};
 use super::faults::FaultSwitches;
+use super::queue_time::QueueClock;
 use super::tx::{Memory, Tx};
 use super::wake::Wakers;
-use crate::clock::Clock;
 
 /// Jobs in one transaction. Bounds how long the first of them waits.
 const JOBS_PER_COMMIT_MAX: usize = 256;
@@ -124,7 +124,7 @@ pub(super) type Ended = watch::Receiver<()>;
 /// The writer's side.
 pub(super) struct Writer {
     pub(super) connection: Connection,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<QueueClock>,
     pub(super) memory: Memory,
     pub(super) wakers: Arc<Wakers>,
     pub(super) faults: Arc<FaultSwitches>,
@@ -187,7 +187,7 @@ impl Writer {
         body: impl FnOnce(&mut Tx<'_>) -> (Verdict, usize),
     ) -> Result<(), RolledBack> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut tx = Tx::new(&self.connection, self.clock.now(), &mut self.memory);
+        let mut tx = Tx::new(&self.connection, &self.clock, &mut self.memory);
         let changes_before = tx.changes();
         let (verdict, jobs) = body(&mut tx);
         if verdict == Verdict::RollBack {

@@ -1,6 +1,7 @@
 //! The whole engine, with real function processes, through its listeners.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod clocks;
 mod faults;
 mod function;
 mod gateway;

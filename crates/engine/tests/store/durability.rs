@@ -3,13 +3,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
-use domain::time::Timestamp;
-use engine::clock::{Clock, ManualClock};
-use engine::store::{NewMessage, OpenError, ReceiveRequest, Store, Tags};
+use engine::store::{NewMessage, OpenError, Store, Tags};
 
 async fn open(dir: &Path) -> Fixture {
     let clock = manual_clock();
@@ -55,26 +51,6 @@ async fn sequence_numbers_go_on_after_the_last_was_deleted() {
     queue.store.close().await;
     let queue = open(dir.path()).await;
     assert!(queue.send("a", "2").await.sequence_number > last.sequence_number);
-}
-
-#[tokio::test]
-async fn a_clock_that_was_set_back_between_two_runs_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path()).await;
-    queue.advance_seconds(1_000);
-    queue.send("a", "1").await;
-    queue.receive(1).await;
-    let stopped_at = queue.clock.now();
-    queue.store.close().await;
-
-    let back = Arc::new(ManualClock::at(Timestamp::from_ms(1)));
-    let store = Store::open(dir.path(), back.clone()).unwrap();
-    assert_eq!(back.now(), stopped_at);
-    let receive = async || store.receive(QUEUE, ReceiveRequest::default()).await.unwrap();
-    back.advance(Duration::from_secs(29));
-    assert!(receive().await.is_empty());
-    back.advance(Duration::from_secs(1));
-    assert_eq!(receive().await.len(), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up must succeed, in its helpers too")]
 
+mod clocks;
 mod deduplication;
 mod durability;
 mod faults;

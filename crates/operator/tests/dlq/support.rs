@@ -18,7 +18,7 @@ use domain::attribute::{Attribute, Attributes};
 use domain::dead_letter::{Cause, Class, dead_letter};
 use domain::message::{Message, Origin, Received};
 use domain::time::Timestamp;
-use engine::clock::{Clock, SystemClock, Wait};
+use engine::clock::{Clock, SystemClock, Uptime, Wait};
 use engine::store::Store;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -405,7 +405,7 @@ impl From<Output> for Done {
     }
 }
 
-/// The machine's time, that tests can move forward between two commands.
+/// The machine's clocks, that tests can move forward between two commands.
 #[derive(Debug, Default)]
 struct ShiftedClock {
     system: SystemClock,
@@ -423,16 +423,24 @@ impl ShiftedClock {
 }
 
 impl Clock for ShiftedClock {
-    fn now(&self) -> Timestamp {
-        self.system.now().plus(self.shift())
+    fn wall(&self) -> Timestamp {
+        self.system.wall().plus(self.shift())
     }
 
-    fn wait_until(&self, time: Timestamp) -> Wait<'_> {
+    fn uptime(&self) -> Uptime {
+        self.system.uptime().plus(self.shift())
+    }
+
+    fn boot(&self) -> Option<String> {
+        self.system.boot()
+    }
+
+    fn wait_until(&self, time: Uptime) -> Wait<'_> {
+        self.system.wait_until(Uptime::new(time.since_boot().saturating_sub(self.shift())))
+    }
+
+    fn wait_until_wall(&self, time: Timestamp) -> Wait<'_> {
         let shift = u64::try_from(self.shift().as_millis()).unwrap();
-        self.system.wait_until(Timestamp::from_ms(time.as_ms().saturating_sub(shift)))
-    }
-
-    fn not_before(&self, time: Timestamp) {
-        self.system.not_before(time);
+        self.system.wait_until_wall(Timestamp::from_ms(time.as_ms().saturating_sub(shift)))
     }
 }

@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Behavior {
     /// It is answered 200.
     Well,
+    /// It is answered 503.
+    Unavailable,
     /// It is never answered.
     Hang,
     /// The connection is reset.
@@ -109,6 +111,7 @@ impl Shared {
             self.count();
             let answer: &[u8] = match behavior {
                 Behavior::Well => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                Behavior::Unavailable => b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n",
                 Behavior::Hang | Behavior::Reset => std::future::pending().await,
                 Behavior::Garbage => b"\x16\x03\x01 no HTTP at all\r\n\r\n",
                 Behavior::HalfAnswer => b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nha",
