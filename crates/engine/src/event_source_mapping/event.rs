@@ -12,9 +12,6 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::store::{AttributeValue, MessageAttribute, ReceivedMessage};
 
-/// Who sent a message; on AWS the id of a role of API Gateway.
-const SENDER_ID: &str = "AIDALOCAL";
-
 /// The same for every event of one mapping.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSource {
@@ -92,7 +89,7 @@ fn record<'a>(message: &'a ReceivedMessage, source: &'a EventSource) -> Record<'
             sent_timestamp: EpochMs(message.sent_at),
             sequence_number: message.sequence_number,
             message_group_id: &message.group_id,
-            sender_id: SENDER_ID,
+            sender_id: message.sender.id(),
             message_deduplication_id: &message.deduplication_id,
             approximate_first_receive_timestamp: EpochMs(message.first_received_at),
             trace_header: message.trace_header.as_deref(),
@@ -186,7 +183,7 @@ mod tests {
                     "SentTimestamp": "1500",
                     "SequenceNumber": sent.sequence_number.to_string(),
                     "MessageGroupId": "g",
-                    "SenderId": SENDER_ID,
+                    "SenderId": "AIDALOCAL",
                     "MessageDeduplicationId": "d",
                     "ApproximateFirstReceiveTimestamp": "1500",
                 },

@@ -9,7 +9,7 @@ use super::wire::{self, BatchAnswer, DoneEntry, WireAttribute, WireAttributes};
 use super::{Context, Done, md5};
 use crate::store::{
     MessageAttribute, MessageAttributes, NewMessage, ReceiveRequest, ReceivedMessage, Sent,
-    StoreError, arn, limits,
+    StoreError, limits,
 };
 
 #[derive(Default, Deserialize)]
@@ -269,7 +269,7 @@ fn system_attributes(
     names: &[String],
 ) -> BTreeMap<&'static str, String> {
     let all = [
-        ("SenderId", Some(arn::ACCOUNT_ID.to_owned())),
+        ("SenderId", Some(message.sender.id().to_owned())),
         ("SentTimestamp", Some(message.sent_at.as_ms().to_string())),
         ("ApproximateReceiveCount", Some(message.receive_count.to_string())),
         ("ApproximateFirstReceiveTimestamp", Some(message.first_received_at.as_ms().to_string())),

@@ -16,20 +16,11 @@ use rusqlite::{Connection, params};
 
 use super::message::MessageAttributes;
 use super::queue_time::QueueTime;
+use super::sender::Sender;
 use super::tx::Tx;
 
 /// The route of a stored message, in SQL.
 pub(super) const ROUTE_SQL: &str = "ifnull(attributes ->> '$.route.value.text', '')";
-
-/// Who sends a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sender {
-    /// Ingest: an event is accepted.
-    Ingest,
-    /// Whoever speaks SQS: the forwarder with a dead letter, an operator with one on its way back,
-    /// somebody who sends straight to the queue.
-    Api,
-}
 
 /// A way into a queue or out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::limits;
+use super::sender::Sender;
 
 /// Message attributes by name.
 pub type MessageAttributes = BTreeMap<String, MessageAttribute>;
@@ -153,6 +154,8 @@ pub struct ReceivedMessage {
     pub trace_header: Option<String>,
     /// `SequenceNumber`.
     pub sequence_number: SequenceNumber,
+    /// `SenderId`.
+    pub sender: Sender,
     /// `SentTimestamp`: for a dead letter, when it became one.
     pub sent_at: Timestamp,
     /// `ApproximateReceiveCount`, this receive included.

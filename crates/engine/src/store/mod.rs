@@ -26,6 +26,7 @@ mod redrive;
 mod retention;
 mod schema;
 mod send;
+mod sender;
 mod settings;
 mod statistics;
 mod tx;
@@ -50,6 +51,7 @@ pub use self::message::{
 pub use self::move_task::{MoveTask, MoveTaskStatus};
 pub use self::queues::Tags;
 pub use self::receive::ReceiveRequest;
+pub use self::sender::{API_SENDER_ID, INGEST_SENDER_ID, Sender};
 pub use self::settings::{
     Attributes, DeduplicationScope, QueueSettings, RedriveAllowPolicy, RedrivePermission,
     RedrivePolicy, ThroughputLimit,
@@ -58,7 +60,7 @@ pub use self::statistics::QueueStatistics;
 
 use self::faults::FaultSwitches;
 use self::groups::Removal;
-use self::ledger::{Ledger, Sender};
+use self::ledger::Ledger;
 use self::move_task::Drive;
 use self::queue_time::{QueueClock, QueueTime, seconds};
 use self::receive::Batch;
@@ -106,6 +108,7 @@ impl Store {
         let next_number = connection
             .query_row("SELECT next_number FROM progress", [], |row| row.get(0))
             .map_err(failed)?;
+        sender::ensure_column(&connection).map_err(failed)?;
         let clock = Arc::new(QueueClock::open(&connection, clock).map_err(failed)?);
         let ledger = Ledger::open(&connection, clock.now().queue).map_err(failed)?;
         let unfinished = move_task::unfinished(&connection).map_err(failed)?;

@@ -17,6 +17,7 @@ use super::error::{StorageError, StoreError};
 use super::groups::FreeGroup;
 use super::queues::{self, Queue};
 use super::redrive::{self, Identity};
+use super::sender::Sender;
 use super::tx::Tx;
 use super::wake::Wake;
 use super::writer::WeakJobs;
@@ -338,8 +339,11 @@ fn move_one(
         }
         other => other?,
     };
-    let identity =
-        Identity { message_id: Some(Uuid::new_v4().to_string()), dead_letter_source: None };
+    let identity = Identity {
+        message_id: Some(Uuid::new_v4().to_string()),
+        dead_letter_source: None,
+        sender: Some(Sender::Api),
+    };
     redrive::relocate(tx, source, head.head_sequence, &destination, &identity)?;
     tx.wake(Wake::One(destination.id));
     Ok(Ok(()))

@@ -9,6 +9,7 @@ use super::message::{MessageAttributes, ReceivedMessage, SequenceNumber, check_i
 use super::queue_time::{QueueTime, seconds};
 use super::queues::{Queue, read_json};
 use super::receipt::Receipt;
+use super::sender::Sender;
 use super::tx::Tx;
 use super::{receive_attempt, redrive, retention, visibility};
 use domain::quota;
@@ -156,7 +157,7 @@ fn take_of_group(
     let due = tx.now().minus(seconds(queue.settings.delay_seconds));
     let found = tx.all(
         "SELECT sequence, sent_ms, message_id, deduplication_id, dead_letter_source, trace_header,
-                attributes, body, receive_count, first_received_ms
+                attributes, body, receive_count, first_received_ms, from_api
          FROM message LEFT JOIN delivery USING (sequence)
          WHERE group_id = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3",
         params![group.id, group.head_sequence, i64::try_from(most).unwrap_or(i64::MAX)],
@@ -191,6 +192,7 @@ pub(super) struct StoredMessage {
     body: String,
     receive_count: i64,
     first_received: Option<QueueTime>,
+    sender: Sender,
 }
 
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
@@ -205,6 +207,7 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
         body: row.get(7)?,
         receive_count: row.get::<_, Option<i64>>(8)?.unwrap_or_default(),
         first_received: row.get(9)?,
+        sender: row.get(10)?,
     })
 }
 
@@ -259,6 +262,7 @@ pub(super) fn received(
         attributes,
         trace_header: row.trace_header,
         sequence_number: SequenceNumber(row.sequence),
+        sender: row.sender,
         sent_at: tx.shown(row.sent),
         receive_count: u32::try_from(row.receive_count).unwrap_or(u32::MAX),
         first_received_at: tx.shown(row.first_received.unwrap_or(row.sent)),

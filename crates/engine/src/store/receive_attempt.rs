@@ -65,12 +65,12 @@ fn unchanged(
 ) -> Result<Option<ReceivedMessage>, StoreError> {
     let found = tx.first(
         "SELECT sequence, sent_ms, message_id, deduplication_id, dead_letter_source, trace_header,
-                attributes, body, receive_count, first_received_ms,
+                attributes, body, receive_count, first_received_ms, from_api,
                 (SELECT name FROM message_group WHERE id = group_id)
          FROM message JOIN delivery USING (sequence)
          WHERE sequence = ?1 AND receive_number = ?2 AND visible_at_ms = ?3",
         params![sequence, attempt.receive_number, attempt.visible_at],
-        |row| Ok((read_row(row)?, row.get::<_, String>(10)?)),
+        |row| Ok((read_row(row)?, row.get::<_, String>(11)?)),
     )?;
     found.map(|(row, group)| received(tx, queue, &group, row, attempt.receive_number)).transpose()
 }

@@ -8,6 +8,7 @@ use super::error::StoreError;
 use super::groups::Removal;
 use super::ledger::{ROUTE_SQL, Way};
 use super::queues::Queue;
+use super::sender::Sender;
 use super::tx::Tx;
 use super::{arn, groups};
 
@@ -36,7 +37,8 @@ pub(super) fn bury(
     sequence: i64,
     dead_letter_queue: &Queue,
 ) -> Result<(), StoreError> {
-    let identity = Identity { message_id: None, dead_letter_source: Some(queue.arn()) };
+    let identity =
+        Identity { message_id: None, dead_letter_source: Some(queue.arn()), sender: None };
     relocate(tx, queue, sequence, dead_letter_queue, &identity)
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Identity {
     pub(super) message_id: Option<String>,
     /// `DeadLetterQueueSourceArn`.
     pub(super) dead_letter_source: Option<String>,
+    /// Who has sent it there; `None` keeps who did before.
+    pub(super) sender: Option<Sender>,
 }
 
 /// Takes a message out of one queue and puts it at the end of its group in another, in one step.
@@ -69,9 +73,9 @@ pub(super) fn relocate(
     let group_id = groups::for_message(tx, to.id, &group, moved)?;
     tx.execute(
         "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
-                              dead_letter_source, trace_header, attributes, body)
+                              dead_letter_source, trace_header, attributes, body, from_api)
          SELECT ?2, ?3, ?4, ?5, ifnull(?6, message_id), iif(?6 IS NULL, message_id, deduplication_id),
-                ?7, trace_header, attributes, body
+                ?7, trace_header, attributes, body, ifnull(?8, from_api)
          FROM message WHERE sequence = ?1",
         params![
             sequence,
@@ -80,7 +84,8 @@ pub(super) fn relocate(
             group_id,
             tx.now(),
             identity.message_id,
-            identity.dead_letter_source
+            identity.dead_letter_source,
+            identity.sender
         ],
     )?;
     groups::count(tx, to.id, 1, 0)?;

@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::groups;
-use super::ledger::{self, Sender, Way};
+use super::ledger::{self, Way};
 use super::message::{MessageAttributes, NewMessage, Sent, SequenceNumber};
 use super::queues::Queue;
 use super::retention;
+use super::sender::Sender;
 use super::settings::DeduplicationScope;
 use super::tx::Tx;
 
@@ -34,7 +35,7 @@ pub(super) fn send(
         duplicate: false,
     };
     remember(tx, &key, &sent)?;
-    insert(tx, queue, message, &deduplication_id, &sent)?;
+    insert(tx, queue, message, sender, &deduplication_id, &sent)?;
     let way = Way::in_by(sender, &message.attributes);
     tx.count(queue.id, ledger::route(&message.attributes), way);
     Ok(sent)
@@ -116,6 +117,7 @@ fn insert(
     tx: &mut Tx<'_>,
     queue: &Queue,
     message: &NewMessage,
+    sender: Sender,
     deduplication_id: &str,
     sent: &Sent,
 ) -> Result<(), StoreError> {
@@ -123,7 +125,8 @@ fn insert(
     let group = groups::for_message(tx, queue.id, &message.group_id, sequence)?;
     tx.execute(
         "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
-         trace_header, attributes, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         trace_header, attributes, body, from_api)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             sequence,
             queue.id,
@@ -134,6 +137,7 @@ fn insert(
             message.trace_header,
             attributes_json(&message.attributes),
             message.body,
+            sender,
         ],
     )?;
     groups::count(tx, queue.id, 1, 0)?;

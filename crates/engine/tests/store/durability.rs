@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
-use engine::store::{NewMessage, OpenError, Store, Tags};
+use engine::store::{NewMessage, OpenError, Sender, Store, Tags};
 
 async fn open(dir: &Path) -> Fixture {
     let clock = manual_clock();
@@ -139,4 +139,19 @@ async fn the_data_directory_is_for_its_owner_only() {
     let _fixture = open(&dir).await;
     let mode = std::fs::metadata(&dir).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+#[tokio::test]
+async fn who_sent_what_a_former_version_stored_is_not_known_and_counts_as_a_stranger() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    queue.send("a", "1").await;
+    queue.store.close().await;
+    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
+    database.execute_batch("ALTER TABLE message DROP COLUMN from_api").unwrap();
+    database.close().unwrap();
+    let queue = open(dir.path()).await;
+    assert_eq!(queue.receive(1).await[0].sender, Sender::Ingest);
+    queue.send("b", "2").await;
+    assert_eq!(queue.receive(1).await[0].sender, Sender::Api);
 }

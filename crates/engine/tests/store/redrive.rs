@@ -2,8 +2,8 @@
 
 use crate::support::{DEAD, Fixture, QUEUE, attributes, bodies, manual_clock, message};
 use engine::store::{
-    MessageAttribute, MoveTask, MoveTaskStatus, NewMessage, ReceivedMessage, Store, StoreError,
-    Tags, arn,
+    API_SENDER_ID, INGEST_SENDER_ID, MessageAttribute, MoveTask, MoveTaskStatus, NewMessage,
+    ReceiveRequest, ReceivedMessage, Store, StoreError, Tags, arn,
 };
 
 /// Receives everything until each message was received `times`, and lets it all time out.
@@ -221,4 +221,31 @@ async fn without_its_dead_letter_queue_a_message_stays() {
     exhaust(&queue, 1).await;
     queue.store.delete_queue(DEAD).await.unwrap();
     assert_eq!(bodies(&queue.receive(1).await), ["1"]);
+}
+
+#[tokio::test]
+async fn who_sent_a_message_goes_with_it_to_the_dead_letter_queue_and_not_back() {
+    let queue = Fixture::with_dead_letters(1).await;
+    queue.store.accept(QUEUE, message("a", "1")).await.unwrap();
+    queue.send("b", "2").await;
+    let senders = |messages: &[ReceivedMessage]| -> Vec<&str> {
+        messages.iter().map(|message| message.sender.id()).collect()
+    };
+    let received = queue.receive(10).await;
+    assert_eq!(senders(&received), [INGEST_SENDER_ID, API_SENDER_ID]);
+    queue.advance_seconds(30);
+    assert!(queue.receive(10).await.is_empty(), "both are moved");
+    let dead = queue.receive_from(DEAD, 10).await;
+    assert_eq!(senders(&dead), [INGEST_SENDER_ID, API_SENDER_ID]);
+    queue.advance_seconds(30);
+    queue.store.start_move_task(DEAD, None, None).await.unwrap();
+    let back = loop {
+        let request = ReceiveRequest { wait_seconds: Some(20), ..ReceiveRequest::default() };
+        let mut back = queue.store.receive(QUEUE, request.clone()).await.unwrap();
+        back.extend(queue.store.receive(QUEUE, request).await.unwrap());
+        if back.len() == 2 {
+            break back;
+        }
+    };
+    assert_eq!(senders(&back), [API_SENDER_ID; 2], "somebody sent them back");
 }

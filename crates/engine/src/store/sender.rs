@@ -1,0 +1,61 @@
+//! Who sent a message.
+//!
+//! A receiver can tell what came from a stranger through the ingest from what somebody who may speak
+//! SQS here has sent, an operator or the forwarder: SQS's `SenderId` says so on AWS as well.
+
+use rusqlite::Connection;
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+/// `SenderId` of what the ingest accepted; on AWS a role's that API Gateway has assumed.
+pub const INGEST_SENDER_ID: &str = "AROAINGESTLOCAL:ingest";
+
+/// `SenderId` of what was sent over the SQS API.
+pub const API_SENDER_ID: &str = "AIDALOCAL";
+
+/// Who sent a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Ingest: an event is accepted.
+    Ingest,
+    /// Whoever speaks SQS: the forwarder with a dead letter, an operator with one on its way back,
+    /// somebody who sends straight to the queue.
+    Api,
+}
+
+impl Sender {
+    /// `SenderId`.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Ingest => INGEST_SENDER_ID,
+            Self::Api => API_SENDER_ID,
+        }
+    }
+}
+
+impl ToSql for Sender {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((*self == Self::Api).into())
+    }
+}
+
+impl FromSql for Sender {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(if bool::column_result(value)? { Self::Api } else { Self::Ingest })
+    }
+}
+
+/// Engines that know nothing of the column pass over it, so the schema keeps its version. Of what
+/// they stored nobody knows who sent it: it counts as a stranger's.
+pub(super) fn ensure_column(connection: &Connection) -> rusqlite::Result<()> {
+    let there: bool = connection.query_row(
+        "SELECT count(*) > 0 FROM pragma_table_info('message') WHERE name = 'from_api'",
+        [],
+        |row| row.get(0),
+    )?;
+    if there {
+        return Ok(());
+    }
+    connection
+        .execute_batch("ALTER TABLE message ADD COLUMN from_api INTEGER NOT NULL DEFAULT FALSE")
+}
