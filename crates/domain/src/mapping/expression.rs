@@ -126,6 +126,28 @@ impl fmt::Display for Expression {
     }
 }
 
+/// As it is written where it stands alone.
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "$request.header.{name}"),
+            Self::QueryString(name) => write!(f, "$request.querystring.{name}"),
+            Self::PathParameter(name) => write!(f, "$request.path.{name}"),
+            Self::Path => f.write_str("$request.path"),
+            Self::Body => f.write_str("$request.body"),
+            Self::BodyField(steps) => {
+                f.write_str("$request.body")?;
+                steps.iter().try_for_each(|step| match step {
+                    Step::Field(name) => write!(f, ".{name}"),
+                    Step::Index(index) => write!(f, "[{index}]"),
+                })
+            }
+            Self::Context(name) => write!(f, "$context.{name}"),
+            Self::Stage(name) => write!(f, "$stageVariables.{name}"),
+        }
+    }
+}
+
 fn interpolation(source: &str) -> Result<Vec<Segment>, ExpressionError> {
     let (mut segments, mut rest) = (Vec::new(), source);
     while let Some((text, after)) = rest.split_once("${") {

@@ -81,6 +81,22 @@ pub enum RequestParametersError {
 pub struct Unresolvable {
     property: String,
     source: String,
+    missing: Option<String>,
+}
+
+impl Unresolvable {
+    /// The parameter that cannot be made.
+    #[must_use]
+    pub fn property(&self) -> &str {
+        &self.property
+    }
+
+    /// What the request has no value for, as an expression names it; `None` if it has all, and the
+    /// attributes do not come out as attributes.
+    #[must_use]
+    pub fn missing(&self) -> Option<&str> {
+        self.missing.as_deref()
+    }
 }
 
 impl std::fmt::Display for Unresolvable {
@@ -149,6 +165,7 @@ impl RequestParameters {
                 attributes(&json).ok_or_else(|| Unresolvable {
                     property: parameter::MESSAGE_ATTRIBUTES.to_owned(),
                     source: expression.source().to_owned(),
+                    missing: None,
                 })?
             }
         };
@@ -257,6 +274,14 @@ mod tests {
             error.to_string(),
             "Unable to resolve property MessageGroupId from source $request.header.x-workflow-id"
         );
+    }
+
+    #[test]
+    fn what_has_no_value_is_named() {
+        let parameters = RequestParameters::parse(&parameters(&[])).unwrap();
+        let error = parameters.evaluate(&request(vec![("x-workflow-id", "w")])).unwrap_err();
+        assert_eq!(error.property(), "MessageAttributes");
+        assert_eq!(error.missing(), Some("$request.header.x"));
     }
 
     #[test]

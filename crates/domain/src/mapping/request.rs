@@ -63,6 +63,7 @@ impl Request<'_> {
                     let resolved = self.variable(variable).ok_or_else(|| Unresolvable {
                         property: property.to_owned(),
                         source: expression.source().to_owned(),
+                        missing: Some(variable.to_string()),
                     })?;
                     value.push_str(&escape(resolved));
                 }

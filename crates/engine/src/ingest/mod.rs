@@ -46,6 +46,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A path in the log is cut off here, in bytes: it is whatever a stranger sends.
 const LOGGED_PATH_BYTES_MAX: usize = 200;
 
+/// And so is a method; those that have a name are shorter.
+const LOGGED_METHOD_BYTES_MAX: usize = 20;
+
 /// The HTTP API.
 pub(crate) struct Ingest {
     backend: Backend,
@@ -108,6 +111,7 @@ struct AcceptedLine<'a> {
 
 #[derive(Serialize)]
 struct RefusedLine<'a> {
+    method: &'a str,
     path: &'a str,
     status: u16,
     reason: &'a str,
@@ -252,10 +256,7 @@ impl Ingest {
             },
             stage_variables: BTreeMap::new(),
         };
-        let message = route
-            .parameters
-            .evaluate(&mapped)
-            .map_err(|error| Refusal::Unresolvable(error.to_string()))?;
+        let message = route.parameters.evaluate(&mapped).map_err(Refusal::Unresolvable)?;
         let event_id = message
             .attributes
             .get(attribute::EVENT_ID)
@@ -281,9 +282,10 @@ impl Ingest {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         let path = head.uri.path();
         let line = RefusedLine {
-            path: &path[..path.floor_char_boundary(LOGGED_PATH_BYTES_MAX)],
+            method: cut(head.method.as_str(), LOGGED_METHOD_BYTES_MAX),
+            path: cut(path, LOGGED_PATH_BYTES_MAX),
             status: refusal.status().as_u16(),
-            reason: &refusal.reason(),
+            reason: &refusal.logged_reason(),
         };
         // Storage that fails has a line of its own, one for all requests.
         let level = match refusal.status() {
@@ -292,6 +294,10 @@ impl Ingest {
         };
         self.log.line(level, "refused", line);
     }
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// The request line and the headers, as they were on the wire.

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{StatusCode, response};
 use axum::response::Response;
+use domain::mapping::Unresolvable;
 use serde_json::json;
 
 use super::Accepted;
@@ -28,9 +29,9 @@ pub(super) enum Refusal {
     Timeout,
     /// The connection broke before the body's end.
     Aborted,
-    /// A parameter has no value, in API Gateway's words.
-    Unresolvable(String),
-    /// SQS would refuse the message, in its words.
+    /// A parameter has no value.
+    Unresolvable(Unresolvable),
+    /// SQS would refuse the message, for this reason, which names no value.
     Sqs(String),
     /// Nothing is wrong with the request: the disk is full, or broken.
     StorageFailed,
@@ -52,15 +53,27 @@ impl Refusal {
         }
     }
 
+    /// What the log says: which name is wrong, and never a value of a request.
+    pub(super) fn logged_reason(&self) -> Cow<'_, str> {
+        let Self::Unresolvable(error) = self else { return self.reason() };
+        Cow::Owned(match error.missing() {
+            Some(missing) => format!("{missing} has no value, and {} needs it", error.property()),
+            None => format!("{} does not come out as JSON", error.property()),
+        })
+    }
+
+    /// What the client is told.
     pub(super) fn reason(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
+            // In API Gateway's words.
+            Self::Unresolvable(error) => return Cow::Owned(error.to_string()),
             Self::NotFound => "Not Found",
             Self::HeadersTooLarge => "Request Header Fields Too Large",
             Self::BodyTooLarge => "Request Entity Too Large",
             Self::Timeout => "Request Timeout",
             Self::NotText => "The body is not UTF-8 text",
             Self::Aborted => "The body ended early",
-            Self::Unresolvable(reason) | Self::Sqs(reason) | Self::Emulator(reason) => reason,
+            Self::Sqs(reason) | Self::Emulator(reason) => reason,
             Self::StorageFailed => "Service Unavailable",
         })
     }

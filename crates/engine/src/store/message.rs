@@ -171,8 +171,9 @@ pub(super) fn check_id(parameter: &'static str, id: &str) -> Result<(), StoreErr
         return Ok(());
     }
     Err(StoreError::InvalidParameterValue(format!(
-        "Value {id} for parameter {parameter} is invalid. Reason: {parameter} can only include \
-         alphanumeric and punctuation characters. 1 to 128 in length."
+        "The value for parameter {parameter}, of {} bytes, is invalid. Reason: {parameter} can only \
+         include alphanumeric and punctuation characters. 1 to 128 in length.",
+        id.len()
     )))
 }
 

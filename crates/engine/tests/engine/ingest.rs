@@ -102,10 +102,16 @@ async fn what_api_gateway_or_sqs_would_refuse_is_refused() {
     check_refused(&engine, &request("/_engine/stats", key, b"b"), 404, "Not Found");
     let get = b"GET /sqs-hook HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     check_refused(&engine, get, 404, "Not Found");
+    let no_value = "$request.header.x-key has no value, and MessageGroupId needs it";
+    log.wait_for("refused", |line| line["reason"] == no_value && line["method"] == "POST").await;
+    log.wait_for("refused", |line| line["path"] == hook && line["method"] == "GET").await;
+    check_refused(&engine, &request(hook, "x-key: 山田 s3cret\r\n", b"b"), 400, "of 13 bytes");
     let large = format!("{key}x-long: {}\r\n", "x".repeat(quota::REQUEST_HEAD_BYTES_MAX));
     check_refused(&engine, &request(hook, &large, b"b"), 431, "Header");
     let line = log.wait_for("refused", |line| line["status"] == 431).await;
     assert_eq!((&line["path"], &line["level"]), (&json!(hook), &json!("WARN")));
+    let logged = format!("{:?}", log.all());
+    assert!(!logged.contains("s3cret"), "a header's value is in the log: {logged}");
     assert_eq!(receive(&engine).await, []);
     engine.stop().await;
 }
