@@ -33,6 +33,12 @@ pub(crate) fn time(rfc_3339: &str) -> Option<Timestamp> {
     Some(Timestamp::from_ms(u64::try_from(time.to_millis().ok()?).ok()?))
 }
 
+/// A time as HTTP writes it, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
+    let date = DateTime::from_str(text, Format::HttpDate).ok()?;
+    Some(Timestamp::from_ms(u64::try_from(date.to_millis().ok()?).ok()?))
+}
+
 /// `3 min ago`.
 pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
     format!("{} ago", span(now.since(time)))

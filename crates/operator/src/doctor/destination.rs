@@ -1,7 +1,8 @@
-//! Whether a destination can be reached: a connection, its TLS, its certificate's end. No request is
-//! sent, so that nothing happens there.
+//! Whether a destination can be reached: a connection, its TLS, its certificate's end, and what time
+//! it is there. The only request is `OPTIONS *`, so that nothing happens there.
+//! Source: RFC 9110, section 9.3.7, "a 'ping' or 'no-op' type of method".
 
-use std::io;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,43 +22,80 @@ use crate::people::{self, span};
 /// How long a connection and its handshake may take, each.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the answer to the request may take. One that is late is done without.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Bytes of an answer within which its head must end.
+const HEAD_BYTES_MAX: u64 = 16 * 1024;
+
 /// Warned of when a certificate ends within this time: longer than a certificate that renews itself
 /// has left when it does, a third of 90 days.
 const CERTIFICATE_LEFT_LEAST: Duration = Duration::from_hours(21 * 24);
 
-/// Checks one destination of a route. `elsewhere`: deliveries leave from another network than this.
+/// What time it is, as a destination and this machine say at once.
+pub(super) struct Date {
+    /// Host and port of the destination.
+    pub(super) place: String,
+    /// By the destination, to the second.
+    pub(super) there: Timestamp,
+    /// By this machine.
+    pub(super) here: Timestamp,
+}
+
+/// What a connection told.
+struct Reached {
+    certificate_end: Option<Timestamp>,
+    /// By the destination and by this machine.
+    date: Option<(Timestamp, Timestamp)>,
+}
+
+/// Checks one destination of a route, and gives the date that it told. `elsewhere`: deliveries leave
+/// from another network than this.
 pub(super) async fn check(
     route: &str,
     destination: &str,
     url: &Url,
     elsewhere: bool,
     checks: &mut Checks,
-) {
+) -> Option<Date> {
     let name = format!("destination {route}/{destination}");
     let Some(host) = url.host_str().map(str::to_owned) else {
-        return checks.fail(name, "its URL has no host", "give it one in the configuration");
+        checks.fail(name, "its URL has no host", "give it one in the configuration");
+        return None;
     };
     let port = url.port_or_known_default().unwrap_or(443);
     let tls = url.scheme() == "https";
     let place = format!("{host}:{port}");
+    let authority = place.clone();
     let tried = tokio::task::spawn_blocking(move || {
         let stream = connect(&host, port)?;
-        if tls { certificate_end(stream, &host).map(Some) } else { Ok(None) }
+        if tls { reach_with_tls(stream, &host, &authority) } else { reach(stream, &authority) }
     });
     let tried = tried.await.unwrap_or_else(|panicked| Err(anyhow!("the check broke: {panicked}")));
-    match tried {
-        Ok(None) => checks.ok(name, format!("{place} accepts connections, without TLS")),
-        Ok(Some(end)) => certificate(name, &place, end, checks),
-        Err(error) if elsewhere => checks.warn(
-            name,
-            format!("{place}: {error:#}"),
-            "the function runs in a VPC and may reach it; its log says: `cargo xtask status`",
-        ),
-        Err(error) => checks.fail(
-            name,
-            format!("{place}: {error:#}"),
-            "events wait in the queue until it answers; is the service up, and is this its URL?",
-        ),
+    let reached = match tried {
+        Ok(reached) => reached,
+        Err(error) => {
+            unreachable(name, &format!("{place}: {error:#}"), elsewhere, checks);
+            return None;
+        }
+    };
+    match reached.certificate_end {
+        None => checks.ok(name, format!("{place} accepts connections, without TLS")),
+        Some(end) => certificate(name, &place, end, checks),
+    }
+    let (there, here) = reached.date?;
+    Some(Date { place, there, here })
+}
+
+fn unreachable(name: String, found: &str, elsewhere: bool, checks: &mut Checks) {
+    if elsewhere {
+        let advice =
+            "the function runs in a VPC and may reach it; its log says: `cargo xtask status`";
+        checks.warn(name, found, advice);
+    } else {
+        let advice =
+            "events wait in the queue until it answers; is the service up, and is this its URL?";
+        checks.fail(name, found, advice);
     }
 }
 
@@ -86,8 +124,27 @@ fn connect(host: &str, port: u16) -> anyhow::Result<TcpStream> {
     Err(last)
 }
 
-/// Shakes hands as the forwarder would, and gives the end of the certificate.
-fn certificate_end(mut stream: TcpStream, host: &str) -> anyhow::Result<Timestamp> {
+fn reach(mut stream: TcpStream, authority: &str) -> anyhow::Result<Reached> {
+    stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
+    stream.set_write_timeout(Some(ANSWER_PATIENCE))?;
+    Ok(Reached { certificate_end: None, date: date(&mut stream, authority) })
+}
+
+/// Asks what time it is there. A service that does not say is none the worse for it.
+fn date(stream: &mut (impl Read + Write), authority: &str) -> Option<(Timestamp, Timestamp)> {
+    let request = format!("OPTIONS * HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut head = BufReader::new(stream.take(HEAD_BYTES_MAX)).lines();
+    let field =
+        head.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("date").then(|| value.trim().to_owned())
+        });
+    people::http_date(&field?).map(|there| (there, people::now()))
+}
+
+/// Shakes hands as the forwarder would.
+fn reach_with_tls(mut stream: TcpStream, host: &str, authority: &str) -> anyhow::Result<Reached> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
@@ -100,7 +157,11 @@ fn certificate_end(mut stream: TcpStream, host: &str) -> anyhow::Result<Timestam
     let (_, parsed) = x509_parser::parse_x509_certificate(leaf)
         .map_err(|error| anyhow!("its certificate cannot be read: {error}"))?;
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
-    Ok(Timestamp::from_ms(seconds.saturating_mul(1_000)))
+    let certificate_end = Some(Timestamp::from_ms(seconds.saturating_mul(1_000)));
+    stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
+    stream.set_write_timeout(Some(ANSWER_PATIENCE))?;
+    let date = date(&mut rustls::Stream::new(&mut connection, &mut stream), authority);
+    Ok(Reached { certificate_end, date })
 }
 
 /// What is wrong with a handshake, for people.

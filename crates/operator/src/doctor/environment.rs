@@ -12,6 +12,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::checks::Checks;
+use super::destination::Date;
 use super::{destination, disk};
 use crate::cloudwatch::CloudWatch;
 use crate::engine_api::EngineApi;
@@ -22,13 +23,13 @@ use crate::status::aws::alarm_prefix;
 use crate::store::Store;
 use crate::{mapping, sdk};
 
-/// How far the engine's clock may be from the machine's.
-const CLOCK_OFF_MOST: Duration = Duration::from_secs(2);
+/// How far this machine's clock may be from a destination's: well below the five minutes that a
+/// provider's signature is good for, and above what an answer takes.
+const CLOCK_OFF_MOST: Duration = Duration::from_secs(30);
 
 /// `/_engine/status`, as far as it is checked.
 #[derive(Debug, Deserialize)]
 struct EngineStatus {
-    now: String,
     trouble: Option<String>,
     queue: Oldest,
     dead_letter_queue: Oldest,
@@ -108,7 +109,6 @@ async fn engine(
             );
         }
     }
-    clock(&status, checks);
     delivery(name, environment, checks).await;
     if let Some(config) = config {
         let repair = "restart the engine with this configuration";
@@ -120,10 +120,13 @@ async fn engine(
         }
     }
     loss(name, &status.loss_meter, checks);
+    let mut dates = Vec::new();
     for (route, origins) in &status.origins {
         for (destination, origin) in origins {
             match Url::parse(origin) {
-                Ok(url) => destination::check(route, destination, &url, false, checks).await,
+                Ok(url) => {
+                    dates.extend(destination::check(route, destination, &url, false, checks).await);
+                }
                 Err(error) => checks.fail(
                     format!("destination {route}/{destination}"),
                     format!("{origin}: {error}"),
@@ -132,6 +135,7 @@ async fn engine(
             }
         }
     }
+    clock(&dates, checks);
 }
 
 async fn aws(
@@ -212,21 +216,23 @@ async fn credentials(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
     }
 }
 
-fn clock(status: &EngineStatus, checks: &mut Checks) {
-    let Some(engine) = people::time(&status.now) else {
-        return checks.fail("clock", format!("the engine says {:?}", status.now), "restart it");
+/// One destination that says the same is enough: then another's clock is wrong.
+fn clock(dates: &[Date], checks: &mut Checks) {
+    let off = |date: &Date| date.here.since(date.there).max(date.there.since(date.here));
+    let Some(nearest) = dates.iter().min_by_key(|date| off(date)) else {
+        return checks.ok("clock", "no destination tells the time to compare this machine's with");
     };
-    let machine = people::now();
-    let off = machine.since(engine).max(engine.since(machine));
-    if off <= CLOCK_OFF_MOST {
-        checks.ok("clock", "the engine's is the machine's");
-    } else {
-        checks.warn(
-            "clock",
-            format!("the engine's is {} off the machine's", span(off)),
-            "the machine's clock was set while the engine ran; the engine takes it over at a restart",
-        );
+    let Date { place, there, here } = nearest;
+    if off(nearest) <= CLOCK_OFF_MOST {
+        return checks.ok("clock", format!("this machine's is as {place} says"));
     }
+    let which = if here > there { "ahead of" } else { "behind" };
+    checks.warn(
+        "clock",
+        format!("this machine's is {} {which} what {place} says", span(off(nearest))),
+        "set it, by NTP: while it is wrong, signed events become dead letters as `unverified`; \
+         unless that service's is wrong",
+    );
 }
 
 async fn delivery(name: &str, environment: &Environment, checks: &mut Checks) {

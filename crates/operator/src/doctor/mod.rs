@@ -16,9 +16,9 @@ use checks::{Check, Checks, Verdict};
 /// Check what deliveries depend on, and say what to do
 ///
 /// The configuration, credentials and permissions, the queues' settings, the function's mapping, the
-/// destinations (a connection and its TLS, no request), certificates, the clock, the loss meter, and
-/// on one machine the disk. Destinations are tried from where this runs; a function in a VPC may reach
-/// others.
+/// destinations (a connection, its TLS, and `OPTIONS *`, which does nothing there), certificates, the
+/// clock, the loss meter, and on one machine the disk. Destinations are tried from where this runs; a
+/// function in a VPC may reach others.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask doctor local\n  cargo xtask doctor dev --json | jq \

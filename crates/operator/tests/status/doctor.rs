@@ -1,5 +1,6 @@
 //! `doctor`: what it finds, and that it fails when something is wrong.
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,7 +30,7 @@ async fn a_healthy_environment_passes() {
     let doctor = site.operate(&["doctor", "local"]).await;
     assert_eq!(doctor.code, Some(0), "{}", doctor.stdout);
     assert!(!doctor.stdout.contains("FAIL"), "{}", doctor.stdout);
-    assert!(service.delivered().is_empty(), "no request was sent");
+    assert!(service.delivered().is_empty(), "no event was sent");
     site.set_delivery(false).await;
     let doctor = site.operate(&["doctor", "local", "--json"]).await;
     assert_eq!(doctor.code, Some(0), "a warning is no failure");
@@ -45,6 +46,52 @@ async fn a_closed_port_fails() {
     let (verdict, found) = check(&doctor, "destination sss/service");
     assert_eq!(verdict, "fail");
     assert!(found.starts_with(&format!("{address}: no connection to {address}: ")), "{found}");
+}
+
+/// A service that answers every request with what `head` gives then.
+fn raw_service(head: impl Fn() -> String + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).unwrap();
+            assert!(request[..read].starts_with(b"OPTIONS * HTTP/1.1\r\n"), "it does nothing");
+            stream.write_all(head().as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_clock_that_is_not_the_destinations_warns() {
+    type Head = Box<dyn Fn() -> String + Send>;
+    let date = |off_seconds: i64| -> Head {
+        Box::new(move || {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            let seconds = now.checked_add_signed(off_seconds).unwrap().try_into().unwrap();
+            let date = aws_smithy_types::DateTime::from_secs(seconds)
+                .fmt(aws_smithy_types::date_time::Format::HttpDate)
+                .unwrap();
+            format!("HTTP/1.1 405 No\r\nserver: s\r\nDATE: {date}\r\n\r\n")
+        })
+    };
+    let text = |text: &'static str| -> Head { Box::new(move || text.to_owned()) };
+    for (head, verdict, expected) in [
+        (date(0), "ok", "this machine's is as 127.0.0.1:"),
+        (date(-3_620), "warn", "this machine's is 1 h ahead of what 127.0.0.1:"),
+        (date(3_620), "warn", "this machine's is 1 h behind what 127.0.0.1:"),
+        (text("HTTP/1.1 200 OK\r\n\r\ndate: nothing of the head"), "ok", "no destination"),
+        (text("no HTTP\r\ndate: yesterday\r\n\r\n"), "ok", "no destination"),
+    ] {
+        let site = Site::start(&format!("http://{}", raw_service(head))).await;
+        let doctor = site.operate(&["doctor", "local", "--json"]).await;
+        let (found_verdict, found) = check(&doctor, "clock");
+        assert_eq!(found_verdict, verdict, "{found}");
+        assert!(found.starts_with(expected), "{found}");
+        assert_eq!(check(&doctor, "destination sss/service").0, "ok");
+    }
 }
 
 #[tokio::test]

@@ -329,7 +329,7 @@ impl Service {
                 }
             }
         };
-        let app = axum::Router::new().fallback(handle);
+        let app = axum::Router::new().fallback(axum::routing::post(handle));
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { address, answer, delivered, requested, serving }
     }
