@@ -88,8 +88,8 @@ mod tests {
             "16:06:58.325  retry         c6924934  order-0           in 4 s because 503",
         );
         check(
-            r#"{"timestamp":"2026-11-23T16:06:58.325Z","message":"retry","event_id":"c6924934-240f","group":"order-0","error":"connect","retry_in_ms":2000}"#,
-            "16:06:58.325  retry         c6924934  order-0           in 2 s because connect",
+            r#"{"timestamp":"2026-11-23T16:06:58.325Z","message":"retry","event_id":"c6924934-240f","group":"order-0","error":"refused","retry_in_ms":2000}"#,
+            "16:06:58.325  retry         c6924934  order-0           in 2 s because refused",
         );
     }
 

@@ -20,6 +20,8 @@ pub enum Behaviour {
     WritesAndCloses(&'static [u8]),
     /// Writes this, then nothing for ever.
     WritesAndHangs(&'static [u8]),
+    /// Answers this many requests with 200, reads one more, and closes the connection.
+    AnswersAndCloses(usize),
     /// Writes this slowly, a byte at a time, with a pause before each.
     Trickles(&'static [u8], Duration),
     /// Answers the first bytes with this, whatever they were, and then with nothing for ever.
@@ -96,6 +98,13 @@ async fn behave(mut stream: TcpStream, behaviour: &Behaviour) -> std::io::Result
         Behaviour::WritesAndHangs(bytes) => {
             stream.write_all(bytes).await?;
             std::future::pending().await
+        }
+        Behaviour::AnswersAndCloses(count) => {
+            for _ in 0..*count {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+                read_request(&mut stream).await?;
+            }
+            Ok(())
         }
         Behaviour::Trickles(bytes, pause) => {
             for byte in *bytes {

@@ -32,14 +32,14 @@ use crate::signatures::{self, Failure};
 use crate::skips::SkipList;
 use crate::timeout::Timers;
 use crate::webhook::{self, Exchange};
-use crate::{Settings, StartError, event, lock, tls};
+use crate::{Settings, StartError, event, lock, services, tls};
 
 /// The function: what is kept from one invocation to the next.
 #[derive(Debug)]
 pub struct Forwarder {
     config: Config,
     ingest_sender: Option<String>,
-    client: reqwest::Client,
+    client: webhook::Client,
     timers: Timers,
     queue: Queue,
     secrets: Secrets,
@@ -92,8 +92,8 @@ impl Forwarder {
         } = settings;
         let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder().log_level));
         let tls = tls::client_config(ssl_cert_file.as_deref())?;
-        let client = webhook::client(tls).map_err(StartError::Client)?;
-        let secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), client.clone()));
+        let services = services::client(tls.clone()).map_err(StartError::Client)?;
+        let secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), services.clone()));
         Ok(Self {
             report: Report { logger, metrics: metrics.then(|| Metrics::new(config.environment())) },
             secrets: Secrets::new(
@@ -103,10 +103,10 @@ impl Forwarder {
             ),
             ingest_sender,
             skips: skips.map(|place| SkipList::new(place, secrets, logger)),
-            queue: Queue::new(queue_url, dead_letter_queue_url, aws, client.clone()),
+            queue: Queue::new(queue_url, dead_letter_queue_url, aws, services),
             gates: Gates::new(&config),
             config,
-            client,
+            client: webhook::Client::new(tls),
             timers: Timers::default(),
             memory: Mutex::default(),
         })

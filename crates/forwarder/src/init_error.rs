@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::{tls, webhook};
+use crate::{services, tls};
 
 /// Reports `error` as the reason why the function cannot start. Whether or not Lambda can be told,
 /// it sees the process end; the caller logs the same text.
 ///
 /// Source: Lambda guide, "Using the Lambda runtime API", initialization error.
 pub async fn report_init_error(runtime_api: &str, error_type: &str, error: &str) {
-    let Some(client) = tls::client_config(None).ok().and_then(|tls| webhook::client(tls).ok())
+    let Some(client) = tls::client_config(None).ok().and_then(|tls| services::client(tls).ok())
     else {
         return;
     };

@@ -2,10 +2,12 @@
 //! to their destinations.
 //!
 //! `forwarder.rs` walks a batch; what an outcome leads to is asked of the domain, and no rule of
-//! delivery stands here. `webhook.rs` makes one POST, `queue.rs` talks to SQS where a message failed,
+//! delivery stands here. `webhook.rs` makes one POST
+//! through the client in `client/`, `queue.rs` talks to SQS where a message failed,
 //! `signatures.rs` verifies and signs where a route asks for it.
 
 mod aws;
+mod client;
 mod event;
 mod forwarder;
 mod gates;
@@ -16,6 +18,7 @@ mod queue;
 mod report;
 mod resolve;
 mod secrets;
+mod services;
 mod settings;
 mod signatures;
 mod skips;

@@ -392,10 +392,10 @@ mod tests {
 
     #[test]
     fn what_failed_is_told_with_what_comes_next() {
-        let retry = json!({ "error": "connect", "attempt": 2, "retry_in_ms": 61_000 });
+        let retry = json!({ "error": "refused", "attempt": 2, "retry_in_ms": 61_000 });
         assert_eq!(
             text(&line(1, "retry", &retry)),
-            "no answer from sss: connect, attempt 2; again in 1 min"
+            "no answer from sss: refused, attempt 2; again in 1 min"
         );
         let newer = json!({ "error": "no such secret", "retry_in_ms": 2_000 });
         assert_eq!(text(&line(1, "something_new", &newer)), "no such secret; again in 2 s");

@@ -47,12 +47,18 @@ async fn a_redirect_is_not_followed() {
     let (sss, elsewhere) = (Sss::start().await, Sss::start().await);
     let forwarder = Forwarder::start(config(&sss.url())).await;
     for code in [301, 302, 303, 307, 308] {
-        sss.answer_all(status(code).insert_header("location", elsewhere.url()));
+        let location = format!("{}?token=x", elsewhere.url());
+        sss.answer_all(status(code).insert_header("location", location));
         assert_eq!(forwarder.invoke([message("m-1", "a")]).await, NONE);
     }
     assert_eq!(sss.deliveries().len(), 5);
     assert_eq!(elsewhere.deliveries().len(), 0);
-    assert_eq!(forwarder.sqs().dead_letters().len(), 5);
+    let dead_letters = forwarder.sqs().dead_letters();
+    assert_eq!(dead_letters.len(), 5);
+    // The operator sees where to, without what may be secret.
+    for dead in dead_letters {
+        assert_eq!(dead.failure.location, Some(elsewhere.url()));
+    }
 }
 
 #[tokio::test]
@@ -90,7 +96,7 @@ async fn check_behaviour(behaviour: Behaviour, error: &str) {
 
 #[tokio::test]
 async fn nobody_there_is_retried() {
-    assert_eq!(failure(&nobody().await, 1).await["error"], "connect");
+    assert_eq!(failure(&nobody().await, 1).await["error"], "refused");
 }
 
 #[tokio::test]
@@ -109,14 +115,59 @@ async fn a_close_without_an_answer_is_retried() {
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_in_its_head_is_retried() {
-    check_behaviour(Behaviour::WritesAndCloses(b"HTTP/1.1 200 OK\r\ncontent-le"), "closed").await;
+async fn an_answer_that_ends_in_its_status_line_is_retried() {
+    check_behaviour(Behaviour::WritesAndCloses(b"HTTP/1.1 200 O"), "closed").await;
+}
+
+/// What follows a whole status line, however it is written and wherever it ends.
+const FOLLOWS: [&[u8]; 9] = [
+    b"x-old : 1\r\ncontent-length: 2\r\n\r\nok",
+    b"set-cookie: a=b; domain=\x7fx\r\ncontent-length: 2\r\n\r\nok",
+    b"x-a: one\r\n two\r\ncontent-length: 2\r\n\r\nok",
+    b"warning without colon\r\ncontent-length: 2\r\n\r\nok",
+    b"content-length: 2\r\ncontent-length: 3\r\n\r\nok",
+    b"transfer-encoding: chunked\r\n\r\nzz",
+    b"content-le",
+    b"content-length: 100\r\n\r\nhalf",
+    b"content-length: 0\r\n\r\nHTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+];
+
+fn answer(status_line: &[u8], rest: &[u8]) -> &'static [u8] {
+    [status_line, rest].concat().leak()
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_in_its_body_is_retried() {
-    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
-    check_behaviour(Behaviour::WritesAndCloses(half), "closed").await;
+async fn a_success_is_a_delivery_whatever_follows_its_status_line() {
+    for rest in FOLLOWS {
+        let answer = answer(b"HTTP/1.1 200 OK\r\n", rest);
+        for behaviour in [Behaviour::WritesAndCloses(answer), Behaviour::WritesAndHangs(answer)] {
+            let wire = Wire::start(behaviour).await;
+            let forwarder = Forwarder::start(config_with_timeout(wire.url(), 1)).await;
+            // On a connection of its own each: what is left of one answer is not the next.
+            for id in ["m-1", "m-2"] {
+                assert_eq!(forwarder.invoke([message(id, "a")]).await, NONE);
+            }
+            let log = forwarder.kill().await;
+            assert_eq!(lines(&log, "delivered").len(), 2, "{:?}: {log:?}", answer.escape_ascii());
+            wire.connections(2).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_one_whatever_follows_its_status_line() {
+    for rest in FOLLOWS {
+        let busy = answer(b"HTTP/1.1 503 Service Unavailable\r\n", rest);
+        let wire = Wire::start(Behaviour::WritesAndCloses(busy)).await;
+        assert_eq!(failure(wire.url(), 5).await["status"], 503, "{:?}", busy.escape_ascii());
+        let invalid = answer(b"HTTP/1.1 422 Unprocessable\r\n", rest);
+        let wire = Wire::start(Behaviour::WritesAndCloses(invalid)).await;
+        let forwarder = Forwarder::start(config(wire.url())).await;
+        assert_eq!(forwarder.invoke([message("m-1", "a")]).await, NONE);
+        let dead_letters = forwarder.sqs().dead_letters();
+        let statuses: Vec<_> = dead_letters.iter().map(|dead| dead.failure.status).collect();
+        assert_eq!(statuses, [Some(422)], "{:?}", invalid.escape_ascii());
+    }
 }
 
 #[tokio::test]
@@ -143,13 +194,7 @@ async fn silence_ends_with_the_timeout() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
-#[tokio::test]
-async fn an_answer_whose_body_never_ends_is_timed_out() {
-    let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegun";
-    check_behaviour(Behaviour::WritesAndHangs(begun), "timeout").await;
-}
-
-/// Each byte comes in time, the whole does not: the timeout is the whole exchange's.
+/// Each byte comes in time, the status line does not: the timeout is the whole exchange's.
 #[tokio::test]
 async fn an_answer_that_trickles_is_timed_out() {
     let trickle = Behaviour::Trickles(b"HTTP/1.1 200 OK\r\n", Duration::from_millis(200));
@@ -194,6 +239,37 @@ async fn a_connection_that_was_closed_between_events_is_opened_anew() {
         assert_eq!(forwarder.invoke([message(&format!("m-{n}"), "a")]).await, NONE);
     }
     wire.connections(20).await;
+}
+
+/// It may close it as the next request leaves, too: that is one attempt, made on a new connection.
+#[tokio::test]
+async fn a_connection_that_is_closed_as_the_request_leaves_costs_no_attempt() {
+    let wire = Wire::start(Behaviour::AnswersAndCloses(1)).await;
+    let forwarder = Forwarder::start(config(wire.url())).await;
+    for n in 0..5 {
+        assert_eq!(forwarder.invoke([message(&format!("m-{n}"), "a")]).await, NONE);
+    }
+    let log = forwarder.kill().await;
+    let delivered = lines(&log, "delivered");
+    assert_eq!(delivered.len(), 5, "{log:?}");
+    assert!(delivered.iter().all(|line| line["attempt"] == 1), "{log:?}");
+    assert_eq!(lines(&log, "retry").len(), 0, "{log:?}");
+    wire.connections(5).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_there_is_retried() {
+    assert_eq!(failure("https://sss.nope.invalid/hook", 5).await["error"], "name_not_found");
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_retried() {
+    let wire = Wire::start(Behaviour::Interrupts(b"")).await;
+    let url = wire.url().replace("http://", "https://");
+    let line = failure(&url, 20).await;
+    assert_eq!(line["error"], "connect_timeout");
+    let latency = line["latency_ms"].as_u64().unwrap();
+    assert!((2_000..15_000).contains(&latency), "{latency}");
 }
 
 #[tokio::test]

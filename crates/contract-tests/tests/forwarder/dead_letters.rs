@@ -111,7 +111,7 @@ async fn an_event_that_nobody_answered_is_given_up_with_the_error() {
     assert_eq!(dead_letters.len(), 1);
     assert_eq!(dead_letters[0].failure.class, Class::GaveUp);
     assert_eq!(dead_letters[0].failure.status, None);
-    assert_eq!(dead_letters[0].failure.error.as_deref(), Some("connect"));
+    assert_eq!(dead_letters[0].failure.error.as_deref(), Some("refused"));
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ async fn no_answer_is_an_error_class() {
     let log = forwarder.kill().await;
     let retries = lines(&log, "retry");
     assert_eq!(retries.len(), 1, "{log:?}");
-    check_line(retries[0], &json!({ "event_id": "evt-m-1", "error": "connect" }));
+    check_line(retries[0], &json!({ "event_id": "evt-m-1", "error": "refused" }));
     assert_eq!(retries[0].get("status"), None, "{}", retries[0]);
 }
 

@@ -97,7 +97,7 @@ pub struct DestinationFile {
     pub name: String,
     /// Where events are posted to: `https`, or `http` for loopback and private names.
     pub url: String,
-    /// Longest exchange, in seconds, from connecting to the last byte of the answer.
+    /// Longest exchange, in seconds, from connecting to the answer's status line.
     #[serde(default = "timeout", skip_serializing_if = "is_timeout")]
     pub timeout_seconds: u32,
     /// What requests are signed with, so that the service can refuse what did not come this way.

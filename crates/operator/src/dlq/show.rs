@@ -88,7 +88,9 @@ fn headers(message: &Message) -> impl Iterator<Item = (&str, &str)> {
 fn as_json(message: &Message) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(Summary::of(message))?;
     value["headers"] = json!(headers(message).collect::<std::collections::BTreeMap<_, _>>());
-    value["response"] = json!(failure_of(message).and_then(|failure| failure.response));
+    let failure = failure_of(message);
+    value["location"] = json!(failure.as_ref().and_then(|failure| failure.location.as_ref()));
+    value["response"] = json!(failure.as_ref().and_then(|failure| failure.response.as_ref()));
     value["body"] = json!(message.body);
     Ok(value)
 }
@@ -107,6 +109,7 @@ fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
         ("destination", summary.destination),
         ("status", summary.status.map(|status| status.to_string())),
         ("error", summary.error),
+        ("location", failure.as_ref().and_then(|failure| failure.location.clone())),
     ];
     lines.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     lines.push(("attempts", summary.attempts.to_string()));

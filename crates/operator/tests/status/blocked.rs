@@ -39,7 +39,7 @@ async fn a_group_that_waits_for_a_service_is_no_rejected_one() {
     site.wait_for(|status| status["waiting_groups"] == 1).await;
     let blocked = site.json(&["blocked", "local"]).await;
     let group = &blocked["groups"][0];
-    assert_eq!((&group["why"], &group["reason"]), (&json!("retry"), &json!("connect")), "{group}");
+    assert_eq!((&group["why"], &group["reason"]), (&json!("retry"), &json!("refused")), "{group}");
     let rejected = site.json(&["blocked", "local", "--rejected"]).await;
     assert_eq!(rejected["groups"], json!([]));
 }

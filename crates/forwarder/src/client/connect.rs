@@ -1,0 +1,129 @@
+//! A new connection: the name, its addresses in turn, TLS where the URL says https.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::outcome::TransportError;
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use super::watched::{Stream, Unasked};
+use crate::resolve::{ResolveError, Resolver};
+
+/// Where a connection leads to.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// Scheme, host and port.
+    pub(super) uri: Uri,
+    /// Whom the certificate must name; `None` for plain HTTP.
+    pub(super) tls: Option<ServerName<'static>>,
+}
+
+/// What makes connections.
+#[derive(Clone)]
+pub(super) struct Connector {
+    tcp: HttpConnector<Resolver>,
+    tls: TlsConnector,
+}
+
+impl Connector {
+    /// A connector that gives up after `limit`: the addresses of a name share it.
+    pub(super) fn new(tls: ClientConfig, resolver: Resolver, limit: Duration) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limit));
+        Self { tcp, tls: TlsConnector::from(Arc::new(tls)) }
+    }
+
+    /// Connects to `origin`.
+    pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, TransportError> {
+        let connected = self.tcp.clone().call(origin.uri.clone()).await;
+        let tcp = connected.map_err(|error| set_up(class(&error)))?.into_inner();
+        let Some(name) = &origin.tls else { return Ok(Stream::Plain(tcp)) };
+        let tls = self.tls.connect(name.clone(), tcp).await;
+        Ok(Stream::Tls(Box::new(tls.map_err(|error| set_up(class(&error)))?)))
+    }
+}
+
+/// The system, too, may tell that nobody answered in time.
+fn set_up(error: TransportError) -> TransportError {
+    if error == TransportError::Timeout { TransportError::ConnectTimeout } else { error }
+}
+
+/// The class of a failure, from the error and what caused it.
+pub(super) fn class(error: &(dyn Error + 'static)) -> TransportError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(class) = class_of_one(error) {
+            return class;
+        }
+        cause = error.source();
+    }
+    TransportError::Other
+}
+
+fn class_of_one(error: &(dyn Error + 'static)) -> Option<TransportError> {
+    if let Some(error) = error.downcast_ref::<ResolveError>() {
+        return Some(match error {
+            ResolveError::Name(_) => TransportError::NameNotFound,
+            ResolveError::Forbidden => TransportError::ForbiddenAddress,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls_class(error));
+    }
+    if error.is::<Unasked>() {
+        return Some(TransportError::Closed);
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        // An I/O error carries another one without naming it as its source.
+        let carried = error.get_ref().and_then(|inner| class_of_one(inner));
+        return carried.or_else(|| io_class(error.kind()));
+    }
+    let error = error.downcast_ref::<hyper::Error>()?;
+    if error.is_parse() || error.is_parse_status() {
+        return Some(TransportError::InvalidAnswer);
+    }
+    let ended = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+    ended.then_some(TransportError::Closed)
+}
+
+fn tls_class(error: &rustls::Error) -> TransportError {
+    let rustls::Error::InvalidCertificate(error) = error else { return TransportError::Tls };
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            TransportError::CertificateExpired
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TransportError::CertificateOtherHost
+        }
+        CertificateError::UnknownIssuer => TransportError::CertificateUnknownIssuer,
+        _ => TransportError::Tls,
+    }
+}
+
+fn io_class(kind: io::ErrorKind) -> Option<TransportError> {
+    use io::ErrorKind;
+
+    match kind {
+        ErrorKind::ConnectionRefused => Some(TransportError::Refused),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            Some(TransportError::Unreachable)
+        }
+        ErrorKind::TimedOut => Some(TransportError::Timeout),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NotConnected
+        | ErrorKind::UnexpectedEof => Some(TransportError::Closed),
+        ErrorKind::InvalidData => Some(TransportError::InvalidAnswer),
+        _ => None,
+    }
+}
