@@ -194,12 +194,10 @@ impl Endpoint {
 
 impl Attempt<'_> {
     async fn run(&mut self, connector: &Connector, timers: &Timers) -> Result<(), TransportError> {
-        if let Some(connection) = self.endpoint.pool.take().await {
+        if let Some(connection) = self.endpoint.pool.take() {
             let headers = self.headers.clone();
             match self.exchange(connection, headers).await {
-                // It was closed as the request left. A second one on a new connection is the same
-                // attempt; a third is none.
-                Err(error) if error != TransportError::Timeout && !self.record.is_answered() => {
+                Err(error) if may_try_again(error, self.record.is_answered()) => {
                     self.record = Record::default();
                 }
                 ended => return ended,
@@ -223,6 +221,12 @@ impl Attempt<'_> {
         self.endpoint.pool.put(connection).await;
         Ok(())
     }
+}
+
+/// Whether a used connection was closed as the request left, or before. A second request, on a new
+/// connection, belongs to the same attempt then; there is no third.
+fn may_try_again(error: TransportError, answered: bool) -> bool {
+    error != TransportError::Timeout && !answered
 }
 
 /// What was answered to a request to `url`, if anything was.
@@ -252,14 +256,11 @@ fn public_location(url: &Url, location: &str) -> Option<String> {
 }
 
 impl Pool {
-    /// A connection that may carry another request.
-    async fn take(&self) -> Option<Connection> {
-        loop {
-            let mut connection = lock(&self.0).connections.pop()?;
-            if Instant::now() < end(&connection) && connection.is_reusable().await {
-                return Some(connection);
-            }
-        }
+    /// A connection that may carry another request, unless something came on it meanwhile.
+    fn take(&self) -> Option<Connection> {
+        let now = Instant::now();
+        let connection = lock(&self.0).connections.pop()?;
+        (now < end(&connection)).then_some(connection)
     }
 
     /// Keeps a connection for the next request, if it may carry one.

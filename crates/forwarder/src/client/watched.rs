@@ -142,35 +142,6 @@ pub(super) struct Watched {
     pub(super) watch: Arc<Watch>,
 }
 
-impl Watched {
-    /// A failed write leaves what the other side said before it hung up, such as that the request is
-    /// too large.
-    fn last_words(&mut self, context: &mut Context<'_>) {
-        let mut bytes = [0; 1_024];
-        loop {
-            let mut buffer = ReadBuf::new(&mut bytes);
-            let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
-            let heard = matches!(read, Poll::Ready(Ok(()))) && !buffer.filled().is_empty();
-            if !heard || self.watch.read(buffer.filled()).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn poll_written(
-        &mut self,
-        context: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        self.watch.before_write(&self.stream)?;
-        let written = ready!(write(Pin::new(&mut self.stream), context));
-        if written.is_err() {
-            self.last_words(context);
-        }
-        Poll::Ready(written)
-    }
-}
-
 impl AsyncRead for Watched {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -190,7 +161,9 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_written(context, |stream, context| stream.poll_write(context, bytes))
+        let this = self.get_mut();
+        this.watch.before_write(&this.stream)?;
+        Pin::new(&mut this.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -198,8 +171,9 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut()
-            .poll_written(context, |stream, context| stream.poll_write_vectored(context, parts))
+        let this = self.get_mut();
+        this.watch.before_write(&this.stream)?;
+        Pin::new(&mut this.stream).poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -272,6 +246,36 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What a server that speaks first says is no answer, though the system had it before the runtime
+    /// knew.
+    #[tokio::test]
+    async fn a_success_that_was_there_before_the_request_is_none() {
+        for (line, status) in [("HTTP/1.1 200 OK\r\n", None), ("HTTP/1.1 503 \r\n", Some(503))] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            server.write_all(line.as_bytes()).unwrap();
+            let watch = Arc::new(Watch::default());
+            watch.begin(false, 0);
+            let stream = Stream::Plain(stream);
+            let mut watched = Watched { stream, watch: Arc::clone(&watch) };
+            watched.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+            watched.flush().await.unwrap();
+            watched.read_exact(&mut vec![0; line.len()]).await.unwrap();
+            assert_eq!(watch.status(), status);
+            assert!(!watch.is_plain(), "the connection is not used again");
         }
     }
 }
