@@ -196,6 +196,7 @@ variable "forwarder" {
     `max_concurrency`: invocations at the same time, 2 to 1000.
     `log_level`: least severe log lines that are written: `DEBUG`, `INFO`, `WARN` or `ERROR`.
     `allowed_hosts`: the only hosts that destinations may have, such as `sss.example.com` or `*.example.com`; any unless given.
+    `proxy`: the HTTP proxy that destinations are called through, such as `http://proxy.internal:3128`; none unless given.
   EOT
   type = object({
     function_timeout_seconds = optional(number, 60)
@@ -203,6 +204,7 @@ variable "forwarder" {
     max_concurrency          = optional(number, 10)
     log_level                = optional(string, "INFO")
     allowed_hosts            = optional(list(string), [])
+    proxy                    = optional(string, "")
   })
   default  = {}
   nullable = false
@@ -233,6 +235,10 @@ variable "forwarder" {
   validation {
     condition     = alltrue([for host in var.forwarder.allowed_hosts : can(regex("^(\\*\\.)?[a-z0-9_:.\\[\\]-]+$", host))])
     error_message = "allowed_hosts are hosts in lower case without port, such as sss.example.com, or *.example.com for all below it; are ${join(", ", var.forwarder.allowed_hosts)}."
+  }
+  validation {
+    condition     = can(regex("^(http://[^/?#@]+/?)?$", var.forwarder.proxy))
+    error_message = "proxy is a host and a port without user, such as http://proxy.internal:3128."
   }
 }
 

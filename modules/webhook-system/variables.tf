@@ -66,6 +66,7 @@ variable "forwarder" {
     max_concurrency          = optional(number)
     log_level                = optional(string)
     allowed_hosts            = optional(list(string))
+    proxy                    = optional(string)
   })
   default  = {}
   nullable = false

@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use url::{Host, Url};
+
 /// EC2's instance metadata by IPv6.
 /// Source: EC2 guide, "Access instance metadata for an EC2 instance".
 const EC2_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -21,6 +23,16 @@ pub fn is_forbidden(address: IpAddr) -> bool {
                 || ip.is_multicast()
                 || ip == EC2_METADATA
         }
+    }
+}
+
+/// The address that is the host of a URL, where that is no name.
+#[must_use]
+pub fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
+        Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
+        Host::Domain(_) => None,
     }
 }
 

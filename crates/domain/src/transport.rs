@@ -27,6 +27,8 @@ pub enum TransportError {
     Closed,
     /// What came was not HTTP, or not an answer to this request.
     InvalidAnswer,
+    /// The proxy made no connection to the destination.
+    ProxyRefused,
     /// All addresses of the name are such that are never called.
     ForbiddenAddress,
     /// Anything else.
@@ -49,6 +51,7 @@ impl TransportError {
             Self::Timeout => "timeout",
             Self::Closed => "closed",
             Self::InvalidAnswer => "invalid_answer",
+            Self::ProxyRefused => "proxy_refused",
             Self::ForbiddenAddress => "forbidden_address",
             Self::Other => "other",
         }

@@ -105,8 +105,8 @@ impl Forwarder {
             skips: skips.map(|place| SkipList::new(place, secrets, logger)),
             queue: Queue::new(queue_url, dead_letter_queue_url, aws, services),
             gates: Gates::new(&config),
+            client: webhook::Client::new(tls, config.proxy()),
             config,
-            client: webhook::Client::new(tls),
             timers: Timers::default(),
             memory: Mutex::default(),
         })

@@ -440,6 +440,35 @@ run "exactly_the_secrets_of_the_routes_may_be_read" {
   }
 }
 
+run "destinations_may_be_called_through_a_proxy" {
+  command = plan
+  variables {
+    forwarder = { proxy = "http://proxy.internal:3128" }
+  }
+
+  assert {
+    condition     = jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG).forwarder.proxy == "http://proxy.internal:3128"
+    error_message = "the forwarder must know"
+  }
+}
+
+run "no_proxy_unless_given" {
+  command = plan
+
+  assert {
+    condition     = !can(jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG).forwarder.proxy)
+    error_message = "an empty proxy is none"
+  }
+}
+
+run "rejects_a_proxy_with_a_password" {
+  command         = plan
+  expect_failures = [var.forwarder]
+  variables {
+    forwarder = { proxy = "http://user:secret@proxy.internal:3128" }
+  }
+}
+
 run "destinations_may_be_limited" {
   command = plan
   variables {

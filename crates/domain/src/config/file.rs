@@ -167,6 +167,10 @@ pub struct ForwarderFile {
     /// unless given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_hosts: Vec<String>,
+    /// The HTTP proxy that destinations are called through, such as `http://proxy.internal:3128`; none,
+    /// unless given. AWS's services are never called through it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
 /// Severity of a log line.
@@ -214,6 +218,7 @@ impl Default for ForwarderFile {
             max_concurrency: 10,
             log_level: LogLevel::Info,
             allowed_hosts: Vec::new(),
+            proxy: None,
         }
     }
 }

@@ -24,8 +24,11 @@ pub use signature::{
     VerifyFile,
 };
 
+use url::Url;
+
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::address;
 use crate::environment::{
     CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_BYTES, INGEST_SENDER_VARIABLE,
     METRICS_VARIABLE, QUEUE_URL_VARIABLE, SKIPS_VARIABLE, skips_parameter,
@@ -47,6 +50,8 @@ pub struct Config {
     pub(crate) queue: Queue,
     /// The forwarder function.
     pub(crate) forwarder: Forwarder,
+    /// What destinations are called through.
+    proxy: Option<Url>,
     file: ConfigFile,
 }
 
@@ -157,7 +162,10 @@ impl Config {
         for route in routes.values_mut() {
             check_route(faults, route, queue, forwarder);
         }
-        let config = Self { environment: file.environment.clone(), routes, queue, forwarder, file };
+        let proxy = file.forwarder.proxy.as_deref();
+        let proxy = proxy.and_then(|url| faults.check("forwarder.proxy", parse_proxy(url)));
+        let environment = file.environment.clone();
+        let config = Self { environment, routes, queue, forwarder, proxy, file };
         config.check_environment_size(faults);
         config
     }
@@ -166,6 +174,12 @@ impl Config {
     #[must_use]
     pub fn environment(&self) -> &str {
         &self.environment
+    }
+
+    /// The HTTP proxy that destinations are called through, if any.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Url> {
+        self.proxy.as_ref()
     }
 
     /// Routes by name.
@@ -429,6 +443,27 @@ fn check_allowed_hosts(
             }
         }
     }
+}
+
+/// Errors name no part of the URL: it may hold a password.
+fn parse_proxy(source: &str) -> Result<Url, String> {
+    let url = Url::parse(source).map_err(|error| format!("is not a URL: {error}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a user name or password".to_owned());
+    }
+    if url.scheme() != "http" {
+        return Err(
+            "must begin with http://: what goes to an https destination is encrypted within"
+                .to_owned(),
+        );
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("must be a host and a port only, such as http://proxy.internal:3128".to_owned());
+    }
+    if let Some(ip) = address::literal(&url).filter(|ip| address::is_forbidden(*ip)) {
+        return Err(format!("{ip} is never called"));
+    }
+    Ok(url)
 }
 
 /// The rules between a route, the queue and the function: nothing may expire, or be moved by SQS

@@ -1,7 +1,7 @@
 //! Routes as they are written, checked for what AWS would refuse later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -340,12 +340,7 @@ fn parse_url(source: &str) -> Result<Url, String> {
     if url.fragment().is_some() {
         return Err(format!("must not have a fragment, is {source:?}"));
     }
-    let ip = match url.host() {
-        Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
-        Some(Host::Domain(_)) | None => None,
-    };
-    if let Some(ip) = ip.filter(|ip| address::is_forbidden(*ip)) {
+    if let Some(ip) = address::literal(&url).filter(|ip| address::is_forbidden(*ip)) {
         return Err(format!(
             "{ip} is link-local, a metadata service, unspecified or multicast, and never called"
         ));

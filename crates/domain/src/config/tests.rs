@@ -70,6 +70,7 @@ fn the_forwarder_reads_what_the_file_says() {
     let environment = written.forwarder_environment("http://q/1", "http://q/2");
     assert_eq!(environment[QUEUE_URL_VARIABLE], "http://q/1");
     let read = Config::parse(&environment[CONFIG_VARIABLE]).unwrap();
+    assert_eq!(read.proxy(), written.proxy());
     assert_eq!(read.file(), written.file());
     assert_eq!(read.routes["sss"].pass_headers, ["x-tenant"]);
 }
@@ -530,7 +531,10 @@ fn verification_and_signing_reach_the_forwarder() {
     }));
     let destination = json!({ "name": "sss", "url": "https://sss.example.com", "sign": { "secrets": ["env:S"] } });
     merge(&mut patch, &route(&json!({ "destinations": [destination] })));
-    merge(&mut patch, &json!({ "forwarder": { "allowed_hosts": ["*.example.com"] } }));
+    merge(
+        &mut patch,
+        &json!({ "forwarder": { "allowed_hosts": ["*.example.com"], "proxy": "http://p:3128" } }),
+    );
     let written = config(&patch).unwrap();
     let environment = written.forwarder_environment("http://q/1", "http://q/2");
     let read = Config::parse_for_delivery(&environment[CONFIG_VARIABLE]).unwrap();
@@ -557,6 +561,27 @@ fn destinations_can_be_limited_to_named_hosts() {
     );
     refused(&hosts(json!(["*", "sss.example.com"])), &["forwarder.allowed_hosts[0]"]);
     refused(&hosts(json!(["*.", "sss.example.com"])), &["forwarder.allowed_hosts[0]"]);
+}
+
+#[test]
+fn a_proxy_is_a_host_and_a_port() {
+    let proxy = |url: &str| json!({ "forwarder": { "proxy": url } });
+    for good in ["http://proxy.internal:3128", "http://10.0.0.7:8080/", "http://[fd00::1]"] {
+        assert_eq!(config(&proxy(good)).unwrap().proxy().map(|url| url.scheme()), Some("http"));
+    }
+    assert_eq!(config(&json!({})).unwrap().proxy(), None);
+    for (bad, problem) in [
+        ("proxy.internal:3128", "must begin with http://"),
+        ("https://proxy.internal:3128", "must begin with http://"),
+        ("socks5://proxy.internal", "must begin with http://"),
+        ("//", "is not a URL"),
+        ("http://user:secret@proxy.internal", "must not contain a user name"),
+        ("http://proxy.internal/path", "must be a host and a port only"),
+        ("http://proxy.internal?a", "must be a host and a port only"),
+        ("http://169.254.169.254:80", "169.254.169.254 is never called"),
+    ] {
+        refused(&proxy(bad), &[&format!("forwarder.proxy: {problem}")]);
+    }
 }
 
 #[test]

@@ -10,11 +10,18 @@ use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use super::USER_AGENT;
+use super::head::Head;
 use super::watched::{Stream, Unasked};
 use crate::resolve::{ResolveError, Resolver};
+
+/// How long a proxy's answer may be, in bytes.
+const TUNNEL_HEAD_BYTES_MAX: usize = 8 * 1_024;
 
 /// Where a connection leads to.
 #[derive(Debug, Clone)]
@@ -23,6 +30,8 @@ pub(super) struct Origin {
     pub(super) uri: Uri,
     /// Whom the certificate must name; `None` for plain HTTP.
     pub(super) tls: Option<ServerName<'static>>,
+    /// Host and port, as a proxy is asked for them.
+    pub(super) authority: String,
 }
 
 /// What makes connections.
@@ -30,26 +39,57 @@ pub(super) struct Origin {
 pub(super) struct Connector {
     tcp: HttpConnector<Resolver>,
     tls: TlsConnector,
+    /// What all connections are made through.
+    proxy: Option<Uri>,
 }
 
 impl Connector {
     /// A connector that gives up after `limit`: the addresses of a name share it.
-    pub(super) fn new(tls: ClientConfig, resolver: Resolver, limit: Duration) -> Self {
+    pub(super) fn new(
+        tls: ClientConfig,
+        proxy: Option<Uri>,
+        resolver: Resolver,
+        limit: Duration,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limit));
-        Self { tcp, tls: TlsConnector::from(Arc::new(tls)) }
+        Self { tcp, tls: TlsConnector::from(Arc::new(tls)), proxy }
     }
 
     /// Connects to `origin`.
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, TransportError> {
-        let connected = self.tcp.clone().call(origin.uri.clone()).await;
-        let tcp = connected.map_err(|error| set_up(class(&error)))?.into_inner();
+        let next = self.proxy.as_ref().unwrap_or(&origin.uri).clone();
+        let connected = self.tcp.clone().call(next).await;
+        let mut tcp = connected.map_err(|error| set_up(class(&error)))?.into_inner();
         let Some(name) = &origin.tls else { return Ok(Stream::Plain(tcp)) };
+        if self.proxy.is_some() {
+            tunnel(&mut tcp, &origin.authority).await?;
+        }
         let tls = self.tls.connect(name.clone(), tcp).await;
         Ok(Stream::Tls(Box::new(tls.map_err(|error| set_up(class(&error)))?)))
     }
+}
+
+/// Asks the proxy at the other end for a connection to `authority`. Its answer is read here, and ends
+/// here: whoever looks for that of the destination never sees it. Source: RFC 9110, section 9.3.6.
+async fn tunnel(tcp: &mut TcpStream, authority: &str) -> Result<(), TransportError> {
+    let request = format!(
+        "CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: {USER_AGENT}\r\n\r\n"
+    );
+    tcp.write_all(request.as_bytes()).await.map_err(|error| class(&error))?;
+    let mut head = Head::default();
+    for _ in 0..TUNNEL_HEAD_BYTES_MAX {
+        // One at a time: what follows is the destination's.
+        let byte = tcp.read_u8().await.map_err(|error| class(&error))?;
+        head.read(&[byte], false);
+        if head.is_ended() {
+            break;
+        }
+    }
+    let made = head.is_ended() && head.status().is_some_and(|status| status.code / 100 == 2);
+    made.then_some(()).ok_or(TransportError::ProxyRefused)
 }
 
 /// The system, too, may tell that nobody answered in time.

@@ -47,6 +47,11 @@ impl Head {
         self.status
     }
 
+    /// Whether it has come to its end, or is none.
+    pub(super) fn is_ended(&self) -> bool {
+        self.at == At::End
+    }
+
     /// Whether there is a line that readers do not agree about: what follows may not be where they
     /// look for it.
     pub(super) fn is_odd(&self) -> bool {

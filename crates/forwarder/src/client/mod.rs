@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::dead_letter::LOCATION_BYTES_MAX;
 use domain::outcome::{Answer, TransportError};
-use http::header::{ACCEPT, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{self, ACCEPT, CONTENT_LENGTH, HOST};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use rustls::ClientConfig;
@@ -43,8 +43,8 @@ const AGE: Duration = Duration::from_mins(1);
 
 /// What `accept` and `user-agent` say.
 pub(crate) const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
-pub(crate) const OURSELVES: HeaderValue =
-    HeaderValue::from_static(concat!("webhook-queue/", env!("CARGO_PKG_VERSION")));
+pub(crate) const OURSELVES: HeaderValue = HeaderValue::from_static(USER_AGENT);
+const USER_AGENT: &str = concat!("webhook-queue/", env!("CARGO_PKG_VERSION"));
 
 /// How an exchange ended.
 #[derive(Debug)]
@@ -53,9 +53,11 @@ pub(crate) struct Exchange {
     pub(crate) latency: Duration,
 }
 
-/// Kept-alive connections; no redirects, no proxy, no metadata services.
+/// Kept-alive connections; no redirects, no metadata services.
 pub(crate) struct Client {
     connector: Connector,
+    /// Whether they lead to a proxy, which has to be told where to.
+    proxied: bool,
     /// What is known of a URL since it was first called.
     endpoints: Mutex<HashMap<Url, Arc<Endpoint>>>,
 }
@@ -90,13 +92,16 @@ struct Attempt<'a> {
 }
 
 impl Client {
-    /// A client that trusts what `tls` does.
-    pub(crate) fn new(tls: ClientConfig) -> Self {
-        Self::with_resolver(tls, Resolver::System)
+    /// A client that trusts what `tls` does, and calls everything through `proxy` if there is one.
+    pub(crate) fn new(tls: ClientConfig, proxy: Option<&Url>) -> Self {
+        Self::with_resolver(tls, proxy, Resolver::System)
     }
 
-    pub(crate) fn with_resolver(tls: ClientConfig, resolver: Resolver) -> Self {
-        Self { connector: Connector::new(tls, resolver, SET_UP), endpoints: Mutex::default() }
+    fn with_resolver(tls: ClientConfig, proxy: Option<&Url>, resolver: Resolver) -> Self {
+        let proxy = proxy.map(|url| authority(url).parse().expect("a URL's scheme, host and port"));
+        let proxied = proxy.is_some();
+        let connector = Connector::new(tls, proxy, resolver, SET_UP);
+        Self { connector, proxied, endpoints: Mutex::default() }
     }
 
     /// Posts `body` to `url`, all within `timeout`.
@@ -138,7 +143,7 @@ impl Client {
         }
         let same = endpoints.iter().find(|(known, _)| authority(known) == authority(url));
         let pool = same.map(|(_, endpoint)| Arc::clone(&endpoint.pool)).unwrap_or_default();
-        let endpoint = Arc::new(Endpoint::new(url, pool)?);
+        let endpoint = Arc::new(Endpoint::new(url, self.proxied, pool)?);
         endpoints.insert(url.clone(), Arc::clone(&endpoint));
         Some(endpoint)
     }
@@ -157,8 +162,14 @@ fn authority(url: &Url) -> &str {
 
 impl Endpoint {
     /// `None` for a URL that cannot be called, which the configuration does not let through.
-    fn new(url: &Url, pool: Arc<Pool>) -> Option<Self> {
+    fn new(url: &Url, proxied: bool, pool: Arc<Pool>) -> Option<Self> {
         let path = PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery]).ok()?;
+        // A proxy needs the whole URL, where there is no tunnel to the destination.
+        let target = if proxied && url.scheme() == "http" {
+            url[..Position::AfterQuery].parse().ok()?
+        } else {
+            Uri::from(path)
+        };
         let tls = match (url.scheme(), url.host()?) {
             ("http", _) => None,
             (_, Host::Domain(name)) => Some(ServerName::try_from(name.to_owned()).ok()?),
@@ -166,9 +177,13 @@ impl Endpoint {
             (_, Host::Ipv6(ip)) => Some(ServerName::from(std::net::IpAddr::from(ip))),
         };
         Some(Self {
-            target: Uri::from(path),
+            target,
             host: HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]).ok()?,
-            origin: Origin { uri: authority(url).parse().ok()?, tls },
+            origin: Origin {
+                uri: authority(url).parse().ok()?,
+                tls,
+                authority: format!("{}:{}", url.host_str()?, url.port_or_known_default()?),
+            },
             pool,
         })
     }
@@ -176,7 +191,7 @@ impl Endpoint {
     /// What every client sends; where a place is kept for it, there.
     fn headers(&self, mut headers: HeaderMap, body_bytes: usize) -> HeaderMap {
         headers.insert(HOST, self.host.clone());
-        headers.entry(USER_AGENT).or_insert(OURSELVES);
+        headers.entry(header::USER_AGENT).or_insert(OURSELVES);
         headers.entry(ACCEPT).or_insert(ANYTHING);
         // For an empty body too, where hyper would leave it out.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body_bytes));

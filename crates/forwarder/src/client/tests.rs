@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -44,11 +44,13 @@ enum Step {
     /// Tells the test.
     Tell,
     Reset,
+    /// Is a proxy's connection to this address from now on.
+    Relay(SocketAddr),
     /// Does nothing for ever.
     Hang,
 }
 
-use Step::{Await, Begin, Hang, Reset, Serve, Take, Tell};
+use Step::{Await, Begin, Hang, Relay, Reset, Serve, Take, Tell};
 
 fn send(text: &str) -> Step {
     Step::Send(text.as_bytes().to_vec())
@@ -156,6 +158,10 @@ impl Host {
             match step {
                 Take => self.take(&mut stream).await?,
                 Begin => drop(stream.read_u8().await.ok()?),
+                Relay(address) => {
+                    let mut next = TcpStream::connect(address).await.unwrap();
+                    tokio::io::copy_bidirectional(&mut stream, &mut next).await.ok()?;
+                }
                 Step::Send(bytes) => {
                     stream.write_all(bytes).await.ok()?;
                     stream.flush().await.ok()?;
@@ -193,12 +199,12 @@ impl Host {
 fn request_length(request: &[u8]) -> Option<usize> {
     let end = request.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&request[..end]).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
     Some(end + length.parse::<usize>().unwrap())
 }
 
 fn client() -> Client {
-    Client::new(crate::tls::client_config(None).unwrap())
+    Client::new(crate::tls::client_config(None).unwrap(), None)
 }
 
 async fn post_within(client: &Client, url: &Url, timeout: Duration) -> Exchange {
@@ -611,7 +617,8 @@ async fn a_connection_that_takes_its_time_is_given_up() {
 
 fn resolving(addresses: &[&str]) -> Client {
     let addresses = addresses.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)).collect();
-    Client::with_resolver(crate::tls::client_config(None).unwrap(), Resolver::Always(addresses))
+    let tls = crate::tls::client_config(None).unwrap();
+    Client::with_resolver(tls, None, Resolver::Always(addresses))
 }
 
 #[tokio::test]
@@ -647,6 +654,11 @@ async fn an_answer_that_is_not_tls_is_a_tls_error() {
 
 /// A server with a certificate for `host`, and a client that trusts who issued it.
 async fn over_tls(host: &str, expired: bool, trusted: bool) -> (Server, Client, Url) {
+    let (server, config, url) = tls_server(host, expired, trusted).await;
+    (server, Client::new(config, None), url)
+}
+
+async fn tls_server(host: &str, expired: bool, trusted: bool) -> (Server, ClientConfig, Url) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -675,13 +687,13 @@ async fn over_tls(host: &str, expired: bool, trusted: bool) -> (Server, Client, 
     if trusted {
         roots.add(ca.der().clone()).unwrap();
     }
-    let config = rustls::ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
     let url = Url::parse(&format!("https://{}/", server.address)).unwrap();
-    (server, Client::new(config), url)
+    (server, config, url)
 }
 
 #[tokio::test]
@@ -701,4 +713,62 @@ async fn what_is_wrong_with_a_certificate_is_told() {
         let (_server, client, url) = over_tls(host, expired, trusted).await;
         assert_eq!(post(&client, &url).await, Err(expected));
     }
+}
+
+/// A client that calls everything through a proxy which does this.
+async fn through_proxy(scripts: Vec<Vec<Step>>, tls: ClientConfig) -> (Server, Client) {
+    let proxy = Server::start(scripts).await;
+    let url = Url::parse(&format!("http://{}", proxy.address)).unwrap();
+    let client = Client::with_resolver(tls, Some(&url), Resolver::Always(Vec::new()));
+    (proxy, client)
+}
+
+const TUNNEL: &str = "HTTP/1.1 200 Connection established\r\nvia: proxy\r\n\r\n";
+
+#[tokio::test]
+async fn a_destination_is_called_through_a_tunnel_of_the_proxy() {
+    let (server, tls, url) = tls_server("sss.example.com", false, true).await;
+    let script = vec![Take, send(TUNNEL), Relay(server.address)];
+    let (proxy, client) = through_proxy(vec![script], tls).await;
+    // Only the proxy has to know the name.
+    let mut named = url.clone();
+    named.set_host(Some("sss.example.com")).unwrap();
+    assert_eq!(post(&client, &named).await, Ok(200));
+    assert_eq!(post(&client, &named).await, Ok(299), "on the same connection");
+    let requests = proxy.requests();
+    let port = url.port().unwrap();
+    let connect =
+        format!("CONNECT sss.example.com:{port} HTTP/1.1\r\nhost: sss.example.com:{port}\r\n");
+    assert!(requests.len() == 1 && requests[0].starts_with(&connect), "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_a_proxy_answers_to_connect_is_no_delivery() {
+    for (answer, then, expected) in [
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", Hang, TransportError::ProxyRefused),
+        ("HTTP/1.1 302 Found\r\n\r\n", Hang, TransportError::ProxyRefused),
+        ("no HTTP\r\n", Hang, TransportError::ProxyRefused),
+        ("HTTP/1.1 200 OK\r\n", Reset, TransportError::Closed),
+        (TUNNEL, Reset, TransportError::Closed),
+        (TUNNEL, send(OK), TransportError::Tls),
+    ] {
+        let tls = crate::tls::client_config(None).unwrap();
+        let (_proxy, client) = through_proxy(vec![vec![Take, send(answer), then]], tls).await;
+        let url = Url::parse("https://sss.example.com/").unwrap();
+        assert_eq!(post(&client, &url).await, Err(expected), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_where_a_request_without_tls_goes() {
+    let tls = crate::tls::client_config(None).unwrap();
+    let (proxy, client) = through_proxy(vec![vec![Serve(OK)]], tls).await;
+    let url = Url::parse("http://sss.internal:81/hook?a=b").unwrap();
+    assert_eq!(post(&client, &url).await, Ok(200));
+    let requests = proxy.requests();
+    assert!(
+        requests[0].starts_with("POST http://sss.internal:81/hook?a=b HTTP/1.1\r\n"),
+        "{requests:?}"
+    );
+    assert!(requests[0].contains("\r\nhost: sss.internal:81\r\n"), "{requests:?}");
 }
