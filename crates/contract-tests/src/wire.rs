@@ -20,6 +20,8 @@ pub enum Behaviour {
     WritesAndCloses(&'static [u8]),
     /// Writes this, then nothing for ever.
     WritesAndHangs(&'static [u8]),
+    /// Writes this, then bytes for ever.
+    NeverEnds(&'static [u8]),
     /// Answers this many requests with 200, reads one more, and closes the connection.
     AnswersAndCloses(usize),
     /// Writes this slowly, a byte at a time, with a pause before each.
@@ -98,6 +100,12 @@ async fn behave(mut stream: TcpStream, behaviour: &Behaviour) -> std::io::Result
         Behaviour::WritesAndHangs(bytes) => {
             stream.write_all(bytes).await?;
             std::future::pending().await
+        }
+        Behaviour::NeverEnds(bytes) => {
+            stream.write_all(bytes).await?;
+            loop {
+                stream.write_all(&[b'x'; 1_024]).await?;
+            }
         }
         Behaviour::AnswersAndCloses(count) => {
             for _ in 0..*count {

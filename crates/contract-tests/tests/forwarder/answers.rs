@@ -194,6 +194,20 @@ async fn silence_ends_with_the_timeout() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
+/// Nobody waits for the end of a body that has none.
+#[tokio::test]
+async fn an_answer_whose_body_never_ends_is_one() {
+    let endless = b"HTTP/1.1 200 OK\r\n\r\n";
+    let wire = Wire::start(Behaviour::NeverEnds(endless)).await;
+    let forwarder = Forwarder::start(config_with_timeout(wire.url(), 50)).await;
+    let start = Instant::now();
+    for id in ["m-1", "m-2"] {
+        assert_eq!(forwarder.invoke([message(id, "a")]).await, NONE);
+    }
+    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+    wire.connections(2).await;
+}
+
 /// Each byte comes in time, the status line does not: the timeout is the whole exchange's.
 #[tokio::test]
 async fn an_answer_that_trickles_is_timed_out() {

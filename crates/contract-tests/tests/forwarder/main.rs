@@ -7,6 +7,7 @@
 mod answers;
 mod bad_configuration;
 mod bad_records;
+mod certificates;
 mod circuit_breaker;
 mod crash;
 mod dead_letters;

@@ -144,7 +144,10 @@ fn tls_class(error: &rustls::Error) -> TransportError {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             TransportError::CertificateOtherHost
         }
-        CertificateError::UnknownIssuer => TransportError::CertificateUnknownIssuer,
+        // A private authority that was made anew under its old name is another one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            TransportError::CertificateUnknownIssuer
+        }
         _ => TransportError::Tls,
     }
 }

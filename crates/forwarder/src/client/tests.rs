@@ -652,6 +652,12 @@ async fn an_answer_that_is_not_tls_is_a_tls_error() {
     assert_eq!(post(&client(), &url).await, Err(TransportError::Tls));
 }
 
+fn ca_of_tests() -> CertificateParams {
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    ca
+}
+
 /// A server with a certificate for `host`, and a client that trusts who issued it.
 async fn over_tls(host: &str, expired: bool, trusted: bool) -> (Server, Client, Url) {
     let (server, config, url) = tls_server(host, expired, trusted).await;
@@ -660,9 +666,7 @@ async fn over_tls(host: &str, expired: bool, trusted: bool) -> (Server, Client, 
 
 async fn tls_server(host: &str, expired: bool, trusted: bool) -> (Server, ClientConfig, Url) {
     let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(ca, ca_key).unwrap();
+    let ca = CertifiedIssuer::self_signed(ca_of_tests(), ca_key).unwrap();
     let key = KeyPair::generate().unwrap();
     let mut certificate = CertificateParams::new([host.to_owned()]).unwrap();
     if expired {
@@ -686,6 +690,10 @@ async fn tls_server(host: &str, expired: bool, trusted: bool) -> (Server, Client
     let mut roots = RootCertStore::empty();
     if trusted {
         roots.add(ca.der().clone()).unwrap();
+    } else {
+        // Of another authority, of the same name.
+        let key = KeyPair::generate().unwrap();
+        roots.add(CertifiedIssuer::self_signed(ca_of_tests(), key).unwrap().der().clone()).unwrap();
     }
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -713,6 +721,8 @@ async fn what_is_wrong_with_a_certificate_is_told() {
         let (_server, client, url) = over_tls(host, expired, trusted).await;
         assert_eq!(post(&client, &url).await, Err(expected));
     }
+    let (_server, _trusting, url) = over_tls("127.0.0.1", false, true).await;
+    assert_eq!(post(&client(), &url).await, Err(TransportError::CertificateUnknownIssuer));
 }
 
 /// A client that calls everything through a proxy which does this.
