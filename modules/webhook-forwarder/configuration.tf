@@ -9,7 +9,7 @@ locals {
     on_reject             = "dead_letter"
     timeout_seconds       = 10
     tolerance_seconds     = 300
-    hmac                  = { algorithm = "sha256", encoding = "hex", prefix = "", signed_content = "{body}" }
+    hmac                  = { algorithm = "sha256", encoding = "hex", prefix = "", signed_content = "{body}", secret_encoding = "text" }
 
     queue = {
       retention_seconds             = 1209600

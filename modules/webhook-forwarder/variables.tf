@@ -13,7 +13,7 @@ variable "routes" {
   description = <<-EOT
     The routes, by name, as the forwarder gets them.
     `path`, `ordering_key`, `deduplication`, `pass_headers`: as in the module webhook-ingest.
-    `verify`: how the provider signs: `scheme` (`standard_webhooks`, `github`, `slack`, `stripe` or `hmac`); `secrets`, one reference `ssm:/PATH` or `secretsmanager:NAME-OR-ARN`, or two during a rotation; `tolerance_seconds` between the signed time and that of acceptance; and for `hmac` what the provider does.
+    `verify`: how the provider signs: `scheme` (`standard_webhooks`, `svix`, `github`, `slack`, `stripe`, `hmac`, `gitlab` or `token`); `secrets`, one reference `ssm:/PATH` or `secretsmanager:NAME-OR-ARN`, or two during a rotation; `tolerance_seconds` between the signed time and that of acceptance; and for `hmac` and `token` what the provider does.
     `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange; `sign`, the `secrets` that requests are signed with. Delivered means that every destination answered 2xx.
     `retry`: delays between attempts, in seconds, doubled from `initial_delay_seconds` up to `max_delay_seconds`.
     `give_up_after_seconds`: age at which a failing event goes to the dead-letter queue.
@@ -35,6 +35,10 @@ variable "routes" {
         prefix           = optional(string, "")
         signed_content   = optional(string, "{body}")
         timestamp_header = optional(string)
+        secret_encoding  = optional(string, "text")
+      }))
+      token = optional(object({
+        header = string
       }))
     }))
     destinations = list(object({
@@ -111,9 +115,9 @@ variable "routes" {
   validation {
     condition = alltrue([
       for verify in values(var.routes)[*].verify :
-      contains(["standard_webhooks", "github", "slack", "stripe", "hmac"], verify.scheme) if verify != null
+      contains(["standard_webhooks", "svix", "github", "slack", "stripe", "hmac", "gitlab", "token"], verify.scheme) if verify != null
     ])
-    error_message = "scheme is one of standard_webhooks, github, slack, stripe, hmac."
+    error_message = "scheme is one of standard_webhooks, svix, github, slack, stripe, hmac, gitlab, token."
   }
   # What stands here by mistake may be a secret, so it is not shown.
   validation {
@@ -146,11 +150,16 @@ variable "routes" {
     error_message = "hmac is needed by the scheme hmac, and for no other."
   }
   validation {
+    condition     = alltrue([for verify in values(var.routes)[*].verify : (verify.scheme == "token") == (verify.token != null) if verify != null])
+    error_message = "token is needed by the scheme token, and for no other."
+  }
+  validation {
     condition = alltrue([
       for hmac in flatten([for route in values(var.routes) : [for verify in route.verify[*] : verify.hmac if verify.hmac != null]]) :
       contains(["sha256", "sha1", "sha512"], hmac.algorithm) && contains(["hex", "base64"], hmac.encoding)
+      && contains(["text", "base64", "hex"], hmac.secret_encoding) && !can(regex("^[, \t]", hmac.prefix))
     ])
-    error_message = "algorithm is sha256, sha1 or sha512, and encoding hex or base64."
+    error_message = "algorithm is sha256, sha1 or sha512, encoding hex or base64, secret_encoding text, base64 or hex, and prefix does not begin with what separates signatures, a comma or a blank."
   }
   validation {
     condition = alltrue([

@@ -23,10 +23,21 @@ locals {
   # The headers that each scheme of `verify` looks at, as in the domain's `signature`.
   scheme_headers = {
     standard_webhooks = ["webhook-id", "webhook-signature", "webhook-timestamp"]
+    svix              = ["svix-id", "svix-signature", "svix-timestamp"]
     github            = ["x-hub-signature-256"]
     slack             = ["x-slack-request-timestamp", "x-slack-signature"]
     stripe            = ["stripe-signature"]
     hmac              = []
+    gitlab            = []
+    token             = []
+  }
+
+  # The header that is itself the secret; it travels apart.
+  token_headers = {
+    for name, route in var.routes : name => one(concat(
+      [for verify in route.verify[*] : "x-gitlab-token" if verify.scheme == "gitlab"],
+      flatten([for verify in route.verify[*] : [for token in verify.token[*] : lower(token.header)]]),
+    ))
   }
 
   hmac_headers = {

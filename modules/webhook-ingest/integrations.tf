@@ -37,6 +37,7 @@ locals {
             accepted_at = "$${context.requestTimeEpoch}"
           },
           { for header in local.carried_headers[name] : "header.${header}" => format("$${request.header.%s}", header) },
+          { for header in local.token_headers[name][*] : "token" => format("$${request.header.%s}", header) },
         ) : attribute => { DataType = "String", StringValue = value }
       }),
     "\\u003c", "<"), "\\u003e", ">"), "\\u0026", "&")
@@ -79,16 +80,26 @@ resource "aws_apigatewayv2_integration" "queue" {
     replace_triggered_by  = [terraform_data.integration[each.key]]
 
     precondition {
-      condition     = length(local.carried_headers[each.key]) <= 6
+      condition     = length(concat(local.carried_headers[each.key], local.token_headers[each.key][*])) <= 6
       error_message = "at most 6 headers fit beside our own message attributes, those of verify included; route ${each.key} has ${join(", ", local.carried_headers[each.key])}."
     }
     precondition {
       condition = alltrue([
-        for header in local.hmac_headers[each.key] :
+        for header in concat(local.hmac_headers[each.key], local.token_headers[each.key][*]) :
         can(regex("^[a-z0-9_-]{1,100}$", header)) && !can(regex(local.reserved_header_prefixes, header))
         && (!contains(local.reserved_headers, header) || startswith(header, "webhook-"))
       ])
-      error_message = "a header of route ${each.key}'s hmac is none, or cannot reach the forwarder: API Gateway reserves it, or it is about the connection; are ${join(", ", local.hmac_headers[each.key])}."
+      error_message = "a header of route ${each.key}'s hmac or token is none, or cannot reach the forwarder: API Gateway reserves it, or it is about the connection; are ${join(", ", concat(local.hmac_headers[each.key], local.token_headers[each.key][*]))}."
+    }
+    precondition {
+      condition = alltrue([
+        for header in local.token_headers[each.key][*] :
+        !contains([for name in var.routes[each.key].pass_headers : lower(name)], header) && !anytrue([
+          for expression in [var.routes[each.key].ordering_key, var.routes[each.key].deduplication] :
+          contains(regexall("request\\.header\\.([a-z0-9_.-]+)", lower(expression))[*][0], header)
+        ])
+      ])
+      error_message = "the header with the token of route ${each.key} is the secret: it cannot be in pass_headers, and no ordering_key or deduplication can be made from it."
     }
   }
 

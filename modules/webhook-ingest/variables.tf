@@ -30,7 +30,7 @@ variable "routes" {
     `ordering_key`: the message group: fixed text, or API Gateway's mapping expression such as `$request.header.x-workflow-id`.
     `deduplication`: `request` (every request is an event), `content` (equal bodies within five minutes are one), or an expression for the provider's own event id.
     `pass_headers`: at most 6 headers to pass on, those of `verify` included. API Gateway refuses requests that lack one of them.
-    `verify`: how the provider signs; the headers that the forwarder verifies by travel with the message: `scheme`, one of `standard_webhooks`, `github`, `slack`, `stripe` and `hmac`, and for the last `hmac` with `header`, `signed_content` and `timestamp_header`.
+    `verify`: how the provider signs; the headers that the forwarder verifies by travel with the message: `scheme`, one of `standard_webhooks`, `svix`, `github`, `slack`, `stripe`, `hmac`, `gitlab` and `token`; for `hmac` its `header`, `signed_content` and `timestamp_header`, and for `token` its `header`, which is itself the secret.
   EOT
   type = map(object({
     path          = string
@@ -43,6 +43,9 @@ variable "routes" {
         header           = string
         signed_content   = optional(string, "{body}")
         timestamp_header = optional(string)
+      }))
+      token = optional(object({
+        header = string
       }))
     }))
   }))

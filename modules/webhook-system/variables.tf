@@ -25,6 +25,10 @@ variable "routes" {
         prefix           = optional(string)
         signed_content   = optional(string)
         timestamp_header = optional(string)
+        secret_encoding  = optional(string)
+      }))
+      token = optional(object({
+        header = string
       }))
     }))
     destinations = list(object({

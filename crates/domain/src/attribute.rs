@@ -16,6 +16,8 @@ pub const EDITED_AT: &str = "edited_at";
 pub const DELIVERED_TO: &str = "delivered_to";
 /// Why a dead letter is one: see [`crate::dead_letter`].
 pub const FAILURE: &str = "failure";
+/// The token of a provider who does not sign: see [`crate::signature::token`].
+pub const TOKEN: &str = "token";
 /// Prefix of the attributes that carry headers: `header.x-workflow-id`.
 pub const HEADER_PREFIX: &str = "header.";
 

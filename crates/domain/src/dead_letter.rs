@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::attribute::{
     self, ACCEPTED_AT, Attribute, Attributes, DELIVERED_TO, EDITED_AT, EVENT_ID, FAILURE, ROUTE,
+    TOKEN,
 };
 use crate::batch::Kept;
 use crate::message::{Message, sequence_order};
@@ -27,6 +28,7 @@ use crate::quota::{
     DEAD_LETTER_BYTES_MAX, DEAD_LETTER_ROOM_BYTES, MESSAGE_ATTRIBUTES_MAX, MESSAGE_BYTES_MAX,
     is_body_char, is_id,
 };
+use crate::signature::token;
 use crate::time::Timestamp;
 
 /// The version of the failure record that is written.
@@ -191,7 +193,7 @@ pub fn dead_letter(
     attempts: u32,
     delivered_to: Vec<String>,
 ) -> Outgoing {
-    let mut attributes = message.own_attributes();
+    let mut attributes = without_token(message);
     attributes.entry(EVENT_ID.to_owned()).or_insert_with(|| Attribute::string(message.event_id()));
     let accepted_at = message.accepted_at().as_ms().to_string();
     attributes.insert(ACCEPTED_AT.to_owned(), Attribute::string(accepted_at));
@@ -231,7 +233,8 @@ pub fn unreadable_dead_letter(record: &Unreadable, now: Timestamp) -> Outgoing {
         cut(&valid(&record.body), body_bytes_max).to_owned()
     };
     let id = record.message_id.clone().filter(|id| is_id(id)).unwrap_or_else(|| sha256_hex(&body));
-    let mut attributes = record.attributes.clone();
+    // Sealed with the body as it came: what is cut below must not pass for the event.
+    let mut attributes = token::sealed(record.attributes.clone(), &id, &record.body);
     attributes.entry(EVENT_ID.to_owned()).or_insert_with(|| Attribute::string(&id));
     let group_id = record.group_id.clone().filter(|id| is_id(id));
     let failure = Failure {
@@ -294,7 +297,7 @@ pub fn redriven(dead_letter: &Message) -> Outgoing {
 
 /// A dead letter as the message it was, as far as all destinations are concerned.
 fn sent_again(dead_letter: &Message) -> Outgoing {
-    let mut attributes = dead_letter.own_attributes();
+    let mut attributes = without_token(dead_letter);
     if let Some(failure) = failure_of(dead_letter) {
         attributes.extend(failure.displaced);
     }
@@ -312,7 +315,7 @@ fn sent_again(dead_letter: &Message) -> Outgoing {
 /// The message that puts an exported dead letter back among the dead letters, with its record.
 #[must_use]
 pub fn imported(dead_letter: &Message) -> Outgoing {
-    let mut attributes = dead_letter.own_attributes();
+    let mut attributes = without_token(dead_letter);
     keep_event_id(&mut attributes, dead_letter);
     Outgoing {
         body: dead_letter.body.clone(),
@@ -327,6 +330,8 @@ pub fn imported(dead_letter: &Message) -> Outgoing {
 #[must_use]
 pub fn edited(dead_letter: &Message, body: String, at: Timestamp) -> Option<Outgoing> {
     let mut copy = sent_again(dead_letter);
+    // It stands for the body that the provider sent.
+    copy.attributes.remove(TOKEN);
     let is_marked = copy.attributes.contains_key(EDITED_AT);
     if !is_marked && copy.attributes.len() >= MESSAGE_ATTRIBUTES_MAX {
         return None;
@@ -336,6 +341,13 @@ pub fn edited(dead_letter: &Message, body: String, at: Timestamp) -> Option<Outg
     copy.deduplication_id = format!("edit-{}-{}", dead_letter.message_id, &digest[..16]);
     copy.body = body;
     Some(copy)
+}
+
+/// The attributes of `message`, with a seal in place of a token. SQS's own redrive policy moves a
+/// message with the token in clear.
+#[must_use]
+pub fn without_token(message: &Message) -> Attributes {
+    token::sealed(message.own_attributes(), message.event_id(), &message.body)
 }
 
 /// SQS's id changes with every copy, so the event's id must not depend on it. A message with ten
@@ -557,6 +569,35 @@ mod tests {
         assert_ne!(copy.deduplication_id, other.deduplication_id);
 
         assert_eq!(edited(&full(5, "g"), "{}".into(), at), None);
+    }
+
+    #[test]
+    fn a_token_is_in_no_dead_letter_in_clear() {
+        const TOKEN: &str = "planted token";
+        let original = with(full(5, "order-7"), "token", TOKEN);
+        let dead = received(dead_letter(&original, Class::Unverified, rejected(), 1));
+        let unreadable = Unreadable {
+            message_id: None,
+            receipt_handle: None,
+            body: "no \u{0} message".into(),
+            group_id: None,
+            attributes: original.attributes.clone(),
+            error: "no sequence number".into(),
+        };
+        let unreadable = received(unreadable_dead_letter(&unreadable, Timestamp::from_ms(5)));
+        for copy in
+            [redriven(&dead), redriven(&original), imported(&original), redriven(&unreadable)]
+        {
+            assert!(copy.attributes["token"].value.starts_with("hmac-sha256:"), "{copy:?}");
+            assert!(!format!("{copy:?}").contains(TOKEN), "{copy:?}");
+        }
+        for dead in [&dead, &unreadable] {
+            assert!(!format!("{dead:?}").contains(TOKEN), "{dead:?}");
+        }
+        let at = Timestamp::from_ms(1_767_225_600_123);
+        let small = with(message(5, "g"), "token", TOKEN);
+        let edited = edited(&small, "{}".into(), at).unwrap();
+        assert!(!edited.attributes.contains_key("token"), "{edited:?}");
     }
 
     #[test]

@@ -161,6 +161,12 @@ impl Message {
         self.text(&attribute::header(name))
     }
 
+    /// The token in clear, or what stands for it in a dead letter: see [`crate::signature::token`].
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.text(attribute::TOKEN)
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         let attribute = self.attributes.get(name).filter(|attribute| !attribute.is_binary())?;
         Some(&attribute.value)

@@ -209,8 +209,14 @@ impl Route {
         self.on_reject
     }
 
+    /// The header, in lower case, that is itself the secret that is verified by, if there is one.
+    #[must_use]
+    pub fn token_header(&self) -> Option<&str> {
+        self.verify.as_ref().and_then(Verification::token_header)
+    }
+
     /// The headers that travel with a message, in lower case and in order: those to pass on, and
-    /// those to verify by.
+    /// those to verify by, but for a token, which travels apart.
     #[must_use]
     pub fn carried_headers(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.pass_headers.iter().map(String::as_str).collect();
@@ -270,6 +276,9 @@ impl Route {
         ]);
         for name in self.carried_headers() {
             attributes.insert(attribute::header(name), format!("${{request.header.{name}}}"));
+        }
+        if let Some(name) = self.token_header() {
+            attributes.insert(attribute::TOKEN.to_owned(), format!("${{request.header.{name}}}"));
         }
         let attributes: serde_json::Map<String, serde_json::Value> = attributes
             .into_iter()

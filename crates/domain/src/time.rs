@@ -79,13 +79,46 @@ impl Timestamp {
     }
 }
 
-/// Reads RFC 3339 in UTC, such as `2026-01-31T12:00:00Z`, with or without parts of a second.
+/// Reads RFC 3339, such as `2026-01-31T12:00:00Z` or `2026-01-31T21:00:00.5+09:00`.
 impl FromStr for Timestamp {
     type Err = humantime::TimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_rfc3339(text).map(Self::from)
+        let text = text.to_ascii_uppercase();
+        let parsed = match text.strip_suffix('Z') {
+            Some(local) => Some((local, true, Duration::ZERO)),
+            None => split_offset(&text),
+        };
+        // What follows the seconds is looked at here: the parser lets more pass than RFC 3339 does.
+        let (local, is_east, offset) = parsed
+            .filter(|(local, ..)| local.get(LOCAL_TIME_BYTES..).is_some_and(is_fraction))
+            .ok_or(humantime::TimestampError::InvalidFormat)?;
+        let local = Self::from(humantime::parse_rfc3339(&format!("{local}Z"))?);
+        let epoch = Self::default();
+        Ok(if is_east { epoch.plus(local.since(epoch.plus(offset))) } else { local.plus(offset) })
     }
+}
+
+const LOCAL_TIME_BYTES: usize = "2026-01-31T12:00:00".len();
+
+/// Whether this may follow the seconds of a time.
+fn is_fraction(text: &str) -> bool {
+    let digits = text.strip_prefix('.');
+    text.is_empty()
+        || digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `…+09:00` as the time on that clock, whether it is ahead of UTC, and by how much it is off.
+fn split_offset(text: &str) -> Option<(&str, bool, Duration)> {
+    let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+    let is_east = offset.starts_with('+');
+    let (hours, minutes) = offset.strip_prefix(['+', '-'])?.split_once(':')?;
+    let number = |text: &str, max: u64| {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number: &u64| digits && *number <= max)
+    };
+    let seconds = number(hours, 23)? * 3_600 + number(minutes, 59)? * 60;
+    Some((local, is_east, Duration::from_secs(seconds)))
 }
 
 impl From<SystemTime> for Timestamp {
@@ -119,6 +152,44 @@ mod tests {
         assert_eq!(time.to_string().parse(), Ok(time));
         assert_eq!("2026-01-01T00:00:00Z".parse(), Ok(Timestamp::from_ms(1_767_225_600_000)));
         assert!("2026-01-01".parse::<Timestamp>().is_err());
+    }
+
+    /// The first are the examples of RFC 3339, "Examples".
+    #[test]
+    fn every_form_of_rfc_3339_is_read() {
+        for (text, utc) in [
+            ("1985-04-12T23:20:50.52Z", "1985-04-12T23:20:50.520Z"),
+            ("1996-12-19T16:39:57-08:00", "1996-12-20T00:39:57.000Z"),
+            ("2026-01-01t09:00:00.123456789z", "2026-01-01T09:00:00.123Z"),
+            ("2026-01-01T09:00:00.5+09:00", "2026-01-01T00:00:00.500Z"),
+            ("2026-01-01T00:15:00+00:30", "2025-12-31T23:45:00.000Z"),
+            ("2026-01-01T00:00:00-00:00", "2026-01-01T00:00:00.000Z"),
+            ("1970-01-01T00:00:00+09:00", "1970-01-01T00:00:00.000Z"),
+        ] {
+            let read: Result<Timestamp, _> = text.parse();
+            assert_eq!(read.map(|time| time.to_string()).as_deref(), Ok(utc), "{text}");
+        }
+        for text in [
+            "",
+            "+09:00",
+            "2026-01-01T09:00:00",
+            "2026-01-01T09:00:00+0900",
+            "2026-01-01T09:00:00+9:000",
+            "2026-01-01T09:00:00+24:00",
+            "2026-01-01T09:00:00+00:60",
+            "2026-01-01T09:00:00+-1:00",
+            "2026-01-01T09:00:00Z+09:00",
+            "2026-01-01T09:00:00.+09:00",
+            "2026-01-01T09:00:00.Z",
+            "2026-01-01T09:00:00Z1Z",
+            "2026-01-01T09:00Z",
+            "2026-01-01 09:00:00Z",
+            "2026-01-01T09:00:00注09:00",
+            "2026-01-01T09:00:00 09:00",
+            "2026-13-01T09:00:00Z",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -58,7 +58,8 @@ pub(crate) async fn verify(
     let mut result = verification.verify(message, &at_hand.secrets);
     // Nothing else can be different with other secrets.
     while let Err(
-        error @ (VerifyError::Secret(_) | VerifyError::Unverified(Unverified::Mismatch(_))),
+        error @ (VerifyError::Secret(_)
+        | VerifyError::Unverified(Unverified::Mismatch(_) | Unverified::OtherToken(_))),
     ) = &result
     {
         let younger_than = match error {
@@ -78,9 +79,10 @@ pub(crate) async fn verify(
     }
     match (result, at_hand.missing) {
         (Ok(()), _) => Ok(()),
-        (Err(VerifyError::Unverified(Unverified::Mismatch(_))), Some(missing)) => {
-            Err(missing.into())
-        }
+        (
+            Err(VerifyError::Unverified(Unverified::Mismatch(_) | Unverified::OtherToken(_))),
+            Some(missing),
+        ) => Err(missing.into()),
         (Err(VerifyError::Unverified(unverified)), _) => Err(Failure::Unverified(unverified)),
         (Err(error @ VerifyError::Secret(_)), _) => Err(Failure::NoSecret(error.to_string())),
     }

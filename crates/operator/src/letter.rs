@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use anyhow::Context as _;
 use domain::attribute::Attributes;
+use domain::dead_letter::without_token;
 use domain::message::{Message, Origin, Received};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,7 @@ impl From<&DeadLetter> for Letter {
             deduplication_id: Some(deduplication_id.clone()),
             receive_count: message.receive_count,
             sent_at_ms: message.sent_at.as_ms(),
-            attributes: message.own_attributes(),
+            attributes: without_token(message),
             trace_header: message.trace_header.clone(),
             body: message.body.clone(),
         }

@@ -457,6 +457,46 @@ run "hmac_undescribed" {
   }
 }
 
+run "token_undescribed" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { secrets = ["ssm:/a"], scheme = "token" }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "token_described_for_another_scheme" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { secrets = ["ssm:/a"], scheme = "gitlab", token = { header = "x" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "secret_in_an_unknown_encoding" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { secrets = ["ssm:/a"], scheme = "hmac", hmac = { header = "x", secret_encoding = "base32" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "prefix_that_is_a_separator" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss = { path = "/a", ordering_key = "g", verify = { secrets = ["ssm:/a"], scheme = "hmac", hmac = { header = "x", prefix = ",v1=" } }, destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
 run "hmac_described_for_another_scheme" {
   command         = plan
   expect_failures = [var.routes]

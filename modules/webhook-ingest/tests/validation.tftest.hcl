@@ -232,6 +232,38 @@ run "signature_in_a_reserved_header" {
   }
 }
 
+run "token_in_a_reserved_header" {
+  command         = plan
+  expect_failures = [aws_apigatewayv2_integration.queue]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", verify = { scheme = "token", token = { header = "Authorization" } } } }
+  }
+}
+
+run "token_that_is_passed_on" {
+  command         = plan
+  expect_failures = [aws_apigatewayv2_integration.queue]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", pass_headers = ["X-Gitlab-Token"], verify = { scheme = "gitlab" } } }
+  }
+}
+
+run "token_as_ordering_key" {
+  command         = plan
+  expect_failures = [aws_apigatewayv2_integration.queue]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "$request.header.X-Acme-Token", verify = { scheme = "token", token = { header = "x-acme-token" } } } }
+  }
+}
+
+run "token_as_deduplication" {
+  command         = plan
+  expect_failures = [aws_apigatewayv2_integration.queue]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", deduplication = "a-$${request.header.x-gitlab-token}", verify = { scheme = "gitlab" } } }
+  }
+}
+
 run "header_with_a_space" {
   command         = plan
   expect_failures = [var.routes]

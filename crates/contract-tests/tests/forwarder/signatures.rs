@@ -10,7 +10,10 @@ use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::{config, config_with};
 use contract_tests::sss::{Delivery, Sss};
 use contract_tests::within_patience;
-use domain::config::{ConfigFile, RouteFile, SchemeName, SecretsFile, SignFile, VerifyFile};
+use domain::attribute::FAILURE;
+use domain::config::{
+    ConfigFile, HmacFile, RouteFile, SchemeName, SecretsFile, SignFile, TokenFile, VerifyFile,
+};
 use domain::dead_letter::Class;
 use domain::freshness::FETCH_PAUSE;
 use domain::route::OnReject;
@@ -47,7 +50,7 @@ impl Files {
 }
 
 fn verify(scheme: SchemeName, secrets: SecretsFile) -> VerifyFile {
-    VerifyFile { scheme, secrets, tolerance_seconds: 300, hmac: None }
+    VerifyFile { scheme, secrets, tolerance_seconds: 300, hmac: None, token: None }
 }
 
 fn verified(url: &str, secrets: SecretsFile) -> ConfigFile {
@@ -340,6 +343,132 @@ async fn github_and_slack_are_understood() {
     assert_eq!(forwarder.invoke([github, slack]).await, NONE);
     assert_eq!(forwarder.sqs().dead_letters(), []);
     assert_eq!(sss.deliveries().len(), 2);
+}
+
+/// Signed by Svix's own library; its secret is in the old form of a rotation's second place.
+#[tokio::test]
+async fn svix_is_understood() {
+    let (sss, files) = (Sss::start().await, Files::new());
+    files.write("next", NEW_SECRET);
+    files.write("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let references = files.references(&["next", "secret"]);
+    let forwarder = Forwarder::start(config_with(&sss.url(), |route| {
+        route.verify = Some(verify(SchemeName::Svix, references));
+    }))
+    .await;
+    let record = message("m-1", "a")
+        .body("{\"type\":\"invoice.paid\",\"注文\":7}")
+        .attribute("accepted_at", "1614265331000")
+        .attribute("header.svix-id", "msg_2b1Yz0")
+        .attribute("header.svix-timestamp", "1614265330")
+        .attribute("header.svix-signature", "v1,QQYOMBYJ6/xAzwH/zP2eYkupwwb3XgTZfbk6pnorJ/0=");
+    assert_eq!(forwarder.invoke([record]).await, NONE);
+    assert_eq!(sss.event_ids(), ["evt-m-1"]);
+}
+
+/// Several signatures, a key in base64 and a time by RFC 3339, all at once.
+#[tokio::test]
+async fn an_hmac_is_understood_in_the_provider_s_dialect() {
+    let (sss, files) = (Sss::start().await, Files::new());
+    files.write("secret", "Z2VuZXJpYw");
+    let mut dialect = verify(SchemeName::Hmac, files.references(&["secret"]));
+    let hmac = serde_json::json!({
+        "header": "x-signature", "encoding": "base64", "prefix": "v1=", "secret_encoding": "base64",
+        "signed_content": "{header.x-time}{body}", "timestamp_header": "x-time",
+    });
+    dialect.hmac = Some(serde_json::from_value::<HmacFile>(hmac).unwrap());
+    let config = config_with(&sss.url(), |route| route.verify = Some(dialect));
+    let forwarder = Forwarder::start(config).await;
+    let record = |id: &str, signatures: &str| {
+        message(id, id)
+            .body("{\"注文\":7}")
+            .attribute("accepted_at", "1767225601000")
+            .attribute("header.x-time", "2026-01-01T09:00:00.250+09:00")
+            .attribute("header.x-signature", signatures)
+    };
+    let good = "v1=mAPuVf39VAG8zCx2B1dtjc530ExHs6jdWrBXk9QiMEQ=";
+    let batch = [
+        record("m-1", &format!("v1=AAAA,{good}")),
+        record("m-2", &format!("{good} v0=AAAA")),
+        record("m-3", &good[..good.len() - 4]),
+        record("m-4", "v1="),
+    ];
+    assert_eq!(forwarder.invoke(batch).await, NONE);
+    let mut delivered = sss.event_ids();
+    delivered.sort();
+    assert_eq!(delivered, ["evt-m-1", "evt-m-2"]);
+    assert_eq!(forwarder.sqs().dead_letters().len(), 2);
+}
+
+/// A token is the secret: see where it is, and where it is not.
+#[tokio::test]
+async fn a_token_is_verified_and_comes_out_nowhere() {
+    const TOKEN: &str = "planted token";
+    let sss = Sss::start_with_passed_headers(&["x-kind"]).await;
+    let files = Files::new();
+    files.write("secret", TOKEN);
+    let mut token = verify(SchemeName::Token, files.references(&["secret"]));
+    token.token = Some(TokenFile { header: "X-Acme-Token".to_owned() });
+    let config = config_with(&sss.url(), |route| {
+        route.verify = Some(token);
+        route.pass_headers = vec!["x-kind".to_owned()];
+    });
+    let forwarder = Forwarder::start(config).await;
+    let record = |id: &str, token: &str| {
+        message(id, id).attribute("header.x-kind", "push").attribute("token", token)
+    };
+    sss.answer("m-2", [status(422), status(200)]);
+    let batch =
+        [record("m-1", TOKEN), record("m-2", TOKEN), record("m-3", "planted token, or not")];
+    assert_eq!(forwarder.invoke(batch).await, NONE);
+    let mut delivered = sss.event_ids();
+    delivered.sort();
+    assert_eq!(delivered, ["evt-m-1", "evt-m-2"]);
+    let mut dead = forwarder.sqs().dead_letters();
+    dead.sort_by_key(|dead| dead.failure.class);
+    let why: Vec<_> = dead.iter().map(|dead| dead.failure.class).collect();
+    assert_eq!(why, [Class::Rejected, Class::Unverified]);
+    let error = dead[1].failure.error.as_deref();
+    assert_eq!(error, Some("header x-acme-token is not the token"));
+
+    // It is verified again by what stands for the token, and so is no other event.
+    let redriven = |id: &str, body: &str| {
+        let of = dead[0].attributes.iter().filter(|(name, _)| *name != FAILURE);
+        of.fold(message(id, id), |record, (name, value)| record.attribute(name, &value.value))
+            .body(body)
+    };
+    let batch = [redriven("m-4", &dead[0].body), redriven("m-5", "{\"forged\":true}")];
+    assert_eq!(forwarder.invoke(batch).await, NONE);
+    assert_eq!(sss.deliveries().len(), 3);
+    let classes: Vec<_> =
+        forwarder.sqs().dead_letters().iter().map(|dead| dead.failure.class).collect();
+    assert_eq!(classes.len(), 3);
+    assert_eq!(classes[2], Class::Unverified);
+
+    for delivery in sss.deliveries() {
+        assert_eq!(delivery.header("x-kind"), "push");
+        assert!(!format!("{:?}", delivery.request.headers).contains("planted"));
+        assert_eq!(delivery.request.headers.get("x-acme-token"), None);
+    }
+    for call in forwarder.sqs().calls() {
+        assert!(!call.parameters.to_string().contains("planted"), "{call:?}");
+    }
+    let log = forwarder.kill().await;
+    assert!(!format!("{log:?}").contains("planted"), "{log:?}");
+}
+
+#[tokio::test]
+async fn a_changed_token_needs_no_restart() {
+    let (sss, files) = (Sss::start().await, Files::new());
+    files.write("secret", "old token");
+    let token = verify(SchemeName::Gitlab, files.references(&["secret"]));
+    let config = config_with(&sss.url(), |route| route.verify = Some(token));
+    let forwarder = Forwarder::start(config).await;
+    let record = |id: &str, token: &str| message(id, id).attribute("token", token);
+    assert_eq!(forwarder.invoke([record("m-1", "old token")]).await, NONE);
+    files.write("secret", "new token");
+    assert_eq!(forwarder.invoke([record("m-2", "new token")]).await, NONE);
+    assert_eq!(sss.event_ids(), ["evt-m-1", "evt-m-2"]);
 }
 
 /// Whether a receiver with this secret takes the delivery, by the specification's own crate.

@@ -20,8 +20,8 @@ pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogLevel, QueueFile, RetryFile, RouteFile,
 };
 pub use signature::{
-    AlgorithmName, EncodingName, HeaderFile, HmacFile, SchemeName, SecretsFile, SignFile,
-    VerifyFile,
+    AlgorithmName, EncodingName, HeaderFile, HmacFile, SchemeName, SecretEncodingName, SecretsFile,
+    SignFile, TokenFile, VerifyFile,
 };
 
 use url::Url;

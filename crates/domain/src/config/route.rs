@@ -95,6 +95,7 @@ pub(super) fn route(
     };
     check_path_parameters(faults, &route);
     check_deduplication(faults, &route);
+    check_token(faults, &route);
     check_headers(faults, &route);
     Some(route)
 }
@@ -147,11 +148,36 @@ fn check_deduplication(faults: &mut Faults, route: &Route) {
     );
 }
 
+/// A token must not come out where it would be seen.
+fn check_token(faults: &mut Faults, route: &Route) {
+    let Some(token) = route.token_header() else { return };
+    let at = |field: &str| format!("routes.{}.{field}", route.name);
+    if route.pass_headers.iter().any(|name| name == token) {
+        faults.add(
+            at("pass_headers"),
+            format_args!("{token:?} cannot be passed on: it is the secret that verify looks at"),
+        );
+    }
+    for (field, expression) in
+        [("ordering_key", &route.ordering_key), ("event_id", &route.event_id)]
+    {
+        if expression.headers().any(|name| name == token) {
+            faults.add(
+                at(field),
+                format_args!(
+                    "cannot be made from {token:?}: it is the secret that verify looks at, and this \
+                     stands in logs"
+                ),
+            );
+        }
+    }
+}
+
 /// All headers must fit, and none may be the provider's and ours.
 fn check_headers(faults: &mut Faults, route: &Route) {
     let at = format!("routes.{}.pass_headers", route.name);
     let carried = route.carried_headers();
-    if carried.len() > CARRIED_HEADERS_MAX {
+    if carried.len() + usize::from(route.token_header().is_some()) > CARRIED_HEADERS_MAX {
         let verified = route.verify.as_ref().map(Verification::headers).unwrap_or_default();
         let and_verified = if verified.is_empty() {
             String::new()

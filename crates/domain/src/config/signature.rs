@@ -14,7 +14,8 @@ use crate::route::HeaderValue;
 use crate::secret::SecretReference;
 use crate::signature::standard_webhooks::Signing;
 use crate::signature::{
-    Algorithm, Encoding, Hmac, SECRETS_MAX, Scheme, SignedContent, TOLERANCE_SECONDS, Verification,
+    Algorithm, Encoding, Hmac, Names, SECRETS_MAX, SEPARATORS, Scheme, SecretEncoding,
+    SignedContent, TOLERANCE_SECONDS, Token, Verification,
 };
 
 /// How the provider signs, and with what.
@@ -35,6 +36,9 @@ pub struct VerifyFile {
     /// For the scheme `hmac`: what the provider does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hmac: Option<HmacFile>,
+    /// For the scheme `token`: where the provider puts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenFile>,
 }
 
 /// How a provider signs.
@@ -44,6 +48,8 @@ pub struct VerifyFile {
 pub enum SchemeName {
     /// Standard Webhooks: `webhook-signature`, with a shared secret or an ed25519 public key.
     StandardWebhooks,
+    /// Svix and who sends through it: Standard Webhooks in `svix-signature`.
+    Svix,
     /// GitHub: `x-hub-signature-256`.
     Github,
     /// Slack: `x-slack-signature`.
@@ -52,6 +58,19 @@ pub enum SchemeName {
     Stripe,
     /// An HMAC in a header, as `hmac` says.
     Hmac,
+    /// GitLab: a token in `x-gitlab-token`. Nothing is signed.
+    Gitlab,
+    /// A fixed token in a header, as `token` says. Nothing is signed.
+    Token,
+}
+
+/// A fixed token in a header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TokenFile {
+    /// The header. Its whole value is the token, such as `Bearer …`; it is never passed on.
+    pub header: String,
 }
 
 /// An HMAC in a header.
@@ -59,7 +78,7 @@ pub enum SchemeName {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HmacFile {
-    /// The header with the signature.
+    /// The header with the signature, or several after commas or blanks.
     pub header: String,
     /// The hash.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -67,14 +86,18 @@ pub struct HmacFile {
     /// How the signature is written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encoding: EncodingName,
-    /// What stands before the signature, such as `sha256=`.
+    /// What stands before each signature, such as `sha256=`; what has another beginning is no
+    /// signature.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefix: String,
+    /// How the secret is written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub secret_encoding: SecretEncodingName,
     /// What is signed: text with `{body}` and `{header.NAME}` in it.
     #[serde(default = "signed_content", skip_serializing_if = "is_signed_content")]
     pub signed_content: String,
-    /// The header with the time of signing, in seconds or milliseconds since 1970. It must be part
-    /// of what is signed.
+    /// The header with the time of signing, in seconds or milliseconds since 1970 or as RFC 3339. It
+    /// must be part of what is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp_header: Option<String>,
 }
@@ -103,6 +126,20 @@ pub enum EncodingName {
     Hex,
     /// Base64.
     Base64,
+}
+
+/// How a secret is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SecretEncodingName {
+    /// The text is the key.
+    #[default]
+    Text,
+    /// Base64 of the key.
+    Base64,
+    /// The key in hexadecimal.
+    Hex,
 }
 
 /// What requests to a destination are signed with, as Standard Webhooks has it.
@@ -231,24 +268,30 @@ pub(super) fn verification(
             "must be at least 1 second, is 0: a request takes its time",
         );
     }
-    let hmac = match (file.scheme, &file.hmac) {
-        (SchemeName::Hmac, Some(hmac)) => self::hmac(faults, &format!("{path}.hmac"), hmac),
-        (SchemeName::Hmac, None) => {
-            faults.add(format_args!("{path}.hmac"), "is needed by the scheme hmac");
-            None
+    let mut belongs = |is_there: bool, name: &str, is_its_scheme: bool| {
+        if is_there && !is_its_scheme {
+            faults
+                .add(format_args!("{path}.{name}"), format_args!("is for the scheme {name} only"));
+        } else if is_its_scheme && !is_there {
+            faults
+                .add(format_args!("{path}.{name}"), format_args!("is needed by the scheme {name}"));
         }
-        (_, Some(_)) => {
-            faults.add(format_args!("{path}.hmac"), "is for the scheme hmac only");
-            None
-        }
-        (_, None) => None,
     };
+    belongs(file.hmac.is_some(), "hmac", file.scheme == SchemeName::Hmac);
+    belongs(file.token.is_some(), "token", file.scheme == SchemeName::Token);
+    let hmac =
+        file.hmac.as_ref().and_then(|hmac| self::hmac(faults, &format!("{path}.hmac"), hmac));
+    let token =
+        file.token.as_ref().and_then(|token| self::token(faults, &format!("{path}.token"), token));
     let scheme = match file.scheme {
-        SchemeName::StandardWebhooks => Scheme::StandardWebhooks,
+        SchemeName::StandardWebhooks => Scheme::StandardWebhooks(Names::STANDARD),
+        SchemeName::Svix => Scheme::StandardWebhooks(Names::SVIX),
         SchemeName::Stripe => Scheme::Stripe,
         SchemeName::Github => Scheme::Hmac(Hmac::github()),
         SchemeName::Slack => Scheme::Hmac(Hmac::slack()),
         SchemeName::Hmac => Scheme::Hmac(hmac?),
+        SchemeName::Gitlab => Scheme::Token(Token::gitlab()),
+        SchemeName::Token => Scheme::Token(token?),
     };
     let tolerance = Duration::from_secs(u64::from(file.tolerance_seconds));
     Some(Verification { scheme, secrets: secrets?, tolerance })
@@ -285,18 +328,32 @@ fn secrets(faults: &mut Faults, path: &str, file: &SecretsFile) -> Option<Vec<Se
     Some(references)
 }
 
+/// The name of a header that is to travel with messages, in lower case.
+fn header(faults: &mut Faults, path: &str, name: &str) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    let fault = header_fault(&lower);
+    if let Some(fault) = &fault {
+        faults.add(path, fault);
+    }
+    fault.is_none().then_some(lower)
+}
+
+fn token(faults: &mut Faults, path: &str, file: &TokenFile) -> Option<Token> {
+    Some(Token { header: header(faults, &format!("{path}.header"), &file.header)? })
+}
+
 fn hmac(faults: &mut Faults, path: &str, file: &HmacFile) -> Option<Hmac> {
-    let mut header = |field: &str, name: &str| {
-        let lower = name.to_ascii_lowercase();
-        let fault = header_fault(&lower);
-        if let Some(fault) = &fault {
-            faults.add(format_args!("{path}.{field}"), fault);
-        }
-        fault.is_none().then_some(lower)
-    };
-    let signature_header = header("header", &file.header);
-    let timestamp_header =
-        file.timestamp_header.as_ref().map(|name| header("timestamp_header", name));
+    let signature_header = header(faults, &format!("{path}.header"), &file.header);
+    let timestamp_header = file
+        .timestamp_header
+        .as_ref()
+        .map(|name| header(faults, &format!("{path}.timestamp_header"), name));
+    if file.prefix.starts_with(SEPARATORS) {
+        faults.add(
+            format_args!("{path}.prefix"),
+            "begins with a comma or a blank, which separate signatures",
+        );
+    }
     let content = SignedContent::parse(&file.signed_content);
     let content = faults.check(format_args!("{path}.signed_content"), content);
     if let (Some(content), Some(Some(timestamp))) = (&content, &timestamp_header)
@@ -320,6 +377,11 @@ fn hmac(faults: &mut Faults, path: &str, file: &HmacFile) -> Option<Hmac> {
         encoding: match file.encoding {
             EncodingName::Hex => Encoding::Hex,
             EncodingName::Base64 => Encoding::Base64,
+        },
+        secret_encoding: match file.secret_encoding {
+            SecretEncodingName::Text => SecretEncoding::Text,
+            SecretEncodingName::Base64 => SecretEncoding::Base64,
+            SecretEncodingName::Hex => SecretEncoding::Hex,
         },
         signed_content: content?,
         timestamp_header: match timestamp_header {

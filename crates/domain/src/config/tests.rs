@@ -509,8 +509,64 @@ fn a_scheme_is_described_where_it_needs_to_be() {
     );
     let timed = json!({ "header": "x-s", "timestamp_header": "X-Time", "signed_content": "{header.X-Time}.{body}" });
     assert!(config(&hmac(timed)).is_ok());
+    for encoding in ["text", "base64", "hex"] {
+        assert!(config(&hmac(json!({ "header": "x-s", "secret_encoding": encoding }))).is_ok());
+    }
+    for prefix in [" v1=", ",v1=", "\tv1="] {
+        refused(
+            &hmac(json!({ "header": "x-s", "prefix": prefix })),
+            &["verify.hmac.prefix: begins with a comma or a blank"],
+        );
+    }
     let error = config(&verify(&json!({ "scheme": "paypal" }))).unwrap_err().to_string();
     assert!(error.contains("routes.sss.verify.scheme: unknown variant `paypal`"), "{error}");
+}
+
+#[test]
+fn a_token_is_a_secret_and_stays_one() {
+    let token = |header: &str| verify(&json!({ "scheme": "token", "token": { "header": header } }));
+    for (patch, header) in [
+        (token("X-Acme-Token"), "x-acme-token"),
+        (verify(&json!({ "scheme": "gitlab" })), "x-gitlab-token"),
+    ] {
+        let parsed = config(&patch).unwrap();
+        let route_of = &parsed.routes["sss"];
+        assert_eq!(route_of.carried_headers(), ["x-workflow-id"; 0]);
+        let attributes = &route_of.request_parameters("q")["MessageAttributes"];
+        let value = format!(
+            "\"token\":{{\"DataType\":\"String\",\"StringValue\":\"${{request.header.{header}}}\"}}"
+        );
+        assert!(attributes.contains(&value), "{attributes}");
+        for (field, value, at) in [
+            (
+                "pass_headers",
+                json!([header.to_uppercase()]),
+                "cannot be passed on: it is the secret",
+            ),
+            ("ordering_key", json!(format!("$request.header.{header}")), "cannot be made from"),
+            (
+                "event_id",
+                json!(format!("a-${{request.header.{header}}}")),
+                "cannot be made from",
+            ),
+        ] {
+            let mut patch = patch.clone();
+            merge(&mut patch, &route(&json!({ field: value })));
+            refused(&patch, &[at]);
+            refused(&patch, &[&format!("routes.sss.{field}: ")]);
+        }
+    }
+    refused(&token("Authorization"), &["verify.token.header: \"authorization\" cannot reach"]);
+    refused(
+        &verify(&json!({ "scheme": "token" })),
+        &["routes.sss.verify.token: is needed by the scheme token"],
+    );
+    for scheme in ["github", "gitlab"] {
+        refused(
+            &verify(&json!({ "scheme": scheme, "token": { "header": "x-t" } })),
+            &["routes.sss.verify.token: is for the scheme token only"],
+        );
+    }
 }
 
 #[test]
@@ -527,6 +583,7 @@ fn verification_and_signing_reach_the_forwarder() {
     let mut patch = verify(&json!({
         "scheme": "hmac", "secrets": ["file:/s"], "tolerance_seconds": 60,
         "hmac": { "header": "x-s", "algorithm": "sha512", "encoding": "base64", "prefix": "v=",
+            "secret_encoding": "hex",
             "signed_content": "{header.x-t}{body}", "timestamp_header": "x-t" },
     }));
     let destination = json!({ "name": "sss", "url": "https://sss.example.com", "sign": { "secrets": ["env:S"] } });

@@ -1,23 +1,29 @@
-//! One HMAC in one header: GitHub's, Slack's, and whatever else the configuration describes.
+//! HMACs in one header: GitHub's, Slack's, and whatever else the configuration describes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Algorithm, Encoding, SignedContent, Unverified, check_time, header, mac};
+use super::encoding::signatures;
+use super::{
+    Algorithm, Encoding, SecretEncoding, SignedContent, Unverified, VerifyError, any_secret,
+    check_time, header, mac,
+};
 use crate::message::Message;
 use crate::secret::Secret;
 
 /// How a provider signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hmac {
-    /// The header with the signature, in lower case.
+    /// The header with the signature, or several, in lower case.
     pub header: String,
-    /// What stands before the signature in it, such as `sha256=`.
+    /// What stands before each signature in it, such as `sha256=`.
     pub prefix: String,
     /// The hash.
     pub algorithm: Algorithm,
     /// How the signature is written.
     pub encoding: Encoding,
+    /// How the secret is written.
+    pub secret_encoding: SecretEncoding,
     /// What is signed.
     pub signed_content: SignedContent,
     /// The header with the time of signing, in lower case; part of what is signed.
@@ -33,6 +39,7 @@ impl Hmac {
             prefix: "sha256=".to_owned(),
             algorithm: Algorithm::Sha256,
             encoding: Encoding::Hex,
+            secret_encoding: SecretEncoding::Text,
             signed_content: SignedContent::parse("{body}").expect("a constant"),
             timestamp_header: None,
         }
@@ -47,6 +54,7 @@ impl Hmac {
             prefix: "v0=".to_owned(),
             algorithm: Algorithm::Sha256,
             encoding: Encoding::Hex,
+            secret_encoding: SecretEncoding::Text,
             signed_content: SignedContent::parse(content).expect("a constant"),
             timestamp_header: Some("x-slack-request-timestamp".to_owned()),
         }
@@ -66,19 +74,21 @@ impl Hmac {
         message: &Message,
         secrets: &[Arc<Secret>],
         tolerance: Duration,
-    ) -> Result<(), Unverified> {
-        let signature = header(message, &self.header)?
-            .strip_prefix(&self.prefix)
-            .and_then(|text| self.encoding.decode(text))
-            .ok_or_else(|| Unverified::NoSignature(self.header.clone()))?;
+    ) -> Result<(), VerifyError> {
+        let given: Vec<Vec<u8>> = signatures(header(message, &self.header)?, &self.prefix)
+            .filter_map(|text| self.encoding.decode(text))
+            .collect();
+        if given.is_empty() {
+            return Err(Unverified::NoSignature(self.header.clone()).into());
+        }
         let content = self.signed_content.of(message)?;
-        let keys = secrets.iter().map(|secret| secret.expose());
-        if !mac::any_matches(self.algorithm, keys, &content, &[signature]) {
-            return Err(Unverified::Mismatch(self.header.clone()));
+        let key_of = |secret| self.secret_encoding.key(secret);
+        any_secret(secrets, &self.header, key_of, |key| {
+            mac::is_any(self.algorithm, key, &content, &given)
+        })?;
+        if let Some(name) = &self.timestamp_header {
+            check_time(message, name, header(message, name)?, tolerance)?;
         }
-        match &self.timestamp_header {
-            Some(name) => check_time(message, name, header(message, name)?, tolerance),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

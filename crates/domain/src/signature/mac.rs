@@ -33,17 +33,15 @@ impl Algorithm {
     }
 }
 
-/// Whether one of `signatures` is the HMAC of `parts` with one of `keys`.
-pub(super) fn any_matches<'a>(
+/// Whether one of `signatures` is the HMAC of `parts` with `key`.
+pub(super) fn is_any(
     algorithm: Algorithm,
-    keys: impl IntoIterator<Item = &'a [u8]>,
+    key: &[u8],
     parts: &[&[u8]],
     signatures: &[Vec<u8>],
 ) -> bool {
-    keys.into_iter().any(|key| {
-        let mac = algorithm.mac(key, parts);
-        signatures.iter().any(|signature| equal(mac.as_ref(), signature))
-    })
+    let mac = algorithm.mac(key, parts);
+    signatures.iter().any(|signature| equal(mac.as_ref(), signature))
 }
 
 /// Whether both are the same, in time that depends on their lengths only.

@@ -3,10 +3,12 @@
 //! | scheme | headers | signed |
 //! |---|---|---|
 //! | [Standard Webhooks](standard_webhooks) | `webhook-id`, `webhook-timestamp`, `webhook-signature` | id, time and body |
+//! | Svix, the same under [other names](standard_webhooks::Names) | `svix-id`, `svix-timestamp`, `svix-signature` | id, time and body |
 //! | [Stripe](stripe) | `stripe-signature` | time and body |
 //! | Slack, a fixed [HMAC](hmac) | `x-slack-signature`, `x-slack-request-timestamp` | time and body |
 //! | GitHub, a fixed [HMAC](hmac) | `x-hub-signature-256` | body |
 //! | any other [HMAC](hmac) | as configured | as configured |
+//! | GitLab, and any other [token](token) | `x-gitlab-token`, or as configured | nothing: the header is the secret |
 //!
 //! Checked are the very bytes that the provider sent. Where a time is signed, it must be near the time
 //! at which the event was *accepted*: a replay is refused however long the queue was, and an event
@@ -21,14 +23,18 @@ mod mac;
 pub mod standard_webhooks;
 pub mod stripe;
 mod template;
+pub mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use encoding::Encoding;
+pub(crate) use encoding::SEPARATORS;
+pub use encoding::{Encoding, SecretEncoding};
 pub use hmac::Hmac;
 pub use mac::Algorithm;
+pub use standard_webhooks::Names;
 pub use template::{SignedContent, TemplateError};
+pub use token::Token;
 
 use crate::message::Message;
 use crate::secret::{Secret, SecretReference};
@@ -55,12 +61,14 @@ pub struct Verification {
 /// How messages are signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scheme {
-    /// Standard Webhooks, `v1` and `v1a`.
-    StandardWebhooks,
+    /// Standard Webhooks, `v1` and `v1a`, under the names of the specification or of Svix.
+    StandardWebhooks(Names),
     /// Stripe, `v1`.
     Stripe,
-    /// One HMAC in one header: GitHub, Slack, and whatever the configuration describes.
+    /// HMACs in one header: GitHub, Slack, and whatever the configuration describes.
     Hmac(Hmac),
+    /// No signature: a fixed token in a header.
+    Token(Token),
 }
 
 /// Why a message is not what its route demands. No value is in it.
@@ -73,7 +81,7 @@ pub enum Unverified {
     #[error("header {0} holds no signature of this scheme")]
     NoSignature(String),
     /// The time is no time.
-    #[error("header {0} holds no time in seconds since 1970")]
+    #[error("header {0} holds no time: expected seconds or milliseconds since 1970, or RFC 3339")]
     NoTime(String),
     /// A replay, or a sender whose clock is wrong.
     #[error(
@@ -91,6 +99,9 @@ pub enum Unverified {
     /// Other bytes than those signed, or another secret.
     #[error("header {0} is not the signature of these bytes with this secret")]
     Mismatch(String),
+    /// Another token, or of a dead letter, another event.
+    #[error("header {0} is not the token")]
+    OtherToken(String),
 }
 
 /// A secret that is there and cannot be one of this scheme.
@@ -110,13 +121,23 @@ pub enum VerifyError {
 }
 
 impl Verification {
-    /// Headers that are looked at, in lower case.
+    /// Headers that are looked at, in lower case; a token's is not among them.
     #[must_use]
     pub fn headers(&self) -> Vec<&str> {
         match &self.scheme {
-            Scheme::StandardWebhooks => standard_webhooks::HEADERS.to_vec(),
+            Scheme::StandardWebhooks(names) => names.all().to_vec(),
             Scheme::Stripe => vec![stripe::HEADER],
             Scheme::Hmac(hmac) => hmac.headers(),
+            Scheme::Token(_) => Vec::new(),
+        }
+    }
+
+    /// The header, in lower case, that is itself the secret.
+    #[must_use]
+    pub fn token_header(&self) -> Option<&str> {
+        match &self.scheme {
+            Scheme::Token(token) => Some(&token.header),
+            Scheme::StandardWebhooks(_) | Scheme::Stripe | Scheme::Hmac(_) => None,
         }
     }
 
@@ -124,8 +145,8 @@ impl Verification {
     #[must_use]
     pub fn signed_id(&self) -> Option<&'static str> {
         match &self.scheme {
-            Scheme::StandardWebhooks => Some(standard_webhooks::ID),
-            Scheme::Stripe | Scheme::Hmac(_) => None,
+            Scheme::StandardWebhooks(names) => Some(names.id),
+            Scheme::Stripe | Scheme::Hmac(_) | Scheme::Token(_) => None,
         }
     }
 
@@ -133,8 +154,9 @@ impl Verification {
     #[must_use]
     pub fn signs_time(&self) -> bool {
         match &self.scheme {
-            Scheme::StandardWebhooks | Scheme::Stripe => true,
+            Scheme::StandardWebhooks(_) | Scheme::Stripe => true,
             Scheme::Hmac(hmac) => hmac.timestamp_header.is_some(),
+            Scheme::Token(_) => false,
         }
     }
 
@@ -142,12 +164,15 @@ impl Verification {
     ///
     /// # Errors
     ///
-    /// [`VerifyError`] if it was not, or if a secret is of another scheme.
+    /// [`VerifyError`] if it was not, or if it may have been with one that is of another scheme.
     pub fn verify(&self, message: &Message, secrets: &[Arc<Secret>]) -> Result<(), VerifyError> {
         match &self.scheme {
-            Scheme::StandardWebhooks => standard_webhooks::verify(message, secrets, self.tolerance),
-            Scheme::Stripe => Ok(stripe::verify(message, secrets, self.tolerance)?),
-            Scheme::Hmac(hmac) => Ok(hmac.verify(message, secrets, self.tolerance)?),
+            Scheme::StandardWebhooks(names) => {
+                standard_webhooks::verify(*names, message, secrets, self.tolerance)
+            }
+            Scheme::Stripe => stripe::verify(message, secrets, self.tolerance),
+            Scheme::Hmac(hmac) => hmac.verify(message, secrets, self.tolerance),
+            Scheme::Token(token) => token.verify(message, secrets),
         }
     }
 }
@@ -157,6 +182,33 @@ fn header<'a>(message: &'a Message, name: &str) -> Result<&'a str, Unverified> {
     message.header(name).ok_or_else(|| Unverified::MissingHeader(name.to_owned()))
 }
 
+/// Whether the key of one of `secrets` fits what is in `header`. One that is none of the scheme
+/// matters only when no other fits: it may be the one.
+fn any_secret<'a, K>(
+    secrets: &'a [Arc<Secret>],
+    header: &str,
+    key_of: impl Fn(&'a Secret) -> Result<K, UnusableSecret>,
+    fits: impl Fn(&K) -> bool,
+) -> Result<(), VerifyError> {
+    let mut failure = VerifyError::Unverified(Unverified::Mismatch(header.to_owned()));
+    for secret in secrets {
+        match key_of(secret) {
+            Ok(key) if fits(&key) => return Ok(()),
+            Ok(_) => {}
+            Err(unusable) => failure = unusable.into(),
+        }
+    }
+    Err(failure)
+}
+
+/// A time in whichever of their forms the provider writes it.
+fn time(text: &str) -> Option<Timestamp> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().map(Timestamp::from_seconds_or_ms);
+    }
+    text.parse().ok()
+}
+
 /// Checks the time that `text`, from header `name`, says the message was signed at.
 fn check_time(
     message: &Message,
@@ -164,10 +216,8 @@ fn check_time(
     text: &str,
     tolerance: Duration,
 ) -> Result<(), Unverified> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| digits);
-    let number = number.ok_or_else(|| Unverified::NoTime(name.to_owned()))?;
-    let (signed, accepted) = (Timestamp::from_seconds_or_ms(number), message.accepted_at());
+    let signed = time(text).ok_or_else(|| Unverified::NoTime(name.to_owned()))?;
+    let accepted = message.accepted_at();
     let is_early = signed < accepted;
     let apart = if is_early { accepted.since(signed) } else { signed.since(accepted) };
     if apart > tolerance {

@@ -1,19 +1,22 @@
 //! Standard Webhooks: verified on the way in, with shared secrets (`v1`) and public keys (`v1a`), and
 //! signed with on the way out, with shared secrets.
 //!
-//! Source: Standard Webhooks specification 1.0, "Webhook headers" and "Signature scheme".
+//! Svix, from whom the scheme is, sends the same under names of its own.
+//!
+//! Sources: Standard Webhooks specification 1.0, "Webhook headers" and "Signature scheme"; Svix
+//! guide, "How to Verify Webhooks Manually".
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
+use super::encoding::{KEY_BASE64, signatures};
 use super::{
-    Algorithm, Encoding, UnusableSecret, Unverified, VerifyError, check_time, header, mac,
+    Algorithm, Encoding, UnusableSecret, Unverified, VerifyError, any_secret, check_time, header,
+    mac,
 };
 use crate::message::Message;
 use crate::secret::{Secret, SecretReference};
@@ -28,17 +31,34 @@ pub const SIGNATURE: &str = "webhook-signature";
 /// All of them.
 pub const HEADERS: [&str; 3] = [ID, TIMESTAMP, SIGNATURE];
 
+/// The names of the headers, in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// The header with the event's id.
+    pub id: &'static str,
+    /// The header with the time of signing.
+    pub timestamp: &'static str,
+    /// The header with the signatures.
+    pub signature: &'static str,
+}
+
+impl Names {
+    /// Those of the specification.
+    pub const STANDARD: Self = Self { id: ID, timestamp: TIMESTAMP, signature: SIGNATURE };
+    /// Those of Svix.
+    pub const SVIX: Self =
+        Self { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" };
+
+    pub(super) fn all(self) -> [&'static str; 3] {
+        [self.id, self.timestamp, self.signature]
+    }
+}
+
 /// Source: the specification, "Signature scheme", symmetric and asymmetric keys.
 const SECRET_PREFIX: &str = "whsec_";
 const PUBLIC_KEY_PREFIX: &str = "whpk_";
 const PRIVATE_KEY_PREFIX: &str = "whsk_";
 const PUBLIC_KEY_BYTES: usize = 32;
-
-/// Secrets are copied by people, who lose the padding.
-const SECRET_BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// What the outgoing requests of a destination are signed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +83,7 @@ impl Key {
                 "is a private key (whsk_): expected the public one (whpk_), or a shared secret (whsec_)",
             ));
         }
-        let decode = |base64: &str| SECRET_BASE64.decode(base64).map_err(|_| RULE);
+        let decode = |base64: &str| KEY_BASE64.decode(base64).map_err(|_| RULE);
         if let Some(base64) = text.strip_prefix(PUBLIC_KEY_PREFIX) {
             return decode(base64)?.try_into().map(Self::Public).map_err(|_| RULE);
         }
@@ -73,40 +93,32 @@ impl Key {
 }
 
 pub(super) fn verify(
+    names: Names,
     message: &Message,
     secrets: &[Arc<Secret>],
     tolerance: Duration,
 ) -> Result<(), VerifyError> {
-    let (id, time) = (header(message, ID)?, header(message, TIMESTAMP)?);
-    let value = header(message, SIGNATURE)?;
-    let versions = || value.split(' ').filter_map(|signature| signature.split_once(','));
+    let (id, time) = (header(message, names.id)?, header(message, names.timestamp)?);
+    let value = header(message, names.signature)?;
     let of_version = |version: &str| -> Vec<Vec<u8>> {
-        versions()
-            .filter(|(name, _)| *name == version)
-            .filter_map(|(_, signature)| Encoding::Base64.decode(signature))
-            .collect()
+        let texts = signatures(value, version);
+        texts.filter_map(|signature| Encoding::Base64.decode(signature)).collect()
     };
-    let (shared, public) = (of_version("v1"), of_version("v1a"));
+    let (shared, public) = (of_version("v1,"), of_version("v1a,"));
     if shared.is_empty() && public.is_empty() {
-        return Err(Unverified::NoSignature(SIGNATURE.to_owned()).into());
+        return Err(Unverified::NoSignature(names.signature.to_owned()).into());
     }
     let content = [id.as_bytes(), b".", time.as_bytes(), b".", message.body.as_bytes()];
-    let keys: Result<Vec<Key>, _> = secrets.iter().map(|secret| Key::of(secret)).collect();
-    let good = keys?.iter().any(|key| match key {
-        Key::Shared(key) => {
-            mac::any_matches(Algorithm::Sha256, [key.as_slice()], &content, &shared)
-        }
+    any_secret(secrets, names.signature, Key::of, |key| match key {
+        Key::Shared(key) => mac::is_any(Algorithm::Sha256, key, &content, &shared),
         Key::Public(_) if public.is_empty() => false,
         Key::Public(key) => {
             let content = content.concat();
             let key = UnparsedPublicKey::new(&ED25519, key);
             public.iter().any(|signature| key.verify(&content, signature).is_ok())
         }
-    });
-    if !good {
-        return Err(Unverified::Mismatch(SIGNATURE.to_owned()).into());
-    }
-    Ok(check_time(message, TIMESTAMP, time, tolerance)?)
+    })?;
+    Ok(check_time(message, names.timestamp, time, tolerance)?)
 }
 
 /// The value of `webhook-timestamp` for a request that is sent at `now`.

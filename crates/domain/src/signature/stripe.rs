@@ -5,7 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Algorithm, Encoding, Unverified, check_time, header, mac};
+use super::{
+    Algorithm, Encoding, SecretEncoding, Unverified, VerifyError, any_secret, check_time, header,
+    mac,
+};
 use crate::message::Message;
 use crate::secret::Secret;
 
@@ -16,7 +19,7 @@ pub(super) fn verify(
     message: &Message,
     secrets: &[Arc<Secret>],
     tolerance: Duration,
-) -> Result<(), Unverified> {
+) -> Result<(), VerifyError> {
     let value = header(message, HEADER)?;
     let fields = || value.split(',').filter_map(|field| field.trim().split_once('='));
     let time = fields().find(|(name, _)| *name == "t").map(|(_, time)| time);
@@ -27,12 +30,12 @@ pub(super) fn verify(
         .filter_map(|(_, signature)| Encoding::Hex.decode(signature))
         .collect();
     if signatures.is_empty() {
-        return Err(Unverified::NoSignature(HEADER.to_owned()));
+        return Err(Unverified::NoSignature(HEADER.to_owned()).into());
     }
     let content = [time.as_bytes(), b".", message.body.as_bytes()];
-    let keys = secrets.iter().map(|secret| secret.expose());
-    if !mac::any_matches(Algorithm::Sha256, keys, &content, &signatures) {
-        return Err(Unverified::Mismatch(HEADER.to_owned()));
-    }
-    check_time(message, HEADER, time, tolerance)
+    let key_of = |secret| SecretEncoding::Text.key(secret);
+    any_secret(secrets, HEADER, key_of, |key| {
+        mac::is_any(Algorithm::Sha256, key, &content, &signatures)
+    })?;
+    Ok(check_time(message, HEADER, time, tolerance)?)
 }

@@ -59,6 +59,46 @@ async fn what_was_exported_and_dropped_can_be_put_back_as_it_was() {
     assert_eq!(queues.audit().await, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
 }
 
+/// The forwarder has replaced it; what SQS moved has it in clear.
+#[tokio::test]
+async fn a_token_is_never_shown_nor_written_nor_sent_back() {
+    const TOKEN: &str = "planted token";
+    let queues = Queues::start().await;
+    let event =
+        |id: &str, sequence| Event::new("order-7", id, sequence).with_attribute("token", TOKEN);
+    queues.add_rejected(event("event-1", 1)).await;
+    queues.add_moved_by_sqs(event("event-2", 2)).await;
+    let (all, dropped) = (queues.file("all.jsonl"), queues.file("dropped.jsonl"));
+    let drop =
+        ["drop", "test", "event-1", "event-2", "--reason", "r", "--yes", "--export", &dropped];
+    for command in [
+        &["list", "test"][..],
+        &["list", "test", "--json"],
+        &["show", "test", "event-1"],
+        &["show", "test", "event-2"],
+        &["show", "test", "event-2", "--json"],
+        &["stats", "test", "--json"],
+        &["export", "test", &all],
+        &drop,
+        &["import", "test", &all],
+        &["log", "test", "--json"],
+    ] {
+        let done = queues.dlq(command).await;
+        assert_eq!(done.code, Some(0), "{command:?}: {}", done.stderr);
+        assert!(!format!("{done:?}").contains("planted"), "{command:?}: {done:?}");
+    }
+    for file in [&all, &dropped] {
+        let written = std::fs::read_to_string(file).unwrap();
+        assert!(!written.contains("planted"), "{written}");
+        assert_eq!(written.matches("\"token\":{\"t\":\"String\",\"v\":\"hmac-sha256:").count(), 2);
+    }
+    let done = queues.dlq(&["redrive", "test", "--all"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    for webhook in queues.take_webhooks().await {
+        assert!(webhook.token.as_deref().unwrap().starts_with("hmac-sha256:"), "{webhook:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_event_that_died_twice_is_two_dead_letters_and_each_is_put_back_once() {
     let queues = Queues::start().await;

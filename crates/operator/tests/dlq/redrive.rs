@@ -57,6 +57,7 @@ async fn an_event_comes_back_as_it_was() {
         event_id: "a-1".to_owned(),
         body: " the provider's bytes ".to_owned(),
         attributes: attributes.map(str::to_owned).into(),
+        token: None,
     };
     assert_eq!(queues.take_webhooks().await, [expected]);
 }

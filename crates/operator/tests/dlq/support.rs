@@ -65,6 +65,7 @@ pub(crate) struct Waiting {
     pub(crate) event_id: String,
     pub(crate) body: String,
     pub(crate) attributes: Vec<String>,
+    pub(crate) token: Option<String>,
 }
 
 /// How an operator's command ended.
@@ -382,7 +383,8 @@ impl Event {
 impl From<SdkMessage> for Waiting {
     fn from(message: SdkMessage) -> Self {
         let mut attributes = message.message_attributes.unwrap_or_default();
-        let event_id = attributes.get("event_id").and_then(|value| value.string_value.clone());
+        let text = |name: &str| attributes.get(name).and_then(|value| value.string_value.clone());
+        let (event_id, token) = (text("event_id"), text("token"));
         let mut names: Vec<String> = attributes.drain().map(|(name, _)| name).collect();
         names.sort_unstable();
         let mut system = message.attributes.unwrap_or_default();
@@ -391,6 +393,7 @@ impl From<SdkMessage> for Waiting {
             event_id: event_id.unwrap_or_default(),
             body: message.body.unwrap(),
             attributes: names,
+            token,
         }
     }
 }
