@@ -36,7 +36,9 @@ locals {
             event_id    = local.event_ids[name]
             accepted_at = "$${context.requestTimeEpoch}"
           },
-          { for header in local.carried_headers[name] : "header.${header}" => format("$${request.header.%s}", header) },
+          length(local.carried_headers[name]) == 0 ? {} : {
+            headers = join("\n", [for header in sort(local.carried_headers[name]) : format("%s: $${request.header.%s}", header, header)])
+          },
           { for header in local.token_headers[name][*] : "token" => format("$${request.header.%s}", header) },
         ) : attribute => { DataType = "String", StringValue = value }
       }),
@@ -79,9 +81,15 @@ resource "aws_apigatewayv2_integration" "queue" {
     create_before_destroy = true
     replace_triggered_by  = [terraform_data.integration[each.key]]
 
+    # What is asked here must be known first: a changed integration writes what the forwarder of
+    # before might not read.
     precondition {
-      condition     = length(concat(local.carried_headers[each.key], local.token_headers[each.key][*])) <= 6
-      error_message = "at most 6 headers fit beside our own message attributes, those of verify included; route ${each.key} has ${join(", ", local.carried_headers[each.key])}."
+      condition     = var.forwarder_version == null || var.forwarder_version != ""
+      error_message = "forwarder_version is empty; the version that reads what this integration writes is not there."
+    }
+    precondition {
+      condition     = length(local.carried_headers[each.key]) <= 40
+      error_message = "at most 40 headers travel with a message, those of verify included; route ${each.key} has ${length(local.carried_headers[each.key])}."
     }
     precondition {
       condition = alltrue([

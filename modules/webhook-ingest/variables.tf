@@ -29,7 +29,7 @@ variable "routes" {
     `path`: path that the SaaS posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
     `ordering_key`: the message group: fixed text, or API Gateway's mapping expression such as `$request.header.x-workflow-id`.
     `deduplication`: `request` (every request is an event), `content` (equal bodies within five minutes are one), or an expression for the provider's own event id.
-    `pass_headers`: at most 6 headers to pass on, those of `verify` included. API Gateway refuses requests that lack one of them.
+    `pass_headers`: at most 40 headers to pass on, those of `verify` included. API Gateway refuses requests that lack one of them.
     `verify`: how the provider signs; the headers that the forwarder verifies by travel with the message: `scheme`, one of `standard_webhooks`, `svix`, `github`, `slack`, `stripe`, `hmac`, `gitlab` and `token`; for `hmac` its `header`, `signed_content` and `timestamp_header`, and for `token` its `header`, which is itself the secret.
   EOT
   type = map(object({
@@ -112,8 +112,8 @@ variable "routes" {
     error_message = "an expression asks for a $request.path.NAME that its path does not have as {NAME}."
   }
   validation {
-    condition     = alltrue([for route in values(var.routes) : length(route.pass_headers) <= 6])
-    error_message = "at most 6 pass_headers fit beside our own message attributes."
+    condition     = alltrue([for route in values(var.routes) : length(route.pass_headers) <= 40])
+    error_message = "at most 40 headers travel with a message."
   }
   validation {
     condition     = alltrue([for verify in values(var.routes)[*].verify : contains(keys(local.scheme_headers), verify.scheme) if verify != null])
@@ -159,6 +159,12 @@ variable "queue_arn" {
     condition     = can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:.+\\.fifo$", var.queue_arn))
     error_message = "queue_arn is \"${var.queue_arn}\"; it must be the ARN of a FIFO queue."
   }
+}
+
+variable "forwarder_version" {
+  description = "The function's version that delivers: routes are turned to a changed integration only once it is there, so that it reads what the integration writes. Null waits for nothing."
+  type        = string
+  default     = null
 }
 
 variable "kms_key_arn" {

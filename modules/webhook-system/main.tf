@@ -36,6 +36,7 @@ module "ingest" {
   queue_url                = module.queue.queue_url
   queue_arn                = module.queue.queue_arn
   kms_key_arn              = module.queue.kms_key_arn
+  forwarder_version        = module.forwarder.function_version
   authorization            = var.aws.authorization
   throttling               = var.aws.throttling
   permissions_boundary_arn = var.aws.permissions_boundary_arn

@@ -137,8 +137,7 @@ fn record(number: usize) -> Value {
         "messageAttributes": {
             "route": attribute("sss"), "event_id": attribute(&format!("event-{number}")),
             "accepted_at": attribute("1767225600120"),
-            "header.content-type": attribute("application/json"),
-            "header.x-workflow-id": attribute(&format!("workflow-{number}")),
+            "headers": attribute(&format!("content-type: application/json\nx-workflow-id: workflow-{number}")),
         },
         "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3", "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:webhook.fifo", "awsRegion": "us-east-1",

@@ -18,18 +18,11 @@ pub const DELIVERED_TO: &str = "delivered_to";
 pub const FAILURE: &str = "failure";
 /// The token of a provider who does not sign: see [`crate::signature::token`].
 pub const TOKEN: &str = "token";
-/// Prefix of the attributes that carry headers: `header.x-workflow-id`.
+/// The headers that travel with the message: see [`crate::carried`].
+pub const HEADERS: &str = "headers";
+/// Prefix of the attributes that carried a header each, `header.x-workflow-id`, in messages of former
+/// versions.
 pub const HEADER_PREFIX: &str = "header.";
-
-/// Headers that a route can carry, to pass them on or to verify by them: what SQS's ten attributes
-/// leave beside our own four.
-pub const CARRIED_HEADERS_MAX: usize = crate::quota::MESSAGE_ATTRIBUTES_MAX - 4;
-
-/// The attribute that carries the header `name` (in lower case).
-#[must_use]
-pub fn header(name: &str) -> String {
-    format!("{HEADER_PREFIX}{name}")
-}
 
 /// A message attribute's value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

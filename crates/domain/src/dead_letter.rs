@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::attribute::{
-    self, ACCEPTED_AT, Attribute, Attributes, DELIVERED_TO, EDITED_AT, EVENT_ID, FAILURE, ROUTE,
-    TOKEN,
+    self, ACCEPTED_AT, Attribute, Attributes, DELIVERED_TO, EDITED_AT, EVENT_ID, FAILURE, HEADERS,
+    ROUTE, TOKEN,
 };
 use crate::batch::Kept;
 use crate::message::{Message, sequence_order};
@@ -377,9 +377,9 @@ fn with_failure(mut attributes: Attributes, mut failure: Failure, body_bytes: us
     // A dead letter that was redriven by other hands still carries its former record.
     attributes.remove(FAILURE);
     while attributes.len() + 1 > MESSAGE_ATTRIBUTES_MAX {
-        let ours = [ROUTE, EVENT_ID, ACCEPTED_AT];
+        let ours = [ROUTE, EVENT_ID, ACCEPTED_AT, HEADERS, TOKEN];
         let last = attributes.keys().rev().find(|name| !ours.contains(&name.as_str())).cloned();
-        let name = last.expect("ours are three of more than nine");
+        let name = last.expect("ours are five of more than nine");
         let value = attributes.remove(&name).expect("the name was just found");
         failure.displaced.insert(name, value);
     }

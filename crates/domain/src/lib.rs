@@ -23,6 +23,7 @@ pub mod address;
 pub mod attribute;
 pub mod batch;
 pub mod breaker;
+pub mod carried;
 pub mod config;
 pub mod dead_letter;
 pub mod deadline;

@@ -4,8 +4,8 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use crate::attribute::{self, Attributes};
-use crate::quota;
 use crate::time::Timestamp;
+use crate::{carried, quota};
 
 /// What a queue hands over, before it was looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -158,7 +158,34 @@ impl Message {
     /// A header of the provider's request, if the route carries it. `name` is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.text(&attribute::header(name))
+        self.headers().find(|(header, _)| *header == name).map(|(_, value)| value)
+    }
+
+    /// The headers of the provider's request that travel with the message, by name in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let together = self.text(attribute::HEADERS);
+        // What waits since a former version has an attribute for each.
+        let apart = together.is_none().then_some(&self.attributes).into_iter().flatten();
+        let apart = apart.filter_map(|(name, attribute)| {
+            let name = name.strip_prefix(attribute::HEADER_PREFIX)?;
+            (!attribute.is_binary()).then_some((name, attribute.value.as_str()))
+        });
+        together.into_iter().flat_map(carried::read).chain(apart)
+    }
+
+    /// Whether the headers that travel with the message can be told apart.
+    ///
+    /// # Errors
+    ///
+    /// [`carried::UnreadableHeaders`] if they cannot.
+    pub fn check_headers(&self) -> Result<(), carried::UnreadableHeaders> {
+        self.attributes.get(attribute::HEADERS).map_or(Ok(()), |headers| {
+            if headers.is_binary() {
+                Err(carried::UnreadableHeaders)
+            } else {
+                carried::check(&headers.value)
+            }
+        })
     }
 
     /// The token in clear, or what stands for it in a dead letter: see [`crate::signature::token`].
@@ -260,6 +287,30 @@ pub(crate) mod tests {
         assert_eq!(message(1, "g").event_id(), "m-1");
         assert_eq!(with(message(1, "g"), "event_id", "evt-9").event_id(), "evt-9");
         assert_eq!(with(message(1, "g"), "event_id", "line\nbreak").event_id(), "m-1");
+    }
+
+    #[test]
+    fn headers_are_read_together_and_as_they_were_before() {
+        let bytes = Attribute { data_type: "Binary".to_owned(), value: "AAEC".to_owned() };
+        let of = |attributes: &[(&str, Attribute)]| {
+            changed(1, "g", |it| {
+                let attributes = attributes.iter().cloned();
+                it.attributes = attributes.map(|(name, value)| (name.to_owned(), value)).collect();
+            })
+        };
+        let before = [("header.x-raw", bytes.clone()), ("header.x-a", Attribute::string("old"))];
+        let message = of(&before);
+        assert_eq!(message.headers().collect::<Vec<_>>(), [("x-a", "old")]);
+        assert_eq!((message.header("x-a"), message.header("x-raw")), (Some("old"), None));
+        assert_eq!(message.check_headers(), Ok(()));
+        let [raw, old] = before;
+        let message = of(&[raw, old, ("headers", Attribute::string("x-b: new\nx-c: "))]);
+        assert_eq!(message.headers().collect::<Vec<_>>(), [("x-b", "new")]);
+        assert_eq!((message.header("x-a"), message.header("x-c")), (None, None));
+        assert_eq!(message.check_headers(), Ok(()));
+        for bad in [Attribute::string("x-b"), bytes] {
+            assert!(of(&[("headers", bad)]).check_headers().is_err());
+        }
     }
 
     #[test]

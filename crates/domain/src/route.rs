@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use crate::attribute;
 use crate::mapping::{Expression, RequestParameters, parameter};
 use crate::message::Message;
 use crate::pace::Pace;
@@ -17,6 +16,7 @@ use crate::secret::SecretReference;
 use crate::signature::Verification;
 use crate::signature::standard_webhooks::Signing;
 use crate::status::StatusSet;
+use crate::{attribute, carried};
 
 /// A route whose every setting has been checked.
 #[derive(Debug, Clone)]
@@ -274,8 +274,9 @@ impl Route {
             (attribute::EVENT_ID.to_owned(), self.event_id.interpolated()),
             (attribute::ACCEPTED_AT.to_owned(), "${context.requestTimeEpoch}".to_owned()),
         ]);
-        for name in self.carried_headers() {
-            attributes.insert(attribute::header(name), format!("${{request.header.{name}}}"));
+        let carried = self.carried_headers();
+        if !carried.is_empty() {
+            attributes.insert(attribute::HEADERS.to_owned(), carried::template(&carried));
         }
         if let Some(name) = self.token_header() {
             attributes.insert(attribute::TOKEN.to_owned(), format!("${{request.header.{name}}}"));

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use domain::attribute::Attribute;
+use domain::carried::UnreadableHeaders;
 use domain::dead_letter::Unreadable;
 use domain::message::{Message, MessageError, Origin, Received};
 use domain::time::Timestamp;
@@ -102,6 +103,8 @@ enum RecordError {
     Missing(&'static str),
     #[error("the record is no message: {0}")]
     Message(#[from] MessageError),
+    #[error(transparent)]
+    Headers(#[from] UnreadableHeaders),
 }
 
 /// A record as a message, or why it is none. A group and a number are missing where the mapping does
@@ -120,7 +123,9 @@ fn message(record: Record, now: Timestamp, ingest: Option<&str>) -> Result<Messa
         group_id: system.message_group_id.unwrap_or_default(),
         sequence_number: system.sequence_number.unwrap_or_default(),
     };
-    Ok(Message::parse(received, origin)?)
+    let message = Message::parse(received, origin)?;
+    message.check_headers()?;
+    Ok(message)
 }
 
 fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {

@@ -189,29 +189,29 @@ run "path_parameter_that_is_not_there" {
   }
 }
 
-run "seven_headers" {
+run "too_many_headers" {
   command         = plan
   expect_failures = [var.routes]
   variables {
-    routes = { sss = { path = "/a", ordering_key = "g", pass_headers = ["a", "b", "c", "d", "e", "f", "g"] } }
+    routes = { sss = { path = "/a", ordering_key = "g", pass_headers = [for n in range(41) : "h${n}"] } }
   }
 }
 
-run "seven_headers_with_those_of_verify" {
+run "too_many_headers_with_those_of_verify" {
   command         = plan
   expect_failures = [aws_apigatewayv2_integration.queue]
   variables {
     routes = {
-      sss = { path = "/a", ordering_key = "g", pass_headers = ["a", "b", "c", "d"], verify = { scheme = "standard_webhooks" } }
+      sss = { path = "/a", ordering_key = "g", pass_headers = [for n in range(38) : "h${n}"], verify = { scheme = "standard_webhooks" } }
     }
   }
 }
 
-run "six_headers_with_those_of_verify" {
+run "many_headers_with_those_of_verify" {
   command = plan
   variables {
     routes = {
-      sss = { path = "/a", ordering_key = "g", pass_headers = ["a", "b", "c", "Webhook-Timestamp"], verify = { scheme = "standard_webhooks" } }
+      sss = { path = "/a", ordering_key = "g", pass_headers = concat([for n in range(37) : "h${n}"], ["Webhook-Timestamp"]), verify = { scheme = "standard_webhooks" } }
     }
   }
 }

@@ -12,6 +12,7 @@ use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::{config, config_with};
 use contract_tests::sss::{Delivery, Sss};
 use domain::config::ConfigFile;
+use domain::dead_letter::Class;
 
 use crate::NONE;
 
@@ -91,6 +92,26 @@ async fn the_route_s_headers_are_passed_on_and_no_others() {
         route.pass_headers = vec!["X-Workflow-Id".to_owned(), "x-kind".to_owned()];
     });
     let record = message("m-1", "order-7")
+        .attribute(
+            "headers",
+            "transfer-encoding: chunked\nwebhook-id: forged\nx-internal: not for SSS\n\
+             x-kind: \nx-workflow-id: w 1; \"q\"=é",
+        )
+        .attribute("header.x-kind", "of a former version");
+    let delivery = delivery(&sss, config, record).await;
+    assert_eq!(delivery.request.headers["x-workflow-id"].as_bytes(), "w 1; \"q\"=é".as_bytes());
+    assert_eq!(delivery.header("webhook-id"), "evt-m-1");
+    assert_eq!(delivery.request.headers.get("x-kind"), None);
+}
+
+/// They may wait for days while the forwarder becomes a newer one.
+#[tokio::test]
+async fn headers_of_messages_of_a_former_version_are_passed_on() {
+    let sss = Sss::start_with_passed_headers(&["x-workflow-id", "x-kind"]).await;
+    let config = config_with(&sss.url(), |route| {
+        route.pass_headers = vec!["X-Workflow-Id".to_owned(), "x-kind".to_owned()];
+    });
+    let record = message("m-1", "order-7")
         .attribute("header.x-workflow-id", "w 1; \"q\"=é")
         .attribute("header.x-internal", "not for SSS")
         .attribute("header.webhook-id", "forged")
@@ -99,6 +120,28 @@ async fn the_route_s_headers_are_passed_on_and_no_others() {
     assert_eq!(delivery.request.headers["x-workflow-id"].as_bytes(), "w 1; \"q\"=é".as_bytes());
     assert_eq!(delivery.header("webhook-id"), "evt-m-1");
     assert_eq!(delivery.request.headers.get("x-kind"), None);
+}
+
+/// No header's value can hold a line feed; a message that has one more is none of the ingest's.
+#[tokio::test]
+async fn a_line_too_many_among_the_headers_is_not_taken_for_a_header() {
+    let sss = Sss::start_with_passed_headers(&["x-kind", "x-workflow-id"]).await;
+    let config = config_with(&sss.url(), |route| {
+        route.pass_headers = vec!["x-workflow-id".to_owned(), "x-kind".to_owned()];
+    });
+    let forwarder = Forwarder::start(config).await;
+    let forged = "x-kind: a\nx-workflow-id: forged\nx-workflow-id: true";
+    let batch = [
+        message("m-1", "a").attribute("headers", forged),
+        message("m-2", "b").attribute("headers", "x-kind: a\nx-workflow-id: true"),
+    ];
+    assert_eq!(forwarder.invoke(batch).await, NONE);
+    assert_eq!(sss.event_ids(), ["evt-m-2"]);
+    let dead = &forwarder.sqs().dead_letters()[0];
+    assert_eq!(dead.failure.class, Class::Malformed);
+    assert_eq!(dead.attributes["headers"].value, forged, "it is kept whole");
+    let error = dead.failure.error.as_deref().unwrap();
+    assert!(error.contains("attribute headers is not a line for each header"), "{error}");
 }
 
 /// SQS takes line breaks in attributes; HTTP headers end there.

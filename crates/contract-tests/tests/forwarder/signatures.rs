@@ -70,12 +70,12 @@ fn from_provider(id: &str, group: &str, secret: &str, ago: Duration) -> Record {
     let signing = Webhook::new(secret).unwrap();
     let seconds = i64::try_from(at).unwrap();
     let signature = signing.sign(&provider_id, seconds, BODY.as_bytes()).unwrap();
-    message(id, group)
-        .body(BODY)
-        .aged(ago)
-        .attribute("header.webhook-id", &provider_id)
-        .attribute("header.webhook-timestamp", &at.to_string())
-        .attribute("header.webhook-signature", &signature)
+    message(id, group).body(BODY).aged(ago).attribute(
+        "headers",
+        &format!(
+            "webhook-id: {provider_id}\nwebhook-signature: {signature}\nwebhook-timestamp: {at}"
+        ),
+    )
 }
 
 fn good(id: &str, group: &str) -> Record {
@@ -167,7 +167,7 @@ async fn a_forged_event_is_dead_lettered_and_its_group_goes_on() {
         );
         // What the provider sent is kept whole, to be looked at and, after a mistake, redriven.
         assert_eq!(dead[0].body, "{\"注文\":\"却下\",\"id\":7}");
-        assert_eq!(dead[0].attributes["header.webhook-id"].value, "msg_m-2");
+        assert!(dead[0].attributes["headers"].value.starts_with("webhook-id: msg_m-2\n"));
         assert_eq!((dead[0].failure.group.as_str(), dead[0].failure.attempts), ("a", 0));
         let log = forwarder.kill().await;
         let unverified = lines(&log, "unverified");
@@ -415,7 +415,7 @@ async fn a_token_is_verified_and_comes_out_nowhere() {
     });
     let forwarder = Forwarder::start(config).await;
     let record = |id: &str, token: &str| {
-        message(id, id).attribute("header.x-kind", "push").attribute("token", token)
+        message(id, id).attribute("headers", "x-kind: push").attribute("token", token)
     };
     sss.answer("m-2", [status(422), status(200)]);
     let batch =

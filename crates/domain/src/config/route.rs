@@ -11,7 +11,7 @@ use super::Forwarder;
 use super::error::Faults;
 use super::file::{DestinationFile, RouteFile};
 use super::signature::{self, HeaderFile};
-use crate::attribute::CARRIED_HEADERS_MAX;
+use crate::carried::CARRIED_HEADERS_MAX;
 use crate::header::{self, header_fault};
 use crate::mapping::Expression;
 use crate::pace::Pace;
@@ -177,7 +177,7 @@ fn check_token(faults: &mut Faults, route: &Route) {
 fn check_headers(faults: &mut Faults, route: &Route) {
     let at = format!("routes.{}.pass_headers", route.name);
     let carried = route.carried_headers();
-    if carried.len() + usize::from(route.token_header().is_some()) > CARRIED_HEADERS_MAX {
+    if carried.len() > CARRIED_HEADERS_MAX {
         let verified = route.verify.as_ref().map(Verification::headers).unwrap_or_default();
         let and_verified = if verified.is_empty() {
             String::new()
@@ -187,8 +187,7 @@ fn check_headers(faults: &mut Faults, route: &Route) {
         faults.add(
             &at,
             format_args!(
-                "at most {CARRIED_HEADERS_MAX} headers fit beside our own message attributes, \
-                 are {}{and_verified}",
+                "at most {CARRIED_HEADERS_MAX} headers travel with a message, are {}{and_verified}",
                 carried.len()
             ),
         );

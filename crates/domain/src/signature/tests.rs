@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::attribute::{self, Attribute};
+use crate::attribute::Attribute;
 use crate::message::tests::changed as changed_message;
 
 /// A message with these headers, accepted at this second.
@@ -16,7 +16,7 @@ fn message(body: &str, accepted_at: u64, headers: &[(&str, &str)]) -> Message {
         body.clone_into(&mut it.body);
         it.sent_at = Timestamp::from_ms(accepted_at * 1_000);
         for (name, value) in headers {
-            it.attributes.insert(attribute::header(name), Attribute::string(*value));
+            it.attributes.insert(format!("header.{name}"), Attribute::string(*value));
         }
     })
 }

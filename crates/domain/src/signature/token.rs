@@ -89,8 +89,9 @@ fn is_seal(text: &str) -> bool {
 /// event is in it: who reads it could else make other events by it, in a request with it as token.
 fn seal(token: &[u8], attributes: &Attributes, event_id: &str, body: &str) -> String {
     let route = attributes.get(attribute::ROUTE).map(|route| &route.value);
-    let headers: Vec<_> =
-        attributes.iter().filter(|(name, _)| name.starts_with(attribute::HEADER_PREFIX)).collect();
+    let is_header =
+        |name: &str| name == attribute::HEADERS || name.starts_with(attribute::HEADER_PREFIX);
+    let headers: Vec<_> = attributes.iter().filter(|(name, _)| is_header(name)).collect();
     let event = serde_json::to_vec(&("dead letter", event_id, route, headers, body))
         .expect("texts are JSON");
     let mut text = SEAL.to_owned();
@@ -109,8 +110,12 @@ mod tests {
     const TOKEN: &str = "planted token";
 
     fn with_token(token: &str) -> Message {
-        let attributes =
-            [("route", "sss"), ("event_id", "evt-1"), ("header.x-kind", "push"), ("token", token)];
+        let attributes = [
+            ("route", "sss"),
+            ("event_id", "evt-1"),
+            ("headers", "x-kind: push"),
+            ("token", token),
+        ];
         altered(&message(1, "g"), |it| {
             it.attributes =
                 attributes.map(|(name, value)| (name.to_owned(), Attribute::string(value))).into();
@@ -157,6 +162,8 @@ mod tests {
         let no_token = altered(&with_token(TOKEN), |it| drop(it.attributes.remove("token")));
         let as_header = with(&no_token, "header.x-gitlab-token", Attribute::string(TOKEN));
         refused(&as_header, &[TOKEN], "is missing");
+        let headers = Attribute::string(format!("x-gitlab-token: {TOKEN}"));
+        refused(&with(&no_token, "headers", headers), &[TOKEN], "is missing");
     }
 
     /// The digest was made by another implementation of HMAC.
@@ -172,13 +179,13 @@ mod tests {
     }
 
     const SEALED: &str =
-        "hmac-sha256:dd8d39c49616d5749a6366c8c3a5e4c1598661c7997e7d6c77fe5e2d716f54a3";
+        "hmac-sha256:3e6e86fe2dc6adc58d8e4f641e4736c6c8b0b2c8c6dfcf24f692fcc071f3a68d";
 
     #[test]
     fn a_seal_is_good_for_one_event_only() {
         let dead = sealed_message(&with_token(TOKEN));
         let changes: [(&str, &str); 3] =
-            [("route", "other"), ("event_id", "evt-2"), ("header.x-kind", "merge")];
+            [("route", "other"), ("event_id", "evt-2"), ("headers", "x-kind: merge")];
         for (name, value) in changes {
             refused(&with(&dead, name, Attribute::string(value)), &[TOKEN], "is not the token");
         }

@@ -77,7 +77,7 @@ async fn an_event_is_answered_as_api_gateway_answers_and_is_in_the_queue() {
     }
     let attribute = |name: &str| message.attributes[name].text().unwrap().to_owned();
     assert_eq!(attribute("route"), "sss");
-    assert_eq!(attribute("header.content-type"), "application/json");
+    assert_eq!(attribute("headers"), "content-type: application/json");
     assert_eq!(attribute("accepted_at").len(), 13);
     assert!(answer.contains(&format!("apigw-requestid: {}", attribute("event_id"))), "{answer}");
     let line = log.wait_for("accepted", |_| true).await;

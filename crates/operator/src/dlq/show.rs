@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use domain::attribute::{FAILURE, HEADER_PREFIX};
+use domain::attribute::FAILURE;
 use domain::dead_letter::{failure_of, redrive_order};
 use domain::message::Message;
 use serde_json::{Value, json};
@@ -79,15 +79,9 @@ impl Show {
     }
 }
 
-fn headers(message: &Message) -> impl Iterator<Item = (&str, &str)> {
-    message.attributes.iter().filter_map(|(name, attribute)| {
-        Some((name.strip_prefix(HEADER_PREFIX)?, attribute.value.as_str()))
-    })
-}
-
 fn as_json(message: &Message) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(Summary::of(message))?;
-    value["headers"] = json!(headers(message).collect::<std::collections::BTreeMap<_, _>>());
+    value["headers"] = json!(message.headers().collect::<std::collections::BTreeMap<_, _>>());
     let failure = failure_of(message);
     value["location"] = json!(failure.as_ref().and_then(|failure| failure.location.as_ref()));
     value["response"] = json!(failure.as_ref().and_then(|failure| failure.response.as_ref()));
@@ -117,7 +111,7 @@ fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
     lines.push(("dead since", summary.dead_since));
     let mut text: Vec<String> =
         lines.iter().map(|(name, value)| format!("{name:<12} {}", printable(value))).collect();
-    text.extend(headers(message).map(|(name, value)| {
+    text.extend(message.headers().map(|(name, value)| {
         format!("{:<12} {}: {}", "header", printable(name), printable(value))
     }));
     text.push(match history {
