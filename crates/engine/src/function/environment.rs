@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use domain::config::{Config, LogLevel};
-use domain::environment::{SKIPS_FILE, SKIPS_VARIABLE};
+use domain::environment::{INGEST_SENDER_VARIABLE, SKIPS_FILE, SKIPS_VARIABLE};
 
+use crate::store::INGEST_SENDER_ID;
 use crate::store::arn::{ACCOUNT_ID, REGION};
 
 /// Who the function is.
@@ -69,6 +70,8 @@ pub(crate) fn function_environment(
     variables.insert("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{name}"));
     variables.insert("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), "local".to_owned());
     variables.insert("AWS_ENDPOINT_URL_SQS".to_owned(), format!("http://{api}"));
+    let ingest = INGEST_SENDER_ID.split(':').next().unwrap_or_default();
+    variables.insert(INGEST_SENDER_VARIABLE.to_owned(), ingest.to_owned());
     if let Some(dir) = data_dir {
         let file = dir.join(SKIPS_FILE);
         variables.insert(SKIPS_VARIABLE.to_owned(), format!("file:{}", file.display()));
@@ -118,6 +121,7 @@ mod tests {
         assert_eq!(variables["DEAD_LETTER_QUEUE_URL"], "http://d");
         assert_eq!(variables["AWS_ENDPOINT_URL_SQS"], "http://127.0.0.1:9324");
         assert_eq!(variables["WEBHOOK_QUEUE_SKIPS"], "file:/data/skips.json");
+        assert_eq!(variables["WEBHOOK_QUEUE_INGEST_SENDER"], "AROAINGESTLOCAL");
         assert_eq!(variables["AWS_LAMBDA_FUNCTION_NAME"], "local-webhook-forwarder");
     }
 
