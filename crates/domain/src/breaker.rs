@@ -399,7 +399,7 @@ mod tests {
                     }
                     Permit::Turn => prop_assert!(false, "nothing is under way"),
                     Permit::Refused { wait, asked } => {
-                        let most = if asked { Duration::from_secs(60) } else { OPEN_FOR };
+                        let most = if asked { Duration::from_mins(1) } else { OPEN_FOR };
                         prop_assert!(wait <= most && !wait.is_zero());
                         let later = at(now).plus(wait);
                         let mut then = breaker;

@@ -749,7 +749,7 @@ mod tests {
                     prop_assert!(!both);
                     prop_assert!(visible_in <= route.schedule().max_delay());
                     prop_assert!(!visible_in.is_zero());
-                    let retention = Duration::from_secs(1_209_600);
+                    let retention = Duration::from_hours(14 * 24);
                     prop_assert!(receive.age + visible_in < retention);
                 }
             }

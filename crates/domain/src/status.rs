@@ -58,7 +58,9 @@ mod tests {
 
     fn set(texts: &[&str]) -> StatusSet {
         let mut set = StatusSet::default();
-        texts.iter().for_each(|text| set.add(text).unwrap());
+        for text in texts {
+            set.add(text).unwrap();
+        }
         set
     }
 

@@ -623,7 +623,7 @@ fn destinations_can_be_limited_to_named_hosts() {
 fn a_proxy_is_a_host_and_a_port() {
     let proxy = |url: &str| json!({ "forwarder": { "proxy": url } });
     for good in ["http://proxy.internal:3128", "http://10.0.0.7:8080/", "http://[fd00::1]"] {
-        assert_eq!(config(&proxy(good)).unwrap().proxy().map(|url| url.scheme()), Some("http"));
+        assert_eq!(config(&proxy(good)).unwrap().proxy().map(url::Url::scheme), Some("http"));
     }
     assert_eq!(config(&json!({})).unwrap().proxy(), None);
     for (bad, problem) in [

@@ -1,0 +1,272 @@
+//! What an outage of some events' making means for the others: the rules of refusal, by a simulated
+//! clock. One process; each failing group holds one event, and a healthy group gets one every minute.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::breaker::Pass;
+use domain::config::Config;
+use domain::gate::{Entry, Gate};
+use domain::memory::Memory;
+use domain::message::{Message, Origin, Received};
+use domain::outcome::{Answer, Attempt, Next, Outcome, Receive, TransportError};
+use domain::pace::Pace;
+use domain::route::Route;
+use domain::time::{Timestamp, Uptime};
+
+const START_MS: u64 = 1_767_225_600_000;
+const ANSWER: Duration = Duration::from_millis(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How the destination treats an event that fails.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Answers(u16),
+    AsksForRest(&'static str),
+    Hangs,
+}
+
+impl Trouble {
+    fn attempt(self) -> (Attempt, Duration) {
+        let answer = |status, retry_after: Option<&str>| {
+            let retry_after = retry_after.map(str::to_owned);
+            Attempt::Answered(Answer { status, retry_after, ..Answer::default() })
+        };
+        match self {
+            Self::Answers(status) => (answer(status, None), ANSWER),
+            Self::AsksForRest(text) => (answer(429, Some(text)), ANSWER),
+            Self::Hangs => (Attempt::Failed(TransportError::Timeout), TIMEOUT),
+        }
+    }
+}
+
+/// What comes next in time.
+#[derive(Debug, Clone, Copy)]
+enum Happening {
+    /// The queue shows the event.
+    Received(u32),
+    /// Its attempt, by this pass, has ended.
+    Ended(u32, Pass),
+}
+
+/// A process and its queue.
+struct World {
+    route: Route,
+    gate: Gate,
+    memory: Memory,
+    trouble: Trouble,
+    /// Those with a lower number than this fail.
+    failing: u32,
+    messages: BTreeMap<u32, Received>,
+    queue: BTreeMap<(u64, u64), Happening>,
+    order: u64,
+    waiting: Vec<u32>,
+    /// How long each healthy event was under way, in milliseconds.
+    delays_ms: Vec<u64>,
+    dead: Vec<u32>,
+    /// When the destination was called, and by which event.
+    calls: Vec<(u64, u32)>,
+}
+
+fn route() -> Route {
+    let config = r#"{"environment":"test","routes":{"sss":{"path":"/sqs-hook","ordering_key":"g",
+        "destinations":[{"name":"sss","url":"http://localhost/"}]}}}"#;
+    Config::parse(config).unwrap().routes()["sss"].clone()
+}
+
+impl World {
+    fn new(trouble: Trouble, failing: u32, healthy: u32) -> Self {
+        let mut world = Self {
+            route: route(),
+            gate: Gate::new(Pace::default()),
+            memory: Memory::default(),
+            trouble,
+            failing,
+            messages: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            order: 0,
+            waiting: Vec::new(),
+            delays_ms: Vec::new(),
+            dead: Vec::new(),
+            calls: Vec::new(),
+        };
+        for n in 0..failing {
+            // Within the first seconds, as batches hand them out.
+            world.accept(n, u64::from(n) * 20);
+        }
+        for n in 0..healthy {
+            world.accept(failing + n, 500 + u64::from(n) * 60_000);
+        }
+        world
+    }
+
+    fn accept(&mut self, n: u32, at_ms: u64) {
+        let received = Received {
+            message_id: format!("m-{n}"),
+            body: "{}".to_owned(),
+            group_id: format!("group-{n}"),
+            sent_at: Timestamp::from_ms(START_MS + at_ms),
+            ..Received::default()
+        };
+        self.messages.insert(n, received);
+        self.at(at_ms, Happening::Received(n));
+    }
+
+    fn at(&mut self, ms: u64, happening: Happening) {
+        self.order += 1;
+        self.queue.insert((ms, self.order), happening);
+    }
+
+    fn run_until(&mut self, end_ms: u64) {
+        while let Some(next) = self.queue.first_entry().filter(|next| next.key().0 <= end_ms) {
+            let ((now, _), happening) = next.remove_entry();
+            match happening {
+                Happening::Received(n) => {
+                    self.messages.get_mut(&n).unwrap().receive_count += 1;
+                    self.try_to_call(n, now);
+                }
+                Happening::Ended(n, pass) => self.ended(n, pass, now),
+            }
+        }
+    }
+
+    fn try_to_call(&mut self, n: u32, now: u64) {
+        let message = self.message(n);
+        let standing = self.memory.standing(&message);
+        match self.gate.enter(uptime(now), standing) {
+            Entry::Open(pass) => {
+                self.calls.push((now, n));
+                let (_, takes) = self.attempt_of(n);
+                let ends = now + u64::try_from(takes.as_millis()).unwrap();
+                self.at(ends, Happening::Ended(n, pass));
+            }
+            Entry::Wait(_) => self.waiting.push(n),
+            Entry::Shut(refusal) => self.settle(n, Attempt::NotMade(refusal), now),
+        }
+    }
+
+    fn ended(&mut self, n: u32, pass: Pass, now: u64) {
+        let (attempt, _) = self.attempt_of(n);
+        let signal = self.route.signal(&attempt, wall(now));
+        self.gate.leave(pass, uptime(now), signal);
+        self.settle(n, attempt, now);
+        for n in std::mem::take(&mut self.waiting) {
+            self.try_to_call(n, now);
+        }
+    }
+
+    fn settle(&mut self, n: u32, attempt: Attempt, now: u64) {
+        let message = self.message(n);
+        let was_made = !matches!(attempt, Attempt::NotMade(_));
+        let receives = self.memory.receives_for_attempts(&message);
+        let receive = Receive::of(&message, self.route.schedule(), receives, wall(now));
+        let route = self.route.clone();
+        let outcome = Outcome::Asked(vec![(&route.destinations()[0], attempt)]);
+        match outcome.next(Some(&route), receive, wall(now)) {
+            Next::Delivered => {
+                let sent = self.messages.remove(&n).unwrap().sent_at.as_ms() - START_MS;
+                self.delays_ms.push(now - sent);
+            }
+            Next::DeadLetter { .. } => {
+                self.messages.remove(&n);
+                self.dead.push(n);
+            }
+            Next::Keep { visible_in, .. } => {
+                if !was_made {
+                    self.memory.put_back(&message);
+                }
+                // SQS counts whole seconds.
+                let seconds = u64::try_from(visible_in.as_millis().div_ceil(1_000)).unwrap();
+                self.at(now + seconds * 1_000, Happening::Received(n));
+            }
+        }
+    }
+
+    fn attempt_of(&self, n: u32) -> (Attempt, Duration) {
+        if n < self.failing {
+            return self.trouble.attempt();
+        }
+        (Attempt::Answered(Answer { status: 200, ..Answer::default() }), ANSWER)
+    }
+
+    fn message(&self, n: u32) -> Message {
+        Message::parse(self.messages[&n].clone(), Origin::Ingest).unwrap()
+    }
+
+    fn most_receives(&self) -> u32 {
+        self.messages.values().map(|received| received.receive_count).max().unwrap_or(0)
+    }
+}
+
+fn wall(ms: u64) -> Timestamp {
+    Timestamp::from_ms(START_MS + ms)
+}
+
+fn uptime(ms: u64) -> Uptime {
+    Uptime::from_start(Duration::from_millis(ms))
+}
+
+const HOUR_MS: u64 = 3_600_000;
+
+#[test]
+fn events_that_fail_do_not_hold_up_the_others() {
+    let ten_hours = 10 * 60;
+    for (trouble, most_ms) in [
+        (Trouble::Answers(500), 5_000),
+        (Trouble::Answers(429), 5_000),
+        (Trouble::Answers(503), 5_000),
+        (Trouble::Hangs, 15_000),
+    ] {
+        for failing in [30, 100, 300] {
+            let mut world = World::new(trouble, failing, ten_hours);
+            world.run_until(11 * HOUR_MS);
+            let mut delays = world.delays_ms.clone();
+            delays.sort_unstable();
+            assert_eq!(delays.len(), usize::try_from(ten_hours).unwrap(), "{trouble:?} {failing}");
+            let p99 = delays[delays.len() * 99 / 100];
+            let max = delays[delays.len() - 1];
+            assert!(p99 < most_ms, "{trouble:?}, {failing} groups: p99 {p99} ms, max {max} ms");
+        }
+    }
+}
+
+/// 25 groups, each answered 429 with a time: nobody asks before it is over, and then one does.
+#[test]
+fn a_destination_that_asks_for_a_rest_is_left_alone() {
+    let mut world = World::new(Trouble::AsksForRest("60"), 25, 0);
+    world.run_until(2 * HOUR_MS);
+    let answer_ms = u64::try_from(ANSWER.as_millis()).unwrap();
+    let answers: Vec<u64> = world.calls.iter().map(|(at, _)| at + answer_ms).collect();
+    for (at, n) in &world.calls {
+        let early = answers.iter().find(|answer| (**answer + 1..**answer + 60_000).contains(at));
+        assert_eq!(early, None, "event {n} was sent at {at} ms");
+    }
+    let hourly = world.calls.len() / 2;
+    assert!((20..=180).contains(&hourly), "{hourly} an hour");
+}
+
+/// For as long as `give_up_after`, and a little more: SQS moves what was received a thousand times.
+#[test]
+fn sqs_moves_nothing_during_an_outage() {
+    for trouble in [Trouble::Answers(503), Trouble::Hangs, Trouble::AsksForRest("9999")] {
+        let mut world = World::new(trouble, 300, 0);
+        for hour in 1..=71 {
+            world.run_until(hour * HOUR_MS);
+            let receives = world.most_receives();
+            assert!(receives <= 1_000, "{trouble:?}: {receives} receives after {hour} h");
+        }
+        assert_eq!(world.dead, [0; 0], "{trouble:?}: given up too early");
+    }
+}
+
+/// Nothing is given up without having been attempted at its age; all that fail are given up in time.
+#[test]
+fn everything_that_fails_for_three_days_is_given_up_and_nothing_sooner() {
+    let mut world = World::new(Trouble::Answers(503), 300, 0);
+    world.run_until(72 * HOUR_MS - 1);
+    assert_eq!(world.dead, [0; 0]);
+    world.run_until(14 * 24 * HOUR_MS);
+    assert_eq!(world.dead.len(), 300, "{} wait for ever", world.messages.len());
+}
