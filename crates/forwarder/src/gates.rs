@@ -22,7 +22,7 @@ const TURN: Duration = Duration::from_secs(1);
 pub(crate) struct Gates {
     started: Instant,
     /// By route and destination.
-    gates: BTreeMap<String, BTreeMap<String, Mutex<Gate>>>,
+    all: BTreeMap<String, BTreeMap<String, Mutex<Gate>>>,
     left: Notify,
 }
 
@@ -46,7 +46,7 @@ impl Gates {
         let routes = config.routes().iter();
         Self {
             started: Instant::now(),
-            gates: routes.map(|(name, route)| (name.clone(), of(route))).collect(),
+            all: routes.map(|(name, route)| (name.clone(), of(route))).collect(),
             left: Notify::new(),
         }
     }
@@ -64,7 +64,7 @@ impl Gates {
         standing: Standing,
         patience: Duration,
     ) -> Result<Passage<'a>, Refusal> {
-        let of_route = self.gates.get(route.name());
+        let of_route = self.all.get(route.name());
         let gate = of_route.and_then(|of_route| of_route.get(destination.name()));
         let gate = gate.expect("made for every route and destination");
         let until = self.uptime().plus(patience);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     const SOON: Duration = Duration::from_millis(1);
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     async fn enter<'a>(
         gates: &'a Gates,

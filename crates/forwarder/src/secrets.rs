@@ -164,7 +164,8 @@ impl Secrets {
     async fn fetch(&self, reference: &SecretReference, kept: &mut Kept, time_left: Duration) {
         // Of the beginning: what changes while it is under way may not be in the answer.
         let (wall, now) = (wall(), self.uptime());
-        match self.read(reference, time_left).await {
+        // Rare and large: what waits in it would be part of every delivery's state.
+        match Box::pin(self.read(reference, time_left)).await {
             Ok(secret) => {
                 kept.fetches.fetched(wall, now);
                 kept.error = None;

@@ -66,7 +66,7 @@ impl SkipList {
         // Locked for as long as it is read: the groups of a batch need it at the same time.
         let mut known = self.known.lock().await;
         if known.good_until.is_none_or(|until| until <= Instant::now()) {
-            let (skips, pause) = match self.read(time_left).await {
+            let (skips, pause) = match Box::pin(self.read(time_left)).await {
                 Ok(skips) => (skips, FRESH),
                 Err(error) => {
                     self.logger

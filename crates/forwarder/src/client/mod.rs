@@ -77,7 +77,8 @@ struct Pool(Mutex<Idle>);
 
 #[derive(Default)]
 struct Idle {
-    connections: Vec<Connection>,
+    #[expect(clippy::vec_box, reason = "it is moved in and out for every delivery, and large")]
+    connections: Vec<Box<Connection>>,
     /// Whether somebody is about to close those that get too old.
     swept: bool,
 }
@@ -219,16 +220,20 @@ impl Attempt<'_> {
             }
         }
         self.connecting = true;
-        let stream = timers.timeout(SET_UP, connector.connect(&self.endpoint.origin)).await;
-        let stream = stream.unwrap_or(Err(TransportError::ConnectTimeout))?;
+        // Rare and large: what waits in it would be part of every delivery's state.
+        let connect = Box::pin(async {
+            Connection::new(connector.connect(&self.endpoint.origin).await?).await.map(Box::new)
+        });
+        let connection = timers.timeout(SET_UP, connect).await;
+        let connection = connection.unwrap_or(Err(TransportError::ConnectTimeout))?;
         self.connecting = false;
         let headers = std::mem::take(&mut self.headers);
-        self.exchange(Connection::new(stream).await?, headers).await
+        self.exchange(connection, headers).await
     }
 
     async fn exchange(
         &mut self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         headers: HeaderMap,
     ) -> Result<(), TransportError> {
         let request = self.endpoint.request(headers, self.body.clone());
@@ -272,14 +277,14 @@ fn public_location(url: &Url, location: &str) -> Option<String> {
 
 impl Pool {
     /// A connection that may carry another request, unless something came on it meanwhile.
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Box<Connection>> {
         let now = Instant::now();
         let connection = lock(&self.0).connections.pop()?;
         (now < end(&connection)).then_some(connection)
     }
 
     /// Keeps a connection for the next request, if it may carry one.
-    async fn put(self: &Arc<Self>, mut connection: Connection) {
+    async fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
         if !connection.is_reusable().await {
             return;
         }
@@ -302,7 +307,7 @@ impl Pool {
         let mut idle = lock(&self.0);
         let now = Instant::now();
         idle.connections.retain(|connection| now < end(connection));
-        let next = idle.connections.iter().map(end).min();
+        let next = idle.connections.iter().map(|connection| end(connection)).min();
         idle.swept = next.is_some();
         next
     }
