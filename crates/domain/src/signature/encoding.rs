@@ -61,7 +61,7 @@ impl SecretEncoding {
             Self::Base64 => KEY_BASE64.decode(text).ok(),
             Self::Hex => std::str::from_utf8(text).ok().and_then(hex),
         };
-        key.filter(|key| !key.is_empty()).map(Cow::Owned).ok_or(match self {
+        key.map(Cow::Owned).ok_or(match self {
             Self::Base64 => UnusableSecret("is not base64, as secret_encoding says"),
             Self::Text | Self::Hex => UnusableSecret("is not hexadecimal, as secret_encoding says"),
         })
