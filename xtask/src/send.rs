@@ -92,7 +92,7 @@ impl Send {
             Err(error) if self.environment == aws::LOCAL && !aws::emulator::is_running() => {
                 Err(error)
             }
-            Err(_no_engine) => aws::ingest_url(&self.environment, &route.name()),
+            Err(_no_engine) => aws::ingest_url(&self.environment, route.name()),
         }
     }
 

@@ -222,7 +222,7 @@ impl Engine {
 
         let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
         let engine = Self { store, log, ingest, api, mapping, waiting, queue_urls, address_file };
-        engine.announce(&config.environment(), data_dir)?;
+        engine.announce(config.environment(), data_dir)?;
         Ok(engine)
     }
 

@@ -231,7 +231,7 @@ async fn a_changed_secret_needs_no_restart() {
     .await;
     assert_eq!(sss.deliveries().len(), 4);
     assert_eq!(forwarder.sqs().dead_letters().len(), 1, "the forged one only");
-    let old = from_provider("m-5", "a", SECRET, Duration::from_secs(60));
+    let old = from_provider("m-5", "a", SECRET, Duration::from_mins(1));
     assert_eq!(forwarder.invoke([old]).await, NONE);
     assert_eq!(forwarder.sqs().dead_letters().len(), 2, "the old secret is good no more");
 }

@@ -48,11 +48,11 @@ impl Dlq {
             Self::List(list) => list.run().await,
             Self::Stats(stats) => stats.run().await,
             Self::Show(show) => show.run().await,
-            Self::Redrive(redrive) => redrive.run().await,
-            Self::Edit(edit) => edit.run().await,
-            Self::Export(export) => export.run().await,
+            Self::Redrive(redrive) => Box::pin(redrive.run()).await,
+            Self::Edit(edit) => Box::pin(edit.run()).await,
+            Self::Export(export) => Box::pin(export.run()).await,
             Self::Import(import) => import.run().await,
-            Self::Drop(drop) => drop.run().await,
+            Self::Drop(drop) => Box::pin(drop.run()).await,
             Self::Log(log) => log.run().await,
         }
     }

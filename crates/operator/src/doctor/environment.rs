@@ -334,7 +334,7 @@ fn loss(name: &str, meter: &LossMeter, checks: &mut Checks) {
 
 async fn releases(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
     let aws = config.file().aws.as_ref();
-    let Some(store) = Store::of_releases(sdk, &config.environment(), aws) else { return };
+    let Some(store) = Store::of_releases(sdk, config.environment(), aws) else { return };
     match store.newest(&format!("releases/{}/", config.environment())).await {
         Ok(Some((key, _))) => checks.ok("releases", key),
         Ok(None) => checks.warn(
@@ -353,7 +353,7 @@ async fn destinations(config: &Config, checks: &mut Checks) {
     let vpc = config.file().aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
     for (route, it) in config.routes() {
         for destination in it.destinations() {
-            destination::check(route, &destination.name(), &destination.url(), vpc, checks).await;
+            destination::check(route, destination.name(), destination.url(), vpc, checks).await;
         }
     }
 }

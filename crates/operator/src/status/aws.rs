@@ -240,7 +240,7 @@ async fn metrics(
 ) -> anyhow::Result<Meter> {
     let routes: Vec<&str> = config.routes().keys().map(String::as_str).collect();
     let (queue, dead_letters) = (config.queue_name(), config.dead_letter_queue_name());
-    let metrics = meter::metrics(&config.environment(), &queue, &dead_letters, &routes);
+    let metrics = meter::metrics(config.environment(), &queue, &dead_letters, &routes);
     Ok(Meter::of(cloudwatch.metrics(&metrics, since, now).await?, routes.len()))
 }
 
@@ -392,7 +392,7 @@ fn last(lines: &[Value]) -> Vec<LastDelivery> {
 /// The newest release record.
 async fn release(sdk: &SdkConfig, config: &Config) -> anyhow::Result<Option<Release>> {
     let aws = config.file().aws.as_ref();
-    let Some(store) = Store::of_releases(sdk, &config.environment(), aws) else { return Ok(None) };
+    let Some(store) = Store::of_releases(sdk, config.environment(), aws) else { return Ok(None) };
     let prefix = format!("releases/{}/", config.environment());
     let Some((key, record)) = store.newest(&prefix).await? else { return Ok(None) };
     let text = |name: &str| record[name].as_str().map(str::to_owned);
