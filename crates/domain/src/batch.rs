@@ -137,6 +137,8 @@ mod tests {
             .collect();
         assert_eq!(kept, [("m-1", 4), ("m-3", 4)]);
         assert_eq!(groups[0].head(), None);
+        assert_eq!(groups[0].all().count(), 0);
+        assert_eq!(groups[1].all().map(|it| it.message_id.as_str()).collect::<Vec<_>>(), ["m-2"]);
         assert_eq!(groups[1].head().unwrap().message_id, "m-2");
     }
 

@@ -37,6 +37,12 @@ impl Schedule {
             .then_some(Self { initial_delay_seconds, max_delay_seconds })
     }
 
+    /// The delay after the first failed attempt, in seconds.
+    #[must_use]
+    pub(crate) fn initial_delay_seconds(self) -> u32 {
+        self.initial_delay_seconds
+    }
+
     /// The longest delay.
     #[must_use]
     pub fn max_delay(self) -> Duration {

@@ -4,6 +4,7 @@
 mod aws;
 mod error;
 mod file;
+mod receives;
 mod route;
 mod signature;
 
@@ -19,6 +20,7 @@ pub use error::{ConfigError, Fault};
 pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogLevel, QueueFile, RetryFile, RouteFile,
 };
+pub use receives::Receives;
 pub use signature::{
     AlgorithmName, EncodingName, HeaderFile, HmacFile, SchemeName, SecretEncodingName, SecretsFile,
     SignFile, TokenFile, VerifyFile,
@@ -160,8 +162,9 @@ impl Config {
             routes.values().any(|route| route.deduplication == Deduplication::Content);
         let queue = Queue::check(faults, &file.queue, forwarder, content_based_deduplication);
         for route in routes.values_mut() {
-            check_route(faults, route, queue, forwarder);
+            check_retention(faults, route, queue);
         }
+        receives::check(faults, &routes, queue.max_receive_count, forwarder.batch_size);
         let proxy = file.forwarder.proxy.as_deref();
         let proxy = proxy.and_then(|url| faults.check("forwarder.proxy", parse_proxy(url)));
         let environment = file.environment.clone();
@@ -388,7 +391,8 @@ fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds))
 }
 
-/// Two routes must not take the same requests, nor the same messages without a route.
+/// Two routes must not take the same requests, nor the same messages without a route: those are routed
+/// by a fixed message group.
 fn check_paths(faults: &mut Faults, routes: &BTreeMap<String, Route>) {
     for (position, route) in routes.values().enumerate() {
         for earlier in routes.values().take(position) {
@@ -396,6 +400,15 @@ fn check_paths(faults: &mut Faults, routes: &BTreeMap<String, Route>) {
                 faults.add(
                     format_args!("routes.{}.path", route.name),
                     format_args!("{} is the path of route {} already", route.path, earlier.name),
+                );
+            }
+            if let (Some(key), Some(other)) =
+                (route.ordering_key.as_static(), earlier.ordering_key.as_static())
+                && key == other
+            {
+                faults.add(
+                    format_args!("routes.{}.ordering_key", route.name),
+                    format_args!("{key:?} is the fixed key of route {} already", earlier.name),
                 );
             }
         }
@@ -466,9 +479,8 @@ fn parse_proxy(source: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The rules between a route, the queue and the function: nothing may expire, or be moved by SQS
-/// itself, before this system gives it up with a reason.
-fn check_route(faults: &mut Faults, route: &mut Route, queue: Queue, forwarder: Forwarder) {
+/// Nothing may expire before this system gives it up with a reason.
+fn check_retention(faults: &mut Faults, route: &mut Route, queue: Queue) {
     let longest_wait = route.schedule.max_delay().max(queue.visibility_timeout);
     route.last_receive_within = queue.retention.saturating_sub(longest_wait);
     if route.give_up_after > route.last_receive_within {
@@ -480,20 +492,6 @@ fn check_route(faults: &mut Faults, route: &mut Route, queue: Queue, forwarder: 
                 longest_wait.as_secs(),
                 queue.retention.as_secs(),
                 route.give_up_after.as_secs()
-            ),
-        );
-    }
-    // Messages that wait behind a failing one are received with it: at most a batch full.
-    let receives =
-        route.schedule.attempts_within(route.give_up_after).saturating_add(forwarder.batch_size);
-    if receives > queue.max_receive_count {
-        faults.add(
-            "queue.max_receive_count",
-            format_args!(
-                "must be at least {receives}, what the retries of route {} can come to before they \
-                 are given up, is {}; raise it, routes.{0}.retry.max_delay_seconds, or lower \
-                 routes.{0}.give_up_after_seconds",
-                route.name, queue.max_receive_count
             ),
         );
     }

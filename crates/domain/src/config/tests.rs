@@ -267,6 +267,21 @@ fn giving_up_comes_before_expiry() {
 }
 
 #[test]
+fn two_routes_have_two_fixed_keys() {
+    let other = |key: &str| {
+        json!({ "routes": { "sss": { "ordering_key": "all" }, "crm": {
+            "path": "/crm", "ordering_key": key,
+            "destinations": [{ "name": "crm", "url": "https://crm.example.com/" }],
+        }}})
+    };
+    refused(
+        &other("all"),
+        &["routes.sss.ordering_key: \"all\" is the fixed key of route crm already"],
+    );
+    assert!(config(&other("crm")).is_ok());
+}
+
+#[test]
 fn an_outage_alone_never_reaches_the_receive_count() {
     refused(
         &json!({ "queue": { "max_receive_count": 900 } }),
@@ -356,7 +371,7 @@ fn content_deduplication_leaves_the_id_to_sqs() {
 
 #[test]
 fn a_request_takes_the_most_specific_route() {
-    let route = |path: &str| json!({ "path": path, "ordering_key": "g", "destinations": [{ "name": "d", "url": "http://localhost" }] });
+    let route = |path: &str| json!({ "path": path, "ordering_key": format!("key-of-{}", path.len()), "destinations": [{ "name": "d", "url": "http://localhost" }] });
     let config = config(&json!({ "routes": {
         "any": route("/{tenant}/hook"), "fixed": route("/acme/hook"), "deep": route("/{tenant}/hook/{kind}"),
     }}))

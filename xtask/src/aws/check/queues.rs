@@ -1,5 +1,6 @@
 //! What must hold of the queues.
 
+use domain::config::Receives;
 use domain::quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT;
 use serde_json::Value;
 
@@ -32,19 +33,18 @@ pub(super) fn receive_count(subject: &Subject<'_>, seen: &mut Seen) {
     }
     let policy = queue.json("redrive_policy").unwrap_or_default();
     let count = policy["maxReceiveCount"].as_u64().unwrap_or_default();
-    let batch_size = subject.config.forwarder().batch_size;
-    for route in subject.config.routes().values() {
-        let attempts = route.schedule().attempts_within(route.give_up_after());
-        let needed = u64::from(attempts.saturating_add(batch_size));
-        if count < needed {
-            seen.broken(
-                queue,
-                format_args!(
-                    "maxReceiveCount is {count}, the retries of route {} can come to {needed}",
-                    route.name()
-                ),
-            );
-        }
+    let (config, routes) = (subject.config, subject.config.routes());
+    if let Some(worst) = Receives::worst(routes, config.forwarder().batch_size)
+        && count < u64::from(worst.count)
+    {
+        seen.broken(
+            queue,
+            format_args!(
+                "maxReceiveCount is {count}, the retries of route {} can come to {}",
+                worst.by.name(),
+                worst.count
+            ),
+        );
     }
 }
 
