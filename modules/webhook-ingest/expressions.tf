@@ -32,6 +32,12 @@ locals {
     token             = []
   }
 
+  # The header with the event's id, where that is part of what is signed.
+  signed_ids = {
+    standard_webhooks = "$request.header.webhook-id"
+    svix              = "$request.header.svix-id"
+  }
+
   # The header that is itself the secret; it travels apart.
   token_headers = {
     for name, route in var.routes : name => one(concat(

@@ -17,12 +17,20 @@ locals {
     }
   }
 
-  # Inside text a variable needs braces: $request.header.x becomes $${request.header.x}.
+  # What names an event: what the configuration says, or an id that is verified, or one that the
+  # provider has for it, or the API's.
   event_ids = {
-    for name, route in var.routes : name => try(
-      { request = "$${context.requestId}", content = "$${context.requestId}" }[route.deduplication],
-      can(regex("[$][{]", route.deduplication)) ? route.deduplication : format("$${%s}", trimprefix(route.deduplication, "$")),
+    for name, route in var.routes : name => coalesce(
+      route.event_id,
+      one([for verify in route.verify[*] : lookup(local.signed_ids, verify.scheme, null)]),
+      contains(["request", "content"], route.deduplication) ? "$context.requestId" : route.deduplication,
     )
+  }
+
+  # Inside text a variable needs braces: $request.header.x becomes $${request.header.x}.
+  event_ids_in_text = {
+    for name, id in local.event_ids : name =>
+    can(regex("[$][{]", id)) ? id : format("$${%s}", trimprefix(id, "$"))
   }
 
   # `jsonencode` writes <, > and & as escapes for the sake of HTML pages; the gateway looks for its
@@ -33,7 +41,7 @@ locals {
         for attribute, value in merge(
           {
             route       = name
-            event_id    = local.event_ids[name]
+            event_id    = local.event_ids_in_text[name]
             accepted_at = "$${context.requestTimeEpoch}"
           },
           length(local.carried_headers[name]) == 0 ? {} : {
@@ -103,11 +111,11 @@ resource "aws_apigatewayv2_integration" "queue" {
       condition = alltrue([
         for header in local.token_headers[each.key][*] :
         !contains([for name in var.routes[each.key].pass_headers : lower(name)], header) && !anytrue([
-          for expression in [var.routes[each.key].ordering_key, var.routes[each.key].deduplication] :
+          for expression in [var.routes[each.key].ordering_key, local.event_ids[each.key]] :
           contains(regexall("request\\.header\\.([a-z0-9_.-]+)", lower(expression))[*][0], header)
         ])
       ])
-      error_message = "the header with the token of route ${each.key} is the secret: it cannot be in pass_headers, and no ordering_key or deduplication can be made from it."
+      error_message = "the header with the token of route ${each.key} is the secret: it cannot be in pass_headers, and no ordering_key or event_id can be made from it."
     }
   }
 

@@ -23,6 +23,11 @@ output "integration_ids" {
   value       = { for name, integration in aws_apigatewayv2_integration.queue : name => integration.id }
 }
 
+output "request_parameters" {
+  description = "What becomes of a request, by the route's name: the parameters of `SQS-SendMessage`."
+  value       = { for name, integration in aws_apigatewayv2_integration.queue : name => integration.request_parameters }
+}
+
 output "route_settings" {
   description = "Throttling by route key, for the API's stage: the input `route_settings` of the module http-api."
   value = {
@@ -36,4 +41,9 @@ output "route_settings" {
 output "role_arn" {
   description = "ARN of the role by which API Gateway sends to the queue."
   value       = aws_iam_role.ingest.arn
+}
+
+output "role_unique_id" {
+  description = "Unique id of that role, such as `AROA…`, with which the `SenderId` of what it sends begins: the input `ingest_sender` of the module webhook-forwarder."
+  value       = aws_iam_role.ingest.unique_id
 }

@@ -28,7 +28,8 @@ variable "routes" {
     The routes, by name. Other attributes are ignored.
     `path`: path that the SaaS posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
     `ordering_key`: the message group: fixed text, or API Gateway's mapping expression such as `$request.header.x-workflow-id`.
-    `deduplication`: `request` (every request is an event), `content` (equal bodies within five minutes are one), or an expression for the provider's own event id.
+    `deduplication`: `request` (every request is an event), `content` (equal bodies within five minutes are one), or an expression for the provider's own event id. A route with `verify` takes `request` only.
+    `event_id`: what names an event, which leaves as `webhook-id`: an expression. Unless given, the id that the scheme of `verify` signs, or else the expression of `deduplication`, or else the API's request id.
     `pass_headers`: at most 40 headers to pass on, those of `verify` included. API Gateway refuses requests that lack one of them.
     `verify`: how the provider signs; the headers that the forwarder verifies by travel with the message: `scheme`, one of `standard_webhooks`, `svix`, `github`, `slack`, `stripe`, `hmac`, `gitlab` and `token`; for `hmac` its `header`, `signed_content` and `timestamp_header`, and for `token` its `header`, which is itself the secret.
   EOT
@@ -36,6 +37,7 @@ variable "routes" {
     path          = string
     ordering_key  = string
     deduplication = optional(string, "request")
+    event_id      = optional(string)
     pass_headers  = optional(list(string), [])
     verify = optional(object({
       scheme = string
@@ -97,13 +99,26 @@ variable "routes" {
     error_message = "deduplication is \"request\", \"content\" or an expression such as $request.header.webhook-id; are ${join(", ", values(var.routes)[*].deduplication)}."
   }
   validation {
-    condition     = alltrue([for route in values(var.routes) : !strcontains(route.deduplication, "\\")])
-    error_message = "deduplication must be without backslashes: it becomes part of a JSON text that API Gateway fills in."
+    condition = alltrue([
+      for id in values(var.routes)[*].event_id : can(regex(local.expression, id)) && can(regex(local.with_variable, id)) if id != null
+    ])
+    error_message = "event_id is an expression such as $request.header.x-event-id: a fixed id would make all events one; are ${join(", ", [for id in values(var.routes)[*].event_id : id if id != null])}."
+  }
+  validation {
+    condition = alltrue([for route in values(var.routes) : route.verify == null || route.deduplication == "request"])
+    error_message = "a route with verify takes deduplication \"request\" only: a forged request could make the queue drop a genuine one. Write ${join("; ", [
+      for name, route in var.routes : "in routes.${name} \"deduplication\": \"request\"${route.deduplication == "content" ? "" : ", \"event_id\": ${jsonencode(route.deduplication)}"}"
+      if route.verify != null && route.deduplication != "request"
+    ])}; the receiver recognises a repeat by webhook-id."
+  }
+  validation {
+    condition     = alltrue([for route in values(var.routes) : !strcontains(route.deduplication, "\\") && !strcontains(coalesce(route.event_id, "-"), "\\")])
+    error_message = "deduplication and event_id must be without backslashes: they become part of a JSON text that API Gateway fills in."
   }
   validation {
     condition = alltrue(flatten([
       for route in values(var.routes) : [
-        for expression in [route.ordering_key, route.deduplication] : [
+        for expression in concat([route.ordering_key, route.deduplication], route.event_id[*]) : [
           for parameter in regexall("request\\.path\\.([A-Za-z0-9_.-]+)", expression)[*][0] :
           strcontains(route.path, "{${parameter}}")
         ]

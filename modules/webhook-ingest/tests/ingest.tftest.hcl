@@ -2,7 +2,7 @@ mock_provider "aws" {
   override_during = plan
 
   mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/test-webhook-ingest" }
+    defaults = { arn = "arn:aws:iam::123456789012:role/test-webhook-ingest", unique_id = "AROAEXAMPLEINGESTROLE" }
   }
   mock_resource "aws_apigatewayv2_integration" {
     defaults = { id = "integration-1" }
@@ -49,6 +49,61 @@ run "request_parameters_are_the_domain_s" {
   assert {
     condition     = toset(keys(aws_apigatewayv2_integration.queue)) == toset(keys(jsondecode(file("tests/request-parameters.json")).request_parameters))
     error_message = "each route needs its integration"
+  }
+}
+
+# Beside what the domain wrote: each rule by itself.
+run "an_event_is_named_by_what_is_surest" {
+  command = plan
+  variables {
+    routes = {
+      given    = { path = "/given", ordering_key = "g", event_id = "$request.body.id", verify = { scheme = "svix" } }
+      signed   = { path = "/signed", ordering_key = "g", verify = { scheme = "standard_webhooks" } }
+      svix     = { path = "/svix", ordering_key = "g", verify = { scheme = "svix" } }
+      unsigned = { path = "/unsigned", ordering_key = "g", verify = { scheme = "github" } }
+      repeated = { path = "/repeated", ordering_key = "g", deduplication = "$request.header.x-id" }
+      both     = { path = "/both", ordering_key = "g", deduplication = "$request.header.x-id", event_id = "a-$${request.header.y}" }
+      content  = { path = "/content", ordering_key = "g", deduplication = "content" }
+    }
+  }
+
+  assert {
+    condition = {
+      for name, integration in aws_apigatewayv2_integration.queue :
+      name => jsondecode(integration.request_parameters.MessageAttributes).event_id.StringValue
+      } == {
+      given    = "$${request.body.id}"
+      signed   = "$${request.header.webhook-id}"
+      svix     = "$${request.header.svix-id}"
+      unsigned = "$${context.requestId}"
+      repeated = "$${request.header.x-id}"
+      both     = "a-$${request.header.y}"
+      content  = "$${context.requestId}"
+    }
+    error_message = jsonencode({ for name, integration in aws_apigatewayv2_integration.queue : name => integration.request_parameters })
+  }
+  assert {
+    condition = {
+      for name, integration in aws_apigatewayv2_integration.queue :
+      name => integration.request_parameters.MessageDeduplicationId if name != "content"
+      } == {
+      given    = "$context.requestId"
+      signed   = "$context.requestId"
+      svix     = "$context.requestId"
+      unsigned = "$context.requestId"
+      repeated = "$request.header.x-id"
+      both     = "$request.header.x-id"
+    }
+    error_message = "what names an event must not decide about repeats"
+  }
+}
+
+run "who_sends_is_told" {
+  command = plan
+
+  assert {
+    condition     = output.role_unique_id == "AROAEXAMPLEINGESTROLE"
+    error_message = "is ${output.role_unique_id}"
   }
 }
 

@@ -181,6 +181,54 @@ run "deduplication_with_a_backslash" {
   }
 }
 
+run "deduplication_by_what_a_forger_may_choose" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", deduplication = "$request.header.x-github-delivery", verify = { scheme = "github" } } }
+  }
+}
+
+run "deduplication_by_the_body_a_forger_may_choose" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", deduplication = "content", verify = { scheme = "github" } } }
+  }
+}
+
+run "event_id_of_fixed_text" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", event_id = "request" } }
+  }
+}
+
+run "event_id_of_an_unknown_variable" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", event_id = "$request.headers.x" } }
+  }
+}
+
+run "event_id_with_a_backslash" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", event_id = "\\-$${request.header.x}" } }
+  }
+}
+
+run "event_id_of_a_path_parameter_that_is_not_there" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", event_id = "$request.path.id" } }
+  }
+}
+
 run "path_parameter_that_is_not_there" {
   command         = plan
   expect_failures = [var.routes]
@@ -256,11 +304,11 @@ run "token_as_ordering_key" {
   }
 }
 
-run "token_as_deduplication" {
+run "token_as_event_id" {
   command         = plan
   expect_failures = [aws_apigatewayv2_integration.queue]
   variables {
-    routes = { sss = { path = "/a", ordering_key = "g", deduplication = "a-$${request.header.x-gitlab-token}", verify = { scheme = "gitlab" } } }
+    routes = { sss = { path = "/a", ordering_key = "g", event_id = "a-$${request.header.X-Gitlab-Token}", verify = { scheme = "gitlab" } } }
   }
 }
 
