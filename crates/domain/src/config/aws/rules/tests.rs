@@ -386,6 +386,20 @@ fn secrets_on_aws_are_where_aws_keeps_them() {
         only_fault(verified("test", reference), &expected);
         assert!(verified("local", reference).is_ok(), "{reference}");
     }
+    let sent = |environment: &str, value: &str| {
+        config(|file| {
+            file["environment"] = json!(environment);
+            file["routes"]["sss"]["destinations"][0]["headers"] = json!({ "x-key": value });
+        })
+    };
+    for good in ["ssm:/test/sss", "secretsmanager:test/sss", "literal", "of env:SSS_KEY"] {
+        assert!(sent("test", good).is_ok(), "{good}");
+    }
+    for reference in ["env:SSS_KEY", "file:/run/secrets/sss"] {
+        let expected = format!("routes.sss: {reference} is for one machine");
+        only_fault(sent("test", reference), &expected);
+        assert!(sent("local", reference).is_ok(), "{reference}");
+    }
     let key = json!({ "secrets_kms_key_arn": "alias/mine" });
     refused("encryption", &key, "aws.encryption.secrets_kms_key_arn: must be the ARN of a key");
 }
