@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::config::Config;
+use domain::deadline::needed;
 use domain::environment::CONFIG_VARIABLE;
 
 use super::{Seen, Subject};
@@ -29,15 +30,17 @@ pub(super) fn destination_timeout(subject: &Subject<'_>, seen: &mut Seen) {
         seen.broken(function, format_args!("it does not know route {name}"));
     }
     for route in config.routes().values() {
-        for destination in route.destinations().iter().filter(|it| it.timeout() >= timeout) {
+        for destination in route.destinations().iter().filter(|it| needed(it.timeout()) > timeout) {
             seen.broken(
                 function,
                 format_args!(
-                    "its timeout is {} s, that of destination {} of route {} is {} s",
+                    "its timeout is {} s, that of destination {} of route {} is {} s, and {:?} more are \
+                     needed for a dead letter and the response",
                     timeout.as_secs(),
                     destination.name(),
                     route.name(),
-                    destination.timeout().as_secs()
+                    destination.timeout().as_secs(),
+                    needed(Duration::ZERO)
                 ),
             );
         }

@@ -94,9 +94,9 @@ fn visibility_timeout_is_six_function_timeouts() {
 }
 
 #[test]
-fn destination_timeout_is_shorter_than_the_functions() {
-    check_breaks("destination-timeout", FUNCTION, "of route sss is 5 s", |change| {
-        change["after"]["timeout"] = json!(5);
+fn destination_timeout_leaves_the_function_time_for_a_dead_letter() {
+    check_breaks("destination-timeout", FUNCTION, "of route sss is 5 s, and 2.5s more", |change| {
+        change["after"]["timeout"] = json!(7);
     });
     check_breaks("destination-timeout", FUNCTION, "does not know route sss", |change| {
         let variables = &mut change["after"]["environment"][0]["variables"];
