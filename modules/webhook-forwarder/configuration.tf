@@ -34,7 +34,9 @@ locals {
       routes = {
         for name, route in var.routes : name => {
           for field, value in merge(route, {
-            pass_headers = length(route.pass_headers) == 0 ? null : route.pass_headers
+            pass_headers    = length(route.pass_headers) == 0 ? null : route.pass_headers
+            retry_statuses  = length(route.retry_statuses) == 0 ? null : route.retry_statuses
+            reject_statuses = length(route.reject_statuses) == 0 ? null : route.reject_statuses
             verify = one([
               for verify in route.verify[*] : {
                 for field, value in merge(verify, {
@@ -49,7 +51,9 @@ locals {
             ])
             destinations = [
               for destination in route.destinations : {
-                for field, value in destination : field => value
+                for field, value in merge(destination, {
+                  headers = length(destination.headers) == 0 ? null : destination.headers
+                }) : field => value
                 if value != null && (field != "timeout_seconds" || value != local.defaults.timeout_seconds)
               }
             ]
@@ -59,8 +63,11 @@ locals {
     } : field => value if value != try(local.defaults[field], null)
   }
 
-  variables = merge(var.environment_variables, {
-    WEBHOOK_QUEUE_CONFIG  = jsonencode(local.configuration)
+  variables = merge(var.environment_variables, var.ingest_sender == null ? {} : {
+    WEBHOOK_QUEUE_INGEST_SENDER = var.ingest_sender.unique_id # whose messages are not believed to be an operator's
+    }, {
+    # Without the escapes that `jsonencode` writes for HTML pages, which would take room.
+    WEBHOOK_QUEUE_CONFIG  = replace(replace(replace(jsonencode(local.configuration), "\\u003c", "<"), "\\u003e", ">"), "\\u0026", "&")
     QUEUE_URL             = var.queue_url
     DEAD_LETTER_QUEUE_URL = var.dead_letter_queue_url
     WEBHOOK_QUEUE_SKIPS   = "ssm:${local.skips_parameter}" # which failing events an operator wants skipped
@@ -71,9 +78,10 @@ locals {
   # skips an event there is none.
   skips_parameter = "/${var.environment}/webhook/skips"
 
-  # The URLs are known only after the queues are made; 512 bytes are kept for both.
-  variables_bytes = 512 + sum([
-    for name, value in merge(local.variables, { QUEUE_URL = "", DEAD_LETTER_QUEUE_URL = "" }) :
+  # The URLs are known only after the queues are made, and the role's id after the role: as in the
+  # domain, 512 bytes are kept for the URLs and 32 for the id.
+  variables_bytes = 512 + 32 + sum([
+    for name, value in merge(local.variables, { QUEUE_URL = "", DEAD_LETTER_QUEUE_URL = "", WEBHOOK_QUEUE_INGEST_SENDER = "" }) :
     length(name) + length(value)
   ])
 
@@ -97,6 +105,15 @@ locals {
     "^secretsmanager:arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$",
   ])
 
+  # Names of headers that a configuration cannot add to requests, as in the domain's `header`.
+  headers_not_to_add = [
+    "accept", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+    "keep-alive", "max-forwards", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+    "te", "trailer", "transfer-encoding", "upgrade", "via", "webhook-accepted-at",
+    "webhook-attempt", "webhook-group", "webhook-id", "webhook-sequence", "webhook-signature",
+    "webhook-timestamp",
+  ]
+
   # Link-local addresses and metadata services, unspecified, multicast and broadcast addresses.
   forbidden_address = join("", [
     "^https?://(",
@@ -112,6 +129,7 @@ locals {
     for route in values(var.routes) : [
       [for verify in route.verify[*] : verify.secrets],
       [for destination in route.destinations : destination.sign.secrets if destination.sign != null],
+      [for destination in route.destinations : [for value in values(destination.headers) : value if can(regex("^(ssm|secretsmanager):", value))]],
     ]
   ]))
   parameters = [for reference in local.secret_references : trimprefix(reference, "ssm:") if startswith(reference, "ssm:")]

@@ -28,6 +28,11 @@ output "event_source_mapping_uuid" {
   value       = aws_lambda_event_source_mapping.queue.uuid
 }
 
+output "variables" {
+  description = "The function's variables, by name: what the forwarder is told."
+  value       = aws_lambda_function.forwarder.environment[0].variables
+}
+
 output "role_arn" {
   description = "ARN of the function's role."
   value       = aws_iam_role.forwarder.arn

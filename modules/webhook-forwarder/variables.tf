@@ -12,10 +12,11 @@ variable "environment" {
 variable "routes" {
   description = <<-EOT
     The routes, by name, as the forwarder gets them.
-    `path`, `ordering_key`, `deduplication`, `pass_headers`: as in the module webhook-ingest.
+    `path`, `ordering_key`, `deduplication`, `event_id`, `pass_headers`: as in the module webhook-ingest.
     `verify`: how the provider signs: `scheme` (`standard_webhooks`, `svix`, `github`, `slack`, `stripe`, `hmac`, `gitlab` or `token`); `secrets`, one reference `ssm:/PATH` or `secretsmanager:NAME-OR-ARN`, or two during a rotation; `tolerance_seconds` between the signed time and that of acceptance; and for `hmac` and `token` what the provider does.
-    `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange; `sign`, the `secrets` that requests are signed with. Delivered means that every destination answered 2xx.
+    `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange; `sign`, the `secrets` that requests are signed with; `headers` of every request, by name, whose values are text that anybody may see, or references as in `secrets`; `max_in_flight` and `max_per_second`, the most attempts at the same time and a second, of all invocations together. Delivered means that every destination answered 2xx.
     `retry`: delays between attempts, in seconds, doubled from `initial_delay_seconds` up to `max_delay_seconds`.
+    `retry_statuses`, `reject_statuses`: statuses that are worth another attempt besides 408, 425, 429 and 5xx, and those of these that are not: such as `404`, `500-503`, `5xx`.
     `give_up_after_seconds`: age at which a failing event goes to the dead-letter queue.
     `on_reject`: `dead_letter`, or `block`: a rejected event holds back its group until an operator acts.
   EOT
@@ -23,6 +24,7 @@ variable "routes" {
     path          = string
     ordering_key  = string
     deduplication = optional(string, "request")
+    event_id      = optional(string)
     pass_headers  = optional(list(string), [])
     verify = optional(object({
       scheme            = string
@@ -48,11 +50,16 @@ variable "routes" {
       sign = optional(object({
         secrets = list(string)
       }))
+      headers        = optional(map(string), {})
+      max_in_flight  = optional(number)
+      max_per_second = optional(number)
     }))
     retry = optional(object({
       initial_delay_seconds = optional(number, 2)
       max_delay_seconds     = optional(number, 300)
     }), {})
+    retry_statuses        = optional(list(string), [])
+    reject_statuses       = optional(list(string), [])
     give_up_after_seconds = optional(number, 259200)
     on_reject             = optional(string, "dead_letter")
   }))
@@ -88,10 +95,40 @@ variable "routes" {
   validation {
     condition = alltrue([
       for destination in flatten(values(var.routes)[*].destinations) :
-      destination.timeout_seconds >= 1 && destination.timeout_seconds < var.forwarder.function_timeout_seconds
+      destination.timeout_seconds >= 1 && destination.timeout_seconds + 2.5 <= var.forwarder.function_timeout_seconds
       && floor(destination.timeout_seconds) == destination.timeout_seconds
     ])
-    error_message = "timeout_seconds is a whole number of at least 1 and less than function_timeout_seconds, ${var.forwarder.function_timeout_seconds}; are ${join(", ", flatten(values(var.routes)[*].destinations)[*].timeout_seconds)}."
+    error_message = "timeout_seconds is a whole number of at least 1 and leaves 3 s of function_timeout_seconds, ${var.forwarder.function_timeout_seconds}, for a dead letter and the response; are ${join(", ", flatten(values(var.routes)[*].destinations)[*].timeout_seconds)}."
+  }
+  validation {
+    condition = alltrue([
+      for number in flatten([for destination in flatten(values(var.routes)[*].destinations) : [destination.max_in_flight[*], destination.max_per_second[*]]]) :
+      number >= 1 && floor(number) == number
+    ])
+    error_message = "max_in_flight and max_per_second are whole numbers of at least 1."
+  }
+  validation {
+    condition = alltrue([
+      for text in flatten([for route in values(var.routes) : concat(route.retry_statuses, route.reject_statuses)]) :
+      can(regex("^[3-5]([0-9]{2}|xx|[0-9]{2}-[3-5][0-9]{2})$", text))
+      && try(tonumber(regex("^[0-9]{3}", text)) <= tonumber(regex("[0-9]{3}$", text)), true)
+    ])
+    error_message = "retry_statuses and reject_statuses are statuses of 300 to 599 such as \"404\", or ranges such as \"500-503\" or \"5xx\"; are ${join(", ", flatten([for route in values(var.routes) : concat(route.retry_statuses, route.reject_statuses)]))}."
+  }
+  # From the first status of a text to its last: of "5xx" from 500 to 599.
+  validation {
+    condition = alltrue(flatten([
+      for route in values(var.routes) : [
+        for status in range(300, 600) : !alltrue([
+          for texts in [route.retry_statuses, route.reject_statuses] : anytrue([
+            for text in texts : try(
+              status >= tonumber(replace(substr(text, 0, 3), "x", "0")) && status <= tonumber(replace(substr(text, -3, -1), "x", "9")), false
+            )
+          ])
+        ])
+      ]
+    ]))
+    error_message = "a status is in both retry_statuses and reject_statuses of a route."
   }
   validation {
     condition     = alltrue([for route in values(var.routes) : contains(["dead_letter", "block"], route.on_reject)])
@@ -137,6 +174,28 @@ variable "routes" {
       ]
     ]))
     error_message = "secrets are one reference, or two different ones during a rotation."
+  }
+  validation {
+    condition = alltrue([
+      for name in flatten([for destination in flatten(values(var.routes)[*].destinations) : [for name in keys(destination.headers) : lower(name)]]) :
+      can(regex("^[a-z0-9_-]{1,100}$", name)) && !contains(local.headers_not_to_add, name) && !can(regex("^(x-amz-|x-amzn-|x-forwarded-|access-control-|apigw-)", name))
+    ])
+    error_message = "a name in headers is one that the forwarder sets, is about the connection, reserved, or not letters, digits, \"-\" and \"_\"; are ${join(", ", flatten([for destination in flatten(values(var.routes)[*].destinations) : keys(destination.headers)]))}."
+  }
+  validation {
+    condition = alltrue([
+      for destination in flatten(values(var.routes)[*].destinations) :
+      length(distinct([for name in keys(destination.headers) : lower(name)])) == length(destination.headers)
+    ])
+    error_message = "a header is in headers twice, in another case."
+  }
+  # What stands here by mistake may be a secret, so it is not shown.
+  validation {
+    condition = alltrue([
+      for value in flatten([for destination in flatten(values(var.routes)[*].destinations) : values(destination.headers)]) :
+      can(regex("^(env|file|ssm|secretsmanager):", value)) ? can(regex(local.secret_reference, value)) : can(regex("^[!-~]([ -~]*[!-~])?$", value))
+    ])
+    error_message = "a value in headers is printable ASCII text without white space at its ends, or a reference: ssm:/PATH or secretsmanager:NAME-OR-ARN (env: and file: are for one machine)."
   }
   validation {
     condition = alltrue([
@@ -306,8 +365,25 @@ variable "kms_key_arn" {
   }
 }
 
+variable "ingest_sender" {
+  description = <<-EOT
+    The role that the ingest sends with, by its `unique_id`: the output `role_unique_id` of the module webhook-ingest.
+    By it the forwarder tells what the ingest accepted from what an operator has sent, whose marks it believes. Null where no ingest of ours sends: then nobody's are believed.
+  EOT
+  # An object, so that it is known to be there before the role is made.
+  type = object({
+    unique_id = string
+  })
+  default = null
+
+  validation {
+    condition     = var.ingest_sender == null || can(regex("^[A-Za-z0-9]{1,32}$", try(var.ingest_sender.unique_id, "")))
+    error_message = "ingest_sender.unique_id is the unique id of a role, such as AROA…, and neither its name nor its ARN."
+  }
+}
+
 variable "secrets_kms_key_arn" {
-  description = "ARN of the key that the secrets of `verify` and `sign` are encrypted with; null with AWS's own keys, which need no right."
+  description = "ARN of the key that the secrets of `verify`, `sign` and `headers` are encrypted with; null with AWS's own keys, which need no right."
   type        = string
   default     = null
 
@@ -435,8 +511,8 @@ variable "environment_variables" {
   nullable    = false
 
   validation {
-    condition     = length(setintersection(keys(var.environment_variables), ["WEBHOOK_QUEUE_CONFIG", "WEBHOOK_QUEUE_METRICS", "WEBHOOK_QUEUE_SKIPS", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])) == 0
-    error_message = "WEBHOOK_QUEUE_CONFIG, WEBHOOK_QUEUE_METRICS, WEBHOOK_QUEUE_SKIPS, QUEUE_URL and DEAD_LETTER_QUEUE_URL are set by the module."
+    condition     = length(setintersection(keys(var.environment_variables), ["WEBHOOK_QUEUE_CONFIG", "WEBHOOK_QUEUE_INGEST_SENDER", "WEBHOOK_QUEUE_METRICS", "WEBHOOK_QUEUE_SKIPS", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])) == 0
+    error_message = "WEBHOOK_QUEUE_CONFIG, WEBHOOK_QUEUE_INGEST_SENDER, WEBHOOK_QUEUE_METRICS, WEBHOOK_QUEUE_SKIPS, QUEUE_URL and DEAD_LETTER_QUEUE_URL are set by the module."
   }
   validation {
     condition = alltrue([

@@ -54,6 +54,7 @@ module "forwarder" {
   dead_letter_queue_url = module.queue.dead_letter_queue_url
   dead_letter_queue_arn = module.queue.dead_letter_queue_arn
   kms_key_arn           = module.queue.kms_key_arn
+  ingest_sender         = { unique_id = module.ingest.role_unique_id }
   secrets_kms_key_arn   = try(var.aws.encryption.secrets_kms_key_arn, null)
 
   artifact = merge(var.artifact, {

@@ -52,6 +52,14 @@ run "configuration_is_the_domain_s" {
     )
     error_message = "is ${aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG}"
   }
+  # What the domain says fits must fit.
+  assert {
+    condition = (
+      length(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG)
+      == length(jsondecode(file("tests/configuration.json")).minified)
+    )
+    error_message = "is ${aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG}"
+  }
 }
 
 run "defaults_are_left_out" {
@@ -81,9 +89,12 @@ run "every_setting_reaches_the_forwarder" {
         path                  = "/hooks/{tenant}"
         ordering_key          = "$request.path.tenant"
         deduplication         = "content"
+        event_id              = "$request.body.id"
         pass_headers          = ["content-type"]
-        destinations          = [{ name = "sss", url = "http://sss.internal:8080/hook", timeout_seconds = 5 }]
+        destinations          = [{ name = "sss", url = "http://sss.internal:8080/hook", timeout_seconds = 5, headers = { x-of = "test" }, max_in_flight = 2, max_per_second = 3 }]
         retry                 = { max_delay_seconds = 60 }
+        retry_statuses        = ["404"]
+        reject_statuses       = ["501"]
         give_up_after_seconds = 3600
         on_reject             = "block"
       }
@@ -105,9 +116,12 @@ run "every_setting_reaches_the_forwarder" {
           path                  = "/hooks/{tenant}"
           ordering_key          = "$request.path.tenant"
           deduplication         = "content"
+          event_id              = "$request.body.id"
           pass_headers          = ["content-type"]
-          destinations          = [{ name = "sss", url = "http://sss.internal:8080/hook", timeout_seconds = 5 }]
+          destinations          = [{ name = "sss", url = "http://sss.internal:8080/hook", timeout_seconds = 5, headers = { x-of = "test" }, max_in_flight = 2, max_per_second = 3 }]
           retry                 = { initial_delay_seconds = 2, max_delay_seconds = 60 }
+          retry_statuses        = ["404"]
+          reject_statuses       = ["501"]
           give_up_after_seconds = 3600
           on_reject             = "block"
         }
@@ -131,6 +145,27 @@ run "the_function_knows_both_queues" {
       && aws_lambda_function.forwarder.environment[0].variables.SSL_CERT_FILE == "/var/task/ca.pem"
     )
     error_message = jsonencode(keys(aws_lambda_function.forwarder.environment[0].variables))
+  }
+}
+
+run "the_function_knows_who_the_ingest_is" {
+  command = plan
+  variables {
+    ingest_sender = { unique_id = "AROAEXAMPLEINGESTROLE" }
+  }
+
+  assert {
+    condition     = aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_INGEST_SENDER == "AROAEXAMPLEINGESTROLE"
+    error_message = "whoever can post a webhook could mark it as an operator's"
+  }
+}
+
+run "without_an_ingest_of_ours_nobody_is_it" {
+  command = plan
+
+  assert {
+    condition     = !contains(keys(aws_lambda_function.forwarder.environment[0].variables), "WEBHOOK_QUEUE_INGEST_SENDER")
+    error_message = "an empty id would be nobody's, and everybody's marks believed"
   }
 }
 
@@ -405,7 +440,15 @@ run "exactly_the_secrets_of_the_routes_may_be_read" {
         verify       = { scheme = "github", secrets = ["ssm:/test/in", "secretsmanager:test/in"] }
         destinations = [
           { name = "a", url = "https://sss.example.com", sign = { secrets = ["ssm:/test/out"] } },
-          { name = "b", url = "https://sss.example.com" },
+          {
+            name = "b"
+            url  = "https://sss.example.com"
+            headers = {
+              authorization = "secretsmanager:test/key"
+              x-key         = "ssm:/test/key"
+              x-literal     = "of ssm:/test/nobody"
+            }
+          },
         ]
       }
       other = {
@@ -425,18 +468,46 @@ run "exactly_the_secrets_of_the_routes_may_be_read" {
       {
         "ssm:GetParameter" = [
           "arn:aws:ssm:ap-northeast-1:123456789012:parameter/test/in",
+          "arn:aws:ssm:ap-northeast-1:123456789012:parameter/test/key",
           "arn:aws:ssm:ap-northeast-1:123456789012:parameter/test/out",
         ]
       },
       {
         "secretsmanager:GetSecretValue" = [
           "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:test/in-??????",
+          "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:test/key-??????",
           "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:x-AbCdEf",
         ]
       },
       { "kms:Decrypt" = ["arn:aws:kms:ap-northeast-1:123456789012:key/2"] },
     ])
     error_message = "is ${aws_iam_role_policy.forwarder["read-secrets"].policy}"
+  }
+}
+
+run "literal_headers_need_no_rights" {
+  command = plan
+  variables {
+    secrets_kms_key_arn = "arn:aws:kms:ap-northeast-1:123456789012:key/2"
+    routes = {
+      sss = {
+        path         = "/a"
+        ordering_key = "g"
+        destinations = [{ name = "a", url = "https://sss.example.com", headers = { User-Agent = "acme: 1", x-of = "secretsmanagers:a" } }]
+      }
+    }
+  }
+
+  assert {
+    condition     = !contains(keys(aws_iam_role_policy.forwarder), "read-secrets")
+    error_message = "a literal value was taken for a reference"
+  }
+  assert {
+    condition = jsondecode(aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG).routes.sss.destinations[0].headers == {
+      User-Agent = "acme: 1"
+      x-of       = "secretsmanagers:a"
+    }
+    error_message = "is ${aws_lambda_function.forwarder.environment[0].variables.WEBHOOK_QUEUE_CONFIG}"
   }
 }
 

@@ -599,6 +599,291 @@ run "allowed_host_with_a_scheme" {
   }
 }
 
+run "destination_timeout_without_time_for_a_dead_letter" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", timeout_seconds = 58 }] } }
+  }
+}
+
+run "short_destination_timeout_without_time_for_a_dead_letter" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes    = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", timeout_seconds = 4 }] } }
+    forwarder = { function_timeout_seconds = 6 }
+  }
+}
+
+run "longest_destination_timeout_with_time_for_a_dead_letter" {
+  command = plan
+  variables {
+    routes    = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", timeout_seconds = 57 }] } }
+    forwarder = { function_timeout_seconds = 60 }
+  }
+}
+
+run "shorter_destination_timeout_with_time_for_a_dead_letter" {
+  command = plan
+  variables {
+    routes    = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", timeout_seconds = 3 }] } }
+    forwarder = { function_timeout_seconds = 6 }
+  }
+}
+
+run "half_a_second_of_destination_timeout" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", timeout_seconds = 1.5 }] } }
+  }
+}
+
+run "none_in_flight" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", max_in_flight = 0 }] } }
+  }
+}
+
+run "half_an_attempt_in_flight" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", max_in_flight = 1.5 }] } }
+  }
+}
+
+run "none_a_second" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", max_per_second = 0 }] } }
+  }
+}
+
+run "less_than_one_a_second" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", max_per_second = 0.5 }] } }
+  }
+}
+
+run "success_as_a_failure" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", retry_statuses = ["200"], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "unknown_class_of_statuses" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", retry_statuses = ["6xx"], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "class_of_statuses_in_capitals" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", reject_statuses = ["5XX"], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "statuses_with_something_behind_them" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", reject_statuses = ["404 "], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "range_of_statuses_backwards" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", reject_statuses = ["503-500"], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "range_of_statuses_without_end" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", reject_statuses = ["500-"], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "status_to_retry_and_to_reject" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", retry_statuses = ["404", "5xx"], reject_statuses = ["503"], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "ranges_to_retry_and_to_reject_that_touch" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", retry_statuses = ["400-404"], reject_statuses = ["404-410"], destinations = [{ name = "sss", url = "https://sss.example.com" }] } }
+  }
+}
+
+run "statuses_to_retry_and_to_reject" {
+  command = plan
+  variables {
+    routes = {
+      a = { path = "/a", ordering_key = "g", retry_statuses = ["3xx", "404", "410-410"], reject_statuses = ["500-503", "405-409", "599"], destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+      b = { path = "/b", ordering_key = "g", retry_statuses = ["405"], reject_statuses = ["404"], destinations = [{ name = "sss", url = "https://sss.example.com" }] }
+    }
+  }
+}
+
+run "header_that_the_forwarder_sets" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { Content-Type = "text/plain" } }] } }
+  }
+}
+
+run "header_of_our_signature" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { webhook-signature = "v1,a" } }] } }
+  }
+}
+
+run "header_of_the_connection" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { Host = "sss.example.com" } }] } }
+  }
+}
+
+run "header_reserved_by_aws" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { X-Amzn-Trace-Id = "Root=1" } }] } }
+  }
+}
+
+run "header_with_a_space" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { "a b" = "c" } }] } }
+  }
+}
+
+run "header_twice_in_another_case" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "1", X-A = "2" } }] } }
+  }
+}
+
+run "header_of_nothing" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "" } }] } }
+  }
+}
+
+run "header_with_a_line_break" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "a\nx-b: c" } }] } }
+  }
+}
+
+run "header_with_white_space_at_its_end" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "planted-secret " } }] } }
+  }
+}
+
+run "header_in_another_script" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "鍵" } }] } }
+  }
+}
+
+run "header_of_a_variable_on_one_machine" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "env:KEY" } }] } }
+  }
+}
+
+run "header_of_a_file_on_one_machine" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "file:/run/secrets/key" } }] } }
+  }
+}
+
+run "header_of_half_a_reference" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", headers = { x-a = "ssm:key" } }] } }
+  }
+}
+
+run "the_ingest_s_role_by_its_arn" {
+  command         = plan
+  expect_failures = [var.ingest_sender]
+  variables {
+    ingest_sender = { unique_id = "arn:aws:iam::123456789012:role/test-webhook-ingest" }
+  }
+}
+
+run "who_the_ingest_is_as_a_variable" {
+  command         = plan
+  expect_failures = [var.environment_variables]
+  variables {
+    environment_variables = { WEBHOOK_QUEUE_INGEST_SENDER = "AROAEXAMPLEOFANOTHER" }
+  }
+}
+
+# The domain counts 875 bytes for these routes, 512 for the queues' URLs and 32 for the ingest's id
+# among them.
+run "variables_that_just_fit" {
+  command = plan
+  variables {
+    environment_variables = { PAD = format("%03218d", 0) }
+    ingest_sender         = { unique_id = "AROAEXAMPLEINGESTROLE" }
+  }
+}
+
+run "variables_that_just_do_not_fit" {
+  command         = plan
+  expect_failures = [aws_lambda_function.forwarder]
+  variables {
+    environment_variables = { PAD = format("%03219d", 0) }
+  }
+}
+
 run "key_of_secrets_by_alias" {
   command         = plan
   expect_failures = [var.secrets_kms_key_arn]

@@ -63,6 +63,19 @@ variables {
   aws = { notifications = { emails = ["operator@example.com"] } }
 }
 
+# That the routes fit is seen before anything is made.
+run "what_the_function_is_told_is_planned" {
+  command = plan
+
+  assert {
+    condition = (
+      contains(keys(module.forwarder.variables), "WEBHOOK_QUEUE_INGEST_SENDER")
+      && jsondecode(module.forwarder.variables.WEBHOOK_QUEUE_CONFIG).environment == "test"
+    )
+    error_message = "are ${join(", ", keys(module.forwarder.variables))}"
+  }
+}
+
 run "made" {
   variables {
     stub_artifact = { path = "stub.zip", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }

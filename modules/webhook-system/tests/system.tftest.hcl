@@ -12,7 +12,7 @@ mock_provider "aws" {
     defaults = { id = "made" }
   }
   mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+    defaults = { arn = "arn:aws:iam::123456789012:role/mock", unique_id = "AROAEXAMPLEOFANYROLE" }
   }
   mock_resource "aws_cloudwatch_log_group" {
     defaults = { arn = "arn:aws:logs:ap-northeast-1:123456789012:log-group:mock" }
@@ -84,6 +84,24 @@ run "little_must_be_said" {
   assert {
     condition     = module.http_api[0].log_group_name == "/aws/apigateway/test-webhook"
     error_message = "the API must be named so that the deploying role may make it: is ${module.http_api[0].log_group_name}"
+  }
+}
+
+run "the_forwarder_knows_who_the_ingest_is" {
+  command = plan
+
+  override_resource {
+    target          = module.ingest.aws_iam_role.ingest
+    override_during = plan
+    values = {
+      arn       = "arn:aws:iam::123456789012:role/test-webhook-ingest"
+      unique_id = "AROAEXAMPLEINGESTROLE"
+    }
+  }
+
+  assert {
+    condition     = module.forwarder.variables.WEBHOOK_QUEUE_INGEST_SENDER == "AROAEXAMPLEINGESTROLE"
+    error_message = "are ${jsonencode(module.forwarder.variables)}"
   }
 }
 
@@ -163,6 +181,27 @@ run "a_route_does_not_take_the_stub_s_path" {
   }
 
   expect_failures = [var.aws]
+}
+
+# Of this module's type, which would drop what it does not know, to the forwarder and the API.
+run "every_setting_of_a_route_arrives" {
+  command = plan
+  variables {
+    routes    = jsondecode(file("../webhook-forwarder/tests/configuration.json")).config.routes
+    forwarder = jsondecode(file("../webhook-forwarder/tests/configuration.json")).config.forwarder
+  }
+
+  assert {
+    condition     = jsondecode(module.forwarder.variables.WEBHOOK_QUEUE_CONFIG) == jsondecode(jsondecode(file("../webhook-forwarder/tests/configuration.json")).minified)
+    error_message = "is ${module.forwarder.variables.WEBHOOK_QUEUE_CONFIG}"
+  }
+  assert {
+    condition = module.ingest.request_parameters == {
+      for name, parameters in jsondecode(file("../webhook-ingest/tests/request-parameters.json")).request_parameters :
+      name => tomap(merge(parameters, { QueueUrl = output.queue_url }))
+    }
+    error_message = "are ${jsonencode(module.ingest.request_parameters)}"
+  }
 }
 
 run "what_is_said_arrives" {
