@@ -9,8 +9,7 @@ use domain::environment::{
     CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_VARIABLE, METRICS_VARIABLE,
     QUEUE_URL_VARIABLE, SKIPS_VARIABLE,
 };
-
-use crate::skips::SkipsPlace;
+use domain::secret::SecretReference;
 
 /// What the forwarder needs to know.
 #[derive(Debug)]
@@ -32,6 +31,26 @@ pub struct Settings {
     pub ssl_cert_file: Option<PathBuf>,
     /// Whether metrics are written among the log lines, for `CloudWatch`.
     pub metrics: bool,
+}
+
+/// Where the skips are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SkipsPlace {
+    /// A parameter of Systems Manager's Parameter Store, by its name with the leading `/`.
+    Parameter(String),
+    /// A file; on one machine.
+    File(String),
+}
+
+impl SkipsPlace {
+    /// Parses `ssm:/NAME` or `file:/PATH`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match SecretReference::parse(text) {
+            Ok(SecretReference::Parameter(name)) => Some(Self::Parameter(name)),
+            Ok(SecretReference::File(path)) => Some(Self::File(path)),
+            _ => None,
+        }
+    }
 }
 
 /// How AWS's services are reached. Lambda gives a function region and credentials in its environment.
@@ -200,5 +219,16 @@ mod tests {
             ),
             "{error}"
         );
+    }
+
+    #[test]
+    fn skips_are_in_a_parameter_or_in_a_file() {
+        let parameter = SkipsPlace::Parameter("/dev/webhook/skips".to_owned());
+        assert_eq!(SkipsPlace::parse("ssm:/dev/webhook/skips"), Some(parameter));
+        let file = SkipsPlace::File("/data/skips.json".to_owned());
+        assert_eq!(SkipsPlace::parse("file:/data/skips.json"), Some(file));
+        for text in ["env:SKIPS", "secretsmanager:skips", "skips.json", ""] {
+            assert_eq!(SkipsPlace::parse(text), None, "{text}");
+        }
     }
 }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::secret::SecretReference;
 use domain::skip::{SKIPS_BYTES_MAX, Skips};
 use tokio::sync::Mutex;
 
 use crate::aws::AwsSecrets;
 use crate::logging::Logger;
 use crate::secrets;
+use crate::settings::SkipsPlace;
 
 /// How long a list is used unseen: during an outage everything fails, and Parameter Store allows 40
 /// reads a second for the whole account and region.
@@ -20,26 +20,6 @@ const FRESH: Duration = Duration::from_secs(2);
 /// How long a list that could not be read is not asked for again: a function in a network without a
 /// way to Parameter Store would wait for it at every failure.
 const FAILURE_PAUSE: Duration = Duration::from_mins(1);
-
-/// Where the skips are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SkipsPlace {
-    /// A parameter of Systems Manager's Parameter Store, by its name with the leading `/`.
-    Parameter(String),
-    /// A file; on one machine.
-    File(String),
-}
-
-impl SkipsPlace {
-    /// Parses `ssm:/NAME` or `file:/PATH`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        match SecretReference::parse(text) {
-            Ok(SecretReference::Parameter(name)) => Some(Self::Parameter(name)),
-            Ok(SecretReference::File(path)) => Some(Self::File(path)),
-            _ => None,
-        }
-    }
-}
 
 /// The list, as far as it is known.
 #[derive(Debug)]
@@ -93,21 +73,5 @@ impl SkipList {
         // Nobody has asked for anything yet.
         let Some(json) = json else { return Ok(Skips::default()) };
         Skips::parse(&json).map_err(|error| error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn skips_are_in_a_parameter_or_in_a_file() {
-        let parameter = SkipsPlace::Parameter("/dev/webhook/skips".to_owned());
-        assert_eq!(SkipsPlace::parse("ssm:/dev/webhook/skips"), Some(parameter));
-        let file = SkipsPlace::File("/data/skips.json".to_owned());
-        assert_eq!(SkipsPlace::parse("file:/data/skips.json"), Some(file));
-        for text in ["env:SKIPS", "secretsmanager:skips", "skips.json", ""] {
-            assert_eq!(SkipsPlace::parse(text), None, "{text}");
-        }
     }
 }
