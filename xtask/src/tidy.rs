@@ -1,5 +1,7 @@
 //! Rules about the repository that no compiler knows: who may use whom, what stands only once.
 
+mod circles;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -23,6 +25,9 @@ const MAY_USE: [(&str, &[&str]); 8] = [
 /// What does I/O, or waits for it: nothing of this may be under the domain.
 const NOT_IN_DOMAIN: [&str; 7] =
     ["tokio", "hyper", "reqwest", "rusqlite", "mio", "socket2", "aws-smithy-types"];
+
+/// Whose modules use each other in one direction only.
+const WITHOUT_CIRCLES: [&str; 2] = ["crates/domain/src", "crates/forwarder/src"];
 
 #[derive(Debug, Deserialize)]
 struct Metadata {
@@ -51,7 +56,15 @@ pub(crate) fn check() -> anyhow::Result<()> {
         breaches.extend(manifest(package)?);
     }
     breaches.extend(domain_is_pure()?);
-    breaches.extend(sources()?);
+    let files = source_files()?;
+    breaches.extend(sources(&files));
+    for crate_src in WITHOUT_CIRCLES {
+        let of_crate = files.iter().filter_map(|(file, text)| {
+            Some((file.strip_prefix(crate_src).ok()?.to_owned(), text.clone()))
+        });
+        let circles = circles::circles(&of_crate.collect::<Vec<_>>());
+        breaches.extend(circles.iter().map(|circle| format!("{crate_src}: {circle}")));
+    }
     if breaches.is_empty() {
         return Ok(());
     }
@@ -116,8 +129,8 @@ fn domain_is_pure() -> anyhow::Result<Vec<String>> {
     Ok(found.map(|name| format!("domain must not depend on {name}")).collect())
 }
 
-/// No source file is left out of its crate, and none holds a note to self.
-fn sources() -> anyhow::Result<Vec<String>> {
+/// All Rust files of the repository, by their paths from its root, with their texts.
+fn source_files() -> anyhow::Result<Vec<(PathBuf, String)>> {
     let listed = process::output(process::command("git").args([
         "ls-files",
         "--cached",
@@ -125,24 +138,30 @@ fn sources() -> anyhow::Result<Vec<String>> {
         "--exclude-standard",
         "*.rs",
     ]))?;
-    let files: Vec<&Path> = listed.lines().map(Path::new).collect();
-    let mut breaches = Vec::new();
-    for file in &files {
-        let path = workspace::root().join(file);
-        if !path.exists() {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path)
+    let files = listed.lines().map(PathBuf::from);
+    let present = files.filter(|file| workspace::root().join(file).exists());
+    let read = present.map(|file| {
+        let text = std::fs::read_to_string(workspace::root().join(&file))
             .with_context(|| format!("reading {}", file.display()))?;
+        Ok((file, text))
+    });
+    read.collect()
+}
+
+/// No source file is left out of its crate, and none holds a note to self.
+fn sources(files: &[(PathBuf, String)]) -> Vec<String> {
+    let paths: Vec<&Path> = files.iter().map(|(file, _)| file.as_path()).collect();
+    let mut breaches = Vec::new();
+    for (file, text) in files {
         let notes = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!(")];
         if notes.iter().any(|note| text.contains(note)) {
             breaches.push(format!("{} holds a note to self", file.display()));
         }
-        if !is_reached(file, &files) {
+        if !is_reached(file, &paths) {
             breaches.push(format!("{} is in no crate", file.display()));
         }
     }
-    Ok(breaches)
+    breaches
 }
 
 /// Whether a file is a crate's root, or named by a `mod` in the file that it belongs to.
