@@ -50,7 +50,7 @@ pub(crate) struct Local {
 
 impl Local {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let config = workspace::config("local")?;
+        let config = workspace::config("local")?.config;
         let data_dir = self.data_dir.clone().unwrap_or_else(|| workspace::data_dir("local"));
         if self.fresh {
             engine::check_removable(&data_dir)?;

@@ -41,5 +41,5 @@ fn path() -> PathBuf {
 }
 
 fn current() -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(&domain::config::json_schema())? + "\n")
+    Ok(serde_json::to_string_pretty(&deployment::json_schema())? + "\n")
 }

@@ -60,7 +60,7 @@ pub(crate) struct Send {
 
 impl Send {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let config = workspace::config(&self.environment)?;
+        let config = workspace::config(&self.environment)?.config;
         let route = match &self.route {
             Some(name) => config.routes().get(name),
             None if config.routes().len() == 1 => config.routes().values().next(),

@@ -11,14 +11,15 @@ use crate::process::{self, cargo};
 use crate::workspace;
 
 /// Which of our crates a crate may link. Tests may use more.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("domain", &[]),
+    ("deployment", &["domain"]),
     ("forwarder", &["domain"]),
     ("engine", &["domain"]),
-    ("operator", &["domain"]),
+    ("operator", &["deployment", "domain"]),
     ("sss-stub", &["domain"]),
     ("bench", &["domain"]),
-    ("xtask", &["domain"]),
+    ("xtask", &["deployment", "domain"]),
     ("contract-tests", &["domain", "engine", "sss-stub"]),
 ];
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, anyhow};
-use domain::config::Config;
+use deployment::Deployment;
 
 use crate::exit::Failure;
 
@@ -49,7 +49,7 @@ pub(crate) fn data_dir(environment: &str) -> PathBuf {
 }
 
 /// The configuration of an environment.
-pub(crate) fn config(environment: &str) -> anyhow::Result<Config> {
+pub(crate) fn config(environment: &str) -> anyhow::Result<Deployment> {
     let path = config_file(environment);
     if !path.exists() {
         let error = anyhow!("there is no environment {environment:?}: no {}", path.display());
@@ -59,9 +59,10 @@ pub(crate) fn config(environment: &str) -> anyhow::Result<Config> {
 }
 
 /// The configuration in a file.
-pub(crate) fn config_in(path: &Path) -> anyhow::Result<Config> {
+pub(crate) fn config_in(path: &Path) -> anyhow::Result<Deployment> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
-    let parsed = text
-        .and_then(|text| Config::parse(&text).with_context(|| format!("in {}", path.display())));
+    let parsed = text.and_then(|text| {
+        Deployment::parse(&text).with_context(|| format!("in {}", path.display()))
+    });
     parsed.map_err(|error| error.context(Failure::Usage))
 }

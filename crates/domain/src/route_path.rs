@@ -86,7 +86,8 @@ impl RoutePath {
     }
 
     /// Whether some request's path could be both, at equal rank.
-    pub(crate) fn collides(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn collides(&self, other: &Self) -> bool {
         self.segments.len() == other.segments.len()
             && self.segments.iter().zip(&other.segments).all(|pair| match pair {
                 (PathSegment::Fixed(a), PathSegment::Fixed(b)) => a == b,

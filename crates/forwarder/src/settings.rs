@@ -138,7 +138,7 @@ impl Settings {
             place
         });
         let config = json.and_then(|json| {
-            Config::parse_for_delivery(&json)
+            Config::parse(&json)
                 .map_err(|error| faults.push(format!("{CONFIG_VARIABLE}: {error}")))
                 .ok()
         });

@@ -9,7 +9,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_smithy_http_client::Builder;
-use domain::config::Config;
+use deployment::Deployment;
 use serde::Deserialize;
 
 use crate::audit::AuditLog;
@@ -51,7 +51,7 @@ pub(crate) enum Host {
     /// An engine on this machine, and its data directory.
     Engine { api: EngineApi, data_dir: PathBuf },
     /// AWS, or an emulator of it.
-    Aws { sdk: Box<SdkConfig>, config: Box<Config> },
+    Aws { sdk: Box<SdkConfig>, deployment: Box<Deployment> },
 }
 
 /// What a running engine says of itself.
@@ -86,11 +86,12 @@ impl EnvironmentArgs {
                 data_dir.display()
             );
         }
-        let config = self.config()?;
-        if config.environment() != *name {
-            bail!("the configuration of {name} says environment {:?}", config.environment());
+        let deployment = self.deployment()?;
+        let said = deployment.config.environment();
+        if said != name {
+            bail!("the configuration of {name} says environment {said:?}");
         }
-        aws(config).await
+        aws(deployment).await
     }
 
     /// The environment's name.
@@ -98,15 +99,15 @@ impl EnvironmentArgs {
         &self.environment
     }
 
-    /// The configuration, as it is in its file.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+    /// What its file says.
+    pub(crate) fn deployment(&self) -> anyhow::Result<Deployment> {
         let path = self.config.clone().unwrap_or_else(|| {
             Path::new("environments").join(&self.environment).join("terraform.tfvars.json")
         });
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!("reading {} of environment {}", path.display(), self.environment)
         })?;
-        Config::parse(&text).with_context(|| format!("in {}", path.display()))
+        Deployment::parse(&text).with_context(|| format!("in {}", path.display()))
     }
 }
 
@@ -137,8 +138,9 @@ fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
 }
 
 /// The queues on AWS, by the names that the configuration gives them.
-async fn aws(config: Config) -> anyhow::Result<Environment> {
-    let region = config.file().aws.as_ref().map(|aws| aws.region.as_str());
+async fn aws(deployment: Deployment) -> anyhow::Result<Environment> {
+    let Deployment { config, aws } = &deployment;
+    let region = aws.as_ref().map(|aws| aws.region.as_str());
     let shared = sdk::config(region).await.into_builder().timeout_config(sdk::timeouts()).build();
     let client = Client::new(&shared);
     let url = async |name: String| {
@@ -161,7 +163,7 @@ async fn aws(config: Config) -> anyhow::Result<Environment> {
         client,
         queue_url,
         dead_letter_queue_url,
-        host: Host::Aws { sdk: Box::new(shared), config: Box::new(config) },
+        host: Host::Aws { sdk: Box::new(shared), deployment: Box::new(deployment) },
     })
 }
 
@@ -170,8 +172,8 @@ impl Environment {
     pub(crate) fn audit(&self) -> AuditLog {
         match &self.host {
             Host::Engine { data_dir, .. } => AuditLog::in_dir(data_dir),
-            Host::Aws { sdk, config } => {
-                match config.file().aws.as_ref().and_then(|aws| aws.artifact_bucket.clone()) {
+            Host::Aws { sdk, deployment } => {
+                match deployment.aws.as_ref().and_then(|aws| aws.artifact_bucket.clone()) {
                     Some(bucket) => AuditLog::Bucket {
                         config: sdk.clone(),
                         bucket,
@@ -191,9 +193,9 @@ impl Environment {
         match &self.host {
             Host::Engine { data_dir, .. } => History::Files(data_dir.clone()),
             // Source: `modules/webhook-forwarder`.
-            Host::Aws { sdk, config } => History::LogGroup {
+            Host::Aws { sdk, deployment } => History::LogGroup {
                 client: aws_sdk_cloudwatchlogs::Client::new(sdk),
-                name: format!("/aws/lambda/{}-webhook-forwarder", config.environment()),
+                name: format!("/aws/lambda/{}-webhook-forwarder", deployment.config.environment()),
             },
         }
     }

@@ -119,8 +119,8 @@ async fn ask(environment: &Environment, now: Timestamp) -> anyhow::Result<Oldest
             let age_ms = status.queue.oldest_age_ms;
             Ok(age_ms.map_or(Oldest::None, |ms| Oldest::Age(Duration::from_millis(ms))))
         }
-        Host::Aws { sdk, config } => {
-            let metric = [cloudwatch::age_of(&config.queue_name())];
+        Host::Aws { sdk, deployment } => {
+            let metric = [cloudwatch::age_of(&deployment.config.queue_name())];
             let since = people::before(now, AGE_BACK);
             let answers = CloudWatch::new(sdk).metrics(&metric, since, now).await?;
             let age = answers.first().and_then(cloudwatch::newest_age);

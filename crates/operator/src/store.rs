@@ -10,7 +10,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
-use domain::config::AwsFile;
+use deployment::Deployment;
 use serde_json::{Value, json};
 
 use crate::sdk;
@@ -137,15 +137,11 @@ impl std::fmt::Display for Store {
 
 impl Store {
     /// Where an environment's releases are kept; `None` if its configuration names no bucket.
-    pub(crate) fn of_releases(
-        sdk: &SdkConfig,
-        environment: &str,
-        aws: Option<&AwsFile>,
-    ) -> Option<Self> {
-        if environment == "local" {
+    pub(crate) fn of_releases(sdk: &SdkConfig, deployment: &Deployment) -> Option<Self> {
+        if deployment.config.environment() == "local" {
             return Some(Self::Dir(PathBuf::from(".webhook-queue/deploy-local/bucket")));
         }
-        let name = aws?.artifact_bucket.clone()?;
+        let name = deployment.aws.as_ref()?.artifact_bucket.clone()?;
         Some(Self::Bucket { client: Client::new(sdk), name })
     }
 

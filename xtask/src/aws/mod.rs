@@ -30,7 +30,8 @@ mod trouble;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use domain::config::{AwsFile, Config};
+use deployment::{Architecture, AwsFile, Deployment};
+use domain::config::Config;
 
 use crate::exit::Failure;
 use crate::package::Arch;
@@ -64,7 +65,7 @@ impl Environment {
             )));
         }
         let values = values.map(std::path::absolute).transpose()?;
-        let config = match &values {
+        let Deployment { config, aws } = match &values {
             Some(file) => workspace::config_in(file)?,
             None => workspace::config(name)?,
         };
@@ -73,7 +74,7 @@ impl Environment {
             return Err(usage(format!("the configuration of {name} says environment {says:?}")));
         }
         let file = values.clone().unwrap_or_else(|| workspace::config_file(name));
-        let aws = config.file().aws.clone().ok_or_else(|| {
+        let aws = aws.ok_or_else(|| {
             usage(format!("{} has no `aws`, so {name} cannot be deployed", file.display()))
         })?;
         if !workspace::environment_dir(name).join("main.tf").exists() {
@@ -92,8 +93,8 @@ impl Environment {
     pub(crate) fn arch(&self) -> Arch {
         match (self.is_local(), self.aws.function.architecture) {
             (true, _) => Arch::host(),
-            (false, domain::config::Architecture::Arm64) => Arch::Arm64,
-            (false, domain::config::Architecture::X86_64) => Arch::X86_64,
+            (false, Architecture::Arm64) => Arch::Arm64,
+            (false, Architecture::X86_64) => Arch::X86_64,
         }
     }
 

@@ -7,7 +7,8 @@ use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
-use domain::config::{LogLevel, SmokeTestFile};
+use deployment::SmokeTestFile;
+use domain::config::LogLevel;
 use domain::mapping::{Context, Request};
 use domain::route::Route;
 use domain::time::Timestamp;

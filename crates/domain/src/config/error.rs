@@ -40,15 +40,16 @@ impl std::error::Error for ConfigError {}
 
 /// Collects faults while a configuration is checked.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    pub(super) fn add(&mut self, path: impl fmt::Display, problem: impl fmt::Display) {
+    /// Adds a fault.
+    pub fn add(&mut self, path: impl fmt::Display, problem: impl fmt::Display) {
         self.0.push(Fault { path: path.to_string(), problem: problem.to_string() });
     }
 
     /// Adds a fault unless `value` is within `range`.
-    pub(super) fn within(
+    pub fn within(
         &mut self,
         path: impl fmt::Display,
         value: u32,

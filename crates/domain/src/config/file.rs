@@ -9,21 +9,18 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::aws::AwsFile;
 use super::signature::{HeaderFile, SignFile, VerifyFile};
 use crate::route::OnReject;
 use crate::{quota, schedule};
 
 /// One environment: which webhooks are accepted, how they queue, how they are delivered.
-// `A` is what is read of the part that only AWS needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", schemars(rename = "ConfigFile"))]
-pub struct ConfigFile<A = AwsFile> {
+pub struct ConfigFile {
     /// Name of the environment, such as `dev`: lower-case letters, digits and `-`. Names of AWS
     /// resources begin with it.
     pub environment: String,
@@ -37,9 +34,11 @@ pub struct ConfigFile<A = AwsFile> {
     #[serde(default, skip_serializing_if = "is_default")]
     pub forwarder: ForwarderFile,
     /// Where this is deployed to on AWS, and how.
-    // Never written: the forwarder, which is told the rest, has no use for it.
+    // Neither read nor written: the forwarder, which is told the rest, has no use for it. The crate
+    // `deployment` reads it.
     #[serde(skip_serializing)]
-    pub aws: Option<A>,
+    #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
+    pub aws: Option<IgnoredAny>,
 }
 
 /// A route: from a path of the API to one or more destinations.

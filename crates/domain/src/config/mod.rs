@@ -1,7 +1,6 @@
 //! One environment's configuration, checked: whatever AWS would refuse at deployment, or worse at
 //! three in the morning, is refused here, with its place in the file.
 
-mod aws;
 mod error;
 mod file;
 mod receives;
@@ -11,12 +10,7 @@ mod signature;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use aws::{
-    ApiFile, Architecture, AuthorizationFile, AuthorizationKind, AwsFile, EncryptionFile,
-    FunctionFile, JwtFile, LambdaAuthorizerFile, LogsFile, NotificationsFile, RouteThrottlingFile,
-    SmokeTestFile, ThresholdsFile, ThrottlingFile, VpcFile,
-};
-pub use error::{ConfigError, Fault};
+pub use error::{ConfigError, Fault, Faults};
 pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogLevel, QueueFile, RetryFile, RouteFile,
 };
@@ -28,8 +22,6 @@ pub use signature::{
 
 use url::Url;
 
-use serde::de::{DeserializeOwned, IgnoredAny};
-
 use crate::address;
 use crate::environment::{
     CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_BYTES, INGEST_SENDER_VARIABLE,
@@ -39,7 +31,6 @@ use crate::message::Message;
 use crate::quota;
 use crate::route::{Deduplication, Route};
 use crate::secret::SecretReference;
-use error::Faults;
 
 /// A configuration whose every setting, and every relation between settings, has been checked.
 #[derive(Debug, Clone)]
@@ -95,28 +86,31 @@ pub struct Forwarder {
 pub struct UnknownRoute(pub String);
 
 impl Config {
-    /// Parses the text of a configuration file.
+    /// Parses the text of a configuration file. What it says of AWS is passed over: delivery has no
+    /// use for it.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] with every broken rule; when the text is not of the file's shape at all,
     /// with the first place where it is not.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
-        Self::check(read(json)?)
+        Self::parse_with(json, |_, _| {})
     }
 
-    /// The same for who only delivers: what is said of AWS is passed over, and so is the code that
-    /// would read it.
+    /// The same, with the rules of who reads more of the file: `more` adds what is wrong between that
+    /// and the configuration, which may be wrong itself.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse), but for `aws`.
-    pub fn parse_for_delivery(json: &str) -> Result<Self, ConfigError> {
-        let ConfigFile { environment, routes, queue, forwarder, aws: _ } =
-            read::<IgnoredAny>(json)?;
+    /// As [`parse`](Self::parse), with the faults that `more` adds. It is not asked about a text that
+    /// is not of the file's shape.
+    pub fn parse_with(
+        json: &str,
+        more: impl FnOnce(&mut Faults, &Self),
+    ) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
-        let file = ConfigFile { environment, routes, queue, forwarder, aws: None };
-        let config = Self::check_delivery(&mut faults, file);
+        let config = Self::check_all(&mut faults, read(json)?);
+        more(&mut faults, &config);
         faults.finish(Some(config))
     }
 
@@ -127,14 +121,11 @@ impl Config {
     /// [`ConfigError`] with every broken rule.
     pub fn check(file: ConfigFile) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
-        let config = Self::check_delivery(&mut faults, file);
-        if let Some(aws) = &config.file.aws {
-            aws::rules::check(&mut faults, aws, &config);
-        }
+        let config = Self::check_all(&mut faults, file);
         faults.finish(Some(config))
     }
 
-    fn check_delivery(faults: &mut Faults, file: ConfigFile) -> Self {
+    fn check_all(faults: &mut Faults, file: ConfigFile) -> Self {
         if !route::is_name(&file.environment) || file.environment.len() > 20 {
             faults.add(
                 "environment",
@@ -251,7 +242,8 @@ impl Config {
     }
 
     /// What our own variables take of the function's environment, in bytes.
-    fn environment_bytes(&self) -> usize {
+    #[must_use]
+    pub fn environment_bytes(&self) -> usize {
         let skips = format!("ssm:{}", skips_parameter(&self.environment));
         let config = self.minified();
         let of_the_module = [
@@ -375,7 +367,7 @@ impl Queue {
 }
 
 /// The shape of a configuration file.
-fn read<A: DeserializeOwned>(json: &str) -> Result<ConfigFile<A>, ConfigError> {
+fn read(json: &str) -> Result<ConfigFile, ConfigError> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let shape_error = |path: String, problem: String| {
         let path = if path == "." { "(the file)".to_owned() } else { path };
@@ -495,14 +487,6 @@ fn check_retention(faults: &mut Faults, route: &mut Route, queue: Queue) {
             ),
         );
     }
-}
-
-/// The JSON Schema of the configuration file, for editors; the rules between settings are more than
-/// it can say.
-#[cfg(feature = "schema")]
-#[must_use]
-pub fn json_schema() -> serde_json::Value {
-    schemars::schema_for!(ConfigFile).to_value()
 }
 
 #[cfg(test)]

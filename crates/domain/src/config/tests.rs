@@ -608,7 +608,7 @@ fn verification_and_signing_reach_the_forwarder() {
     );
     let written = config(&patch).unwrap();
     let environment = written.forwarder_environment("http://q/1", "http://q/2");
-    let read = Config::parse_for_delivery(&environment[CONFIG_VARIABLE]).unwrap();
+    let read = Config::parse(&environment[CONFIG_VARIABLE]).unwrap();
     assert_eq!(read.routes["sss"].verify, written.routes["sss"].verify);
     assert_eq!(read.routes["sss"].destinations, written.routes["sss"].destinations);
     assert_eq!(read.file(), written.file());

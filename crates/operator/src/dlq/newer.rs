@@ -182,6 +182,6 @@ async fn log_level(environment: &Environment) -> anyhow::Result<LogLevel> {
     }
     Ok(match &environment.host {
         Host::Engine { api, .. } => api.get::<Status>("/_engine/status").await?.log_level,
-        Host::Aws { config, .. } => config.forwarder().log_level,
+        Host::Aws { deployment, .. } => deployment.config.forwarder().log_level,
     })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
+use deployment::Deployment;
 use domain::config::Config;
 use serde::Deserialize;
 use url::Url;
@@ -51,10 +52,11 @@ struct LossMeter {
 
 /// Checks everything.
 pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
-    let config = match arguments.config() {
-        Ok(config) => {
-            checks.ok("configuration", people::count(config.routes().len() as u64, "route"));
-            Some(config)
+    let deployment = match arguments.deployment() {
+        Ok(deployment) => {
+            let routes = deployment.config.routes().len() as u64;
+            checks.ok("configuration", people::count(routes, "route"));
+            Some(deployment)
         }
         Err(error) => {
             let advice = "correct the file, or name another with --config";
@@ -69,17 +71,18 @@ pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
             let advice = "for AWS: log in and choose with AWS_PROFILE; was it ever deployed? On one \
                           machine: start the engine, `cargo xtask local`";
             checks.fail("environment", format!("{error:#}"), advice);
-            if let Some(config) = config {
-                destinations(&config, checks).await;
+            if let Some(deployment) = deployment {
+                destinations(&deployment, checks).await;
             }
             return;
         }
     };
     match &environment.host {
         Host::Engine { api, data_dir } => {
-            engine(name, &environment, api, data_dir, config.as_ref(), checks).await;
+            let config = deployment.as_ref().map(|deployment| &deployment.config);
+            engine(name, &environment, api, data_dir, config, checks).await;
         }
-        Host::Aws { sdk, config } => aws(name, &environment, sdk, config, checks).await,
+        Host::Aws { sdk, deployment } => aws(name, &environment, sdk, deployment, checks).await,
     }
 }
 
@@ -142,14 +145,14 @@ async fn aws(
     name: &str,
     environment: &Environment,
     sdk: &SdkConfig,
-    config: &Config,
+    deployment: &Deployment,
     checks: &mut Checks,
 ) {
-    credentials(sdk, config, checks).await;
+    credentials(sdk, deployment, checks).await;
     checks.ok("clock", "AWS accepts this machine's signatures: less than five minutes off");
     delivery(name, environment, checks).await;
     let repair = format!("`cargo xtask deploy {name}`");
-    retention(environment, config, &repair, checks).await;
+    retention(environment, &deployment.config, &repair, checks).await;
     let history = environment.history();
     let now = people::now();
     match history.find(&pattern("message", &["delivered"]), now, |_| true).await {
@@ -161,8 +164,8 @@ async fn aws(
         ),
     }
     alarms(name, sdk, checks).await;
-    releases(sdk, config, checks).await;
-    destinations(config, checks).await;
+    releases(sdk, deployment, checks).await;
+    destinations(deployment, checks).await;
 }
 
 /// None is needed for a delivery, so none of this fails.
@@ -193,13 +196,13 @@ async fn alarms(name: &str, sdk: &SdkConfig, checks: &mut Checks) {
     }
 }
 
-async fn credentials(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
+async fn credentials(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks) {
     let advice = "choose the account with AWS_PROFILE";
     match aws_sdk_sts::Client::new(sdk).get_caller_identity().send().await {
         Ok(identity) => {
             let account = identity.account.unwrap_or_default();
             let who = identity.arn.unwrap_or_default();
-            let only = config.file().aws.as_ref().and_then(|aws| aws.account_id.as_ref());
+            let only = deployment.aws.as_ref().and_then(|aws| aws.account_id.as_ref());
             match only {
                 Some(only) if *only != account => checks.fail(
                     "credentials",
@@ -332,14 +335,14 @@ fn loss(name: &str, meter: &LossMeter, checks: &mut Checks) {
     }
 }
 
-async fn releases(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
-    let aws = config.file().aws.as_ref();
-    let Some(store) = Store::of_releases(sdk, config.environment(), aws) else { return };
-    match store.newest(&format!("releases/{}/", config.environment())).await {
+async fn releases(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks) {
+    let environment = deployment.config.environment();
+    let Some(store) = Store::of_releases(sdk, deployment) else { return };
+    match store.newest(&format!("releases/{environment}/")).await {
         Ok(Some((key, _))) => checks.ok("releases", key),
         Ok(None) => checks.warn(
             "releases",
-            format!("{store} holds no release of {}", config.environment()),
+            format!("{store} holds no release of {environment}"),
             "status cannot tell what runs; `cargo xtask deploy` keeps a record",
         ),
         Err(error) => {
@@ -349,9 +352,9 @@ async fn releases(sdk: &SdkConfig, config: &Config, checks: &mut Checks) {
     }
 }
 
-async fn destinations(config: &Config, checks: &mut Checks) {
-    let vpc = config.file().aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
-    for (route, it) in config.routes() {
+async fn destinations(deployment: &Deployment, checks: &mut Checks) {
+    let vpc = deployment.aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
+    for (route, it) in deployment.config.routes() {
         for destination in it.destinations() {
             destination::check(route, destination.name(), destination.url(), vpc, checks).await;
         }

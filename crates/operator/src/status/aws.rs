@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
+use deployment::Deployment;
 use domain::config::{Config, LogLevel};
 use domain::time::Timestamp;
 use serde_json::Value;
@@ -43,9 +44,10 @@ const SAID: [&str; 6] = ["delivered", "retry", "rejected", "blocked", "gave_up",
 pub(super) async fn report(
     environment: &Environment,
     sdk: &SdkConfig,
-    config: &Config,
+    deployment: &Deployment,
     loss_since: Duration,
 ) -> anyhow::Result<Report> {
+    let config = &deployment.config;
     let now = people::now();
     let cloudwatch = CloudWatch::new(sdk);
     let (queue, dead, state) = tokio::join!(
@@ -80,7 +82,7 @@ pub(super) async fn report(
         meter,
         in_time(cloudwatch.alarms(&alarm_prefix)),
         in_time(pause::of(environment, paused, now)),
-        in_time(release(sdk, config)),
+        in_time(release(sdk, deployment)),
     );
 
     let lines = known.or_not("last deliveries, breaker and waiting groups", lines);
@@ -390,10 +392,9 @@ fn last(lines: &[Value]) -> Vec<LastDelivery> {
 }
 
 /// The newest release record.
-async fn release(sdk: &SdkConfig, config: &Config) -> anyhow::Result<Option<Release>> {
-    let aws = config.file().aws.as_ref();
-    let Some(store) = Store::of_releases(sdk, config.environment(), aws) else { return Ok(None) };
-    let prefix = format!("releases/{}/", config.environment());
+async fn release(sdk: &SdkConfig, deployment: &Deployment) -> anyhow::Result<Option<Release>> {
+    let Some(store) = Store::of_releases(sdk, deployment) else { return Ok(None) };
+    let prefix = format!("releases/{}/", deployment.config.environment());
     let Some((key, record)) = store.newest(&prefix).await? else { return Ok(None) };
     let text = |name: &str| record[name].as_str().map(str::to_owned);
     let id = key.rsplit('/').next().unwrap_or(&key).trim_end_matches(".json").to_owned();

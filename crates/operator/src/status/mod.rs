@@ -119,9 +119,9 @@ impl Status {
                 );
                 engine::report(&environment, api).await
             }
-            Host::Aws { sdk, config } => {
+            Host::Aws { sdk, deployment } => {
                 let loss_since = self.since.unwrap_or(LOSS_SINCE);
-                Box::pin(aws::report(&environment, sdk, config, loss_since)).await
+                Box::pin(aws::report(&environment, sdk, deployment, loss_since)).await
             }
         }
     }

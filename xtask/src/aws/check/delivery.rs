@@ -22,7 +22,7 @@ pub(super) fn destination_timeout(subject: &Subject<'_>, seen: &mut Seen) {
         }
         return seen.broken(function, format_args!("it has no variable {CONFIG_VARIABLE}"));
     };
-    let config = match Config::parse_for_delivery(told) {
+    let config = match Config::parse(told) {
         Ok(config) => config,
         Err(error) => return seen.broken(function, format_args!("{CONFIG_VARIABLE}: {error}")),
     };

@@ -1,13 +1,12 @@
 //! The environments in this repository: their values are good, and values are all that they differ
 //! in.
-#![expect(clippy::disallowed_methods, reason = "the files of the repository are what is tested")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::config::Config;
+use deployment::Deployment;
 
 /// The file in which environments differ.
 const VALUES: &str = "terraform.tfvars.json";
@@ -41,10 +40,10 @@ fn entries(directory: &Path) -> impl Iterator<Item = (String, PathBuf)> {
 #[test]
 fn every_environment_s_values_are_good() {
     for (name, files) in environments() {
-        let config =
-            Config::parse(&files[VALUES]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let Deployment { config, aws } =
+            Deployment::parse(&files[VALUES]).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(config.environment(), name, "an environment's name is its directory's");
-        assert!(config.file().aws.is_some(), "{name} says nothing of AWS");
+        assert!(aws.is_some(), "{name} says nothing of AWS");
     }
 }
 
@@ -74,8 +73,7 @@ fn environments_differ_in_values_only() {
 fn environments_on_aws_do_not_share_what_must_be_their_own() {
     let mut boundaries = BTreeSet::new();
     for (name, files) in environments() {
-        let config = Config::parse(&files[VALUES]).unwrap();
-        let aws = config.file().aws.as_ref().unwrap();
+        let aws = Deployment::parse(&files[VALUES]).unwrap().aws.unwrap();
         if name == "local" {
             continue;
         }

@@ -4,19 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{
+use domain::config::{Config, Faults};
+use domain::environment;
+use domain::mapping::{Context, Request, Unresolvable};
+use domain::quota;
+use domain::route::Route;
+use domain::route_path::RoutePath;
+use domain::secret::SecretReference;
+use domain::signature::Verification;
+
+use crate::file::{
     ApiFile, AuthorizationFile, AuthorizationKind, AwsFile, FunctionFile, NotificationsFile,
     SmokeTestFile, ThresholdsFile, ThrottlingFile,
 };
-use crate::config::Config;
-use crate::config::error::Faults;
-use crate::environment;
-use crate::mapping::{Context, Request};
-use crate::quota;
-use crate::route::Route;
-use crate::route_path::RoutePath;
-use crate::secret::SecretReference;
-use crate::signature::Verification;
 
 /// The path that the stand-in for the service answers on: the default of `modules/sss-stub`.
 const STUB_PATH: &str = "/application-hook";
@@ -25,8 +25,8 @@ const STUB_PATH: &str = "/application-hook";
 const ONLY_AWS_KNOWS: [&str; 2] = ["context.authorizer.", "stageVariables."];
 
 /// Adds a fault for whatever breaks a rule.
-pub(in crate::config) fn check(faults: &mut Faults, aws: &AwsFile, config: &Config) {
-    places(faults, aws, &config.environment);
+pub(crate) fn check(faults: &mut Faults, aws: &AwsFile, config: &Config) {
+    places(faults, aws, config.environment());
     if let Some(ApiFile { id, name }) = &aws.api
         && id.is_some() == name.is_some()
     {
@@ -40,7 +40,7 @@ pub(in crate::config) fn check(faults: &mut Faults, aws: &AwsFile, config: &Conf
         "aws.encryption.secrets_kms_key_arn",
         aws.encryption.secrets_kms_key_arn.as_deref(),
     );
-    if config.environment != "local" {
+    if config.environment() != "local" {
         secrets(faults, config);
     }
     faults.within(
@@ -183,7 +183,7 @@ fn function(faults: &mut Faults, file: &FunctionFile, config: &Config) {
         quota::FUNCTION_MEMORY_MEGABYTES_MIN..=quota::FUNCTION_MEMORY_MEGABYTES_MAX,
         "MB",
     );
-    let wanted = config.forwarder.max_concurrency;
+    let wanted = config.forwarder().max_concurrency;
     if let Some(reserved) = file.reserved_concurrency
         && reserved < wanted
     {
@@ -279,22 +279,22 @@ fn thresholds(faults: &mut Faults, file: &ThresholdsFile) {
 
 fn stub(faults: &mut Faults, config: &Config) {
     let path = RoutePath::parse(STUB_PATH).expect("the stub's path is one");
-    for route in config.routes.values().filter(|route| route.path.collides(&path)) {
+    for route in config.routes().values().filter(|route| route.path().collides(&path)) {
         faults.add(
-            format_args!("routes.{}.path", route.name),
-            format_args!("{} is where aws.sss_stub answers", route.path),
+            format_args!("routes.{}.path", route.name()),
+            format_args!("{} is where aws.sss_stub answers", route.path()),
         );
     }
 }
 
 /// A function's variables and files are read by everybody who may see the function.
 fn secrets(faults: &mut Faults, config: &Config) {
-    for route in config.routes.values() {
+    for route in config.routes().values() {
         for reference in route.secrets() {
             match reference {
                 SecretReference::Parameter(_) | SecretReference::SecretsManager(_) => {}
                 SecretReference::Variable(_) | SecretReference::File(_) => faults.add(
-                    format_args!("routes.{}", route.name),
+                    format_args!("routes.{}", route.name()),
                     format_args!(
                         "{reference} is for one machine; on AWS a secret is at ssm:/PATH or \
                          secretsmanager:NAME-OR-ARN"
@@ -307,32 +307,32 @@ fn secrets(faults: &mut Faults, config: &Config) {
 
 /// The event must be one that the route takes: asked of the route itself.
 fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
-    let Some(route) = config.routes.get(&file.route) else {
+    let Some(route) = config.routes().get(&file.route) else {
         if !config.file().routes.contains_key(&file.route) {
             let problem = format_args!("there is no route {:?}", file.route);
             faults.add("aws.smoke_test.route", problem);
         }
         return;
     };
-    if let Some(parameter) = route.path.parameters().next() {
+    if let Some(parameter) = route.path().parameters().next() {
         faults.add(
             "aws.smoke_test.route",
-            format_args!("the path {} needs a value for {{{parameter}}}", route.path),
+            format_args!("the path {} needs a value for {{{parameter}}}", route.path()),
         );
         return;
     }
-    if route.verify.as_ref().is_some_and(Verification::signs_time) {
+    if route.verify().is_some_and(Verification::signs_time) {
         faults.add(
             "aws.smoke_test.route",
             format_args!(
                 "route {} verifies when its events were signed, and this one's headers are always \
                  the same: choose another route",
-                route.name
+                route.name()
             ),
         );
         return;
     }
-    let expressions = [&route.ordering_key, &route.event_id];
+    let expressions = [route.ordering_key(), route.event_id()];
     let mut sources = expressions.iter().map(|expression| expression.source());
     if sources.any(|source| ONLY_AWS_KNOWS.iter().any(|variable| source.contains(variable))) {
         return;
@@ -340,7 +340,7 @@ fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
     match taken(route, file) {
         Err(unresolvable) => faults.add(
             "aws.smoke_test",
-            format_args!("route {} would refuse it: {unresolvable}", route.name),
+            format_args!("route {} would refuse it: {unresolvable}", route.name()),
         ),
         Ok(group_id) if !quota::is_id(&group_id) => faults.add(
             "aws.smoke_test",
@@ -354,12 +354,12 @@ fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
 }
 
 /// The message group that the event would be in.
-fn taken(route: &Route, file: &SmokeTestFile) -> Result<String, crate::mapping::Unresolvable> {
+fn taken(route: &Route, file: &SmokeTestFile) -> Result<String, Unresolvable> {
     let body = file.body.to_string();
     let route_key = route.route_key();
     let request = Request {
         headers: file.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-        path: route.path.as_str(),
+        path: route.path().as_str(),
         body: &body,
         context: Context {
             request_id: "smoke-test",
@@ -485,6 +485,3 @@ fn is_free_variable(name: &str) -> bool {
         && !TAKEN.contains(&name)
         && !["AWS_LAMBDA_", "AWS_ACCESS_KEY"].iter().any(|prefix| name.starts_with(prefix))
 }
-
-#[cfg(test)]
-mod tests;

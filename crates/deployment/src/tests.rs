@@ -1,9 +1,12 @@
 use serde_json::{Value, json};
 
-use crate::config::{Architecture, Config, ConfigError};
+use domain::config::{Config, ConfigError};
+use domain::environment::CONFIG_VARIABLE;
+
+use crate::{Architecture, Deployment};
 
 /// A configuration with all that must be said of AWS, `aws` and the route changed by hand.
-fn config(change: impl FnOnce(&mut Value)) -> Result<Config, ConfigError> {
+fn config(change: impl FnOnce(&mut Value)) -> Result<Deployment, ConfigError> {
     let mut file = json!({
         "environment": "test",
         "routes": { "sss": {
@@ -19,10 +22,10 @@ fn config(change: impl FnOnce(&mut Value)) -> Result<Config, ConfigError> {
         },
     });
     change(&mut file);
-    Config::parse(&file.to_string())
+    Deployment::parse(&file.to_string())
 }
 
-fn with(field: &str, value: &Value) -> Result<Config, ConfigError> {
+fn with(field: &str, value: &Value) -> Result<Deployment, ConfigError> {
     config(|file| file["aws"][field] = value.clone())
 }
 
@@ -31,7 +34,7 @@ fn refused(field: &str, value: &Value, expected: &str) {
     only_fault(with(field, value), expected);
 }
 
-fn only_fault(result: Result<Config, ConfigError>, expected: &str) {
+fn only_fault(result: Result<Deployment, ConfigError>, expected: &str) {
     let error = result.expect_err(expected);
     let faults: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
     assert!(faults.len() == 1 && faults[0].contains(expected), "{faults:#?} lack {expected:?}");
@@ -45,8 +48,7 @@ fn accepted(field: &str, value: &Value) {
 
 #[test]
 fn what_is_not_said_has_the_modules_defaults() {
-    let config = config(|_| {}).unwrap();
-    let aws = config.file().aws.as_ref().unwrap();
+    let aws = config(|_| {}).unwrap().aws.unwrap();
     assert_eq!(aws.function.architecture, Architecture::Arm64);
     assert_eq!(aws.function.memory_megabytes, 128);
     assert_eq!(aws.logs.retention_days, 30);
@@ -102,10 +104,7 @@ fn all_of_it_can_be_said() {
             "tags": { "Owner": "team a" },
         });
     });
-    assert_eq!(
-        config.unwrap().file().aws.as_ref().unwrap().function.architecture.as_str(),
-        "x86_64"
-    );
+    assert_eq!(config.unwrap().aws.unwrap().function.architecture.as_str(), "x86_64");
 }
 
 #[test]
@@ -118,18 +117,68 @@ fn who_only_delivers_passes_it_over() {
         }},
         "aws": { "region": 1, "unknown": [] },
     });
-    let fault = Config::parse_for_delivery(&bad.to_string()).unwrap_err();
+    let fault = Config::parse(&bad.to_string()).unwrap_err();
     assert!(fault.to_string().starts_with("configuration: routes.sss.path: "), "{fault}");
     let good = bad.to_string().replace("\"/\"", "\"/hook\"");
-    assert_eq!(Config::parse_for_delivery(&good).unwrap().file().aws, None);
-    assert!(Config::parse(&good).unwrap_err().to_string().contains("aws"));
+    assert!(Config::parse(&good).is_ok());
+    only_fault(Deployment::parse(&good), "aws.region: invalid type: integer `1`");
+}
+
+#[test]
+fn the_faults_of_both_parts_are_told_at_once() {
+    let told = |change: fn(&mut Value), expected: &[&str]| {
+        let error = config(change).expect_err("it has faults");
+        let paths: Vec<&str> = error.faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(paths, expected, "{error}");
+    };
+    told(
+        |file| {
+            file["environment"] = json!("Test");
+            file["routes"]["sss"]["path"] = json!("/");
+            file["aws"]["region"] = json!("tokyo");
+            file["aws"]["smoke_test"] = json!({ "route": "other", "body": {} });
+        },
+        &["environment", "routes.sss.path", "aws.region", "aws.smoke_test.route"],
+    );
+    told(
+        |file| {
+            file["routes"]["sss"]["path"] = json!("/");
+            file["aws"]["region"] = json!(1);
+        },
+        &["routes.sss.path", "aws.region"],
+    );
+    told(
+        |file| {
+            file["routes"]["sss"]["path"] = json!(1);
+            file["aws"]["region"] = json!(1);
+        },
+        &["routes.sss.path", "aws.region"],
+    );
+}
+
+#[test]
+fn what_is_no_configuration_is_told_once() {
+    for (text, expected) in [
+        ("{", "EOF while parsing an object"),
+        ("[]", "(the file): invalid length 0"),
+        (r#"{"aws":{"region":}}"#, "expected value"),
+        (r#"{"aws":{"region":"#, "EOF"),
+        (r#"{"aws":null,"aws":null}"#, "duplicate field `aws`"),
+        (r#"{"environment":"a","routes":{}} trailing"#, "trailing characters"),
+        (r#"{"environment":"a","routes":{},"aws2":{}}"#, "unknown field `aws2`"),
+    ] {
+        only_fault(Deployment::parse(text), expected);
+    }
+    let twice = r#"{"environment":"a","routes":{},"aws":{"region":"a","region":"b"}}"#;
+    let error = Deployment::parse(twice).unwrap_err().to_string();
+    assert!(error.contains("aws: duplicate field `region`"), "{error}");
 }
 
 #[test]
 fn the_forwarder_is_not_told_of_it() {
-    let config = config(|_| {}).unwrap();
+    let config = config(|_| {}).unwrap().config;
     let environment = config.forwarder_environment("http://q/1", "http://q/2");
-    let told: Value = serde_json::from_str(&environment[crate::config::CONFIG_VARIABLE]).unwrap();
+    let told: Value = serde_json::from_str(&environment[CONFIG_VARIABLE]).unwrap();
     let fields: Vec<&String> = told.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["environment", "routes"]);
 }

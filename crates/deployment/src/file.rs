@@ -2,13 +2,11 @@
 //! to, and how.
 //!
 //! The types and defaults are those of `modules/webhook-system`'s variable `aws`; the rules are in
-//! [`rules`]. The forwarder and the engine have no use for any of it.
+//! [`rules`](crate::rules).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-
-pub(super) mod rules;
 
 /// Where the environment is deployed to, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
