@@ -45,7 +45,7 @@ pub(crate) enum What {
     Failed,
 }
 
-/// One line. Fields that do not apply are left out; the time is that of writing.
+/// One line. Fields that do not apply are left out; [`Report`](crate::report::Report) sets the time.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Line<'a> {
     #[serde(serialize_with = "rfc_3339")]
@@ -86,21 +86,24 @@ impl Logger {
         Self { least }
     }
 
-    /// Writes an error that is about no message.
-    pub fn error(self, message: &str) {
-        if self.least <= LogLevel::Error {
-            let (level, timestamp) = (LogLevel::Error, SystemTime::now().into());
-            write_json(&ErrorLine { timestamp, level, message });
-        }
+    /// Whether lines of `level` are written.
+    pub(crate) fn writes(self, level: LogLevel) -> bool {
+        self.least <= level
     }
 
-    /// Writes `line`.
-    pub(crate) fn write(self, mut line: Line<'_>) {
-        if line.level < self.least {
-            return;
+    /// Writes an error that is about no message.
+    pub fn error(self, message: &str) {
+        let (level, timestamp) = (LogLevel::Error, SystemTime::now().into());
+        self.write(level, &ErrorLine { timestamp, level, message });
+    }
+
+    /// Writes `line`, unless `level` is less severe than what is written.
+    pub(crate) fn write(self, level: LogLevel, line: &impl Serialize) {
+        if self.writes(level) {
+            let mut json = serde_json::to_vec(line).expect("strings and numbers");
+            json.push(b'\n');
+            write(&json);
         }
-        line.timestamp = SystemTime::now().into();
-        write_json(&line);
     }
 }
 
@@ -111,12 +114,6 @@ struct ErrorLine<'a> {
     timestamp: Timestamp,
     level: LogLevel,
     message: &'a str,
-}
-
-fn write_json(line: &impl Serialize) {
-    let mut json = serde_json::to_vec(line).expect("strings and numbers");
-    json.push(b'\n');
-    write(&json);
 }
 
 /// Writes whole lines, in one piece.

@@ -1,4 +1,4 @@
-//! What is told of a message: one typed line, which the log writes and the metrics count, so that the
+//! What is told of a message: one typed line, which the log writes and `CloudWatch` counts, so that the
 //! two cannot disagree.
 
 use std::time::{Duration, SystemTime};
@@ -23,10 +23,12 @@ pub(crate) struct Report {
 impl Report {
     /// Tells what a line says.
     pub(crate) fn line(&self, line: Line<'_>) {
-        if let Some(metrics) = &self.metrics {
-            metrics.count(&line);
+        let line = Line { timestamp: SystemTime::now().into(), ..line };
+        let is_written = self.logger.writes(line.level);
+        match self.metrics.as_ref().and_then(|metrics| metrics.count(line, is_written)) {
+            Some(counted) => self.logger.write(line.level, &counted),
+            None => self.logger.write(line.level, &line),
         }
-        self.logger.write(line);
     }
 
     /// Tells how a receive of `message` ended; `latencies` are those of the attempts, in their order.

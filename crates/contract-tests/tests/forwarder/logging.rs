@@ -42,27 +42,71 @@ async fn a_delivery_is_one_line() {
     assert!(about[0]["latency_ms"].is_number(), "{}", about[0]);
 }
 
+fn metrics() -> [(&'static str, String); 1] {
+    [("WEBHOOK_QUEUE_METRICS", "emf".to_owned())]
+}
+
+/// The metrics of a line: what it says is one to `CloudWatch`.
+fn metrics_of(line: &Value) -> Vec<(&str, &Value)> {
+    let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+    let names = metrics.iter().map(|metric| metric["Name"].as_str().unwrap());
+    names.map(|name| (name, &line[name])).collect()
+}
+
 #[tokio::test]
-async fn metrics_are_a_line_for_each_batch_where_they_are_wanted() {
+async fn metrics_travel_in_the_lines_where_they_are_wanted() {
     let sss = Sss::start().await;
     sss.answer("m-2", [status(503)]);
     sss.answer("m-3", [status(422)]);
     let batch = || [message("m-1", "a"), message("m-2", "b"), message("m-3", "c")];
-    let metrics = [("WEBHOOK_QUEUE_METRICS", "emf".to_owned())];
-    let forwarder = Forwarder::start_with_more(config(&sss.url()), metrics).await;
+    let forwarder = Forwarder::start_with_more(config(&sss.url()), metrics()).await;
     assert_eq!(forwarder.invoke(batch()).await, ["m-2"]);
     let log = forwarder.kill().await;
-    let metrics: Vec<&Value> = log.iter().filter(|line| !line["_aws"].is_null()).collect();
-    let [metrics] = metrics.as_slice() else { panic!("{log:?}") };
-    let names = ["Delivered", "Retried", "Rejected", "DeadLettered"];
-    assert_eq!(names.map(|name| metrics[name].as_u64().unwrap()), [1, 1, 1, 1], "{metrics}");
-    assert_eq!(metrics["route"], "sss");
-    assert_eq!(metrics["Latency"].as_array().unwrap().len(), 1);
+    let (zero, one) = (json!(0), json!(1));
+    let [delivered] = lines(&log, "delivered").try_into().expect("one line");
+    let expected = [
+        ("Delivered", &one),
+        ("Latency", &delivered["latency_ms"]),
+        ("AgeAtDelivery", &delivered["age_ms"]),
+    ];
+    assert_eq!(metrics_of(delivered), expected, "{delivered}");
+    let others =
+        [("retry", "Retried"), ("rejected", "Rejected"), ("dead_lettered", "DeadLettered")];
+    for (message, name) in others {
+        let [line] = lines(&log, message).try_into().expect("one line");
+        assert_eq!(metrics_of(line), [("Delivered", &zero), (name, &one)], "{line}");
+        assert_eq!((&line["environment"], &line["route"]), (&json!("test"), &json!("sss")));
+    }
+    let counted = log.iter().filter(|line| !line["_aws"].is_null());
+    assert_eq!(counted.count(), 4, "no line is only for metrics: {log:?}");
 
     let forwarder = Forwarder::start(config(&sss.url())).await;
     forwarder.invoke([message("m-4", "a")]).await;
     let log = forwarder.kill().await;
     assert!(log.iter().all(|line| line["_aws"].is_null()), "nobody asked for them: {log:?}");
+}
+
+/// What the level leaves out is counted in a line for the batch, which has no level of its own: for
+/// Lambda's filter that is INFO.
+#[tokio::test]
+async fn what_the_level_leaves_out_is_counted_all_the_same() {
+    let sss = Sss::start().await;
+    sss.answer("m-3", [status(503)]);
+    let mut config = config(&sss.url());
+    config.forwarder.log_level = LogLevel::Warn;
+    let forwarder = Forwarder::start_with_more(config, metrics()).await;
+    let batch = [message("m-1", "a"), message("m-2", "b"), message("m-3", "c")];
+    assert_eq!(forwarder.invoke(batch).await, ["m-3"]);
+    let log = forwarder.kill().await;
+    assert_eq!(lines(&log, "delivered"), [&Value::Null; 0]);
+    let (delivered, others): (Vec<&Value>, Vec<&Value>) =
+        log.iter().filter(|line| !line["_aws"].is_null()).partition(|line| line["Delivered"] != 0);
+    let [delivered] = delivered.try_into().expect("one line for the batch");
+    assert_eq!(delivered["Delivered"], 2, "{delivered}");
+    assert_eq!(delivered["Latency"].as_array().unwrap().len(), 2, "{delivered}");
+    assert_eq!((delivered.get("level"), &delivered["route"]), (None, &json!("sss")));
+    let [retry] = others.try_into().expect("one line");
+    assert_eq!((&retry["message"], &retry["Retried"]), (&json!("retry"), &json!(1)));
 }
 
 #[tokio::test]
