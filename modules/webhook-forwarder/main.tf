@@ -42,7 +42,7 @@ resource "aws_lambda_function" "forwarder" {
   logging_config {
     log_format            = "JSON"
     application_log_level = var.forwarder.log_level == "DEBUG" ? "DEBUG" : "INFO"
-    system_log_level      = "INFO"
+    system_log_level      = "WARN" # those of a success are INFO, and say nothing
     log_group             = aws_cloudwatch_log_group.forwarder.name
   }
 

@@ -385,6 +385,10 @@ run "metrics_pass_lambda_s_filter" {
     condition     = aws_lambda_function.forwarder.logging_config[0].application_log_level == "INFO"
     error_message = "lines without a level, as those of metrics are, count as INFO"
   }
+  assert {
+    condition     = aws_lambda_function.forwarder.logging_config[0].system_log_level == "WARN"
+    error_message = "three lines of Lambda's own for each success are paid for, and read by nobody"
+  }
 }
 
 run "logs_are_json_and_end" {
