@@ -27,7 +27,7 @@ fn config() -> Config {
     let config = json!({ "environment": "test", "routes": {
         "open": { "path": "/open", "ordering_key": "g", "pass_headers": ["x-kind"], "destinations": destination },
         "signed": {
-            "path": "/signed", "ordering_key": "g", "pass_headers": ["x-kind"],
+            "path": "/signed", "ordering_key": "signed", "pass_headers": ["x-kind"],
             "verify": { "scheme": "standard_webhooks", "secrets": ["env:SECRET"] },
             "destinations": destination,
         },
