@@ -25,11 +25,14 @@ const ATTRIBUTES_BYTES: u64 = 300;
 const POLLERS: f64 = 5.0;
 const POLL_SECONDS: f64 = 20.0;
 
-/// What an invocation writes: its own line, its metrics, and Lambda's start, end and report, in bytes.
-const LOG_BYTES_PER_INVOCATION: f64 = 1_950.0;
+/// What a delivery writes to the log, with its metrics. The forwarder's tests hold it to this.
+const DELIVERED_LINE: &str = include_str!("../../../contracts/delivered-line.json");
+/// What is counted of each line of a log beside the line itself, in bytes.
+/// Source: `CloudWatch` Logs API reference, `PutLogEvents`.
+const LOG_EVENT_BYTES: usize = 26;
 /// What the forwarder counts, by route. Source: `crates/forwarder/src/metrics.rs`.
 const METRICS_PER_ROUTE: f64 = 6.0;
-/// A line of the API's access log, in bytes.
+/// A line of the API's access log with all of `modules/http-api`'s fields, in bytes.
 const ACCESS_LOG_BYTES: f64 = 650.0;
 /// Metrics of an alarm that computes with two of them, less one.
 const ALARM_METRICS_MORE: usize = 1;
@@ -222,7 +225,8 @@ fn bill(load: Load, prices: &Prices) -> Bill {
         prices.lambda_x86_64_per_gb_second
     };
     let access_log = if load.own_api { ACCESS_LOG_BYTES } else { 0.0 };
-    let log_gb = events * (LOG_BYTES_PER_INVOCATION + access_log) / 1e9;
+    let delivered = (DELIVERED_LINE.trim_end().len() + LOG_EVENT_BYTES) as f64;
+    let log_gb = events * (delivered * load.destinations + access_log) / 1e9;
     let transferred_gb = events * load.destinations * load.event_bytes as f64 / 1e9;
     let alarm_metrics = (load.alarms + ALARM_METRICS_MORE) as f64;
     let million = |price: Price| Price { usd: price.usd / 1e6, ..price };
@@ -376,16 +380,33 @@ mod tests {
         check(cost(&bill, "Lambda: requests"), 0.20);
         // 200,000 s × 0.125 GB = 25,000 GB-s
         check(cost(&bill, "Lambda: time"), 0.333);
-        // 2,600 bytes × 1,000,000 = 2.6 GB
-        check(cost(&bill, "Logs: taken in"), 1.30);
-        check(cost(&bill, "Logs: kept"), 0.078);
+        // (629 + 26 + 650) bytes × 1,000,000 = 1.305 GB
+        check(cost(&bill, "Logs: taken in"), 0.6525);
+        check(cost(&bill, "Logs: kept"), 0.039);
         check(cost(&bill, "Alarms"), 0.90);
         check(cost(&bill, "Metrics"), 1.80);
         // 2 GB
         check(cost(&bill, "Data to the service"), 0.18);
         check(cost(&bill, "KMS key of the alarms"), 1.00);
-        check(bill.total_usd, 8.6155);
-        check(bill.per_million_usd, 8.6155);
+        check(bill.total_usd, 7.9292);
+        check(bill.per_million_usd, 7.9292);
+    }
+
+    /// What the log costs is what a delivery writes, and that can grow unnoticed.
+    #[test]
+    fn the_log_of_a_million_events_costs_at_most_1_20_usd_where_it_is_dear_and_kept_for_90_days() {
+        let tokyo = Load { log_retention_days: 90.0, ..LOAD };
+        let bill = bill(tokyo, &prices::of_region("ap-northeast-1"));
+        let log = cost(&bill, "Logs: taken in") + cost(&bill, "Logs: kept");
+        assert!(log <= 1.20, "{log}");
+    }
+
+    #[test]
+    fn each_destination_writes_a_line() {
+        let two = Load { destinations: 2.0, own_api: false, ..LOAD };
+        let bill = bill(two, &prices::of_region("us-east-1"));
+        // 2 × (629 + 26) bytes × 1,000,000 = 1.31 GB
+        check(cost(&bill, "Logs: taken in"), 0.655);
     }
 
     #[test]
