@@ -11,10 +11,14 @@ use serde_json::json;
 
 use crate::candidate::memory_kb;
 use crate::load;
-use crate::sink::Sink;
+use crate::sink::{FAILING, Sink};
 
 const CONNECTIONS: usize = 32;
 const GROUPS: usize = 100;
+/// Events in each group whose first is answered 500, again and again.
+const BEHIND_A_FAILURE: usize = 10;
+/// Rounds of end to end with and without such groups, in turn: their ratio counts.
+const ROUNDS: usize = 3;
 /// Messages in one call. Source: SQS API reference, `SendMessageBatch`.
 const BATCH: usize = 10;
 
@@ -23,6 +27,8 @@ const BATCH: usize = 10;
 pub(crate) struct Figures {
     pub(crate) accepts_per_second: f64,
     pub(crate) delivered_per_second: f64,
+    /// The same of as many healthy groups while as many others fail, on the same processes.
+    pub(crate) delivered_beside_failing_per_second: f64,
     /// Send, receive and delete of one message with few and with many queued, in microseconds.
     pub(crate) cost_few_us: f64,
     pub(crate) cost_many_us: f64,
@@ -64,17 +70,13 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Figures> {
         engine.accept(1_000)?;
         figures.accepts_per_second = per_second(effort.accepts, engine.accept(effort.accepts)?);
     }
-    {
-        let dir = tempfile::tempdir()?;
-        let engine = Engine::start(dir.path(), &sink.url)?;
-        let before = sink.received();
-        engine.accept(1_000)?;
-        await_count(&sink, before + 1_000)?;
-        let started = Instant::now();
-        engine.accept(effort.deliveries)?;
-        await_count(&sink, before + 1_000 + effort.deliveries as u64)?;
-        figures.delivered_per_second = per_second(effort.deliveries, started.elapsed());
+    let (mut alone, mut beside_failing) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(delivered_per_second(effort.deliveries, 0)?);
+        beside_failing.push(delivered_per_second(effort.deliveries, GROUPS)?);
     }
+    figures.delivered_per_second = median(alone);
+    figures.delivered_beside_failing_per_second = median(beside_failing);
     {
         let dir = tempfile::tempdir()?;
         let engine = Engine::start(dir.path(), &sink.url)?;
@@ -87,6 +89,27 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Figures> {
             f64::from(u32::try_from(memory_kb(engine.child.id(), "VmRSS:")?)?) / 1e3;
     }
     Ok(figures)
+}
+
+/// End to end in healthy groups, from the first accept to the last delivery, while `failing` others
+/// repeat what the destination answers 500.
+fn delivered_per_second(deliveries: usize, failing: usize) -> anyhow::Result<f64> {
+    let sink = Sink::start(None, Duration::ZERO)?;
+    let dir = tempfile::tempdir()?;
+    let engine = Engine::start(dir.path(), &sink.url)?;
+    engine.accept(1_000)?;
+    await_count(|| sink.taken(), 1_000)?;
+    engine.accept_failing(failing)?;
+    await_count(|| sink.failed(), failing as u64)?;
+    let started = Instant::now();
+    engine.accept(deliveries)?;
+    await_count(|| sink.taken(), 1_000 + deliveries as u64)?;
+    Ok(per_second(deliveries, started.elapsed()))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 impl Engine {
@@ -144,6 +167,14 @@ impl Engine {
         load::run(self.file.ingest, CONNECTIONS, total, |number| {
             let headers = format!("x-workflow-id: workflow-{}\r\n", number % GROUPS);
             request("POST", "/sqs-hook", &headers, &body(number))
+        })
+    }
+
+    /// Posts webhooks that the destination answers 500, some in each of `groups`.
+    fn accept_failing(&self, groups: usize) -> anyhow::Result<Duration> {
+        load::run(self.file.ingest, CONNECTIONS, groups * BEHIND_A_FAILURE, move |number| {
+            let headers = format!("x-workflow-id: failing-{}\r\n", number % groups);
+            request("POST", "/sqs-hook", &headers, FAILING)
         })
     }
 
@@ -207,11 +238,11 @@ impl Drop for Engine {
     }
 }
 
-fn await_count(sink: &Sink, count: u64) -> anyhow::Result<()> {
+fn await_count(reached: impl Fn() -> u64, count: u64) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_mins(2);
-    while sink.received() < count {
+    while reached() < count {
         if Instant::now() > deadline {
-            bail!("{} of {count} messages were delivered in time", sink.received());
+            bail!("{} of {count} messages were answered in time", reached());
         }
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -128,6 +128,8 @@ impl Report {
             "/s",
         );
         at_least("end to end, 100 groups", engine.map(|e| e.delivered_per_second), 3_000.0, "/s");
+        let kept = engine.map(|e| e.delivered_beside_failing_per_second / e.delivered_per_second);
+        at_least("the same beside 100 groups that fail, to alone", kept, 0.9, "x");
         targets
     }
 }

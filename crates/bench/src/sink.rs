@@ -1,4 +1,5 @@
-//! The destination: answers every request at once, or after a delay; with or without TLS.
+//! The destination: answers every request at once, or after a delay; with or without TLS. It takes
+//! all but [`FAILING`].
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,11 +17,23 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 
+const FAILURE: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+
+/// The body of an event that is answered 500.
+pub(crate) const FAILING: &str = "failing";
+
 /// A running destination; ends with the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Sink {
     pub(crate) url: String,
-    received: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// How many requests have been answered, and how.
+#[derive(Debug, Default)]
+struct Counts {
+    taken: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// A server's certificate and the file with the authority to trust.
@@ -63,8 +76,8 @@ impl Sink {
             None => format!("http://127.0.0.1:{port}"),
         };
         let server = tls.map(|authority| Arc::clone(&authority.server));
-        let received = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&received);
+        let counts = Arc::new(Counts::default());
+        let counter = Arc::clone(&counts);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (server, counter) = (server.clone(), Arc::clone(&counter));
@@ -74,12 +87,17 @@ impl Sink {
                 });
             }
         });
-        Ok(Self { url, received })
+        Ok(Self { url, counts })
     }
 
-    /// How many requests have been answered.
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+    /// How many requests have been taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.counts.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many have been answered 500.
+    pub(crate) fn failed(&self) -> u64 {
+        self.counts.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -87,7 +105,7 @@ fn accept(
     stream: TcpStream,
     server: Option<Arc<ServerConfig>>,
     delay: Duration,
-    counter: &AtomicU64,
+    counter: &Counts,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     match server {
@@ -98,13 +116,18 @@ fn accept(
     }
 }
 
-fn answer(stream: impl Read + Write, delay: Duration, counter: &AtomicU64) -> anyhow::Result<()> {
+fn answer(stream: impl Read + Write, delay: Duration, counter: &Counts) -> anyhow::Result<()> {
     let mut connection = Connection::new(stream);
-    while connection.read()?.is_some() {
+    while let Some(request) = connection.read()? {
         if !delay.is_zero() {
             std::thread::sleep(delay);
         }
-        connection.write(ANSWER)?;
+        let (answer, counter) = if request.body == FAILING.as_bytes() {
+            (FAILURE, &counter.failed)
+        } else {
+            (ANSWER, &counter.taken)
+        };
+        connection.write(answer)?;
         counter.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
