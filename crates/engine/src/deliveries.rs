@@ -174,13 +174,23 @@ mod tests {
             note(&deliveries, "delivered", &json!({ "status": 200, "latency_ms": latency_ms }));
         }
         deliveries.note(b"{\"message\":\"forwarder_started\"}");
-        deliveries.note(b"{\"_aws\":{},\"message\":1}");
+        deliveries
+            .note(b"{\"route\":\"sss\",\"_aws\":{},\"environment\":\"prod\",\"Delivered\":1}");
         let seen = deliveries.snapshot();
         let sss = &seen.destinations["sss"]["sss"];
         assert_eq!((sss.delivered, sss.retried), (3, 1));
         assert_eq!(sss.latency.buckets[..3], [1, 1, 0]);
         assert_eq!((sss.latency.count, sss.latency.sum_ms), (3, 60_011));
         assert_eq!(seen.last[0].latency_ms, Some(60_000));
+    }
+
+    #[test]
+    fn a_line_with_metrics_is_one_as_any_other() {
+        let deliveries = Deliveries::default();
+        deliveries.note(include_bytes!("../../../contracts/delivered-line.json"));
+        let seen = deliveries.snapshot();
+        assert_eq!(seen.destinations["sss"]["sss"].delivered, 1);
+        assert_eq!(seen.last[0].latency_ms, Some(200));
     }
 
     #[test]
