@@ -48,7 +48,7 @@ impl Deployment {
             (Ok(config), None) => Ok(Self { config, aws }),
             (Ok(_), Some(wrong)) => Err(ConfigError { faults: vec![wrong] }),
             (Err(mut error), wrong) => {
-                error.faults.extend(wrong.filter(|wrong| !error.faults.contains(wrong)));
+                error.faults.extend(wrong);
                 Err(error)
             }
         }

@@ -163,7 +163,7 @@ fn what_is_no_configuration_is_told_once() {
         ("[]", "(the file): invalid length 0"),
         (r#"{"aws":{"region":}}"#, "expected value"),
         (r#"{"aws":{"region":"#, "EOF"),
-        (r#"{"aws":null,"aws":null}"#, "duplicate field `aws`"),
+        (r#"{"aws":null,"aws":{"region":1}}"#, "duplicate field `aws`"),
         (r#"{"environment":"a","routes":{}} trailing"#, "trailing characters"),
         (r#"{"environment":"a","routes":{},"aws2":{}}"#, "unknown field `aws2`"),
     ] {
