@@ -139,7 +139,7 @@ async fn a_suspend_counts_for_the_functions_timeout() {
     function.set_script("");
     clock.advance(Duration::from_hours(8));
     let failed = log.wait_for("invocation failed", |_| true).await;
-    assert_eq!(failed["error"], "the function did not end within 2 s and was stopped");
+    assert_eq!(failed["error"], "the function did not end within 4 s and was stopped");
     function.wait_for(|record| record == ["slow", "slow"]).await;
     engine.stop().await;
 }
@@ -206,7 +206,7 @@ async fn check_delivery_with_a_queue_off_by(minutes: i64) {
     let service = Service::start((Ipv4Addr::LOCALHOST, 0).into(), Behavior::Well).await;
     let route = json!({
         "routes": { "sss": signed_route(service.address, &secret) },
-        "forwarder": { "function_timeout_seconds": 3 },
+        "forwarder": { "function_timeout_seconds": 4 },
     });
     let mut options = options(&config(route), Some(dir.path()));
     options.forwarder = Some(forwarder::executable());

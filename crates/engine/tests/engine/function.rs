@@ -48,7 +48,7 @@ async fn every_key_is_delivered_in_order() {
 
 #[tokio::test]
 async fn a_failed_message_comes_back_and_the_rest_does_not() {
-    let changes = json!({ "forwarder": { "function_timeout_seconds": 2 } });
+    let changes = json!({ "forwarder": { "function_timeout_seconds": 4 } });
     let (engine, function, _log) = engine("bad keep", changes).await;
     let client = crate::support::http_client();
     set_enabled(&engine, false).await;
@@ -101,7 +101,7 @@ async fn a_function_that_overruns_is_ended_and_its_messages_come_back() {
     let client = crate::support::http_client();
     post(&client, &engine, "k", "slow".to_owned()).await;
     let failed = log.wait_for("invocation failed", |_| true).await;
-    assert_eq!(failed["error"], "the function did not end within 2 s and was stopped");
+    assert_eq!(failed["error"], "the function did not end within 4 s and was stopped");
     let exited = log.wait_for("forwarder_exited", |_| true).await;
     assert_eq!(exited["status"], "signal: 9 (SIGKILL)");
     function.set_script("");

@@ -26,7 +26,7 @@ async fn start(service: SocketAddr) -> (Engine, LogLines) {
             "retry": { "initial_delay_seconds": 1, "max_delay_seconds": 2 },
             "give_up_after_seconds": 600,
         } },
-        "forwarder": { "function_timeout_seconds": 3 },
+        "forwarder": { "function_timeout_seconds": 4 },
     }));
     let mut options = options(&config, None);
     options.forwarder = Some(forwarder::executable());

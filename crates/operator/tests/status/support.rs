@@ -64,7 +64,7 @@ impl Site {
         let mut config = json!({
             "environment": "local",
             "routes": { "sss": route("/sqs-hook", "dead_letter"), "strict": route("/strict", "block") },
-            "forwarder": { "function_timeout_seconds": 4, "max_concurrency": 2 },
+            "forwarder": { "function_timeout_seconds": 5, "max_concurrency": 2 },
         });
         let settings = config["forwarder"].as_object_mut().unwrap();
         settings.extend(forwarder_settings.as_object().unwrap().clone());

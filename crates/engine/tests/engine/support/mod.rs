@@ -30,7 +30,7 @@ pub(crate) fn config(changes: Value) -> Value {
             "ordering_key": "$request.header.x-key",
             "destinations": [{ "name": "sss", "url": "http://127.0.0.1:9/hook", "timeout_seconds": 1 }],
         } },
-        "forwarder": { "function_timeout_seconds": 2, "max_concurrency": 2 },
+        "forwarder": { "function_timeout_seconds": 4, "max_concurrency": 2 },
     });
     merge(&mut config, changes);
     config

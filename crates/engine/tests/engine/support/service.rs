@@ -22,7 +22,7 @@ pub(crate) enum Behavior {
     Reset,
     /// It is answered something that is not HTTP.
     Garbage,
-    /// The answer ends half-way.
+    /// The answer ends before its status line does: a whole one would be a delivery.
     HalfAnswer,
     /// It is answered 200, after this time.
     Slow(Duration),
@@ -114,7 +114,7 @@ impl Shared {
                 Behavior::Unavailable => b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n",
                 Behavior::Hang | Behavior::Reset => std::future::pending().await,
                 Behavior::Garbage => b"\x16\x03\x01 no HTTP at all\r\n\r\n",
-                Behavior::HalfAnswer => b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nha",
+                Behavior::HalfAnswer => b"HTTP/1.1 200 O",
                 Behavior::Slow(delay) => {
                     tokio::time::sleep(delay).await;
                     b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
