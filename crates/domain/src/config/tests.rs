@@ -799,3 +799,20 @@ fn a_pace_is_shared_by_all_processes() {
     );
     assert!(super::tests::config(&destination(&json!({ "max_in_flight": 0 }))).is_err());
 }
+
+/// A query may hold a token, and a fault ends in logs.
+#[test]
+fn no_fault_shows_the_query_of_a_url() {
+    for url in [
+        "sss.example.com/?token=planted",
+        "https://sss.example.com/?token=planted#part",
+        "https://user:planted@sss.example.com/",
+        "http://sss.example.com/?token=planted",
+        "ftp://sss.example.com/?token=planted",
+        "http://169.254.169.254/?token=planted",
+        "https://[/?token=planted",
+    ] {
+        let error = config(&destination(&json!({ "url": url }))).expect_err(url);
+        assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+    }
+}

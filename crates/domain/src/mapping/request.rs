@@ -121,7 +121,8 @@ fn joined<'a>(mut values: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>>
     Some(Cow::Owned(format!("{first},{}", rest.join(","))))
 }
 
-/// The field at `steps`, as text, if it stands in the part of the body that API Gateway considers.
+/// The field at `steps`, as text, if the whole of it stands in the part of the body that API Gateway
+/// considers.
 fn body_field(body: &str, steps: &[Step]) -> Option<String> {
     let considered = &body.as_bytes()[..body.len().min(BODY_FIELD_BYTES_MAX)];
     let mut found = None;
@@ -130,8 +131,14 @@ fn body_field(body: &str, steps: &[Step]) -> Option<String> {
     // has been put into `found` by then.
     let _rest = Walk { steps, found: &mut found }.deserialize(&mut json);
     // The raw text, as a number with twenty digits must not come out rounded.
-    let found: Box<RawValue> = found?;
-    match found.get() {
+    let found: &str = found.map(RawValue::get)?;
+    let end = found.as_ptr() as usize + found.len() - considered.as_ptr() as usize;
+    // A number whose other digits are behind the end would be another number.
+    let may_go_on = found.ends_with(|c: char| c.is_ascii_digit());
+    if may_go_on && end == considered.len() && considered.len() < body.len() {
+        return None;
+    }
+    match found {
         "null" => None,
         text if text.starts_with('"') => serde_json::from_str(text).ok(),
         other => Some(other.to_owned()),
@@ -139,12 +146,12 @@ fn body_field(body: &str, steps: &[Step]) -> Option<String> {
 }
 
 /// Walks down to one value without building the rest.
-struct Walk<'s, 'f> {
+struct Walk<'s, 'f, 'de> {
     steps: &'s [Step],
-    found: &'f mut Option<Box<RawValue>>,
+    found: &'f mut Option<&'de RawValue>,
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -156,7 +163,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_, '_> {
+impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -277,6 +284,46 @@ mod tests {
         for body in ["", "plain", "{\"a\":", "[1,2"] {
             check(&Request { body, ..Request::default() }, "$request.body.a.b", None);
         }
+    }
+
+    #[test]
+    fn a_value_that_the_end_of_what_is_considered_cuts_is_none() {
+        let head = |pad: usize| format!(r#"{{"pad":"{}","id":"#, "x".repeat(pad));
+        let spare = BODY_FIELD_BYTES_MAX - head(0).len();
+        for (value, expected) in [("123456", "123456"), ("\"123456\"", "123456"), ("true", "true")]
+        {
+            for behind in 0..=value.len() {
+                // So many bytes of the value are behind the end.
+                let body = format!("{}{value}}}", head(spare - value.len() + behind));
+                let request = Request { body: &body, ..Request::default() };
+                // With nothing behind the end, a number might still go on there.
+                let whole = behind == 0 && !value.starts_with(|c: char| c.is_ascii_digit());
+                check(&request, "$request.body.id", whole.then_some(expected));
+            }
+            let body = format!("{}{value} }}", head(spare - value.len() - 1));
+            let request = Request { body: &body, ..Request::default() };
+            check(&request, "$request.body.id", Some(expected));
+        }
+        let body = format!("{}7}}", head(10));
+        check(&Request { body: &body, ..Request::default() }, "$request.body.id", Some("7"));
+    }
+
+    /// What stands before JSON: white space is part of it; with anything else it is no JSON, and the
+    /// request is refused rather than read as another one.
+    #[test]
+    fn what_stands_before_json_does_not_change_the_key() {
+        for before in ["", " ", "\r\n\t "] {
+            let body = format!("{before}{{\"id\":7}}");
+            check(&Request { body: &body, ..Request::default() }, "$request.body.id", Some("7"));
+        }
+        for before in ["\u{feff}", "x", "\0", ")]}',\n"] {
+            let body = format!("{before}{{\"id\":7}}");
+            check(&Request { body: &body, ..Request::default() }, "$request.body.id", None);
+            check(&Request { body: &body, ..Request::default() }, "$request.body", Some(&body));
+        }
+        // UTF-16 that passes for UTF-8.
+        let body: String = "{\"id\":7}".chars().flat_map(|c| [c, '\0']).collect();
+        check(&Request { body: &body, ..Request::default() }, "$request.body.id", None);
     }
 
     #[test]
