@@ -50,6 +50,14 @@ pub(crate) fn check(faults: &mut Faults, aws: &AwsFile, config: &Config) {
         "seconds",
     );
     function(faults, &aws.function, config);
+    if let Some(bytes) = config.file().queue.max_message_bytes {
+        faults.within(
+            "queue.max_message_bytes",
+            bytes,
+            quota::MESSAGE_BYTES_MIN..=quota::AWS_MESSAGE_BYTES_MAX,
+            "bytes on AWS (the Terraform provider sets no more on the dead-letter queue, which needs 4096 more)",
+        );
+    }
     let days = aws.logs.retention_days;
     if !quota::LOG_RETENTION_DAYS.contains(&days) {
         faults.add(

@@ -47,6 +47,22 @@ fn accepted(field: &str, value: &Value) {
 }
 
 #[test]
+fn aws_takes_smaller_messages_than_one_machine() {
+    let of = |bytes: u32| config(|file| file["queue"] = json!({ "max_message_bytes": bytes }));
+    assert!(of(258_048).is_ok());
+    only_fault(of(258_049), "queue.max_message_bytes: must be 1024 to 258048 bytes on AWS");
+    let on_one_machine = json!({
+        "environment": "test", "queue": { "max_message_bytes": 1_044_480 },
+        "routes": { "sss": {
+            "path": "/sqs-hook", "ordering_key": "all",
+            "destinations": [{ "name": "sss", "url": "https://sss.example.com/hook" }],
+        }},
+    });
+    let deployment = Deployment::parse(&on_one_machine.to_string()).unwrap();
+    assert_eq!(deployment.config.queue().max_message_bytes, 1_044_480);
+}
+
+#[test]
 fn what_is_not_said_has_the_modules_defaults() {
     let aws = config(|_| {}).unwrap().aws.unwrap();
     assert_eq!(aws.function.architecture, Architecture::Arm64);

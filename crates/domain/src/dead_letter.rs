@@ -25,8 +25,8 @@ use crate::attribute::{
 use crate::batch::Kept;
 use crate::message::{Message, sequence_order};
 use crate::quota::{
-    DEAD_LETTER_BYTES_MAX, DEAD_LETTER_ROOM_BYTES, MESSAGE_ATTRIBUTES_MAX, MESSAGE_BYTES_MAX,
-    is_body_char, is_id,
+    AWS_MESSAGE_BYTES_MAX, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_ROOM_BYTES, MESSAGE_ATTRIBUTES_MAX,
+    MESSAGE_BYTES_MAX, is_body_char, is_id,
 };
 use crate::signature::token;
 use crate::time::Timestamp;
@@ -288,11 +288,24 @@ pub fn redriven(dead_letter: &Message) -> Outgoing {
         let mark = Attribute::string(delivered_to.join(","));
         copy.attributes.insert(DELIVERED_TO.to_owned(), mark);
         // Without the mark they are called again, which is better than not to go back.
-        if copy.body.len() + attribute::bytes(&copy.attributes) > MESSAGE_BYTES_MAX as usize {
+        let bytes = copy.body.len() + attribute::bytes(&copy.attributes);
+        let limit = queue_limit_of(bytes - delivered_to_bytes(&copy.attributes));
+        if bytes > limit {
             copy.attributes.remove(DELIVERED_TO);
         }
     }
     copy
+}
+
+/// The limit of a queue that took a message of so many bytes: on AWS it is the smaller one.
+fn queue_limit_of(bytes: usize) -> usize {
+    let limits = [AWS_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX].map(|limit| limit as usize);
+    limits.into_iter().find(|limit| bytes <= *limit).unwrap_or(0)
+}
+
+fn delivered_to_bytes(attributes: &Attributes) -> usize {
+    let mark = attributes.iter().filter(|(name, _)| *name == DELIVERED_TO);
+    attribute::bytes(&mark.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 /// A dead letter as the message it was, as far as all destinations are concerned.
@@ -532,9 +545,15 @@ mod tests {
         let names = || vec!["crm".to_owned()];
         let dead = super::dead_letter(&full(5, "g"), Class::GaveUp, Cause::default(), 1, names());
         assert!(!redriven(&received(dead)).attributes.contains_key("delivered_to"));
-        let large = changed(5, "g", |it| it.body = "x".repeat(MESSAGE_BYTES_MAX as usize - 60));
-        let dead = super::dead_letter(&large, Class::GaveUp, Cause::default(), 1, names());
-        assert!(!redriven(&received(dead)).attributes.contains_key("delivered_to"));
+        for limit in [AWS_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX] {
+            let is_marked = |spare: usize| {
+                let large = changed(5, "g", |it| it.body = "x".repeat(limit as usize - spare));
+                let dead = super::dead_letter(&large, Class::GaveUp, Cause::default(), 1, names());
+                redriven(&received(dead)).attributes.contains_key("delivered_to")
+            };
+            assert!(!is_marked(60), "{limit}");
+            assert!(is_marked(200), "{limit}");
+        }
     }
 
     #[test]

@@ -61,9 +61,9 @@ pub const FUNCTION_MEMORY_MEGABYTES_MAX: u32 = 10_240;
 /// What is kept free in a function's environment for the two queue URLs, in bytes.
 pub const QUEUE_URLS_BYTES: usize = 512;
 
-/// Maximum message size of the dead-letter queue, in bytes: the most that the Terraform provider
-/// 5.100 can set. Source: its schema, `max_message_size`.
-pub const DEAD_LETTER_BYTES_MAX: u32 = 262_144;
+/// Maximum message size of the dead-letter queue, in bytes: the most that SQS takes.
+/// Source: SQS guide, "Amazon SQS message quotas".
+pub const DEAD_LETTER_BYTES_MAX: u32 = 1_048_576;
 
 /// What a dead letter may need more than the message it was, in bytes: the failure record and an
 /// event id. The webhook queue's limit is smaller by this, so that every message fits.
@@ -71,6 +71,13 @@ pub const DEAD_LETTER_ROOM_BYTES: u32 = 4_096;
 
 /// Maximum message size of the webhook queue, most, in bytes.
 pub const MESSAGE_BYTES_MAX: u32 = DEAD_LETTER_BYTES_MAX - DEAD_LETTER_ROOM_BYTES;
+
+/// The same on AWS, in bytes: the dead-letter queue has the most that the Terraform provider 5.100 can
+/// set. Source: its schema, `max_message_size`.
+pub const AWS_MESSAGE_BYTES_MAX: u32 = 262_144 - DEAD_LETTER_ROOM_BYTES;
+
+/// Event of one invocation, in bytes. Source: Lambda guide, "Lambda quotas", invocation payload.
+pub const INVOCATION_BYTES_MAX: usize = 6 * 1_024 * 1_024;
 /// Maximum message size of a queue, least, in bytes. Source: SQS API reference, `CreateQueue`.
 pub const MESSAGE_BYTES_MIN: u32 = 1_024;
 

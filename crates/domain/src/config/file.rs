@@ -143,8 +143,10 @@ pub struct QueueFile {
     /// Receives after which SQS itself moves a message to the dead-letter queue: the net under
     /// crashes, so high that an outage alone never reaches it.
     pub max_receive_count: u32,
-    /// Largest message, in bytes: body and attributes.
-    pub max_message_bytes: u32,
+    /// Largest message, in bytes: body and attributes. 1044480 on one machine, and 258048 on AWS, which
+    /// is the most there, unless given.
+    #[serde(skip_serializing_if = "is_aws_s")]
+    pub max_message_bytes: Option<u32>,
     /// SQS's high-throughput mode: deduplication and throughput per message group.
     pub high_throughput: bool,
 }
@@ -203,7 +205,7 @@ impl Default for QueueFile {
             retention_seconds: quota::RETENTION_SECONDS_MAX,
             dead_letter_retention_seconds: quota::RETENTION_SECONDS_MAX,
             max_receive_count: quota::RECEIVE_COUNT_MAX,
-            max_message_bytes: quota::MESSAGE_BYTES_MAX,
+            max_message_bytes: None,
             high_throughput: false,
         }
     }
@@ -247,6 +249,12 @@ fn timeout() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_timeout(seconds: &u32) -> bool {
     *seconds == timeout()
+}
+
+/// What the modules set unless told otherwise; they write what differs from it only.
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn is_aws_s(max_message_bytes: &Option<u32>) -> bool {
+    max_message_bytes.is_none_or(|bytes| bytes == quota::AWS_MESSAGE_BYTES_MAX)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

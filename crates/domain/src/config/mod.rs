@@ -349,7 +349,7 @@ impl Queue {
         );
         faults.within(
             "queue.max_message_bytes",
-            file.max_message_bytes,
+            file.max_message_bytes.unwrap_or(quota::MESSAGE_BYTES_MAX),
             quota::MESSAGE_BYTES_MIN..=quota::MESSAGE_BYTES_MAX,
             "bytes (a dead letter must hold the message and the reason)",
         );
@@ -357,7 +357,7 @@ impl Queue {
             retention: seconds(file.retention_seconds),
             dead_letter_retention: seconds(file.dead_letter_retention_seconds),
             max_receive_count: file.max_receive_count,
-            max_message_bytes: file.max_message_bytes,
+            max_message_bytes: file.max_message_bytes.unwrap_or(quota::MESSAGE_BYTES_MAX),
             high_throughput: file.high_throughput,
             content_based_deduplication,
             visibility_timeout: forwarder.function_timeout

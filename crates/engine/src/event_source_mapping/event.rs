@@ -72,6 +72,23 @@ struct Attribute<'a> {
     data_type: &'a str,
 }
 
+/// The event for as many of the messages, from the first, as fit into `bytes_max`, and for one at
+/// least; and how many that are.
+pub(crate) fn within(
+    messages: &[ReceivedMessage],
+    source: &EventSource,
+    bytes_max: usize,
+) -> (usize, Bytes) {
+    let mut count = messages.len();
+    loop {
+        let event = event(&messages[..count], source);
+        if event.len() <= bytes_max || count <= 1 {
+            return (count, event);
+        }
+        count -= 1;
+    }
+}
+
 /// The event for a batch.
 pub(crate) fn event(messages: &[ReceivedMessage], source: &EventSource) -> Bytes {
     let records = messages.iter().map(|message| record(message, source)).collect();
@@ -142,6 +159,38 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::store::{NewMessage, ReceiveRequest, Store};
     use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_batch_has_as_many_messages_as_fit_and_one_at_least() {
+        let store = Store::in_memory(Arc::new(ManualClock::at(Timestamp::from_ms(1_500)))).unwrap();
+        let fifo = [("FifoQueue".to_owned(), "true".to_owned())].into();
+        store.ensure_queue("q.fifo", &fifo).await.unwrap();
+        for n in 0..5 {
+            let message = NewMessage {
+                body: "x".repeat(1_000),
+                group_id: "g".to_owned(),
+                deduplication_id: Some(n.to_string()),
+                attributes: [].into(),
+                trace_header: None,
+            };
+            store.send("q.fifo", message).await.unwrap();
+        }
+        let request = ReceiveRequest { max_messages: 5, ..ReceiveRequest::default() };
+        let messages = store.receive("q.fifo", request).await.unwrap();
+        let source = EventSource { arn: "arn".to_owned(), region: "us-east-1".to_owned() };
+        let bytes = |count: usize| event(&messages[..count], &source).len();
+        for (bytes_max, count) in [
+            (usize::MAX, 5),
+            (bytes(5), 5),
+            (bytes(5) - 1, 4),
+            (bytes(2), 2),
+            (bytes(1), 1),
+            (1, 1),
+        ] {
+            let (fitting, event) = within(&messages, &source, bytes_max);
+            assert_eq!((fitting, event.len()), (count, bytes(count)), "{bytes_max}");
+        }
+    }
 
     #[tokio::test]
     async fn a_batch_has_the_shape_of_lambdas_documentation() {

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::config::LogLevel;
+use domain::quota::INVOCATION_BYTES_MAX;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
@@ -301,12 +302,26 @@ impl Shared {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => {
                     let received = store.clock().uptime();
-                    let event = event::event(&messages, &self.options.source);
+                    let (messages, event) = self.fitting(messages).await;
                     return Some(Batch { messages, event, received });
                 }
                 Err(_noted) => tokio::time::sleep(STORAGE_PAUSE).await,
             }
         }
+    }
+
+    /// As much of a batch as fits into one invocation, and its event; the rest is shown again at once.
+    async fn fitting(&self, mut messages: Vec<ReceivedMessage>) -> (Vec<ReceivedMessage>, Bytes) {
+        let (count, event) = event::within(&messages, &self.options.source, INVOCATION_BYTES_MAX);
+        let surplus: Vec<_> =
+            messages.split_off(count).into_iter().map(|it| (it.receipt_handle, 0)).collect();
+        if !surplus.is_empty() {
+            let result =
+                self.options.store.change_visibility_batch(&self.options.queue, surplus).await;
+            // Else they are shown again when their visibility timeout ends: later, and in order.
+            let _noted = self.options.health.wrote(result);
+        }
+        (messages, event)
     }
 
     /// How long ago a batch was received.

@@ -46,6 +46,24 @@ async fn every_key_is_delivered_in_order() {
     assert_eq!(function.record().len(), 40, "and once");
 }
 
+/// Ten of them are more than one invocation takes: they come in several, in order, and none is lost.
+#[tokio::test]
+async fn large_messages_are_delivered_in_order() {
+    let (engine, function, _log) = engine("", json!({})).await;
+    let client = crate::support::http_client();
+    set_enabled(&engine, false).await;
+    let body = |n: usize| format!("{n}{}", "x".repeat(1_000_000));
+    for n in 0..10 {
+        assert_eq!(post(&client, &engine, "k", body(n)).await, 200);
+    }
+    set_enabled(&engine, true).await;
+    let record = function.wait_for(|record| record.len() >= 10).await;
+    let order: Vec<&str> = record.iter().map(|body| &body[..1]).collect();
+    assert_eq!(order, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    engine.stop().await;
+    assert_eq!(function.record().len(), 10, "and once");
+}
+
 #[tokio::test]
 async fn a_failed_message_comes_back_and_the_rest_does_not() {
     let changes = json!({ "forwarder": { "function_timeout_seconds": 4 } });

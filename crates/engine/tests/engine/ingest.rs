@@ -125,7 +125,7 @@ async fn sizes_are_those_of_the_queue_and_of_the_gateway() {
     let (status, answer) = send(&engine, &request("/sqs-hook", key, &vec![b'x'; limit - 200]));
     assert_eq!(status, 200, "{answer}");
     let over = vec![b'x'; limit + 1];
-    check_refused(&engine, &request("/sqs-hook", key, &over), 400, "must be shorter than 258048");
+    check_refused(&engine, &request("/sqs-hook", key, &over), 400, "must be shorter than 1044480");
     let gateway = vec![b'x'; quota::REQUEST_BODY_BYTES_MAX];
     check_refused(&engine, &request("/sqs-hook", key, &gateway), 400, "must be shorter than");
     let declared = format!(
