@@ -29,7 +29,7 @@ pub(crate) fn template(names: &[&str]) -> String {
     text
 }
 
-/// Whether `text` is what is made from [`template`].
+/// Whether `text` is what is made from `template`.
 ///
 /// # Errors
 ///

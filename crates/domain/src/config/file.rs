@@ -252,7 +252,11 @@ fn is_timeout(seconds: &u32) -> bool {
 }
 
 /// What the modules set unless told otherwise; they write what differs from it only.
-#[expect(clippy::ref_option, reason = "serde passes a reference")]
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_aws_s(max_message_bytes: &Option<u32>) -> bool {
     max_message_bytes.is_none_or(|bytes| bytes == quota::AWS_MESSAGE_BYTES_MAX)
 }

@@ -8,7 +8,7 @@
 //! | Slack, a fixed [HMAC](hmac) | `x-slack-signature`, `x-slack-request-timestamp` | time and body |
 //! | GitHub, a fixed [HMAC](hmac) | `x-hub-signature-256` | body |
 //! | any other [HMAC](hmac) | as configured | as configured |
-//! | GitLab, and any other [token](token) | `x-gitlab-token`, or as configured | nothing: the header is the secret |
+//! | GitLab, and any other [token] | `x-gitlab-token`, or as configured | nothing: the header is the secret |
 //!
 //! Checked are the very bytes that the provider sent. Where a time is signed, it must be near the time
 //! at which the event was *accepted*: a replay is refused however long the queue was, and an event
