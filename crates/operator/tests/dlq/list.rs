@@ -7,7 +7,7 @@ use crate::support::{Event, Queues};
 #[tokio::test]
 async fn it_shows_what_is_known_of_each() {
     let queues = Queues::start().await;
-    queues.add_rejected(Event::new("注文-7", "event-1", 10)).await;
+    queues.add_rejected(Event::new("order-7", "event-1", 10)).await;
     queues.add_moved_by_sqs(Event::new("order-8", "event-2", 11)).await;
 
     let list = queues.dlq(&["list", "test"]).await;
@@ -16,7 +16,7 @@ async fn it_shows_what_is_known_of_each() {
         list.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..5], ["EVENT", "ID", "ROUTE", "GROUP", "REASON"]);
     let accepted = ["2026-11-23", "10:00:00"];
-    assert_eq!(rows[1][..6], ["event-1", "sss", "注文-7", "rejected", "422", "3"]);
+    assert_eq!(rows[1][..6], ["event-1", "sss", "order-7", "rejected", "422", "3"]);
     assert_eq!(rows[1][6..8], accepted);
     assert_eq!(rows[2][..5], ["event-2", "sss", "order-8", "receive_count", "-"]);
     assert_eq!(rows[2][6..8], accepted);
