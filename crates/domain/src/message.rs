@@ -136,6 +136,14 @@ impl Message {
         number.map_or(self.sent_at, Timestamp::from_seconds_or_ms)
     }
 
+    /// When the event was accepted by what the attribute says, whoever wrote it: for people to look at,
+    /// and for nothing to be decided by.
+    #[must_use]
+    pub fn said_accepted_at(&self) -> Timestamp {
+        let number = self.text(attribute::ACCEPTED_AT).and_then(|text| text.parse().ok());
+        number.map_or(self.sent_at, Timestamp::from_seconds_or_ms)
+    }
+
     /// Whether an operator has sent it again with another body.
     #[must_use]
     pub fn is_edited(&self) -> bool {
@@ -337,6 +345,7 @@ pub(crate) mod tests {
         }
         assert!(!marked.is_edited() && marked.delivered_to().next().is_none());
         assert_eq!(marked.accepted_at(), marked.sent_at);
+        assert_eq!(marked.said_accepted_at().as_ms(), 1_767_225_600_123);
         let marked = sent(marked);
         assert!(marked.is_edited());
         assert_eq!(marked.delivered_to().collect::<Vec<_>>(), ["sss", "crm"]);

@@ -92,7 +92,7 @@ impl Summary {
             status: failure.as_ref().and_then(|failure| failure.status),
             error: from(|failure| failure.error.clone()),
             attempts: failure.as_ref().map_or(message.receive_count, |failure| failure.attempts),
-            accepted_at: message.accepted_at().to_string(),
+            accepted_at: message.said_accepted_at().to_string(),
             dead_since: message.sent_at.to_string(),
             body_bytes: message.body.len(),
         }

@@ -72,7 +72,7 @@ impl Show {
         environment: &Environment,
         found: &[DeadLetter],
     ) -> anyhow::Result<Vec<Step>> {
-        let since = found.iter().map(|letter| letter.accepted_at()).min().unwrap_or_default();
+        let since = found.iter().map(|letter| letter.said_accepted_at()).min().unwrap_or_default();
         let about = |line: &Value| line["event_id"] == *self.event_id;
         let of_event = pattern("event_id", &[&self.event_id]);
         Ok(trace::steps(&environment.history().find(&of_event, since, about).await?))
