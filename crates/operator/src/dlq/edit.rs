@@ -251,6 +251,7 @@ mod tests {
         assert!(refused("").contains("empty"));
         assert!(refused("{\"a\":").contains("was JSON"));
         assert!(refused("\"\u{1}\"").contains("character"));
-        assert!(refused(&"x".repeat(300_000)).contains("300000 bytes"));
+        let large = "x".repeat(quota::MESSAGE_BYTES_MAX as usize + 1);
+        assert!(refused(&large).contains("1044481 bytes"));
     }
 }
