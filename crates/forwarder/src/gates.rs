@@ -156,6 +156,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_destination_s_trouble_is_not_another_s() {
+        let config = json!({ "environment": "test", "routes": { "sss": {
+            "path": "/sqs-hook", "ordering_key": "g", "destinations": [
+                { "name": "down", "url": "http://localhost/" },
+                { "name": "up", "url": "http://localhost/" },
+            ],
+        }}});
+        let config = Config::parse(&config.to_string()).unwrap();
+        let (gates, route) = (Gates::new(&config), &config.routes()["sss"]);
+        let [down, up] = route.destinations() else { panic!("two") };
+        for _ in 0..domain::breaker::FAILURES_TO_OPEN {
+            let passage = gates.enter(route, down, Standing::Tried, SOON).await.unwrap();
+            passage.leave(Signal::NotThere { rest: None });
+        }
+        let refused = gates.enter(route, down, Standing::Tried, SOON).await.unwrap_err();
+        assert_eq!(refused.reason, RefusalReason::CircuitOpen);
+        assert!(gates.enter(route, up, Standing::Tried, SOON).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn an_attempt_that_is_dropped_gives_its_place_back() {
         let config = config(&[("max_in_flight", 1)]);
         let gates = Gates::new(&config);
