@@ -150,6 +150,13 @@ pub struct Outgoing {
     pub attributes: Attributes,
 }
 
+impl Outgoing {
+    /// What counts toward SQS's limit.
+    fn bytes(&self) -> usize {
+        self.body.len() + attribute::bytes(&self.attributes)
+    }
+}
+
 /// A record of a batch that cannot be understood as a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
@@ -285,12 +292,11 @@ pub fn redriven(dead_letter: &Message) -> Outgoing {
     let mut copy = sent_again(dead_letter);
     let delivered_to = failure_of(dead_letter).map(|it| it.delivered_to).unwrap_or_default();
     if !delivered_to.is_empty() && copy.attributes.len() < MESSAGE_ATTRIBUTES_MAX {
+        let limit = queue_limit_of(copy.bytes());
         let mark = Attribute::string(delivered_to.join(","));
         copy.attributes.insert(DELIVERED_TO.to_owned(), mark);
         // Without the mark they are called again, which is better than not to go back.
-        let bytes = copy.body.len() + attribute::bytes(&copy.attributes);
-        let limit = queue_limit_of(bytes - delivered_to_bytes(&copy.attributes));
-        if bytes > limit {
+        if copy.bytes() > limit {
             copy.attributes.remove(DELIVERED_TO);
         }
     }
@@ -301,11 +307,6 @@ pub fn redriven(dead_letter: &Message) -> Outgoing {
 fn queue_limit_of(bytes: usize) -> usize {
     let limits = [AWS_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX].map(|limit| limit as usize);
     limits.into_iter().find(|limit| bytes <= *limit).unwrap_or(0)
-}
-
-fn delivered_to_bytes(attributes: &Attributes) -> usize {
-    let mark = attributes.iter().filter(|(name, _)| *name == DELIVERED_TO);
-    attribute::bytes(&mark.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 /// A dead letter as the message it was, as far as all destinations are concerned.

@@ -132,8 +132,10 @@ impl Message {
     /// that could say otherwise could be replayed for ever. Of what was sent again it is the attribute.
     #[must_use]
     pub fn accepted_at(&self) -> Timestamp {
-        let number = self.mark(attribute::ACCEPTED_AT).and_then(|text| text.parse().ok());
-        number.map_or(self.sent_at, Timestamp::from_seconds_or_ms)
+        match self.origin {
+            Origin::Sender => self.said_accepted_at(),
+            Origin::Ingest => self.sent_at,
+        }
     }
 
     /// When the event was accepted by what the attribute says, whoever wrote it: for people to look at,

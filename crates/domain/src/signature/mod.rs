@@ -174,23 +174,6 @@ impl Verification {
     ///
     /// [`VerifyError`] if it was not, or if it may have been with one that is of another scheme.
     pub fn verify(&self, message: &Message, secrets: &[Arc<Secret>]) -> Result<(), VerifyError> {
-        let mut unusable = None;
-        let mut mismatch = None;
-        for secret in secrets {
-            match self.verify_with(message, std::slice::from_ref(secret)) {
-                Ok(()) => return Ok(()),
-                // One that is none of the scheme does not stop the others.
-                Err(VerifyError::Secret(error)) => unusable = Some(VerifyError::Secret(error)),
-                Err(VerifyError::Unverified(error)) if error.depends_on_secret() => {
-                    mismatch = Some(VerifyError::Unverified(error));
-                }
-                Err(final_error) => return Err(final_error),
-            }
-        }
-        Err(unusable.or(mismatch).expect("a route with verify has a secret"))
-    }
-
-    fn verify_with(&self, message: &Message, secrets: &[Arc<Secret>]) -> Result<(), VerifyError> {
         match &self.scheme {
             Scheme::StandardWebhooks(names) => {
                 standard_webhooks::verify(*names, message, secrets, self.tolerance)
