@@ -8,16 +8,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
-/// A time that a process counts from its start, by a clock that nobody sets: what its pauses are
-/// measured by. It is never compared with a [`Timestamp`], which leaves the process.
+/// A time that is counted from a start, the process's or the machine's, by a clock that nobody sets: what
+/// pauses are measured by. It is never compared with a [`Timestamp`], which leaves the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Uptime(Duration);
 
 impl Uptime {
-    /// The time `elapsed` after the process's start.
+    /// The time `elapsed` after the start.
     #[must_use]
     pub fn from_start(elapsed: Duration) -> Self {
         Self(elapsed)
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn since_start(self) -> Duration {
+        self.0
     }
 
     /// The time from `earlier` until this, zero when `earlier` is later.

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use domain::time::Timestamp;
+pub use domain::time::Uptime;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
@@ -34,36 +35,6 @@ const SINCE_BOOT: ClockId = ClockId::Monotonic;
 
 /// Where Linux says which start of the machine this is. Source: random(4).
 const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
-
-/// How long the machine has been up, the time in which it was suspended included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Uptime(Duration);
-
-impl Uptime {
-    /// The point `since_boot` after the machine's start.
-    #[must_use]
-    pub fn new(since_boot: Duration) -> Self {
-        Self(since_boot)
-    }
-
-    /// The time since the machine's start.
-    #[must_use]
-    pub fn since_boot(self) -> Duration {
-        self.0
-    }
-
-    /// The time from `earlier` until this, zero when `earlier` is later.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// This point and `duration`.
-    #[must_use]
-    pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
-    }
-}
 
 /// A source of both times.
 pub trait Clock: Send + Sync + 'static {
@@ -104,7 +75,7 @@ impl Clock for SystemClock {
 
     fn uptime(&self) -> Uptime {
         // A time since boot is never negative.
-        Uptime(clock_gettime(SINCE_BOOT).try_into().unwrap_or_default())
+        Uptime::from_start(clock_gettime(SINCE_BOOT).try_into().unwrap_or_default())
     }
 
     fn boot(&self) -> Option<String> {
@@ -149,7 +120,7 @@ impl ManualClock {
     /// A machine that has just started, with a wall clock that stands at `wall`.
     #[must_use]
     pub fn at(wall: Timestamp) -> Self {
-        Self { now: watch::Sender::new(Manual { wall, uptime: Uptime(Duration::ZERO), boot: 1 }) }
+        Self { now: watch::Sender::new(Manual { wall, uptime: Uptime::default(), boot: 1 }) }
     }
 
     /// Lets time pass by both clocks, and wakes whoever waited for a time that is now reached. A
@@ -169,7 +140,7 @@ impl ManualClock {
     /// Starts the machine anew, which takes no time by the wall clock.
     pub fn reboot(&self) {
         self.now.send_modify(|now| {
-            now.uptime = Uptime(Duration::ZERO);
+            now.uptime = Uptime::default();
             now.boot += 1;
         });
     }
@@ -242,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_manual_wait_ends_when_the_test_says_so() {
         let clock = ManualClock::at(Timestamp::from_ms(10));
-        let mut wait = clock.wait_until(Uptime::new(Duration::from_secs(1)));
+        let mut wait = clock.wait_until(Uptime::from_start(Duration::from_secs(1)));
         clock.advance(Duration::from_millis(999));
         assert!(futures_poll(&mut wait).is_pending());
         clock.set_wall(Timestamp::from_ms(1_000_000));

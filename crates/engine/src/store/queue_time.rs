@@ -140,7 +140,7 @@ impl QueueClock {
             .execute(params![
                 now.queue,
                 signed_ms(now.wall),
-                whole_ms(now.uptime.since_boot()),
+                whole_ms(now.uptime.since_start()),
                 self.boot
             ])?;
         Ok(())
@@ -177,7 +177,7 @@ impl LastWrite {
                     let wall = Timestamp::from_ms(unsigned(queue.0));
                     return Ok(Some(Self { queue, wall, boot: None }));
                 }
-                let uptime = Uptime::new(Duration::from_millis(unsigned(row.get(4)?)));
+                let uptime = Uptime::from_start(Duration::from_millis(unsigned(row.get(4)?)));
                 let boot: Option<String> = row.get(3)?;
                 Ok(Some(Self {
                     queue,
