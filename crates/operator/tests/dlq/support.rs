@@ -439,7 +439,7 @@ impl Clock for ShiftedClock {
     }
 
     fn wait_until(&self, time: Uptime) -> Wait<'_> {
-        self.system.wait_until(Uptime::new(time.since_boot().saturating_sub(self.shift())))
+        self.system.wait_until(Uptime::from_start(time.since_start().saturating_sub(self.shift())))
     }
 
     fn wait_until_wall(&self, time: Timestamp) -> Wait<'_> {
