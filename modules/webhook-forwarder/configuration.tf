@@ -130,6 +130,7 @@ locals {
       [for verify in route.verify[*] : verify.secrets],
       [for destination in route.destinations : destination.sign.secrets if destination.sign != null],
       [for destination in route.destinations : [for value in values(destination.headers) : value if can(regex("^(ssm|secretsmanager):", value))]],
+      compact(route.destinations[*].client_certificate),
     ]
   ]))
   parameters = [for reference in local.secret_references : trimprefix(reference, "ssm:") if startswith(reference, "ssm:")]

@@ -14,7 +14,7 @@ variable "routes" {
     The routes, by name, as the forwarder gets them.
     `path`, `ordering_key`, `deduplication`, `event_id`, `pass_headers`: as in the module webhook-ingest.
     `verify`: how the provider signs: `scheme` (`standard_webhooks`, `svix`, `github`, `slack`, `stripe`, `hmac`, `gitlab` or `token`); `secrets`, one reference `ssm:/PATH` or `secretsmanager:NAME-OR-ARN`, or two during a rotation; `tolerance_seconds` between the signed time and that of acceptance; and for `hmac` and `token` what the provider does.
-    `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange; `sign`, the `secrets` that requests are signed with; `headers` of every request, by name, whose values are text that anybody may see, or references as in `secrets`; `max_in_flight` and `max_per_second`, the most attempts at the same time and a second, of all invocations together. Delivered means that every destination answered 2xx.
+    `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange; `sign`, the `secrets` that requests are signed with; `headers` of every request, by name, whose values are text that anybody may see, or references as in `secrets`; `client_certificate`, a reference to the certificate that we show where the destination asks, with its private key; `max_in_flight` and `max_per_second`, the most attempts at the same time and a second, of all invocations together. Delivered means that every destination answered 2xx.
     `retry`: delays between attempts, in seconds, doubled from `initial_delay_seconds` up to `max_delay_seconds`.
     `retry_statuses`, `reject_statuses`: statuses that are worth another attempt besides 408, 425, 429 and 5xx, and those of these that are not: such as `404`, `500-503`, `5xx`.
     `give_up_after_seconds`: age at which a failing event goes to the dead-letter queue.
@@ -50,9 +50,10 @@ variable "routes" {
       sign = optional(object({
         secrets = list(string)
       }))
-      headers        = optional(map(string), {})
-      max_in_flight  = optional(number)
-      max_per_second = optional(number)
+      headers            = optional(map(string), {})
+      client_certificate = optional(string)
+      max_in_flight      = optional(number)
+      max_per_second     = optional(number)
     }))
     retry = optional(object({
       initial_delay_seconds = optional(number, 2)
@@ -188,6 +189,19 @@ variable "routes" {
       length(distinct([for name in keys(destination.headers) : lower(name)])) == length(destination.headers)
     ])
     error_message = "a header is in headers twice, in another case."
+  }
+  # What stands here by mistake may be a secret, so it is not shown.
+  validation {
+    condition = alltrue([
+      for reference in compact(flatten(values(var.routes)[*].destinations)[*].client_certificate) : can(regex(local.secret_reference, reference))
+    ])
+    error_message = "client_certificate is a reference: ssm:/PATH or secretsmanager:NAME-OR-ARN (env: and file: are for one machine; certificate and key themselves do not belong here)."
+  }
+  validation {
+    condition = alltrue([
+      for destination in flatten(values(var.routes)[*].destinations) : startswith(lower(destination.url), "https:") if destination.client_certificate != null
+    ])
+    error_message = "client_certificate is for a URL with https: without TLS nobody asks for it."
   }
   # What stands here by mistake may be a secret, so it is not shown.
   validation {
@@ -383,7 +397,7 @@ variable "ingest_sender" {
 }
 
 variable "secrets_kms_key_arn" {
-  description = "ARN of the key that the secrets of `verify`, `sign` and `headers` are encrypted with; null with AWS's own keys, which need no right."
+  description = "ARN of the key that the secrets of `verify`, `sign`, `headers` and `client_certificate` are encrypted with; null with AWS's own keys, which need no right."
   type        = string
   default     = null
 

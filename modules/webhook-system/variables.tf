@@ -39,9 +39,10 @@ variable "routes" {
       sign = optional(object({
         secrets = list(string)
       }))
-      headers        = optional(map(string))
-      max_in_flight  = optional(number)
-      max_per_second = optional(number)
+      headers            = optional(map(string))
+      client_certificate = optional(string)
+      max_in_flight      = optional(number)
+      max_per_second     = optional(number)
     }))
     retry = optional(object({
       initial_delay_seconds = optional(number)
@@ -87,7 +88,7 @@ variable "aws" {
     Where this is deployed to, and how. `region`, `account_id`, the buckets, `smoke_test` and `tags` are for the root module and `cargo xtask`, and ignored here.
     `api`: an HTTP API that is there already, by `id` or `name`; one is made unless given.
     `authorization`, `throttling`: as in webhook-ingest; `throttling` is the whole API's as well, where one is made.
-    `encryption`, `deletion_protection`: as in webhook-queue; `encryption.secrets_kms_key_arn` is the key of the secrets of `verify`, `sign` and `headers`, as in webhook-forwarder.
+    `encryption`, `deletion_protection`: as in webhook-queue; `encryption.secrets_kms_key_arn` is the key of the secrets of `verify`, `sign`, `headers` and `client_certificate`, as in webhook-forwarder.
     `function`: as in webhook-forwarder; `architecture` is that of an artifact that does not say it.
     `logs`: of the function and of an API that is made.
     `notifications`, `thresholds`, `runbook_url`: as in monitoring.

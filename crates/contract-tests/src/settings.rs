@@ -57,6 +57,7 @@ pub fn destination(name: &str, url: &str) -> DestinationFile {
         url: url.to_owned(),
         timeout_seconds: 10,
         sign: None,
+        client_certificate: None,
         headers: BTreeMap::new(),
         max_in_flight: None,
         max_per_second: None,

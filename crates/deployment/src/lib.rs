@@ -10,6 +10,7 @@ mod rules;
 mod tests;
 
 use domain::config::{Config, ConfigError, Fault};
+use domain::json::JsonError;
 use serde::Deserialize;
 
 pub use file::{
@@ -67,7 +68,7 @@ fn read(json: &str) -> Result<Option<AwsFile>, Option<Fault>> {
     file.map(|file| file.aws).map_err(|error| {
         let path = error.path().to_string();
         let is_ours = error.inner().is_data() && path.starts_with("aws");
-        is_ours.then(|| Fault { path, problem: error.inner().to_string() })
+        is_ours.then(|| Fault { path, problem: JsonError::from(error.inner()).to_string() })
     })
 }
 

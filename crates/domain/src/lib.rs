@@ -14,6 +14,7 @@
 //! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
 //! | where is a secret? | [`secret`] |
 //! | which addresses are never called? | [`address`] |
+//! | what does an error say of JSON? | [`json`] |
 //! | which numbers come from AWS? | [`quota`] |
 //!
 //! Deliberately absent: sockets, files, the environment, the clock, randomness, async, the AWS SDK.
@@ -31,6 +32,7 @@ pub mod environment;
 pub mod freshness;
 pub mod gate;
 pub mod header;
+pub mod json;
 pub mod mapping;
 pub mod memory;
 pub mod message;

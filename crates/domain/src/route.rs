@@ -88,6 +88,8 @@ pub struct Destination {
     pub(crate) sign: Option<Signing>,
     /// Headers of every request, by name in lower case.
     pub(crate) headers: Vec<(String, HeaderValue)>,
+    /// Our certificate and its key, where it asks for them.
+    pub(crate) client_certificate: Option<SecretReference>,
     /// How fast it is called, at most, by one process.
     pub(crate) pace: Pace,
 }
@@ -126,6 +128,12 @@ impl Destination {
         &self.headers
     }
 
+    /// Our certificate and its key, where it asks for them.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&SecretReference> {
+        self.client_certificate.as_ref()
+    }
+
     /// How fast it is called, at most, by one process.
     #[must_use]
     pub fn pace(&self) -> Pace {
@@ -138,7 +146,8 @@ impl Destination {
             HeaderValue::Secret(reference) => Some(reference),
             HeaderValue::Literal(_) => None,
         });
-        self.sign.iter().flat_map(|sign| &sign.secrets).chain(headers)
+        let signing = self.sign.iter().flat_map(|sign| &sign.secrets);
+        signing.chain(headers).chain(&self.client_certificate)
     }
 
     /// What requests are signed with, if they are.

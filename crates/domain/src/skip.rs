@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::JsonError;
 use crate::message::Message;
 
 /// Longest list, in bytes: a parameter of the standard tier, which costs nothing.
@@ -29,7 +30,7 @@ pub struct Skips {
 pub enum SkipsError {
     /// It was written by other hands.
     #[error("the list of skips is not one: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] JsonError),
     /// It does not fit where it is kept.
     #[error(
         "{count} skips take {bytes} bytes of {SKIPS_BYTES_MAX}; wait until some of these events \
@@ -50,7 +51,7 @@ impl Skips {
     ///
     /// [`SkipsError::Json`].
     pub fn parse(json: &[u8]) -> Result<Self, SkipsError> {
-        Ok(serde_json::from_slice(json)?)
+        Ok(serde_json::from_slice(json).map_err(JsonError::from)?)
     }
 
     /// The list as it is kept.
@@ -59,7 +60,7 @@ impl Skips {
     ///
     /// [`SkipsError::TooLong`].
     pub fn to_json(&self) -> Result<String, SkipsError> {
-        let json = serde_json::to_string(self)?;
+        let json = serde_json::to_string(self).map_err(JsonError::from)?;
         let (count, bytes) = (self.skips.len(), json.len());
         if bytes > SKIPS_BYTES_MAX {
             return Err(SkipsError::TooLong { count, bytes });

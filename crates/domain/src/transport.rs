@@ -19,6 +19,9 @@ pub enum TransportError {
     CertificateOtherHost,
     /// The certificate was issued by nobody who is trusted.
     CertificateUnknownIssuer,
+    /// The destination wants to know who calls, and does not accept our certificate, or that we show
+    /// none.
+    ClientCertificateRefused,
     /// The TLS handshake failed in another way.
     Tls,
     /// No answer within the destination's timeout.
@@ -47,6 +50,7 @@ impl TransportError {
             Self::CertificateExpired => "certificate_expired",
             Self::CertificateOtherHost => "certificate_other_host",
             Self::CertificateUnknownIssuer => "certificate_unknown_issuer",
+            Self::ClientCertificateRefused => "client_certificate_refused",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Closed => "closed",

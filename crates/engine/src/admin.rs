@@ -13,6 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::config::LogLevel;
+use domain::json::JsonError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -117,7 +118,8 @@ async fn set_mapping(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
     let change: Change = match serde_json::from_slice(&body) {
         Ok(change) => change,
         Err(error) => {
-            let message = format!("expected {{\"enabled\": true}} or false: {error}");
+            let message =
+                format!("expected {{\"enabled\": true}} or false: {}", JsonError::from(error));
             return answer(StatusCode::BAD_REQUEST, &json!({ "message": message }));
         }
     };

@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
+use domain::json::JsonError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -75,7 +76,10 @@ async fn update(
     let change: Change = match serde_json::from_slice(&body) {
         Ok(change) => change,
         Err(error) => {
-            let message = format!("an engine's mapping can be enabled and disabled only: {error}");
+            let message = format!(
+                "an engine's mapping can be enabled and disabled only: {}",
+                JsonError::from(error)
+            );
             let body = json!({ "Type": "User", "Message": message });
             return answer(StatusCode::BAD_REQUEST, &body);
         }

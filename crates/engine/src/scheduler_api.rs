@@ -18,6 +18,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::config::LogLevel;
+use domain::json::JsonError;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -170,7 +171,8 @@ impl Scheduler {
 
 impl Create {
     fn parse(body: &[u8]) -> Result<Self, Refused> {
-        serde_json::from_slice(body).map_err(|error| Refused::Validation(error.to_string()))
+        serde_json::from_slice(body)
+            .map_err(|error| Refused::Validation(JsonError::from(error).to_string()))
     }
 
     fn schedule(self, name: String) -> Result<Schedule, Refused> {
@@ -181,7 +183,9 @@ impl Create {
         match serde_json::from_str::<Input>(&self.target.input) {
             Ok(input) if input.uuid == UUID && input.enabled => {}
             Ok(_) => return invalid("only this engine's mapping can be enabled".to_owned()),
-            Err(error) => return invalid(format!("the target's input: {error}")),
+            Err(error) => {
+                return invalid(format!("the target's input: {}", JsonError::from(error)));
+            }
         }
         if self.schedule_expression_timezone.is_some_and(|zone| zone != "UTC") {
             return invalid("the time zone must be UTC".to_owned());

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use domain::attribute::Attribute;
 use domain::carried::UnreadableHeaders;
 use domain::dead_letter::Unreadable;
+use domain::json::JsonError;
 use domain::message::{Message, MessageError, Origin, Received};
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -70,11 +71,7 @@ struct RawEvent<'a> {
 
 /// Parses an event. `now` stands in for a missing time of sending, and `ingest` is the id of the role
 /// that the ingest sends with, where that is known.
-pub(crate) fn parse(
-    event: &str,
-    now: Timestamp,
-    ingest: Option<&str>,
-) -> Result<Batch, serde_json::Error> {
+pub(crate) fn parse(event: &str, now: Timestamp, ingest: Option<&str>) -> Result<Batch, JsonError> {
     let message = |record| message(record, now, ingest);
     if let Ok(Event { records }) = serde_json::from_str(event)
         && let Ok(messages) = records.into_iter().map(message).collect()
@@ -86,7 +83,7 @@ pub(crate) fn parse(
     let mut batch = Batch::default();
     for record in records {
         let parsed = serde_json::from_str(record.get())
-            .map_err(|error| error.to_string())
+            .map_err(|error| JsonError::from(&error).to_string())
             .and_then(|record| message(record).map_err(|error| error.to_string()));
         match parsed {
             Ok(message) => batch.messages.push(message),

@@ -11,6 +11,7 @@ use domain::batch::{self, Group, Kept, Step};
 use domain::config::{Config, LogLevel};
 use domain::dead_letter::{self, Class, Unreadable};
 use domain::deadline;
+use domain::json::JsonError;
 use domain::memory::{Ended, Memory};
 use domain::message::Message;
 use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive, Verdict};
@@ -23,6 +24,7 @@ use http::HeaderMap;
 
 use crate::aws::AwsSecrets;
 use crate::gates::Gates;
+use crate::identity::Clients;
 use crate::logging::{self, Line, Logger, What};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -39,7 +41,7 @@ use crate::{Settings, StartError, event, lock, services, tls};
 pub struct Forwarder {
     config: Config,
     ingest_sender: Option<String>,
-    client: webhook::Client,
+    clients: Clients,
     timers: Timers,
     queue: Queue,
     secrets: Secrets,
@@ -55,7 +57,7 @@ pub struct Forwarder {
 pub enum BatchError {
     /// What came is not an event source mapping's batch.
     #[error("the event is not a batch of sqs records: {0}")]
-    Event(#[from] serde_json::Error),
+    Event(#[from] JsonError),
     /// A record that has not even an id could not be saved either.
     #[error("an unreadable record could not be put into the dead-letter queue")]
     Unreadable,
@@ -105,7 +107,11 @@ impl Forwarder {
             skips: skips.map(|place| SkipList::new(place, secrets, logger)),
             queue: Queue::new(queue_url, dead_letter_queue_url, aws, services),
             gates: Gates::new(&config),
-            client: webhook::Client::new(tls, config.proxy()),
+            clients: Clients::new(
+                &tls,
+                config.proxy(),
+                config.routes().values().flat_map(Route::destinations),
+            ),
             config,
             timers: Timers::default(),
             memory: Mutex::default(),
@@ -234,7 +240,8 @@ impl Forwarder {
         Ending { outcome, latencies }
     }
 
-    /// Verifies the provider's signature, and makes of the common headers those of each destination.
+    /// Verifies the provider's signature, has at hand what the destinations know us by, and makes of
+    /// the common headers those of each.
     async fn authenticate(
         &self,
         message: &Message,
@@ -245,6 +252,9 @@ impl Forwarder {
         let time_left = || deadline::time_for_calls(now(), deadline);
         if let Some(verification) = route.verification_of(message) {
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
+        }
+        for destination in route.destinations() {
+            self.clients.identify(&self.secrets, destination, time_left()).await?;
         }
         signatures::headers(&self.secrets, message, route, headers, now(), time_left()).await
     }
@@ -277,7 +287,7 @@ impl Forwarder {
             Err(refusal) => return (Attempt::NotMade(refusal), None),
         };
         let Exchange { answer, latency } =
-            webhook::post(&self.client, &self.timers, destination, headers, body).await;
+            webhook::post(&self.clients, &self.timers, destination, headers, body).await;
         let attempt = answer.map_or_else(Attempt::Failed, Attempt::Answered);
         passage.leave(route.signal(&attempt, now()));
         self.remember(message, route, destination, &attempt);
@@ -424,4 +434,83 @@ impl Forwarder {
 
 fn now() -> Timestamp {
     SystemTime::now().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A service that takes whatever comes.
+    async fn service() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    while stream.read(&mut [0; 4_096]).await.unwrap() > 0 {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                        stream.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    /// A forwarder with a fault: it knows no secret of its configuration, which the route `broken` needs.
+    fn forwarder_with_a_fault(url: &str) -> Forwarder {
+        let destinations = json!([{ "name": "sss", "url": url }]);
+        let broken = json!({ "path": "/broken", "ordering_key": "$request.header.x-key",
+            "destinations": [{ "name": "sss", "url": url, "sign": { "secrets": ["env:NONE"] } }] });
+        let well = json!({ "path": "/well", "ordering_key": "$request.header.x-key",
+            "destinations": destinations });
+        let routes = json!({ "broken": broken, "well": well });
+        let config = json!({ "environment": "test", "routes": routes }).to_string();
+        let variables = [
+            ("WEBHOOK_QUEUE_CONFIG", config.as_str()),
+            ("QUEUE_URL", "http://127.0.0.1:9/1"),
+            ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1:9/2"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("AWS_REGION", "ap-northeast-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ];
+        let get = |name: &str| variables.iter().find(|(it, _)| *it == name);
+        let settings = Settings::read(|name| get(name).map(|(_, value)| (*value).to_owned()));
+        let mut forwarder = Forwarder::new(settings.unwrap()).unwrap();
+        forwarder.secrets.forget_all();
+        forwarder
+    }
+
+    /// A panic is a fault of ours, and the next receive may be luckier: it keeps what is behind it in its
+    /// own group, and nothing of another.
+    #[tokio::test]
+    async fn a_panic_costs_its_group_a_repeat_and_no_other_anything() {
+        let forwarder = forwarder_with_a_fault(&service().await);
+        let record = |number: u32, group: &str, route: &str| {
+            json!({
+                "messageId": format!("m-{number}"), "receiptHandle": "r", "body": "{}",
+                "attributes": { "MessageGroupId": group, "SequenceNumber": number.to_string() },
+                "messageAttributes": {
+                    "route": { "dataType": "String", "stringValue": route },
+                },
+            })
+        };
+        let records = [
+            record(1, "panics", "well"),
+            record(2, "panics", "broken"),
+            record(3, "panics", "well"),
+            record(4, "other", "well"),
+            record(5, "panics", "well"),
+        ];
+        let event = json!({ "Records": records }).to_string();
+        let deadline = SystemTime::now() + Duration::from_mins(1);
+        let response = forwarder.forward(&event, deadline, None).await.unwrap();
+        let failed = response.batch_item_failures.iter().map(|it| it.item_identifier.as_str());
+        assert_eq!(failed.collect::<Vec<_>>(), ["m-2", "m-3", "m-5"]);
+    }
 }

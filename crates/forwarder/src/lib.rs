@@ -11,6 +11,7 @@ mod client;
 mod event;
 mod forwarder;
 mod gates;
+mod identity;
 mod init_error;
 mod logging;
 mod metrics;

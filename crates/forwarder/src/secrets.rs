@@ -152,6 +152,12 @@ impl Secrets {
         if fetched { Doubt::Fetched } else { doubt }
     }
 
+    /// A fault on purpose: what asks for a secret panics.
+    #[cfg(test)]
+    pub(crate) fn forget_all(&mut self) {
+        self.kept.clear();
+    }
+
     fn uptime(&self) -> Uptime {
         Uptime::from_start(self.started.elapsed())
     }

@@ -6,8 +6,9 @@ use domain::route::{Destination, Route};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+pub(crate) use crate::client::Exchange;
 use crate::client::{ANYTHING, OURSELVES};
-pub(crate) use crate::client::{Client, Exchange};
+use crate::identity::Clients;
 use crate::timeout::Timers;
 
 /// The header that tells the receiver a repeat. Source: Standard Webhooks, "Webhook headers".
@@ -63,11 +64,12 @@ pub(crate) fn headers(
 
 /// Posts `body` to `destination` within its timeout.
 pub(crate) async fn post(
-    client: &Client,
+    clients: &Clients,
     timers: &Timers,
     destination: &Destination,
     headers: HeaderMap,
     body: Bytes,
 ) -> Exchange {
+    let client = clients.of(destination);
     client.post(timers, destination.url(), destination.timeout(), headers, body).await
 }

@@ -443,7 +443,7 @@ run "exactly_the_secrets_of_the_routes_may_be_read" {
         ordering_key = "g"
         verify       = { scheme = "github", secrets = ["ssm:/test/in", "secretsmanager:test/in"] }
         destinations = [
-          { name = "a", url = "https://sss.example.com", sign = { secrets = ["ssm:/test/out"] } },
+          { name = "a", url = "https://sss.example.com", sign = { secrets = ["ssm:/test/out"] }, client_certificate = "secretsmanager:test/certificate" },
           {
             name = "b"
             url  = "https://sss.example.com"
@@ -478,6 +478,7 @@ run "exactly_the_secrets_of_the_routes_may_be_read" {
       },
       {
         "secretsmanager:GetSecretValue" = [
+          "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:test/certificate-??????",
           "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:test/in-??????",
           "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:test/key-??????",
           "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:x-AbCdEf",

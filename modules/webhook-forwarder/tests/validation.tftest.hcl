@@ -891,3 +891,27 @@ run "key_of_secrets_by_alias" {
     secrets_kms_key_arn = "arn:aws:kms:ap-northeast-1:123456789012:alias/mine"
   }
 }
+
+run "client_certificate_itself" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", client_certificate = "-----BEGIN CERTIFICATE-----" }] } }
+  }
+}
+
+run "client_certificate_of_a_file" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "https://sss.example.com", client_certificate = "file:/a.pem" }] } }
+  }
+}
+
+run "client_certificate_without_tls" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/a", ordering_key = "g", destinations = [{ name = "sss", url = "http://sss.internal", client_certificate = "ssm:/a" }] } }
+  }
+}

@@ -6,7 +6,7 @@ use contract_tests::event::message;
 use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::{config_with, destination};
 use contract_tests::sss::Sss;
-use domain::config::HeaderFile;
+use domain::config::HiddenText;
 use domain::dead_letter::Class;
 
 use crate::{NONE, lines, status};
@@ -143,7 +143,7 @@ async fn a_destination_gets_the_headers_that_it_asks_for_and_no_other_does() {
     let (first, second) = (Sss::start_with_passed_headers(&asked_for).await, Sss::start().await);
     let config = config_with(&first.url(), |route| {
         let mut with_key = destination("first", &first.url());
-        let header = |text: &str| HeaderFile(text.to_owned());
+        let header = |text: &str| HiddenText(text.to_owned());
         with_key.headers.insert("X-Api-Key".to_owned(), header("env:API_KEY"));
         with_key.headers.insert("authorization".to_owned(), header("env:AUTHORIZATION"));
         with_key.headers.insert("x-team".to_owned(), header("sales"));
@@ -170,7 +170,7 @@ async fn without_the_secret_of_its_header_an_event_waits() {
     for key in ["", "line\nbreak"] {
         let sss = Sss::start().await;
         let config = config_with(&sss.url(), |route| {
-            let header = HeaderFile("env:API_KEY".to_owned());
+            let header = HiddenText("env:API_KEY".to_owned());
             route.destinations[0].headers.insert("x-api-key".to_owned(), header);
         });
         let forwarder = Forwarder::start_with_more(config, [("API_KEY", key.to_owned())]).await;

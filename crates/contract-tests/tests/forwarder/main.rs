@@ -15,6 +15,7 @@ mod deadlines;
 mod destinations;
 mod logging;
 mod order;
+mod planted;
 mod request;
 mod retry_after;
 mod signatures;

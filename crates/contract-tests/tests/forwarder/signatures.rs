@@ -12,7 +12,8 @@ use contract_tests::sss::{Delivery, Sss};
 use contract_tests::within_patience;
 use domain::attribute::FAILURE;
 use domain::config::{
-    ConfigFile, HmacFile, RouteFile, SchemeName, SecretsFile, SignFile, TokenFile, VerifyFile,
+    ConfigFile, HiddenText, HmacFile, RouteFile, SchemeName, SecretsFile, SignFile, TokenFile,
+    VerifyFile,
 };
 use domain::dead_letter::Class;
 use domain::freshness::FETCH_PAUSE;
@@ -44,7 +45,7 @@ impl Files {
     }
 
     fn references(&self, names: &[&str]) -> SecretsFile {
-        let reference = |name: &&str| format!("file:{}", self.path(name).display());
+        let reference = |name: &&str| HiddenText(format!("file:{}", self.path(name).display()));
         SecretsFile(names.iter().map(reference).collect())
     }
 }
@@ -560,8 +561,9 @@ async fn secrets_of_aws_are_fetched_once_with_a_signature() {
     let aws = FakeAws::start().await;
     aws.put_parameter("/dev/webhook/in", SECRET);
     aws.put_secret("dev/webhook/out", NEW_SECRET);
-    let mut config = verified(&sss.url(), SecretsFile(vec!["ssm:/dev/webhook/in".to_owned()]));
-    let secrets = SecretsFile(vec!["secretsmanager:dev/webhook/out".to_owned()]);
+    let mut config =
+        verified(&sss.url(), SecretsFile(vec![HiddenText("ssm:/dev/webhook/in".to_owned())]));
+    let secrets = SecretsFile(vec![HiddenText("secretsmanager:dev/webhook/out".to_owned())]);
     config.routes.get_mut("sss").unwrap().destinations[0].sign = Some(SignFile { secrets });
     let forwarder = Forwarder::start_on_aws(config, &aws).await;
     let batch = [good("m-1", "a"), good("m-2", "b"), good("m-3", "c")];
@@ -583,7 +585,7 @@ async fn secrets_of_aws_are_fetched_once_with_a_signature() {
 async fn a_secret_that_aws_refuses_is_explained_and_never_shown() {
     let sss = Sss::start().await;
     let aws = FakeAws::start().await;
-    let secrets = SecretsFile(vec!["ssm:/dev/webhook/in".to_owned()]);
+    let secrets = SecretsFile(vec![HiddenText("ssm:/dev/webhook/in".to_owned())]);
     let forwarder = Forwarder::start_on_aws(verified(&sss.url(), secrets), &aws).await;
     assert_eq!(forwarder.invoke([good("m-1", "a")]).await, ["m-1"]);
     let log = forwarder.kill().await;

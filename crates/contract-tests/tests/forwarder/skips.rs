@@ -9,7 +9,7 @@ use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::config_with;
 use contract_tests::sss::Sss;
 use contract_tests::within_patience;
-use domain::config::{ConfigFile, SecretsFile, SignFile};
+use domain::config::{ConfigFile, HiddenText, SecretsFile, SignFile};
 use domain::dead_letter::Class;
 use domain::environment::SKIPS_VARIABLE;
 use domain::route::OnReject;
@@ -87,7 +87,7 @@ async fn a_skipped_event_is_dead_lettered_and_its_group_goes_on_in_order() {
 async fn an_event_is_skipped_while_its_secret_is_missing() {
     let (sss, skips) = (Sss::start().await, SkipsFile::new());
     let mut config = blocking(&sss.url());
-    let secrets = SecretsFile(vec!["env:NOWHERE".to_owned()]);
+    let secrets = SecretsFile(vec![HiddenText("env:NOWHERE".to_owned())]);
     config.routes.get_mut("sss").unwrap().destinations[0].sign = Some(SignFile { secrets });
     skips.write(&[("evt-m-1", "1")]);
     let forwarder = skips.forwarder(config).await;

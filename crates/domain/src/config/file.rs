@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::signature::{HeaderFile, SignFile, VerifyFile};
+use super::signature::{HiddenText, SignFile, VerifyFile};
 use crate::route::OnReject;
 use crate::{quota, schedule};
 
@@ -109,7 +109,11 @@ pub struct DestinationFile {
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "unique_names"
     )]
-    pub headers: BTreeMap<String, HeaderFile>,
+    pub headers: BTreeMap<String, HiddenText>,
+    /// What we show the destination that we are, where it asks (mutual TLS): a reference to a PEM text
+    /// of our certificate, those that lead to its issuer, and the private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<HiddenText>,
     /// Attempts at the same time, at most, of all processes together; each of
     /// `forwarder.max_concurrency` makes its share, and at least one. Any number, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

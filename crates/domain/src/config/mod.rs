@@ -16,7 +16,7 @@ pub use file::{
 };
 pub use receives::Receives;
 pub use signature::{
-    AlgorithmName, EncodingName, HeaderFile, HmacFile, SchemeName, SecretEncodingName, SecretsFile,
+    AlgorithmName, EncodingName, HiddenText, HmacFile, SchemeName, SecretEncodingName, SecretsFile,
     SignFile, TokenFile, VerifyFile,
 };
 
@@ -27,6 +27,7 @@ use crate::environment::{
     CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_BYTES, INGEST_SENDER_VARIABLE,
     METRICS_VARIABLE, QUEUE_URL_VARIABLE, SKIPS_VARIABLE, skips_parameter,
 };
+use crate::json::JsonError;
 use crate::message::Message;
 use crate::quota;
 use crate::route::{Deduplication, Route};
@@ -373,8 +374,9 @@ fn read(json: &str) -> Result<ConfigFile, ConfigError> {
         let path = if path == "." { "(the file)".to_owned() } else { path };
         ConfigError { faults: vec![Fault { path, problem }] }
     };
-    let file = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| shape_error(error.path().to_string(), error.inner().to_string()))?;
+    let file = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        shape_error(error.path().to_string(), JsonError::from(error.inner()).to_string())
+    })?;
     deserializer.end().map_err(|error| shape_error(".".to_owned(), error.to_string()))?;
     Ok(file)
 }

@@ -10,7 +10,7 @@ use url::{Host, Url};
 use super::Forwarder;
 use super::error::Faults;
 use super::file::{DestinationFile, RouteFile};
-use super::signature::{self, HeaderFile};
+use super::signature::{self, HiddenText};
 use crate::carried::CARRIED_HEADERS_MAX;
 use crate::header::{self, header_fault};
 use crate::mapping::Expression;
@@ -18,6 +18,7 @@ use crate::pace::Pace;
 use crate::route::{Deduplication, Destination, HeaderValue, Route};
 use crate::route_path::RoutePath;
 use crate::schedule::Schedule;
+use crate::secret::SecretReference;
 use crate::signature::Verification;
 use crate::signature::standard_webhooks;
 use crate::status::StatusSet;
@@ -326,12 +327,26 @@ fn destinations(
         let sign =
             file.sign.as_ref().and_then(|sign| signature::signing(faults, &at("sign"), sign));
         let headers = destination_headers(faults, &at("headers"), &file.headers);
+        let client_certificate = file.client_certificate.as_ref().and_then(|reference| {
+            faults.check(at("client_certificate"), SecretReference::parse(&reference.0))
+        });
         let processes = NonZeroU32::new(forwarder.max_concurrency).unwrap_or(NonZeroU32::MIN);
         let pace = Pace::shared(file.max_in_flight, file.max_per_second, processes);
-        if let Some(url) = faults.check(at("url"), parse_url(&file.url)) {
-            let name = file.name.clone();
-            destinations.push(Destination { name, url, timeout, sign, headers, pace });
+        let Some(url) = faults.check(at("url"), parse_url(&file.url)) else { continue };
+        if client_certificate.is_some() && url.scheme() != "https" {
+            faults
+                .add(at("client_certificate"), "is for https only: without TLS nobody asks for it");
         }
+        let name = file.name.clone();
+        destinations.push(Destination {
+            name,
+            url,
+            timeout,
+            sign,
+            headers,
+            client_certificate,
+            pace,
+        });
     }
     destinations
 }
@@ -339,7 +354,7 @@ fn destinations(
 fn destination_headers(
     faults: &mut Faults,
     path: &str,
-    files: &BTreeMap<String, HeaderFile>,
+    files: &BTreeMap<String, HiddenText>,
 ) -> Vec<(String, HeaderValue)> {
     let mut headers: Vec<(String, HeaderValue)> = Vec::new();
     for (name, file) in files {
@@ -348,7 +363,7 @@ fn destination_headers(
             faults.add(&at, fault);
         } else if headers.iter().any(|(other, _)| *other == lower) {
             faults.add(&at, "is there twice, in another case");
-        } else if let Some(value) = faults.check(&at, file.parse()) {
+        } else if let Some(value) = faults.check(&at, file.header_value()) {
             headers.push((lower, value));
         }
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::Faults;
 use crate::header::header_fault;
@@ -151,22 +152,32 @@ pub struct SignFile {
     pub secrets: SecretsFile,
 }
 
-/// The value of a header: text, or a reference to a secret. Either may be secret, so it is never
-/// printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A text that may be secret, or stand where a reference to a secret should: never printed, whatever
+/// it is.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct HeaderFile(pub String);
+pub struct HiddenText(pub String);
 
-impl fmt::Debug for HeaderFile {
+impl fmt::Debug for HiddenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a header's value")
+        f.write_str("a text that is not shown")
     }
 }
 
-impl HeaderFile {
-    /// The value, checked. What begins as a reference does has to be one.
-    pub(super) fn parse(&self) -> Result<HeaderValue, String> {
+// By way of any value: an error of serde's own would quote what it got.
+impl<'de> Deserialize<'de> for HiddenText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            _ => Err(D::Error::custom("expected a text (the value is not shown)")),
+        }
+    }
+}
+
+impl HiddenText {
+    /// The value of a header. What begins as a reference does has to be one.
+    pub(super) fn header_value(&self) -> Result<HeaderValue, String> {
         if ["env:", "file:", "ssm:", "secretsmanager:"].iter().any(|it| self.0.starts_with(it)) {
             let reference = SecretReference::parse(&self.0).map_err(|error| error.to_string())?;
             return Ok(HeaderValue::Secret(reference));
@@ -184,75 +195,19 @@ impl HeaderFile {
 }
 
 /// References to secrets. What stands here by mistake may be a secret, so it is never printed.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct SecretsFile(pub Vec<String>);
-
-impl fmt::Debug for SecretsFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} references to secrets", self.0.len())
-    }
-}
-
-/// One text of the list.
-struct SecretText(String);
-
-const SECRETS_RULE: &str = "expected a list of one or two references to secrets, such as \
-                            [\"ssm:/dev/webhook/sss\"] (the value is not shown)";
+pub struct SecretsFile(pub Vec<HiddenText>);
 
 impl<'de> Deserialize<'de> for SecretsFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SecretsVisitor::List).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut texts = deserializer.deserialize_any(SecretsVisitor::Text)?;
-        texts.pop().map(Self).ok_or_else(|| D::Error::custom(SECRETS_RULE))
-    }
-}
-
-/// The default methods of a visitor would print what they got.
-enum SecretsVisitor {
-    List,
-    Text,
-}
-
-impl<'de> Visitor<'de> for SecretsVisitor {
-    type Value = Vec<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of references to secrets")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
-        match self {
-            Self::Text => Ok(vec![text.to_owned()]),
-            Self::List => Err(E::custom(SECRETS_RULE)),
-        }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Vec<String>, A::Error> {
-        let Self::List = self else { return Err(A::Error::custom(SECRETS_RULE)) };
-        let mut list = Vec::new();
-        while let Some(SecretText(text)) = texts.next_element()? {
-            list.push(text);
-        }
-        Ok(list)
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Vec<String>, E> {
-        Err(E::custom(SECRETS_RULE))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Vec<String>, E> {
-        Err(E::custom(SECRETS_RULE))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Vec<String>, E> {
-        Err(E::custom(SECRETS_RULE))
+        serde_json::from_value(Value::deserialize(deserializer)?).map(Self).map_err(|_quoting| {
+            D::Error::custom(
+                "expected a list of one or two references to secrets, such as \
+                 [\"ssm:/dev/webhook/sss\"] (the value is not shown)",
+            )
+        })
     }
 }
 
@@ -317,7 +272,7 @@ fn secrets(faults: &mut Faults, path: &str, file: &SecretsFile) -> Option<Vec<Se
         .iter()
         .enumerate()
         .map(|(position, text)| {
-            faults.check(format_args!("{path}[{position}]"), SecretReference::parse(text))
+            faults.check(format_args!("{path}[{position}]"), SecretReference::parse(&text.0))
         })
         .collect();
     let references: Vec<SecretReference> = references.into_iter().collect::<Option<_>>()?;

@@ -496,8 +496,8 @@ fn a_secret_in_the_configuration_is_refused_and_never_shown() {
             assert!(shown.contains("secrets"), "{secrets}: {shown}");
         }
     }
-    let written = SecretsFile(vec![PLANTED.to_owned()]);
-    assert_eq!(format!("{written:?}"), "1 references to secrets");
+    let written = SecretsFile(vec![HiddenText(PLANTED.to_owned())]);
+    assert!(!format!("{written:?}").contains("4711"));
 }
 
 #[test]
@@ -783,6 +783,31 @@ fn headers_of_a_destination_are_literal_or_secret_and_never_ours() {
         &destination(&json!({ "headers": { "x-key": "a", "X-Key": "b" } })),
         &["is there twice, in another case"],
     );
+    for number in [json!(4711), json!(-4711.5), json!([4711]), json!({ "a": 4711 }), json!(true)] {
+        let error = super::tests::config(&destination(&json!({ "headers": { "x-key": number } })));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("headers.x-key: expected a text"), "{error}");
+        assert!(!error.contains("4711"), "{error}");
+    }
+}
+
+#[test]
+fn a_client_certificate_is_a_secret_for_tls() {
+    let reference = json!({ "client_certificate": "env:SSS_PEM" });
+    let config = config(&destination(&reference)).unwrap();
+    let route = &config.routes()["sss"];
+    let expected = SecretReference::parse("env:SSS_PEM").unwrap();
+    assert_eq!(route.destinations()[0].client_certificate(), Some(&expected));
+    assert_eq!(route.secrets().collect::<Vec<_>>(), [&expected]);
+    assert_eq!(config.secret_variables().collect::<Vec<_>>(), ["SSS_PEM"]);
+    for written in [json!("-----BEGIN CERTIFICATE-----\n4711"), json!(4711), json!(["ssm:/4711"])] {
+        let patch = destination(&json!({ "client_certificate": written }));
+        let error = super::tests::config(&patch).unwrap_err().to_string();
+        assert!(error.contains("routes.sss.destinations[0].client_certificate: "), "{error}");
+        assert!(!error.contains("4711"), "{error}");
+    }
+    let plain = json!({ "url": "http://localhost", "client_certificate": "env:SSS_PEM" });
+    refused(&destination(&plain), &["client_certificate: is for https only"]);
 }
 
 #[test]

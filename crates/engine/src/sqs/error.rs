@@ -2,6 +2,7 @@
 //! protocol in a header, by which SDKs go.
 
 use axum::http::StatusCode;
+use domain::json::JsonError;
 use serde_json::json;
 
 use crate::store::StoreError;
@@ -30,7 +31,7 @@ impl ApiError {
     }
 
     pub(super) fn unreadable(error: &serde_json::Error) -> Self {
-        Self::sender("SerializationException", "MalformedInput", error.to_string())
+        Self::sender("SerializationException", "MalformedInput", JsonError::from(error).to_string())
     }
 
     pub(super) fn empty_batch() -> Self {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::json::JsonError;
 use domain::quota;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -256,8 +257,8 @@ fn redrive_policy(value: &str) -> Result<Option<RedrivePolicy>, StoreError> {
     if value.is_empty() {
         return Ok(None);
     }
-    let policy: Value =
-        serde_json::from_str(value).map_err(|error| invalid(name, error.to_string()))?;
+    let policy: Value = serde_json::from_str(value)
+        .map_err(|error| invalid(name, JsonError::from(error).to_string()))?;
     // AWS takes the count as a number and as a string; Terraform's jsonencode gives either.
     let max_receive_count = match policy.get("maxReceiveCount") {
         Some(Value::String(text)) => text.parse().ok(),
@@ -284,8 +285,8 @@ fn redrive_allow_policy(value: &str) -> Result<Option<RedriveAllowPolicy>, Store
     if value.is_empty() {
         return Ok(None);
     }
-    let policy: RedriveAllowPolicy =
-        serde_json::from_str(value).map_err(|error| invalid(name, error.to_string()))?;
+    let policy: RedriveAllowPolicy = serde_json::from_str(value)
+        .map_err(|error| invalid(name, JsonError::from(error).to_string()))?;
     let named = policy.source_queue_arns.len();
     let by_queue = policy.redrive_permission == RedrivePermission::ByQueue;
     if by_queue != (named > 0) || named > limits::REDRIVE_SOURCES_MAX {

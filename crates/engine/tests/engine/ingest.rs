@@ -180,3 +180,53 @@ async fn equal_bodies_are_two_events() {
     assert_eq!(stats["event_source_mapping"], Value::Null);
     engine.stop().await;
 }
+
+/// Texts name names, never values, whatever is wrong with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_request_is_in_a_log_line_or_an_answer() {
+    let keys = json!({ "routes": { "sss": {
+        "ordering_key": "$request.body.order",
+        "pass_headers": ["x-tenant"],
+    } } });
+    let (engine, log) = start(keys).await;
+    let hook = "/sqs-hook?planted=planted";
+    let headers = "x-tenant: planted\r\ncookie: planted\r\nauthorization: planted\r\n";
+    let good = br#"{"order":"order-7","who":"planted"}"#;
+    let too_long = format!(r#"{{"order":"{}"}}"#, "planted".repeat(30));
+    let answers = [
+        (200, send(&engine, &request(hook, headers, good))),
+        (400, send(&engine, &request(hook, "", good))),
+        (400, send(&engine, &request(hook, headers, br#"{"who":"planted"}"#))),
+        (400, send(&engine, &request(hook, headers, br#"{"order":"planted planted"}"#))),
+        (400, send(&engine, &request(hook, headers, too_long.as_bytes()))),
+        (400, send(&engine, &request(hook, headers, b"planted"))),
+        (400, send(&engine, &request(hook, headers, b"{\"order\":\"planted\xff\"}"))),
+        (400, send(&engine, &request(hook, headers, b"{\"order\":\"a\",\"b\":\"planted\x01\"}"))),
+        (400, send(&engine, &request(hook, "x-tenant: planted\x01\r\n", good))),
+        (404, send(&engine, &request("/nowhere?planted", headers, good))),
+    ];
+    for (expected, (status, answer)) in answers {
+        assert_eq!(status, expected, "{answer}");
+        assert!(!answer.contains("planted"), "{answer}");
+    }
+    let sqs = async |parameters: Value| {
+        let call = crate::support::http_client().post(format!("http://{}/", engine.api_address()));
+        let call = call.header("x-amz-target", "AmazonSQS.SendMessage");
+        call.body(parameters.to_string()).send().await.unwrap().text().await.unwrap()
+    };
+    let url = format!("http://{}/000000000000/{QUEUE}", engine.api_address());
+    for parameters in [
+        json!({ "QueueUrl": url, "MessageGroupId": "g", "MessageBody": ["planted"] }),
+        json!({ "QueueUrl": url, "MessageGroupId": "g", "MessageBody": 4711 }),
+        json!({ "QueueUrl": url, "MessageGroupId": "g", "MessageBody": "planted\u{1}" }),
+        json!({ "QueueUrl": url, "MessageGroupId": "planted planted", "MessageBody": "a" }),
+    ] {
+        let answer = sqs(parameters).await;
+        assert!(answer.contains("__type"), "{answer}");
+        assert!(!answer.contains("planted") && !answer.contains("4711"), "{answer}");
+    }
+    engine.stop().await;
+    for line in log.all() {
+        assert!(!line.to_string().contains("planted"), "{line}");
+    }
+}

@@ -9,7 +9,7 @@ use domain::outcome::TransportError;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig};
+use rustls::{AlertDescription, CertificateError, ClientConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -136,7 +136,13 @@ fn class_of_one(error: &(dyn Error + 'static)) -> Option<TransportError> {
 }
 
 fn tls_class(error: &rustls::Error) -> TransportError {
-    let rustls::Error::InvalidCertificate(error) = error else { return TransportError::Tls };
+    let error = match error {
+        rustls::Error::AlertReceived(alert) if is_about_our_certificate(*alert) => {
+            return TransportError::ClientCertificateRefused;
+        }
+        rustls::Error::InvalidCertificate(error) => error,
+        _ => return TransportError::Tls,
+    };
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             TransportError::CertificateExpired
@@ -150,6 +156,25 @@ fn tls_class(error: &rustls::Error) -> TransportError {
         }
         _ => TransportError::Tls,
     }
+}
+
+/// What a server says of a client's certificate; it knows no other. One of an authority that was made
+/// anew under its old name is one that it cannot "decrypt". Source: RFC 8446, section 6.2.
+fn is_about_our_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+
+    matches!(
+        alert,
+        Alert::AccessDenied
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRequired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::DecryptError
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate
+    )
 }
 
 fn io_class(kind: io::ErrorKind) -> Option<TransportError> {
