@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -27,6 +28,7 @@ struct Shared {
     /// By the target of the call and the name.
     secrets: BTreeMap<(&'static str, String), String>,
     calls: Vec<String>,
+    delay: Duration,
 }
 
 const GET_PARAMETER: &str = "AmazonSSM.GetParameter";
@@ -63,6 +65,11 @@ impl FakeAws {
         self.shared().secrets.insert((target, name.to_owned()), value.to_owned());
     }
 
+    /// Answers every call after this time.
+    pub fn delay(&self, delay: Duration) {
+        self.shared().delay = delay;
+    }
+
     /// The targets of all calls so far.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
@@ -82,6 +89,8 @@ async fn call(
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let target = header("x-amz-target").unwrap_or_default();
     let parameters: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let delay = shared.lock().expect("no holder panics").delay;
+    tokio::time::sleep(delay).await;
     let mut shared = shared.lock().expect("no holder panics");
     shared.calls.push(target.to_owned());
     let (target, service, name) = match target {

@@ -6,12 +6,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use domain::freshness::{CLOCK_SKEW, Fetches, Mismatch};
 use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference};
 use domain::time::{Timestamp, Uptime};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use crate::aws::AwsSecrets;
 use crate::logging::Logger;
@@ -226,4 +227,77 @@ pub(crate) fn read(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("the file is larger than {bytes_max} bytes")));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use domain::config::LogLevel;
+    use domain::freshness::FRESH;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    const NEVER: Duration = Duration::from_mins(1);
+
+    fn secrets(reference: &SecretReference) -> Secrets {
+        let config = r#"{"environment":"test","routes":{"sss":{"path":"/sqs-hook","ordering_key":"g",
+            "destinations":[{"name":"sss","url":"http://localhost/"}]}}}"#;
+        let settings = Settings::read(|name| {
+            Some(if name == "WEBHOOK_QUEUE_CONFIG" { config } else { "x" }.to_owned())
+                .filter(|_| !name.starts_with("WEBHOOK_QUEUE_") || name.ends_with("CONFIG"))
+        });
+        let aws = AwsSecrets::new(Arc::new(settings.unwrap().aws), reqwest::Client::new());
+        Secrets::new([reference], Arc::new(aws), Logger::new(LogLevel::Error))
+    }
+
+    /// A process that only ever gets good signatures notices a withdrawn secret, too; one that cannot
+    /// be fetched any more goes on with what it had.
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_is_fetched_again_after_five_minutes_and_kept_when_that_fails() {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let reference = SecretReference::parse(&format!("file:{}", file.path().display())).unwrap();
+        let secrets = secrets(&reference);
+        let current = async || {
+            let secret = secrets.one(&reference, NEVER).await.map_err(|error| error.to_string());
+            secret.map(|secret| String::from_utf8(secret.expose().to_vec()).unwrap())
+        };
+        fs::write(file.path(), "first").unwrap();
+        assert_eq!(current().await.as_deref(), Ok("first"));
+        fs::write(file.path(), "second").unwrap();
+        advance(FRESH - Duration::from_secs(1)).await;
+        assert_eq!(current().await.as_deref(), Ok("first"));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(current().await.as_deref(), Ok("second"));
+        let path = file.path().to_owned();
+        drop(file);
+        for _ in 0..3 {
+            advance(FRESH).await;
+            assert_eq!(current().await.as_deref(), Ok("second"));
+        }
+        fs::write(&path, "third").unwrap();
+        advance(FRESH).await;
+        assert_eq!(current().await.as_deref(), Ok("third"));
+        fs::remove_file(path).unwrap();
+    }
+
+    /// What is not there is asked for again, each time after a longer pause.
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_not_there_is_not_asked_for_all_the_time() {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let reference = SecretReference::parse(&format!("file:{}", path.display())).unwrap();
+        let secrets = secrets(&reference);
+        assert!(secrets.one(&reference, NEVER).await.is_err());
+        fs::write(&path, "secret").unwrap();
+        advance(Duration::from_millis(999)).await;
+        let error = secrets.one(&reference, NEVER).await.unwrap_err().to_string();
+        assert!(error.contains("No such file"), "{error}");
+        advance(Duration::from_millis(1)).await;
+        assert!(secrets.one(&reference, NEVER).await.is_ok());
+    }
 }

@@ -1,11 +1,15 @@
 //! The function's deadline: what cannot end in time is not begun, and the answer is never late.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contract_tests::event::message;
+use contract_tests::fake_aws::FakeAws;
 use contract_tests::fake_sqs::Fault;
 use contract_tests::forwarder::Forwarder;
+use contract_tests::settings::config_with;
 use contract_tests::sss::Sss;
+use domain::config::HiddenText;
 
 use crate::{config_with_timeout, lines, status};
 
@@ -42,6 +46,31 @@ async fn what_is_done_when_time_runs_out_is_done() {
     let mut delivered = sss.event_ids();
     delivered.sort();
     assert_eq!(delivered, ["evt-m-1", "evt-m-3"]);
+}
+
+/// The time that a secret has taken is gone: what is left may be too little for an attempt.
+#[tokio::test]
+async fn nothing_is_begun_after_a_secret_that_took_too_long() {
+    let sss = Sss::start_with_passed_headers(&["x-key"]).await;
+    let aws = FakeAws::start().await;
+    aws.put_parameter("/key", "key");
+    aws.delay(Duration::from_millis(1_600));
+    let config = config_with(&sss.url(), |route| {
+        let destination = &mut route.destinations[0];
+        destination.timeout_seconds = 3;
+        destination.headers =
+            BTreeMap::from([("x-key".to_owned(), HiddenText("ssm:/key".to_owned()))]);
+    });
+    let forwarder = Forwarder::start_on_aws(config, &aws).await;
+    // An attempt may begin until 5.5 s are left: at first, but not once the key is there.
+    let time_left = Duration::from_secs(7);
+    let failed = forwarder.begin_with_time_left(time_left, [message("m-1", "a")]).failed().await;
+    assert_eq!((failed, sss.deliveries().len()), (vec!["m-1".to_owned()], 0));
+    assert_eq!(aws.calls().len(), 1);
+    assert_eq!(forwarder.sqs().visibility("m-1"), Some(0));
+    // It is kept for the next invocation, which has the time.
+    let failed = forwarder.begin_with_time_left(time_left, [message("m-1", "a")]).failed().await;
+    assert_eq!((failed, sss.deliveries().len()), (vec![], 1));
 }
 
 #[tokio::test]

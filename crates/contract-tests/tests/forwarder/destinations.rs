@@ -107,6 +107,25 @@ async fn another_message_of_the_same_event_reaches_every_destination() {
     assert_eq!(first.deliveries().len(), 2);
 }
 
+/// What is remembered is for as long as the message is in the queue. Where its deletion fails, it comes
+/// again like any other: that is a repeat, which may be, and not a loss.
+#[tokio::test]
+async fn a_message_that_has_left_the_queue_is_forgotten() {
+    let (first, second) = (Sss::start().await, Sss::start().await);
+    second.answer("m-1", [status(503), status(200)]);
+    first.answer("m-2", [status(422)]);
+    second.answer("m-2", [status(503), status(200)]);
+    let forwarder = start(&first, &second).await;
+    let batch = || [message("m-1", "a"), message("m-2", "b")];
+    assert_eq!(forwarder.invoke(batch()).await, ["m-1", "m-2"]);
+    assert_eq!(forwarder.invoke(batch()).await, NONE);
+    let count = |sss: &Sss| sss.deliveries().len();
+    assert_eq!((count(&first), count(&second)), (2, 4));
+    assert_eq!(forwarder.invoke(batch()).await, NONE);
+    assert_eq!((count(&first), count(&second)), (4, 6));
+    assert_eq!(forwarder.sqs().dead_letters().len(), 2);
+}
+
 #[tokio::test]
 async fn a_redriven_event_is_not_sent_to_who_has_it_and_nobody_else_can_say_who_has() {
     let (first, second) = (Sss::start().await, Sss::start().await);

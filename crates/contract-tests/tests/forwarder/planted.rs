@@ -142,7 +142,7 @@ async fn nothing_of_an_event_or_a_secret_is_in_a_log_line_or_a_failure_record() 
         assert_not_planted("a failure record", &format!("{:?}", dead.failure));
     }
     forwarder.sqs().fail("SendMessage", Fault::Refused);
-    forwarder.sqs().fail("ChangeMessageVisibilityBatch", Fault::EntriesFailed);
+    forwarder.sqs().fail("ChangeMessageVisibility", Fault::EntriesFailed);
     assert_eq!(forwarder.invoke([planted("unsaved").route("gone")]).await, ["unsaved"]);
     let unsaved = planted("no-group").system_attribute("MessageGroupId", "planted planted");
     for event in [
