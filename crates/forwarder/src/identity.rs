@@ -131,3 +131,112 @@ impl ResolvesClientCert for Identity {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use domain::config::Config;
+    use http::HeaderMap;
+    use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{RootCertStore, ServerConfig};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::timeout::Timers;
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn certified(authority: &Authority, name: &str) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new([name.to_owned()]).unwrap();
+        (leaf.signed_by(&key, authority).unwrap(), key)
+    }
+
+    /// A service that asks for a certificate of `authority` and answers one request a connection.
+    /// Returns its port and where it writes down what it was shown.
+    async fn service(authority: &Authority) -> (u16, Arc<Mutex<Vec<CertificateDer<'static>>>>) {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let (certificate, key) = certified(authority, "127.0.0.1");
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                key.serialize_der().try_into().unwrap(),
+            )
+            .unwrap();
+        let tls = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, shown) =
+            (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<_>>>::default());
+        let seen = Arc::clone(&shown);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = tls.accept(stream).await else { continue };
+                let certificates = stream.get_ref().1.peer_certificates().unwrap();
+                lock(&seen).push(certificates[0].clone().into_owned());
+                let _request = stream.read(&mut [0; 4_096]).await.unwrap();
+                let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        (port, shown)
+    }
+
+    /// A new certificate is shown with the next connection: no session begun with the former one goes on.
+    #[tokio::test]
+    async fn a_new_certificate_is_shown_with_the_next_connection() {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+        let (port, shown) = service(&authority).await;
+        let config = Config::parse(&format!(
+            r#"{{"environment":"test","routes":{{"sss":{{"path":"/a","ordering_key":"g",
+            "destinations":[{{"name":"sss","url":"https://127.0.0.1:{port}/",
+            "client_certificate":"env:A"}}]}}}}}}"#
+        ));
+        let config = config.unwrap();
+        let destination = &config.routes()["sss"].destinations()[0];
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).unwrap();
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let clients = Clients::new(&tls, None, [destination].into_iter());
+        let (timers, mut ours) = (Timers::default(), Vec::new());
+        for name in ["first", "second"] {
+            let (certificate, key) = certified(&authority, name);
+            let pem = Secret::new((certificate.pem() + &key.serialize_pem()).as_bytes());
+            clients
+                .identified
+                .values()
+                .next()
+                .unwrap()
+                .identity
+                .set(&Arc::new(pem.unwrap()))
+                .unwrap();
+            for _ in 0..2 {
+                let client = clients.of(destination);
+                let (timeout, url) = (destination.timeout(), destination.url());
+                let body = Bytes::from_static(b"{}");
+                let exchange = client.post(&timers, url, timeout, HeaderMap::new(), body).await;
+                assert_eq!(exchange.answer.unwrap().status, 200);
+                ours.push(certificate.der().clone());
+            }
+        }
+        assert_eq!(*lock(&shown), ours);
+    }
+}
