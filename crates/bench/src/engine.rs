@@ -51,6 +51,7 @@ struct EngineFile {
     ingest: SocketAddr,
     api: SocketAddr,
     queue_url: String,
+    access_key_id: String,
 }
 
 /// An engine's process, killed when dropped.
@@ -153,11 +154,17 @@ impl Engine {
         bail!("the engine did not get ready")
     }
 
+    /// The header that shows the access key id.
+    fn credential(&self) -> &'static str {
+        format!("authorization: Bearer {}\r\n", self.file.access_key_id).leak()
+    }
+
     /// Switches the event source mapping.
     fn deliver(&self, enabled: bool) -> anyhow::Result<()> {
+        let credential = self.credential();
         load::run(self.file.api, 1, 1, move |_| {
             let body = json!({ "enabled": enabled }).to_string();
-            request("PUT", "/_engine/event-source-mapping", "", &body)
+            request("PUT", "/_engine/event-source-mapping", credential, &body)
         })?;
         Ok(())
     }
@@ -181,6 +188,7 @@ impl Engine {
     /// Sends messages straight to the queue, ten in a call.
     fn fill(&self, total: usize) -> anyhow::Result<Duration> {
         let url: &'static str = self.file.queue_url.clone().leak();
+        let credential = self.credential();
         load::run(self.file.api, CONNECTIONS, total / BATCH, move |number| {
             let entries: Vec<_> = (0..BATCH)
                 .map(|entry| {
@@ -192,7 +200,8 @@ impl Engine {
                     })
                 })
                 .collect();
-            sqs("SendMessageBatch", &json!({ "QueueUrl": url, "Entries": entries }).to_string())
+            let body = json!({ "QueueUrl": url, "Entries": entries }).to_string();
+            sqs("SendMessageBatch", credential, &body)
         })
     }
 
@@ -201,10 +210,10 @@ impl Engine {
         const MESSAGES: u32 = 2_000;
         let mut connection =
             bench::http::Connection::new(std::net::TcpStream::connect(self.file.api)?);
-        let url = &self.file.queue_url;
+        let (url, credential) = (&self.file.queue_url, self.credential());
         let mut call =
             |operation: &str, body: serde_json::Value| -> anyhow::Result<serde_json::Value> {
-                connection.write(&sqs(operation, &body.to_string()))?;
+                connection.write(&sqs(operation, credential, &body.to_string()))?;
                 let answer = connection.read()?.context("the engine closed the connection")?;
                 if !answer.head.starts_with("HTTP/1.1 200") {
                     bail!("{operation}: {}", String::from_utf8_lossy(&answer.body));
@@ -257,15 +266,15 @@ fn body(number: usize) -> String {
     json!({ "workflow": number, "state": "approved", "comment": "x".repeat(200) }).to_string()
 }
 
-fn sqs(operation: &str, body: &str) -> Vec<u8> {
+fn sqs(operation: &str, credential: &str, body: &str) -> Vec<u8> {
     let headers = format!(
-        "content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{operation}\r\n"
+        "content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{operation}\r\n{credential}"
     );
     request("POST", "/", &headers, body)
 }
 
 fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("{method} {path} HTTP/1.1\r\nhost: engine\r\n{headers}content-length: {length}\r\n\r\n{body}")
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n{body}")
         .into_bytes()
 }

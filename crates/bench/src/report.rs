@@ -87,13 +87,13 @@ impl Report {
         };
         let floor = |of| ratio(&self.plain, of, Candidate::Forwarder, Candidate::Floor);
         let metrics = |of| ratio(&self.plain, of, Candidate::Metrics, Candidate::Forwarder);
-        at_most("p50, to the floor", floor(|f| f.p50_us), 1.35, "x");
-        at_most("processor time an invocation, to the floor", floor(|f| f.cpu_us), 1.6, "x");
-        at_most("start to first next, to the floor", floor(|f| f.init_ms), 2.5, "x");
-        at_most("peak memory, to the floor", floor(|f| f.memory_mb), 2.5, "x");
+        at_most("p50, to the floor", floor(|f| f.p50_us), 1.2, "x");
+        at_most("processor time an invocation, to the floor", floor(|f| f.cpu_us), 1.4, "x");
+        at_most("start to first next, to the floor", floor(|f| f.init_ms), 1.5, "x");
+        at_most("peak memory, to the floor", floor(|f| f.memory_mb), 2.2, "x");
         at_most("p50 with metrics, to without", metrics(|f| f.p50_us), 1.05, "x");
         let first_tls = self.tls.iter().find(|(candidate, _)| *candidate == Candidate::Forwarder);
-        at_most("first invocation over TLS", first_tls.map(|(_, f)| f.first_us / 1e3), 5.0, " ms");
+        at_most("first invocation over TLS", first_tls.map(|(_, f)| f.first_us / 1e3), 1.5, " ms");
         at_most("10 messages in 10 groups, 20 ms each", self.batch_ms, 26.0, " ms");
         let engine = self.engine.as_ref();
         let cost = engine.map(|engine| engine.cost_many_us / engine.cost_few_us);

@@ -16,13 +16,13 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::access::Access;
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
 use crate::deliveries::Deliveries;
-use crate::event_source_mapping::{
-    EventSource, EventSourceMapping, MappingError, MappingOptions, write_durably,
-};
-use crate::function::{Function, FunctionIdentity, FunctionOptions, function_environment};
+use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingError, MappingOptions};
+use crate::files::{close_to_others, write_durably};
+use crate::function::{Function, FunctionIdentity, FunctionOptions, Queues, function_environment};
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
@@ -58,8 +58,10 @@ pub struct EngineOptions {
     pub forwarder: Option<PathBuf>,
     /// Where ingest listens: the routes of the configuration, and nothing else.
     pub listen: SocketAddr,
-    /// Where the queues and the engine's own API listen. They ask nobody for a password.
+    /// Where the queues and the engine's own API listen.
     pub api_listen: SocketAddr,
+    /// Names that the API is called by, besides addresses and `localhost`.
+    pub api_hosts: Vec<String>,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where log lines go.
@@ -78,6 +80,7 @@ impl EngineOptions {
             forwarder: None,
             listen: any_port,
             api_listen: any_port,
+            api_hosts: Vec::new(),
             clock: Arc::new(SystemClock::new()),
             log: Box::new(io::sink()),
         }
@@ -124,6 +127,7 @@ pub struct Engine {
     log: Log,
     ingest: Server,
     api: Server,
+    access: Arc<Access>,
     mapping: Option<EventSourceMapping>,
     /// What waits for its time; ends with the engine.
     waiting: JoinSet<()>,
@@ -143,7 +147,8 @@ impl Engine {
     ///
     /// [`EngineError`]; nothing is left running then.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
-        let EngineOptions { config, storage, forwarder, listen, api_listen, clock, log } = options;
+        let EngineOptions { config, storage, forwarder, listen, api_listen, api_hosts, clock, log } =
+            options;
         let data_dir = match &storage {
             Storage::Directory(dir) => Some(dir.as_path()),
             Storage::Memory => None,
@@ -152,6 +157,13 @@ impl Engine {
             Some(dir) => Store::open(dir, Arc::clone(&clock))?,
             None => Store::in_memory(Arc::clone(&clock))?,
         };
+        if let Some(dir) = data_dir {
+            close_to_others(dir)
+                .map_err(|source| EngineError::File { what: "closing files to others", source })?;
+        }
+        let access = Access::open(data_dir, api_hosts)
+            .map_err(|source| EngineError::File { what: "keeping the access key id", source })?;
+        let access = Arc::new(access);
         // Only who holds the directory writes into it.
         let log: Box<dyn Write + Send> = match data_dir {
             Some(dir) => Box::new(Both(log, LogFile::open(dir).map_err(EngineError::Log)?)),
@@ -172,8 +184,8 @@ impl Engine {
         let mapping = match forwarder {
             None => None,
             Some(executable) => {
-                let options =
-                    function_options(&config, executable, &queue_urls, api_address, data_dir)?;
+                let queues = (&queue_urls, api_address, access.id());
+                let options = function_options(&config, executable, queues, data_dir)?;
                 let function = Function::new(
                     options,
                     Arc::clone(store.clock()),
@@ -213,7 +225,7 @@ impl Engine {
             router = router.merge(scheduler_api::router(Arc::clone(&scheduler)));
             waiting.spawn(scheduler.run());
         }
-        let api = start_router(api_listener, router)
+        let api = start_router(api_listener, router, Arc::clone(&access))
             .map_err(|source| EngineError::Listen { address: api_listen, source })?;
         let ingest = Server::start(ingest_listener, move |peer, request| {
             Arc::clone(&ingest).answer(peer, request)
@@ -221,7 +233,8 @@ impl Engine {
         .map_err(|source| EngineError::Listen { address: listen, source })?;
 
         let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
-        let engine = Self { store, log, ingest, api, mapping, waiting, queue_urls, address_file };
+        let engine =
+            Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
         engine.announce(config.environment(), data_dir)?;
         Ok(engine)
     }
@@ -236,6 +249,12 @@ impl Engine {
     #[must_use]
     pub fn api_address(&self) -> SocketAddr {
         self.api.address()
+    }
+
+    /// What callers of the API have to send as their access key id.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        self.access.id()
     }
 
     /// The URL of the queue.
@@ -261,16 +280,17 @@ impl Engine {
         self.log.line(level, message, fields);
     }
 
-    /// Accepts no more, lets the function finish what it works on, and ends. Takes up to the
+    /// Lets the function finish what it works on, accepting events meanwhile, and ends. Takes up to the
     /// function's timeout.
     pub async fn stop(self) {
         let Self { store, log, ingest, api, mapping, mut waiting, address_file, .. } = self;
-        ingest.stop().await;
         waiting.shutdown().await;
-        // The function may need the queues until its last batch has ended.
+        // The function may need the queues until its last batch has ended, and senders of webhooks need
+        // not notice how long that takes.
         if let Some(mapping) = mapping {
             mapping.stop().await;
         }
+        ingest.stop().await;
         api.stop().await;
         if let Some(file) = address_file {
             // A file that is left over names a process that is gone; whoever reads it can tell.
@@ -292,6 +312,7 @@ impl Engine {
                 "queue_url": self.queue_urls.queue,
                 "dead_letter_queue_url": self.queue_urls.dead_letter_queue,
                 "environment": environment,
+                "access_key_id": self.access.id(),
             });
             write_durably(file, format!("{text:#}\n").as_bytes())
                 .map_err(|source| EngineError::File { what: "writing engine.json", source })?;
@@ -333,8 +354,7 @@ fn origins(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
 fn function_options(
     config: &Config,
     executable: PathBuf,
-    urls: &QueueUrls,
-    api: SocketAddr,
+    (urls, api, access_key_id): (&QueueUrls, SocketAddr, &str),
     data_dir: Option<&Path>,
 ) -> Result<FunctionOptions, EngineError> {
     let absolute = data_dir.map(std::path::absolute).transpose();
@@ -342,10 +362,10 @@ fn function_options(
         .map_err(|source| EngineError::File { what: "finding the current directory", source })?;
     let identity = FunctionIdentity::of(config);
     let own = |name: &str| std::env::var(name).ok();
-    let urls = (urls.queue.as_str(), urls.dead_letter_queue.as_str());
+    let queues = Queues { urls: (&urls.queue, &urls.dead_letter_queue), api, access_key_id };
     Ok(FunctionOptions {
         executable,
-        environment: function_environment(config, &identity, urls, api, data_dir.as_deref(), own),
+        environment: function_environment(config, &identity, queues, data_dir.as_deref(), own),
         arn: identity.arn(),
         timeout: config.forwarder().function_timeout,
     })
@@ -391,10 +411,15 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn start_router(listener: TcpListener, router: Router) -> io::Result<Server> {
+fn start_router(listener: TcpListener, router: Router, access: Arc<Access>) -> io::Result<Server> {
     let service = TowerToHyperService::new(router);
-    Server::start(listener, move |_peer, request| {
-        let answer = service.call(request);
-        async move { answer.await.unwrap_or_else(|never| match never {}) }
+    Server::start(listener, move |peer, request| {
+        let answer = access.check(peer, &request).map(|()| service.call(request));
+        async move {
+            match answer {
+                Ok(answer) => answer.await.unwrap_or_else(|never| match never {}),
+                Err(refusal) => refusal.response(),
+            }
+        }
     })
 }

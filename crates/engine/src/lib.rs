@@ -9,6 +9,7 @@
 //! | webhooks in | `ingest` |
 //! | from the queue to the function | `event_source_mapping` |
 //! | the function's processes | `function`, `runtime_api` |
+//! | who may use the API | `access` |
 //! | the engine's own API | `admin`, `status`, `metrics` |
 //! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
@@ -18,10 +19,12 @@ pub mod clock;
 pub mod sqs;
 pub mod store;
 
+mod access;
 mod admin;
 mod deliveries;
 mod engine;
 mod event_source_mapping;
+mod files;
 mod function;
 mod gateway;
 mod ingest;

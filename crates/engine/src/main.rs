@@ -11,7 +11,8 @@ use clap::Parser;
 use domain::config::{Config, LogLevel};
 use engine::clock::SystemClock;
 use engine::{Engine, EngineError, EngineOptions, Storage, with_target};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, setrlimit, umask};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
@@ -32,10 +33,13 @@ struct Arguments {
     /// Where webhooks are accepted; nothing else is served there
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where the queues (SQS protocol), /_engine/ and /metrics are served. Whoever reaches this address can
-    /// read and delete everything: keep it on loopback
+    /// Where the queues (SQS protocol), /_engine/ and /metrics are served, to callers who show the
+    /// access_key_id of engine.json. It is sent in clear: keep the address on loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9324")]
     api_listen: SocketAddr,
+    /// Another name that the API is called by, besides addresses and localhost, such as a container's
+    #[arg(long, value_name = "NAME")]
+    api_host: Vec<String>,
     /// Deliver to this URL instead of the configured destinations; their paths stay unless it has one
     #[arg(long, value_name = "URL")]
     target: Option<Url>,
@@ -49,10 +53,14 @@ Example:
       -H 'content-type: application/json' -d '{\"hello\":1}'
   curl http://127.0.0.1:9324/_engine/status
   curl http://127.0.0.1:9324/metrics
-  curl -X PUT http://127.0.0.1:9324/_engine/event-source-mapping -d '{\"enabled\":false}'
 
-The queues speak the SQS protocol, so the AWS CLI and SDKs work on them:
+The queues speak the SQS protocol, so the AWS CLI and SDKs work on them. What they show as their access
+key id says that they may; it is in engine.json of the data directory, any secret key goes with it:
+  export AWS_ACCESS_KEY_ID=$(jq -r .access_key_id /var/lib/webhook-queue/engine.json)
+  export AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1
   aws sqs list-queues --endpoint-url http://127.0.0.1:9324
+  curl -X PUT -H \"authorization: Bearer $AWS_ACCESS_KEY_ID\" \\
+      http://127.0.0.1:9324/_engine/event-source-mapping -d '{\"enabled\":false}'
 
 The log goes to stdout, one JSON object a line, and into engine.log in the data directory, of which
 nine older files of 10 MB are kept. SIGINT and SIGTERM stop the engine once what is
@@ -81,6 +89,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Exit> {
+    // What is made from here on is for nobody else to read.
+    umask(Mode::RWXG | Mode::RWXO);
     no_core_dumps()
         .map_err(|error| fail(Exit::Failure, &format_args!("core dumps stay on: {error}")))?;
     let config = configuration(&arguments)?;
@@ -112,7 +122,7 @@ fn configuration(arguments: &Arguments) -> Result<Config, Exit> {
 }
 
 async fn serve(arguments: Arguments, config: Config) -> Result<(), Exit> {
-    let Arguments { data_dir, forwarder, listen, api_listen, .. } = arguments;
+    let Arguments { data_dir, forwarder, listen, api_listen, api_host, .. } = arguments;
     let no_signals = |error| fail(Exit::Failure, &format_args!("no signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -122,6 +132,7 @@ async fn serve(arguments: Arguments, config: Config) -> Result<(), Exit> {
         forwarder: Some(forwarder),
         listen,
         api_listen,
+        api_hosts: api_host,
         clock: Arc::new(SystemClock::new()),
         log: Box::new(std::io::stdout()),
     };
@@ -134,7 +145,7 @@ async fn serve(arguments: Arguments, config: Config) -> Result<(), Exit> {
     })?;
     if !api_listen.ip().is_loopback() {
         let fields = json!({ "api": engine.api_address() });
-        let message = "the queues are reachable from other machines, and ask nobody for a password";
+        let message = "the queues are reachable from other machines, and what opens them is sent there in clear";
         engine.log(LogLevel::Warn, message, &fields);
     }
     let mut signalled = async || {

@@ -1,12 +1,13 @@
 //! The Lambda Runtime API, as one function process sees it: `next`, `response`, `error` and
 //! `init/error`. Each process gets a listener of its own, so that the address it was given says which
-//! process is asking.
+//! process is asking, and a path that only the process knows: other users of the machine reach loopback,
+//! too, and whoever can ask for an event could take it.
 //!
 //! Source: Lambda guide, "Using the Lambda runtime API for custom runtimes". Starting, watching and
 //! ending the process is [`function`](crate::function)'s business, and so are time limits.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Body;
@@ -21,13 +22,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
+use uuid::Uuid;
 
 use crate::server::Server;
 
 /// Largest response of a function, in bytes. Source: Lambda guide, "Lambda quotas".
 const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-const VERSION: &str = "/2018-06-01/runtime/";
+const VERSION: &str = "2018-06-01/runtime/";
 
 /// One event on its way to the function.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ pub(crate) struct RuntimeApi {
 /// What passes between the engine and one process.
 struct Exchange {
     function_arn: HeaderValue,
+    /// What every path begins with: a segment that nobody can guess.
+    root: String,
     init: watch::Sender<Init>,
     slots: Mutex<Slots>,
     offered: Notify,
@@ -100,6 +104,7 @@ impl RuntimeApi {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let exchange = Arc::new(Exchange {
             function_arn: HeaderValue::from_str(function_arn).map_err(io::Error::other)?,
+            root: format!("/{}/", Uuid::new_v4().simple()),
             init: watch::Sender::new(Init::Running),
             slots: Mutex::default(),
             offered: Notify::new(),
@@ -111,9 +116,9 @@ impl RuntimeApi {
         Ok(Self { server: Server::start(listener, handler)?, exchange })
     }
 
-    /// The value of `AWS_LAMBDA_RUNTIME_API`.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.server.address()
+    /// The value of `AWS_LAMBDA_RUNTIME_API`. Lambda's is host and port; what has a path is a URL.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}{}", self.server.address(), self.exchange.root.trim_end_matches('/'))
     }
 
     /// How far the process has come, now and from now on.
@@ -142,7 +147,10 @@ impl Exchange {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
-        let Some(path) = head.uri.path().strip_prefix(VERSION) else { return not_found() };
+        let path = head.uri.path().strip_prefix(&self.root);
+        let Some(path) = path.and_then(|path| path.strip_prefix(VERSION)) else {
+            return not_found();
+        };
         if head.method == Method::GET && path == "invocation/next" {
             return self.next().await;
         }
@@ -253,7 +261,7 @@ mod tests {
     }
 
     fn url(api: &RuntimeApi, path: &str) -> String {
-        format!("http://{}{VERSION}{path}", api.address())
+        format!("{}/{VERSION}{path}", api.endpoint())
     }
 
     /// Built with the forwarder, the client's TLS asks for a provider, though nothing here uses it.
@@ -335,6 +343,27 @@ mod tests {
         assert_eq!(post(&api, "invocation/r-1/response", "null").await, 202);
         assert_eq!(post(&api, "invocation/r-1/response", "null").await, 400);
         assert_eq!(post(&api, "elsewhere", "").await, 404);
+    }
+
+    /// Who finds the port has to know the path as well: another user of the machine does not.
+    #[tokio::test]
+    async fn nobody_takes_an_event_who_does_not_know_the_path() {
+        let (api, other) =
+            (RuntimeApi::start(ARN).await.unwrap(), RuntimeApi::start(ARN).await.unwrap());
+        let mut answer = api.offer(invocation("r-1"));
+        let address = api.server.address();
+        let others = other.endpoint().rsplit('/').next().unwrap().to_owned();
+        for root in ["", "/", "//", "/..", &format!("/{others}"), &format!("/{}", "0".repeat(32))] {
+            for path in ["invocation/next", "invocation/r-1/response", "init/error"] {
+                let url = format!("http://{address}{root}/{VERSION}{path}");
+                for request in [client().get(&url), client().post(&url).body("null")] {
+                    assert_eq!(request.send().await.unwrap().status().as_u16(), 404, "{url}");
+                }
+            }
+        }
+        assert_eq!(*api.init().borrow(), Init::Running);
+        assert!(answer.try_recv().is_err());
+        assert_eq!(api.withdraw().unwrap().request_id, "r-1");
     }
 
     #[tokio::test]

@@ -25,7 +25,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::event_source_mapping::{MappingHandle, write_durably};
+use crate::event_source_mapping::MappingHandle;
+use crate::files::write_durably;
 use crate::lambda_api::UUID;
 use crate::log::Log;
 

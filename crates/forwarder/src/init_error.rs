@@ -13,9 +13,11 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error: &str)
     else {
         return;
     };
+    // Lambda says host and port; an engine on one machine a URL, as its API has a path.
+    let base = runtime_api.strip_prefix("http://").unwrap_or(runtime_api);
     let body = json!({ "errorMessage": error, "errorType": error_type, "stackTrace": [] });
     let _unreported = client
-        .post(format!("http://{runtime_api}/2018-06-01/runtime/init/error"))
+        .post(format!("http://{base}/2018-06-01/runtime/init/error"))
         .header("lambda-runtime-function-error-type", error_type)
         .body(body.to_string())
         .send()

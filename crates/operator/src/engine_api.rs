@@ -1,5 +1,7 @@
 //! The engine's own API, for what the AWS SDK has no call for.
 
+use std::fmt;
+
 use anyhow::{Context as _, anyhow, bail};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
@@ -10,14 +12,23 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 /// Where an engine on this machine can be asked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct EngineApi {
     address: String,
+    /// What it wants to be shown; an engine of before wants nothing.
+    access_key_id: String,
+}
+
+/// The id is a secret.
+impl fmt::Debug for EngineApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineApi").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl EngineApi {
-    pub(crate) fn at(address: String) -> Self {
-        Self { address }
+    pub(crate) fn at(address: String, access_key_id: String) -> Self {
+        Self { address, access_key_id }
     }
 
     /// Asks for a document.
@@ -48,6 +59,7 @@ impl EngineApi {
         tokio::spawn(async move { drop(connection.await) });
         let request = Request::get(path)
             .header("host", &self.address)
+            .header("authorization", format!("Bearer {}", self.access_key_id))
             .body(Empty::<Bytes>::new())
             .context("the path")?;
         let response = sender.send_request(request).await?;

@@ -55,9 +55,11 @@ pub(crate) enum Host {
 }
 
 /// What a running engine says of itself.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct EngineFile {
     api: String,
+    #[serde(default = "any_key")]
+    access_key_id: String,
     queue_url: String,
     dead_letter_queue_url: String,
 }
@@ -111,14 +113,19 @@ impl EnvironmentArgs {
     }
 }
 
-/// An engine on this machine. It does not check credentials, but the SDK wants some.
+/// What an engine of before, which asks for no id, is shown: the SDK signs nothing without one.
+fn any_key() -> String {
+    "engine".to_owned()
+}
+
+/// An engine on this machine. It looks at the access key id only.
 fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
     let file = &data_dir.join(ENGINE_FILE);
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let EngineFile { api, queue_url, dead_letter_queue_url } =
+    let EngineFile { api, access_key_id, queue_url, dead_letter_queue_url } =
         serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))?;
-    let credentials = Credentials::new("engine", "engine", None, None, "engine");
+    let credentials = Credentials::new(&access_key_id, "any", None, None, "engine");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -133,7 +140,10 @@ fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
         scheduler: aws_sdk_scheduler::Client::new(&config),
         queue_url,
         dead_letter_queue_url,
-        host: Host::Engine { api: EngineApi::at(api), data_dir: data_dir.to_owned() },
+        host: Host::Engine {
+            api: EngineApi::at(api, access_key_id),
+            data_dir: data_dir.to_owned(),
+        },
     })
 }
 

@@ -26,7 +26,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use event::EventSource;
-pub(crate) use switch::write_durably;
 
 use crate::clock::Uptime;
 use crate::function::{Function, InvocationError, Process, ms};

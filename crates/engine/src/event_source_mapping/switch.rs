@@ -1,11 +1,12 @@
 //! Whether the mapping is on. It is, unless it was switched off; that is kept in the data directory,
 //! so that a pause outlives the engine.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::files::write_durably;
 
 /// Name of the file in the data directory.
 const FILE: &str = "event-source-mapping.json";
@@ -44,19 +45,6 @@ impl Switch {
     pub(crate) fn write(&self, enabled: bool) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         write_durably(file, &serde_json::to_vec(&Kept { enabled })?)
-    }
-}
-
-/// Replaces a file in one step.
-pub(crate) fn write_durably(file: &Path, text: &[u8]) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let mut out = File::create(&new)?;
-    out.write_all(text)?;
-    out.sync_all()?;
-    std::fs::rename(&new, file)?;
-    match file.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
     }
 }
 

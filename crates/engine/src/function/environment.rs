@@ -34,20 +34,30 @@ impl FunctionIdentity {
     }
 }
 
+/// How the function reaches the queues.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queues<'a> {
+    /// The URLs of the queue and of the dead-letter queue.
+    pub(crate) urls: (&'a str, &'a str),
+    /// Where both are.
+    pub(crate) api: SocketAddr,
+    /// What their callers show.
+    pub(crate) access_key_id: &'a str,
+}
+
 /// The variables of the function, without `AWS_LAMBDA_RUNTIME_API`, which differs by process.
 ///
-/// `api` is where the queues are; `data_dir`, absolute, is where an operator lists what is to be
-/// skipped; `own` gives the engine's own variables.
+/// `data_dir`, absolute, is where an operator lists what is to be skipped; `own` gives the engine's own
+/// variables.
 pub(crate) fn function_environment(
     config: &Config,
     identity: &FunctionIdentity,
-    queue_urls: (&str, &str),
-    api: SocketAddr,
+    queues: Queues<'_>,
     data_dir: Option<&Path>,
     own: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, String> {
     let FunctionIdentity { name } = identity;
-    let mut variables = config.forwarder_environment(queue_urls.0, queue_urls.1);
+    let mut variables = config.forwarder_environment(queues.urls.0, queues.urls.1);
     let fixed = [
         ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
@@ -58,8 +68,8 @@ pub(crate) fn function_environment(
         ("AWS_LAMBDA_FUNCTION_NAME", name),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
-        // The queues of this engine check no signature, but the SDK signs nothing without these.
-        ("AWS_ACCESS_KEY_ID", "local"),
+        // The queues of this engine look at the id, not at the signature that the SDK makes with these.
+        ("AWS_ACCESS_KEY_ID", queues.access_key_id),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_SESSION_TOKEN", "local"),
         ("LANG", "en_US.UTF-8"),
@@ -69,7 +79,7 @@ pub(crate) fn function_environment(
     variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.insert("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{name}"));
     variables.insert("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), "local".to_owned());
-    variables.insert("AWS_ENDPOINT_URL_SQS".to_owned(), format!("http://{api}"));
+    variables.insert("AWS_ENDPOINT_URL_SQS".to_owned(), format!("http://{}", queues.api));
     let ingest = INGEST_SENDER_ID.split(':').next().unwrap_or_default();
     variables.insert(INGEST_SENDER_VARIABLE.to_owned(), ingest.to_owned());
     if let Some(dir) = data_dir {
@@ -111,13 +121,15 @@ mod tests {
             own.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
         };
         let data_dir = Some(Path::new("/data"));
-        function_environment(&config, &identity, ("http://q", "http://d"), api, data_dir, own)
+        let queues = Queues { urls: ("http://q", "http://d"), api, access_key_id: "WQ0" };
+        function_environment(&config, &identity, queues, data_dir, own)
     }
 
     #[test]
     fn the_function_knows_its_queues_and_where_they_are() {
         let variables = variables(&[]);
         assert_eq!(variables["QUEUE_URL"], "http://q");
+        assert_eq!(variables["AWS_ACCESS_KEY_ID"], "WQ0");
         assert_eq!(variables["DEAD_LETTER_QUEUE_URL"], "http://d");
         assert_eq!(variables["AWS_ENDPOINT_URL_SQS"], "http://127.0.0.1:9324");
         assert_eq!(variables["WEBHOOK_QUEUE_SKIPS"], "file:/data/skips.json");

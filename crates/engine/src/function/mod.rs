@@ -17,7 +17,7 @@ use std::time::Duration;
 use domain::config::LogLevel;
 use serde_json::json;
 
-pub(crate) use environment::{FunctionIdentity, function_environment};
+pub(crate) use environment::{FunctionIdentity, Queues, function_environment};
 pub(crate) use process::{InvocationError, Process};
 
 use crate::clock::Clock;

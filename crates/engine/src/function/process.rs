@@ -98,7 +98,7 @@ impl Process {
         let mut child = Command::new(&options.executable)
             .env_clear()
             .envs(&options.environment)
-            .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
+            .env("AWS_LAMBDA_RUNTIME_API", api.endpoint())
             .env("LAMBDA_TASK_ROOT", options.executable.parent().unwrap_or(Path::new(".")))
             // Ctrl-C in a terminal is for the engine, which lets deliveries end first.
             .process_group(0)

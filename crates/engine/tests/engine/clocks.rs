@@ -82,7 +82,7 @@ async fn schedule_resume(engine: &Engine, at: Timestamp) {
         },
     });
     let url = format!("http://{}/schedules/resume", engine.api_address());
-    let client = crate::support::http_client();
+    let client = crate::support::api_client(engine.access_key_id());
     let created = client.post(&url).body(schedule.to_string()).send().await.unwrap();
     assert_eq!(created.status(), 200, "{}", created.text().await.unwrap());
 }

@@ -8,7 +8,7 @@ use engine::{Engine, EngineError};
 use serde_json::json;
 
 use crate::support::function::Function;
-use crate::support::{LogLines, config, get, options, post, set_enabled};
+use crate::support::{LogLines, config, get, options, post, post_to, set_enabled};
 
 /// An engine in memory with a function that follows `script`.
 async fn engine(script: &str, changes: serde_json::Value) -> (engine::Engine, Function, LogLines) {
@@ -227,6 +227,7 @@ async fn a_pause_ends_by_itself_though_the_engine_was_restarted() {
         },
     });
     let url = format!("http://{}/schedules/resume", first.api_address());
+    let client = crate::support::api_client(first.access_key_id());
     let created = client.post(&url).body(schedule.to_string()).send().await.unwrap();
     assert_eq!(created.status(), 200, "{}", created.text().await.unwrap());
     let again = client.post(&url).body(schedule.to_string()).send().await.unwrap();
@@ -248,8 +249,28 @@ async fn a_stop_lets_the_running_batch_end() {
     let client = crate::support::http_client();
     post(&client, &engine, "k", "slow".to_owned()).await;
     function.wait_for(|record| record.len() == 1).await;
-    let stopping = tokio::time::timeout(Duration::from_secs(10), engine.stop());
-    stopping.await.expect("it takes the function's timeout at most, and a moment");
+    let ingest = engine.ingest_address().to_string();
+    // Events are accepted until the batch has ended, and the listener goes then.
+    let posting = async {
+        let mut accepted = 0;
+        while post_to(&client, &ingest, "k", "later".to_owned()).await.is_ok_and(|it| it == 200) {
+            accepted += 1;
+            if accepted == 1 {
+                assert_eq!(log.count("invocation failed"), 0);
+            }
+        }
+        accepted
+    };
+    let stopping = tokio::time::timeout(Duration::from_secs(20), engine.stop());
+    let (stopped, accepted) = tokio::join!(stopping, posting);
+    stopped.expect("it takes the function's timeout at most, and a moment");
     assert_eq!(log.count("invocation failed"), 1);
+    assert!(accepted > 10, "{accepted}");
+    // The last one may have been cut off between the queue and its answer.
+    let logged = log.count("accepted");
+    assert!(
+        (accepted + 1..=accepted + 2).contains(&logged),
+        "{accepted} answered, {logged} logged"
+    );
     assert_eq!(log.all().last().unwrap()["message"], "stopped");
 }

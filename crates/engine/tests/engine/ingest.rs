@@ -210,7 +210,8 @@ async fn nothing_of_a_request_is_in_a_log_line_or_an_answer() {
         assert!(!answer.contains("planted"), "{answer}");
     }
     let sqs = async |parameters: Value| {
-        let call = crate::support::http_client().post(format!("http://{}/", engine.api_address()));
+        let client = crate::support::api_client(engine.access_key_id());
+        let call = client.post(format!("http://{}/", engine.api_address()));
         let call = call.header("x-amz-target", "AmazonSQS.SendMessage");
         call.body(parameters.to_string()).send().await.unwrap().text().await.unwrap()
     };

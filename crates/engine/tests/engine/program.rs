@@ -1,7 +1,10 @@
 //! The program: its arguments, what it announces, its exit codes.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -85,4 +88,103 @@ fn an_address_in_use_is_a_failure() {
 fn missing_arguments_are_a_usage_error() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_webhook-engine")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// What is in the directory is for nobody else, whoever made it and however open it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_their_owner_s_whatever_the_directory_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let modes = || -> Vec<(String, u32)> {
+        let entries = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap);
+        let mode = |entry: &std::fs::DirEntry| entry.metadata().unwrap().permissions().mode();
+        entries.map(|it| (it.file_name().into_string().unwrap(), mode(&it) & 0o777)).collect()
+    };
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        let program = Program::start(&config(json!({})), dir.path(), Path::new("/nowhere"));
+        program.send_message("test-webhook.fifo", "g", "body").await;
+        let found = modes();
+        for name in ["queues.db", "queues.db-wal", "engine.log", "engine.json", "access-key-id"] {
+            assert!(found.iter().any(|(it, _)| it == name), "{name}: {found:?}");
+        }
+        assert!(found.iter().all(|(_, mode)| *mode == 0o600), "{found:?}");
+        program.kill();
+        // As an engine of before has left them.
+        for (name, _) in found {
+            std::fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+}
+
+/// Loopback is not authentication: other users of the machine reach it, and pages in a browser do.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_know_the_key_can_neither_look_into_the_queues_nor_change_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::start(&config(json!({})), dir.path(), Path::new("/nowhere"));
+    program.send_message("test-webhook.fifo", "g", "body").await;
+    let url = format!("http://{}", program.api);
+    let client = crate::support::http_client();
+    let sqs = |operation: &str| {
+        let body = json!({ "QueueUrl": program.queue_url("test-webhook.fifo") }).to_string();
+        client
+            .post(format!("{url}/"))
+            .header("x-amz-target", format!("AmazonSQS.{operation}"))
+            .body(body)
+    };
+    let credential = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0";
+    for request in [
+        sqs("ReceiveMessage"),
+        sqs("PurgeQueue"),
+        sqs("ReceiveMessage").header("authorization", credential),
+        client.put(format!("{url}/_engine/event-source-mapping")).body("{\"enabled\":false}"),
+        client.get(format!("{url}/_engine/events/a")),
+        client.get(format!("{url}/_engine/groups")),
+        client.get(format!("{url}/2015-03-31/event-source-mappings")),
+        client.post(format!("{url}/schedules/resume")).body("{}"),
+        client.get(format!("{url}/nowhere")),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 403);
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("InvalidClientTokenId") && text.contains("engine.json"), "{text}");
+    }
+    for path in ["/metrics", "/_engine/health", "/_engine/status"] {
+        let get = || client.get(format!("{url}{path}"));
+        // Without a forwarder, health is 503.
+        assert_ne!(get().send().await.unwrap().status().as_u16(), 403, "{path}");
+        for (name, value) in [("host", "evil.example.com"), ("origin", "http://evil.example.com")] {
+            let answer = get().header(name, value).send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 403, "{path} {name}");
+        }
+    }
+    let request = json!({ "QueueUrl": program.queue_url("test-webhook.fifo") });
+    assert_eq!(program.sqs("ReceiveMessage", &request).await["Messages"][0]["Body"], "body");
+}
+
+/// What the unit promises, and how little it lets the engine do, as far as systemd can say without it.
+#[test]
+fn the_unit_lets_deliveries_end_and_the_engine_do_little_else() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/webhook-queue.service");
+    let text = std::fs::read_to_string(&unit).unwrap();
+    for line in [
+        "KillMode=mixed",
+        "LimitNOFILE=65536",
+        "RestartPreventExitStatus=2",
+        "StartLimitIntervalSec=0",
+        "StateDirectoryMode=0700",
+        "UMask=0077",
+        "After=network-online.target time-sync.target",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}");
+    }
+    let analyze = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager", "--threshold=20"])
+        .arg(&unit)
+        .output();
+    match analyze {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout))
+        }
+        Err(error) => eprintln!("not analyzed: systemd-analyze: {error}"),
+    }
 }

@@ -86,16 +86,20 @@ impl Site {
         id.unwrap().trim().to_owned()
     }
 
+    fn credential(&self) -> String {
+        format!("authorization: Bearer {}\r\n", self.engine.access_key_id())
+    }
+
     /// Asks the API listener.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        http(self.engine.api_address(), "GET", path, "", "").await
+        http(self.engine.api_address(), "GET", path, &self.credential(), "").await
     }
 
     /// Switches delivery on or off.
     pub(crate) async fn set_delivery(&self, enabled: bool) {
         let body = json!({ "enabled": enabled }).to_string();
         let path = "/_engine/event-source-mapping";
-        let answer = http(self.engine.api_address(), "PUT", path, "", &body).await;
+        let answer = http(self.engine.api_address(), "PUT", path, &self.credential(), &body).await;
         assert!(answer.head.starts_with("HTTP/1.1 200"), "{}", answer.head);
     }
 
@@ -124,7 +128,7 @@ impl Site {
     }
 
     async fn sqs(&self, operation: &str, request: Value) -> Value {
-        let target = format!("x-amz-target: AmazonSQS.{operation}\r\n");
+        let target = format!("x-amz-target: AmazonSQS.{operation}\r\n{}", self.credential());
         let address = self.engine.api_address();
         let answer = http(address, "POST", "/", &target, &request.to_string()).await;
         assert!(answer.head.starts_with("HTTP/1.1 200"), "{}: {}", answer.head, answer.body);
@@ -216,7 +220,9 @@ impl Site {
             .arg("--config")
             .arg(self.dir.path().join("config.json"));
         command.env("AWS_ENDPOINT_URL", format!("http://{}", self.engine.api_address()));
-        command.env("AWS_REGION", "us-east-1").env("AWS_ACCESS_KEY_ID", "test");
+        command
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", self.engine.access_key_id());
         command.env("AWS_SECRET_ACCESS_KEY", "test");
         command.env_remove("SUDO_USER").env("USER", "operator-1");
         command

@@ -150,11 +150,12 @@ fn call(api: &str, method: &str, path: &str, body: &str) -> (String, String) {
 }
 
 fn try_call(api: &str, method: &str, path: &str, body: &str) -> std::io::Result<(String, String)> {
-    let mut stream = TcpStream::connect(api)?;
+    let (address, root) = api.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(address)?;
     let length = body.len();
     write!(
         stream,
-        "{method} /2018-06-01/{path} HTTP/1.1\r\nhost: {api}\r\nconnection: close\r\n\
+        "{method} /{root}/2018-06-01/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
          content-length: {length}\r\n\r\n{body}"
     )?;
     let mut stream = BufReader::new(stream);

@@ -21,6 +21,14 @@ pub(crate) fn http_client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
+/// A client for the API, which shows this access key id.
+pub(crate) fn api_client(access_key_id: &str) -> reqwest::Client {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let value = format!("Bearer {access_key_id}").parse().unwrap();
+    let headers = reqwest::header::HeaderMap::from_iter([(reqwest::header::AUTHORIZATION, value)]);
+    reqwest::Client::builder().default_headers(headers).build().unwrap()
+}
+
 /// A configuration with one route, `/sqs-hook`, ordered by `x-key`; `changes` replace its fields.
 pub(crate) fn config(changes: Value) -> Value {
     let mut config = json!({
@@ -85,7 +93,7 @@ pub(crate) async fn post_to(
 pub(crate) async fn get(engine: &Engine, path: &str) -> Value {
     let url = format!("http://{}/_engine/{path}", engine.api_address());
     serde_json::from_slice(
-        &crate::support::http_client().get(url).send().await.unwrap().bytes().await.unwrap(),
+        &api_client(engine.access_key_id()).get(url).send().await.unwrap().bytes().await.unwrap(),
     )
     .unwrap()
 }
@@ -94,7 +102,7 @@ pub(crate) async fn get(engine: &Engine, path: &str) -> Value {
 pub(crate) async fn set_enabled(engine: &Engine, enabled: bool) -> u16 {
     let url = format!("http://{}/_engine/event-source-mapping", engine.api_address());
     let body = json!({ "enabled": enabled }).to_string();
-    let client = crate::support::http_client();
+    let client = api_client(engine.access_key_id());
     client.put(url).body(body).send().await.unwrap().status().as_u16()
 }
 

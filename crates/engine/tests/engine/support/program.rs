@@ -14,6 +14,7 @@ pub(crate) struct Program {
     pub(crate) ingest: String,
     /// Where the queues are.
     pub(crate) api: String,
+    client: reqwest::Client,
 }
 
 /// What a `webhook-engine` that does not start leaves behind.
@@ -57,7 +58,10 @@ impl Program {
         // Somebody has to read on, or it would wait for its log one day.
         std::thread::spawn(move || lines.for_each(drop));
         let address = |name: &str| listening[name].as_str().unwrap().to_owned();
-        Self { ingest: address("ingest"), api: address("api"), child }
+        let file = std::fs::read_to_string(data_dir.join("engine.json")).unwrap();
+        let file: Value = serde_json::from_str(&file).unwrap();
+        let client = crate::support::api_client(file["access_key_id"].as_str().unwrap());
+        Self { ingest: address("ingest"), api: address("api"), client, child }
     }
 
     /// Starts one that is expected not to start.
@@ -74,11 +78,8 @@ impl Program {
 
     /// What `/_engine/stats` says.
     pub(crate) async fn stats(&self) -> Value {
-        let answer = crate::support::http_client()
-            .get(format!("http://{}/_engine/stats", self.api))
-            .send()
-            .await
-            .unwrap();
+        let url = format!("http://{}/_engine/stats", self.api);
+        let answer = self.client.get(url).send().await.unwrap();
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
@@ -96,8 +97,7 @@ impl Program {
 
     /// Asks the queues.
     pub(crate) async fn sqs(&self, operation: &str, request: &Value) -> Value {
-        let answer =
-            sqs(&crate::support::http_client(), &self.api, operation, request).await.unwrap();
+        let answer = sqs(&self.client, &self.api, operation, request).await.unwrap();
         let status = answer.status();
         let answer = answer.bytes().await.unwrap();
         assert_eq!(status, 200, "{answer:?}");
@@ -119,7 +119,7 @@ impl Program {
         operation: &'static str,
         request: Value,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (client, api) = (crate::support::http_client(), self.api.clone());
+        let (client, api) = (self.client.clone(), self.api.clone());
         async move { while sqs(&client, &api, operation, &request).await.is_ok() {} }
     }
 
