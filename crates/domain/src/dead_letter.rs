@@ -541,6 +541,101 @@ mod tests {
         assert!(!redriven(&again).attributes.contains_key("delivered_to"));
     }
 
+    /// To the byte: one more than the queue takes would be refused, and stay a dead letter for good.
+    #[test]
+    fn limits_are_kept_to_the_byte_and_no_further() {
+        let names = || vec!["crm".to_owned()];
+        // A mark goes where the queue takes the message with it.
+        let letter = |body: usize| {
+            let large = changed(5, "g", |it| it.body = "x".repeat(body));
+            received(super::dead_letter(&large, Class::GaveUp, Cause::default(), 1, names()))
+        };
+        let limit = AWS_MESSAGE_BYTES_MAX as usize;
+        let marked = redriven(&letter(1_000));
+        let largest = limit - (marked.bytes() - 1_000);
+        let back = redriven(&letter(largest));
+        assert_eq!((back.bytes(), back.attributes.contains_key(DELIVERED_TO)), (limit, true));
+        let back = redriven(&letter(largest + 1));
+        assert!(!back.attributes.contains_key(DELIVERED_TO) && back.bytes() < limit);
+
+        // An answer is kept where the dead-letter queue takes it.
+        let letter = |body: usize| {
+            let large = changed(5, "g", |it| it.body = "x".repeat(body));
+            dead_letter(&large, Class::Rejected, rejected(), 3)
+        };
+        let limit = DEAD_LETTER_BYTES_MAX as usize;
+        let largest = limit - (letter(1_000).bytes() - 1_000);
+        let response = |copy: Outgoing| failure_of(&received(copy)).unwrap().response;
+        assert_eq!(letter(largest).bytes(), limit);
+        assert!(response(letter(largest)).is_some());
+        assert!(letter(largest + 1).bytes() < limit);
+        assert_eq!(response(letter(largest + 1)), None);
+    }
+
+    #[test]
+    fn a_tenth_attribute_has_room_and_an_eleventh_has_not() {
+        let of = |count: usize, more: &[&str]| {
+            let dead = changed(5, "g", |it| {
+                for n in 0..count {
+                    it.attributes.insert(format!("own-{n}"), Attribute::string("x"));
+                }
+            });
+            let record = super::dead_letter(
+                &dead,
+                Class::GaveUp,
+                Cause::default(),
+                1,
+                more.iter().map(|&name| name.to_owned()).collect(),
+            );
+            received(record)
+        };
+        // What was moved by SQS itself has no event's id among its own.
+        let moved = |count: usize| {
+            sent(changed(5, "g", |it| {
+                for n in 0..count {
+                    it.attributes.insert(format!("own-{n}"), Attribute::string("x"));
+                }
+            }))
+        };
+        assert!(imported(&moved(9)).attributes.contains_key(EVENT_ID));
+        assert_eq!(imported(&moved(10)).attributes.len(), 10);
+        // Its own, the event's id, the time of acceptance, and the mark.
+        let back = redriven(&of(7, &["crm"]));
+        assert_eq!((back.attributes.len(), back.attributes.contains_key(DELIVERED_TO)), (10, true));
+        let back = redriven(&of(8, &["crm"]));
+        assert_eq!(
+            (back.attributes.len(), back.attributes.contains_key(DELIVERED_TO)),
+            (10, false)
+        );
+    }
+
+    #[test]
+    fn of_a_record_that_is_no_message_as_much_is_kept_as_fits() {
+        let record = |attribute_bytes: usize| Unreadable {
+            message_id: Some("m-1".to_owned()),
+            receipt_handle: Some("r-1".to_owned()),
+            body: "x".repeat(2 * DEAD_LETTER_BYTES_MAX as usize),
+            group_id: None,
+            attributes: Attributes::from([(
+                "a".to_owned(),
+                Attribute::string("x".repeat(attribute_bytes - "aString".len())),
+            )]),
+            error: "no".to_owned(),
+        };
+        let body_bytes = |attribute_bytes: usize| {
+            unreadable_dead_letter(&record(attribute_bytes), Timestamp::from_ms(1)).body.len()
+        };
+        let room = (DEAD_LETTER_BYTES_MAX - DEAD_LETTER_ROOM_BYTES) as usize;
+        let half = DEAD_LETTER_BYTES_MAX as usize / 2;
+        for attribute_bytes in [7, 1_000, half - 1, half] {
+            assert_eq!(body_bytes(attribute_bytes), room - attribute_bytes);
+        }
+        assert_eq!(body_bytes(half + 1_000), room - half);
+        let kept = record(7).kept(Duration::from_secs(30)).unwrap();
+        assert_eq!(kept, Kept::new("m-1".to_owned(), "r-1".to_owned(), Duration::from_secs(30)));
+        assert_eq!(Unreadable { receipt_handle: None, ..record(7) }.kept(Duration::ZERO), None);
+    }
+
     #[test]
     fn a_mark_that_does_not_fit_is_left_out() {
         let names = || vec!["crm".to_owned()];
