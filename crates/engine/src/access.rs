@@ -57,17 +57,14 @@ impl Access {
     /// The id that is kept in `data_dir`, or a new one, which is kept there.
     pub(crate) fn open(data_dir: Option<&Path>, names: Vec<String>) -> io::Result<Self> {
         let file = data_dir.map(|dir| dir.join(FILE));
-        let kept = match &file {
-            Some(file) => match fs::read_to_string(file) {
-                Ok(text) => Some(text.trim().to_owned()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            },
-            None => None,
+        let kept = match file.as_ref().map(fs::read_to_string) {
+            Some(Ok(text)) => Some(text.trim().to_owned()),
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => None,
         };
-        let id = match kept.filter(|id| is_id(id)) {
-            Some(id) => id,
-            None => {
+        let id = match kept {
+            Some(id) if is_id(&id) => id,
+            _ => {
                 let id = format!("WQ{:X}", Uuid::new_v4().simple());
                 if let Some(file) = &file {
                     write_durably(file, format!("{id}\n").as_bytes())?;

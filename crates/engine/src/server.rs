@@ -1,10 +1,12 @@
-//! An HTTP/1.1 listener: connections bounded in number and in patience, stopped without cutting off
-//! an answer. What is answered is the handler's business.
+//! An HTTP/1.1 listener: connections bounded in number and in patience, idle ones closed for new ones,
+//! stopped without cutting off an answer. What is answered is the handler's business.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::response::Response;
@@ -14,10 +16,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Open connections of one listener; further ones wait to be accepted.
+/// Open connections of one listener. For a further one that which was idle for longest is closed; only
+/// where none is idle does it wait.
 const CONNECTIONS_MAX: usize = 1_024;
 
 /// How long a client may take to send a request's head, idle time between two requests included.
@@ -25,6 +28,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long answers may take to leave once the listener stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to end that is closed for another one. One that has sent nothing does
+/// at once.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Pause after an accept that failed, as when no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,9 +50,21 @@ impl Server {
         H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
+        Self::with_limit(listener, CONNECTIONS_MAX, handler)
+    }
+
+    fn with_limit<H, F>(
+        listener: TcpListener,
+        connections_max: usize,
+        handler: H,
+    ) -> io::Result<Self>
+    where
+        H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
         let address = listener.local_addr()?;
         let (stopping, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, handler, stopped));
+        let accepting = tokio::spawn(accept(listener, connections_max, handler, stopped));
         Ok(Self { address, stopping, accepting })
     }
 
@@ -67,16 +86,61 @@ impl Drop for Server {
     }
 }
 
-async fn accept<H, F>(listener: TcpListener, handler: H, mut stopping: watch::Receiver<bool>)
-where
+/// In the place of the time since when a connection is idle, while it is not.
+const BUSY: u64 = u64::MAX;
+
+/// How long connections have been idle.
+#[derive(Default)]
+struct Idle(Mutex<Connections>);
+
+#[derive(Default)]
+struct Connections {
+    /// Counts what connections begin and end to do, which is older the lower it is.
+    clock: u64,
+    /// Who closes them, by when they were last busy.
+    idle: BTreeMap<u64, Arc<Notify>>,
+}
+
+impl Idle {
+    /// A connection has nothing to do; `close` asks it to end. Gives what [`busy`](Self::busy) wants.
+    fn idle(&self, close: &Arc<Notify>) -> u64 {
+        let mut connections = self.lock();
+        connections.clock += 1;
+        let since = connections.clock;
+        connections.idle.insert(since, Arc::clone(close));
+        since
+    }
+
+    /// A connection has something to do again, or has ended.
+    fn busy(&self, since: u64) {
+        self.lock().idle.remove(&since);
+    }
+
+    /// Closes the connection that has been idle for longest.
+    fn close_oldest(&self) {
+        if let Some((_, close)) = self.lock().idle.pop_first() {
+            close.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.0.lock().expect("no code panics while it holds the connections")
+    }
+}
+
+async fn accept<H, F>(
+    listener: TcpListener,
+    connections_max: usize,
+    handler: H,
+    mut stopping: watch::Receiver<bool>,
+) where
     H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let permits = Arc::new(Semaphore::new(connections_max));
+    let idle = Arc::<Idle>::default();
     let mut connections = JoinSet::new();
     loop {
-        let permit = Arc::clone(&permits).acquire_owned();
-        let permit = permit.await.expect("the semaphore is never closed");
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -86,7 +150,15 @@ where
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = serve(stream, peer, handler.clone(), stopping.clone());
+        if permits.available_permits() == 0 {
+            idle.close_oldest();
+        }
+        let permit = tokio::select! {
+            permit = Arc::clone(&permits).acquire_owned() => permit,
+            () = stopped(&mut stopping) => break,
+        };
+        let permit = permit.expect("the semaphore is never closed");
+        let connection = serve(stream, peer, handler.clone(), Arc::clone(&idle), stopping.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -100,6 +172,7 @@ async fn serve<H, F>(
     stream: TcpStream,
     peer: SocketAddr,
     handler: H,
+    idle: Arc<Idle>,
     mut stopping: watch::Receiver<bool>,
 ) where
     H: Fn(SocketAddr, Request<Incoming>) -> F + Send + 'static,
@@ -107,9 +180,20 @@ async fn serve<H, F>(
 {
     // Answers are small and whole: waiting for more to send with them costs 40 ms and gains nothing.
     let _refused = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let answer = handler(peer, request);
-        async move { Ok::<_, Infallible>(answer.await) }
+    let close = Arc::<Notify>::default();
+    let since = Arc::new(AtomicU64::new(idle.idle(&close)));
+    let service = service_fn({
+        let (idle, close, since) = (Arc::clone(&idle), Arc::clone(&close), Arc::clone(&since));
+        move |request| {
+            idle.busy(since.swap(BUSY, Ordering::Relaxed));
+            let answer = handler(peer, request);
+            let (idle, close, since) = (Arc::clone(&idle), Arc::clone(&close), Arc::clone(&since));
+            async move {
+                let answer = answer.await;
+                since.store(idle.idle(&close), Ordering::Relaxed);
+                Ok::<_, Infallible>(answer)
+            }
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -123,10 +207,109 @@ async fn serve<H, F>(
             connection.as_mut().graceful_shutdown();
             let _broken = connection.await;
         }
+        () = close.notified() => {
+            connection.as_mut().graceful_shutdown();
+            // A request that has just arrived is answered; the beginning of one is not waited for.
+            while tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await.is_err()
+                && since.load(Ordering::Relaxed) == BUSY
+            {}
+        }
     }
+    idle.busy(since.load(Ordering::Relaxed));
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // A sender that is gone means the same.
     let _dropped = stopping.wait_for(|stopping| *stopping).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n";
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A server for four connections, whose answers leave when they are let go.
+    async fn server() -> (Server, Arc<Semaphore>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let answers = Arc::new(Semaphore::new(0));
+        let handler = {
+            let answers = Arc::clone(&answers);
+            move |_peer, _request| {
+                let answers = Arc::clone(&answers);
+                async move {
+                    answers.acquire().await.unwrap().forget();
+                    Response::new(Body::from("answer"))
+                }
+            }
+        };
+        (Server::with_limit(listener, 4, handler).unwrap(), answers)
+    }
+
+    async fn connect(server: &Server) -> TcpStream {
+        TcpStream::connect(server.address()).await.unwrap()
+    }
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"answer") {
+            let read = tokio::time::timeout(LIMIT, stream.read_buf(&mut answer)).await.unwrap();
+            assert_ne!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&answer));
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn is_closed(stream: &mut TcpStream) -> bool {
+        let read = tokio::time::timeout(LIMIT, stream.read(&mut [0; 16])).await.unwrap();
+        read.is_ok_and(|bytes| bytes == 0)
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_keeps_nobody_out() {
+        let (server, answers) = server().await;
+        answers.add_permits(100);
+        let mut silent = Vec::new();
+        for number in 0..20 {
+            let mut stream = connect(&server).await;
+            if number % 2 == 0 {
+                // The beginning of a request is not one.
+                stream.write_all(&REQUEST[..20]).await.unwrap();
+            }
+            silent.push(stream);
+        }
+        let mut stream = connect(&server).await;
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        for stream in &mut silent[..16] {
+            assert!(is_closed(stream).await, "the oldest went first");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_answer_gets_it() {
+        let (server, answers) = server().await;
+        let mut waiting = Vec::new();
+        for _ in 0..4 {
+            let mut stream = connect(&server).await;
+            stream.write_all(REQUEST).await.unwrap();
+            waiting.push(stream);
+        }
+        let mut late = connect(&server).await;
+        late.write_all(REQUEST).await.unwrap();
+        answers.add_permits(4);
+        for stream in &mut waiting {
+            assert!(answer(stream).await.starts_with("HTTP/1.1 200"));
+        }
+        // They are idle now, and the oldest of them makes room.
+        answers.add_permits(1);
+        let mut more = connect(&server).await;
+        assert!(answer(&mut late).await.starts_with("HTTP/1.1 200"));
+        more.write_all(REQUEST).await.unwrap();
+        answers.add_permits(1);
+        assert!(answer(&mut more).await.starts_with("HTTP/1.1 200"));
+    }
 }

@@ -34,7 +34,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
-use crate::store::{MessageAttribute, NewMessage, Store, StoreError};
+use crate::store::{MessageAttribute, NewMessage, Store, StoreError, Tags};
 use response::Refusal;
 use routes::Routes;
 
@@ -42,6 +42,10 @@ pub(crate) use emulator::Emulator;
 
 /// How long a client may take to send a body. API Gateway ends a request after 30 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a load balancer asks for: 200 while events can be accepted, else 503. Neither counts as refused. A
+/// route may have the same path, as events are posted.
+const HEALTH_PATH: &str = "/healthz";
 
 /// A path in the log is cut off here, in bytes: it is whatever a stranger sends.
 const LOGGED_PATH_BYTES_MAX: usize = 200;
@@ -92,7 +96,7 @@ struct Counts {
 /// What ingest has done since the engine started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct IngestStatus {
-    /// Requests answered 2xx.
+    /// Requests whose event is in the queue.
     accepted: u64,
     /// Requests answered otherwise.
     pub(crate) refused: u64,
@@ -147,6 +151,17 @@ impl Backend {
             Self::Engine(engine) => engine.message_bytes_max,
             Self::Emulator(_) => quota::REQUEST_BODY_BYTES_MAX,
         }
+    }
+
+    /// Whether events cannot be kept. Who is told so may send none, so it is tried.
+    async fn is_failing(&self) -> bool {
+        let Self::Engine(engine) = self else { return false };
+        if engine.health.is_failing() {
+            // The queue's tags as they are.
+            let write = engine.store.change_tags(&engine.queue, &Tags::new(), &[]).await;
+            let _noted = engine.health.wrote(write);
+        }
+        engine.health.is_failing()
     }
 
     async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
@@ -207,11 +222,11 @@ impl Ingest {
     ) -> Response {
         let request_id = Uuid::new_v4().to_string();
         let (head, body) = request.into_parts();
+        if head.uri.path() == HEALTH_PATH && matches!(head.method, Method::GET | Method::HEAD) {
+            return response::health(self.backend.is_failing().await);
+        }
         match self.accept(&request_id, peer, &head, body).await {
-            Ok(response) => {
-                self.counts.accepted.fetch_add(1, Ordering::Relaxed);
-                response
-            }
+            Ok(response) => response,
             Err(refusal) => {
                 self.refuse(&head, &refusal);
                 response::refused(&request_id, &refusal)
@@ -220,7 +235,7 @@ impl Ingest {
     }
 
     async fn accept(
-        &self,
+        self: &Arc<Self>,
         request_id: &str,
         peer: SocketAddr,
         head: &Parts,
@@ -261,21 +276,38 @@ impl Ingest {
             .attributes
             .get(attribute::EVENT_ID)
             .map_or_else(|| request_id.to_owned(), |attribute| attribute.value.clone());
+        let keeping = Arc::clone(self).keep(message, event_id, route.name.clone(), bytes);
+        // As a task: a sender who hangs up ends this request, and what is in the queue by then has been
+        // accepted all the same.
+        let kept = tokio::spawn(keeping).await;
+        let accepted = kept.map_err(|_panicked| Refusal::StorageFailed)??;
+        Ok(response::accepted(request_id, &accepted))
+    }
+
+    /// Puts a message into the queue, counts it, and says so.
+    async fn keep(
+        self: Arc<Self>,
+        message: SendMessage,
+        event_id: String,
+        route: String,
+        bytes: usize,
+    ) -> Result<Accepted, Refusal> {
         let group_id = message.group_id.clone();
         let accepted = self.backend.send(message).await?;
+        self.counts.accepted.fetch_add(1, Ordering::Relaxed);
         self.log.line(
             LogLevel::Info,
             "accepted",
             AcceptedLine {
                 event_id: &event_id,
-                route: &route.name,
+                route: &route,
                 group: &group_id,
                 sequence: &accepted.sequence_number,
                 bytes,
                 duplicate: accepted.duplicate,
             },
         );
-        Ok(response::accepted(request_id, &accepted))
+        Ok(accepted)
     }
 
     fn refuse(&self, head: &Parts, refusal: &Refusal) {

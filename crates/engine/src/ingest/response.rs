@@ -96,6 +96,14 @@ pub(super) fn accepted(request_id: &str, accepted: &Accepted) -> Response {
     finish(head(StatusCode::OK, request_id).header(CONTENT_TYPE, "text/xml"), body)
 }
 
+/// The answer to who asks whether events can be accepted.
+pub(super) fn health(failing: bool) -> Response {
+    let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let said = if failing { "failing" } else { "ok" };
+    let head = Response::builder().status(status).header(CONTENT_TYPE, "application/json");
+    finish(head, json!({ "storage": said }).to_string())
+}
+
 /// The answer to a request that is not accepted.
 pub(super) fn refused(request_id: &str, refusal: &Refusal) -> Response {
     let mut head = head(refusal.status(), request_id).header(CONTENT_TYPE, "application/json");

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use domain::quota;
 use engine::Engine;
@@ -230,4 +231,51 @@ async fn nothing_of_a_request_is_in_a_log_line_or_an_answer() {
     for line in log.all() {
         assert!(!line.to_string().contains("planted"), "{line}");
     }
+}
+
+/// What is asked for all day must not look like trouble.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_may_ask_and_is_not_refused() {
+    let (engine, log) = start(json!({})).await;
+    for method in ["GET", "HEAD"] {
+        let request = format!("{method} /healthz HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        let (status, answer) = send(&engine, request.as_bytes());
+        assert_eq!((status, answer.ends_with("{\"storage\":\"ok\"}")), (200, method == "GET"));
+    }
+    check_refused(&engine, &request("/healthz", "x-key: k\r\n", b"b"), 404, "Not Found");
+    log.wait_for("refused", |_| true).await;
+    assert_eq!(
+        (log.count("refused"), get(&engine, "stats").await["ingest"]["refused"].as_u64()),
+        (1, Some(1))
+    );
+    engine.stop().await;
+}
+
+/// Senders that hang up do not make what is in the queue uncounted.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_queue_is_counted_though_nobody_waited_for_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = LogLines::default();
+    let mut options = options(&config(json!({})), Some(dir.path()));
+    options.log = Box::new(log.clone());
+    let engine = Engine::start(options).await.unwrap();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(engine.ingest_address()).unwrap();
+        stream.write_all(&request("/sqs-hook", "x-key: k\r\n", b"b")).unwrap();
+    }
+    // Behind all that can still come.
+    let (status, _) = send(&engine, &request("/sqs-hook", "x-key: k\r\n", b"last"));
+    assert_eq!(status, 200);
+    let limit = Instant::now() + Duration::from_mins(1);
+    loop {
+        let stats = get(&engine, "stats").await;
+        let queued = stats["queue"]["visible"].as_u64().unwrap();
+        let counted = stats["ingest"]["accepted"].as_u64().unwrap();
+        let logged = log.count("accepted") as u64;
+        if queued > 1 && queued == counted && counted == logged {
+            break;
+        }
+        assert!(Instant::now() < limit, "{queued} queued, {counted} counted, {logged} logged");
+    }
+    engine.stop().await;
 }
