@@ -507,6 +507,31 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_letter_says_who_failed_and_all_that_was_told() {
+        let route = plain();
+        let of = |attempt: &Attempt| cause(&route.destinations()[1], attempt);
+        let named = Cause { destination: Some("b".into()), ..Cause::default() };
+        assert_eq!(of(&Attempt::AcceptedBefore), named);
+        let told = |error: &str| Cause { error: Some(error.into()), ..named.clone() };
+        assert_eq!(of(&Attempt::Failed(TransportError::Refused)), told("refused"));
+        assert_eq!(of(&refused(5)), told("circuit_open"));
+        let answer = Answer {
+            status: 307,
+            retry_after: Some("1".into()),
+            excerpt: Some("elsewhere".into()),
+            location: Some("https://example.com/".into()),
+        };
+        let told = Cause {
+            status: Some(307),
+            response: answer.excerpt.clone(),
+            location: answer.location.clone(),
+            ..named.clone()
+        };
+        assert_eq!(of(&Attempt::Answered(answer.clone())), told);
+        assert_eq!(of(&Attempt::RejectedBefore(answer)), told);
+    }
+
+    #[test]
     fn only_what_says_that_nobody_is_there_says_so() {
         let there = Signal::Answered { rest: None };
         let gone = Signal::NotThere { rest: None };

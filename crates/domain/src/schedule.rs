@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn up_to_a_whole_tenth_is_taken_off_and_no_more() {
+        let schedule = Schedule::new(10, 10).unwrap();
+        assert_eq!(schedule.initial_delay_seconds(), 10);
+        let delays = (0..20_000).map(|n| schedule.delay(&format!("event-{n}"), 1).as_secs());
+        let seen: std::collections::BTreeSet<u64> = delays.collect();
+        // 9 s only where all of the 1,000 ms are taken off, as seconds are whole.
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [9, 10]);
+    }
+
+    #[test]
     fn the_default_doubles_from_two_seconds_to_five_minutes() {
         let delays: Vec<u64> =
             (1..=9).map(|attempt| Schedule::default().delay("event", attempt).as_secs()).collect();

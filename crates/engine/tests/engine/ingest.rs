@@ -268,9 +268,9 @@ async fn what_is_in_the_queue_is_counted_though_nobody_waited_for_the_answer() {
     assert_eq!(status, 200);
     let limit = Instant::now() + Duration::from_mins(1);
     loop {
-        let stats = get(&engine, "stats").await;
-        let queued = stats["queue"]["visible"].as_u64().unwrap();
-        let counted = stats["ingest"]["accepted"].as_u64().unwrap();
+        let now = get(&engine, "stats").await;
+        let queued = now["queue"]["visible"].as_u64().unwrap();
+        let counted = now["ingest"]["accepted"].as_u64().unwrap();
         let logged = log.count("accepted") as u64;
         if queued > 1 && queued == counted && counted == logged {
             break;

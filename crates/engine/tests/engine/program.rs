@@ -183,7 +183,7 @@ fn the_unit_lets_deliveries_end_and_the_engine_do_little_else() {
         .output();
     match analyze {
         Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout))
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         }
         Err(error) => eprintln!("not analyzed: systemd-analyze: {error}"),
     }
