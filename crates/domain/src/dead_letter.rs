@@ -201,7 +201,8 @@ pub fn dead_letter(
     delivered_to: Vec<String>,
 ) -> Outgoing {
     let mut attributes = without_token(message);
-    attributes.entry(EVENT_ID.to_owned()).or_insert_with(|| Attribute::string(message.event_id()));
+    // Also where it has one that cannot be an event's: what it was delivered as is its id from now on.
+    attributes.insert(EVENT_ID.to_owned(), Attribute::string(message.event_id()));
     let accepted_at = message.accepted_at().as_ms().to_string();
     attributes.insert(ACCEPTED_AT.to_owned(), Attribute::string(accepted_at));
     let failure = Failure {
@@ -367,10 +368,8 @@ pub fn without_token(message: &Message) -> Attributes {
 /// SQS's id changes with every copy, so the event's id must not depend on it. A message with ten
 /// attributes of its own, moved by SQS itself, has no room for it.
 fn keep_event_id(attributes: &mut Attributes, message: &Message) {
-    if attributes.len() < MESSAGE_ATTRIBUTES_MAX {
-        attributes
-            .entry(EVENT_ID.to_owned())
-            .or_insert_with(|| Attribute::string(message.event_id()));
+    if attributes.contains_key(EVENT_ID) || attributes.len() < MESSAGE_ATTRIBUTES_MAX {
+        attributes.insert(EVENT_ID.to_owned(), Attribute::string(message.event_id()));
     }
 }
 
@@ -570,6 +569,26 @@ mod tests {
         assert!(response(letter(largest)).is_some());
         assert!(letter(largest + 1).bytes() < limit);
         assert_eq!(response(letter(largest + 1)), None);
+    }
+
+    /// One that SQS, a header or a person would stumble over is replaced by the message's id when it is
+    /// first delivered; a copy has another message id.
+    #[test]
+    fn an_event_without_a_usable_id_keeps_the_one_it_was_delivered_as() {
+        let long = "x".repeat(129);
+        for odd in ["", "a b c", "\u{6ce8}\u{6587}", long.as_str()] {
+            let message = with(message(5, "g"), "event_id", odd);
+            assert_eq!(message.event_id(), "m-5");
+            let dead = received(dead_letter(&message, Class::Rejected, rejected(), 1));
+            assert_eq!(dead.event_id(), "m-5");
+            let edited = edited(&dead, "{}".into(), Timestamp::from_ms(1)).unwrap();
+            // Moved by SQS itself, too.
+            for copy in
+                [redriven(&dead), imported(&dead), edited, redriven(&message), imported(&message)]
+            {
+                assert_eq!(received(copy).event_id(), "m-5", "{odd:?}");
+            }
+        }
     }
 
     #[test]

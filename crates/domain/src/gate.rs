@@ -5,6 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::breaker::{Breaker, Pass, Permit, Signal, Standing};
+#[cfg(doc)]
+use crate::pace::TURN_WAIT;
 use crate::pace::{Pace, Turn, Turns};
 use crate::time::Uptime;
 
@@ -21,8 +23,11 @@ pub struct Gate {
 pub enum Entry {
     /// Go ahead.
     Open(Pass),
-    /// It is worth waiting: until another attempt has ended, or for this time.
-    Wait(Option<Duration>),
+    /// It is worth waiting until another attempt has ended.
+    Wait,
+    /// The destination's pace lets others go first: it is worth waiting until one has ended, or for this
+    /// time, but no longer than [`TURN_WAIT`].
+    Paced(Option<Duration>),
     /// Put it back.
     Shut(Refusal),
 }
@@ -76,7 +81,7 @@ impl Gate {
     pub fn enter(&mut self, now: Uptime, standing: Standing) -> Entry {
         let pass = match self.breaker.permit(now, standing) {
             Permit::Granted(pass) => pass,
-            Permit::Turn => return Entry::Wait(None),
+            Permit::Turn => return Entry::Wait,
             Permit::Refused { wait, asked } => {
                 let reason =
                     if asked { RefusalReason::RetryAfter } else { RefusalReason::CircuitOpen };
@@ -89,7 +94,12 @@ impl Gate {
             Turn::AfterAnother => None,
         };
         self.breaker.give_back(pass);
-        Entry::Wait(wait)
+        Entry::Paced(wait)
+    }
+
+    /// Puts an attempt back that has waited for as long as it may.
+    pub fn put_back(&mut self, now: Uptime) -> Refusal {
+        Refusal { wait: self.turns.put_back(self.pace, now), reason: RefusalReason::Pace }
     }
 
     /// Takes note of how an attempt ended.
@@ -125,7 +135,7 @@ mod tests {
         open_breaker(&mut gate);
         let now = Uptime::from_start(Duration::from_secs(5));
         assert_eq!(gate.enter(now, Standing::New), Entry::Open(Pass::Probe));
-        assert_eq!(gate.enter(now, Standing::New), Entry::Wait(None));
+        assert_eq!(gate.enter(now, Standing::New), Entry::Paced(None));
         gate.leave(Pass::Probe, now, Signal::NotThere { rest: None });
         assert_eq!(gate.enter(now, Standing::New), Entry::Open(Pass::New));
     }

@@ -6,6 +6,16 @@ use std::time::Duration;
 
 use crate::time::Uptime;
 
+/// How long an attempt waits for its turn within the process, at most. Who waits there keeps a process
+/// from events of other destinations; longer waits are the queue's.
+pub const TURN_WAIT: Duration = Duration::from_secs(1);
+
+/// What an attempt is taken to last, where one has to end before another begins.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// For how long an attempt is put back, at most: by then the destination may be faster.
+const PUT_BACK_MAX: Duration = Duration::from_mins(5);
+
 /// The pace of one destination in one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pace {
@@ -16,6 +26,12 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Time from one turn to the next, at least, as far as it is known.
+    fn spacing(self) -> Duration {
+        let attempts = self.most_in_flight.map_or(Duration::ZERO, |most| ATTEMPT / most.get());
+        self.interval.unwrap_or_default().max(attempts)
+    }
+
     /// The share of one of `processes` in what a destination takes in all: at least one attempt at a
     /// time.
     #[must_use]
@@ -40,6 +56,8 @@ impl Pace {
 pub struct Turns {
     in_flight: u32,
     next: Uptime,
+    /// The last turn that was promised.
+    promised: Uptime,
 }
 
 /// When an attempt's turn is.
@@ -67,6 +85,16 @@ impl Turns {
         }
         self.in_flight += 1;
         Turn::Now
+    }
+
+    /// Puts an attempt back whose turn does not come soon enough, and says for how long. Each is told
+    /// another time, so that they do not come back all at once, and are received once and not again and
+    /// again.
+    pub fn put_back(&mut self, pace: Pace, now: Uptime) -> Duration {
+        let spacing = pace.spacing();
+        let turn = self.promised.plus(spacing).max(now.plus(spacing));
+        self.promised = turn.min(now.plus(PUT_BACK_MAX));
+        self.promised.since(now)
     }
 
     /// An attempt has ended.
@@ -116,6 +144,28 @@ mod tests {
         // A quiet time is not saved up.
         assert_eq!(turns.take(pace, at(10_000)), Turn::Now);
         assert_eq!(turns.take(pace, at(10_000)), Turn::In(Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn who_is_put_back_comes_one_after_another() {
+        let seconds = |turns: &mut Turns, pace, ms| {
+            let mut put_back = || turns.put_back(pace, at(ms)).as_millis();
+            [put_back(), put_back(), put_back()]
+        };
+        let slow = Pace::shared(None, number(2), number(10).unwrap());
+        let mut turns = Turns::default();
+        assert_eq!(turns.take(slow, at(100)), Turn::Now);
+        assert_eq!(seconds(&mut turns, slow, 100), [5_000, 10_000, 15_000]);
+        // The third is due at 15.1 s.
+        assert_eq!(seconds(&mut turns, slow, 14_100), [6_000, 11_000, 16_000]);
+        assert_eq!(seconds(&mut turns, slow, 90_000), [5_000, 10_000, 15_000]);
+        let narrow = Pace::shared(number(4), None, NonZeroU32::MIN);
+        assert_eq!(seconds(&mut Turns::default(), narrow, 0), [250, 500, 750]);
+        let both = Pace::shared(number(4), number(2), NonZeroU32::MIN);
+        assert_eq!(seconds(&mut Turns::default(), both, 0), [500, 1_000, 1_500]);
+        let mut turns = Turns::default();
+        let last = (0..1_000).map(|_| turns.put_back(slow, at(0))).last();
+        assert_eq!(last, Some(PUT_BACK_MAX));
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl World {
                 let ends = now + u64::try_from(takes.as_millis()).unwrap();
                 self.at(ends, Happening::Ended(n, pass));
             }
-            Entry::Wait(_) => self.waiting.push(n),
+            Entry::Wait | Entry::Paced(_) => self.waiting.push(n),
             Entry::Shut(refusal) => self.settle(n, Attempt::NotMade(refusal), now),
         }
     }

@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Where the queues (SQS protocol), /_engine/ and /metrics are served, to callers who show the
-    /// access_key_id of engine.json. It is sent in clear: keep the address on loopback
+    /// `access_key_id` of engine.json. It is sent in clear: keep the address on loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9324")]
     api_listen: SocketAddr,
     /// Another name that the API is called by, besides addresses and localhost, such as a container's

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use domain::breaker::{Pass, Signal, Standing};
 use domain::config::Config;
 use domain::gate::{Entry, Gate, Refusal, RefusalReason};
+use domain::pace::TURN_WAIT;
 use domain::route::{Destination, Route};
 use domain::time::Uptime;
 use tokio::sync::Notify;
@@ -56,7 +57,8 @@ impl Gates {
         Uptime::from_start(self.started.elapsed())
     }
 
-    /// Waits for a turn at `destination`, at most for `patience`.
+    /// Waits for a turn at `destination`, at most for `patience`, and where its pace is what is waited
+    /// for, no longer than [`TURN_WAIT`].
     pub(crate) async fn enter<'a>(
         &'a self,
         route: &Route,
@@ -67,20 +69,24 @@ impl Gates {
         let of_route = self.all.get(route.name());
         let gate = of_route.and_then(|of_route| of_route.get(destination.name()));
         let gate = gate.expect("made for every route and destination");
-        let until = self.uptime().plus(patience);
+        let began = self.uptime();
         loop {
             let now = self.uptime();
-            let wait = match lock(gate).enter(now, standing) {
+            // Let go of before anything is waited for.
+            let entry = lock(gate).enter(now, standing);
+            let (wait, paced) = match entry {
                 Entry::Open(pass) => {
                     return Ok(Passage { gates: self, gate, pass, signal: Signal::Unknown });
                 }
                 Entry::Shut(refusal) => return Err(refusal),
-                Entry::Wait(wait) => wait,
+                Entry::Wait => (None, false),
+                Entry::Paced(wait) => (wait, true),
             };
-            let left = until.since(now);
+            let patience = if paced { patience.min(TURN_WAIT) } else { patience };
+            let left = began.plus(patience).since(now);
             if left.is_zero() || wait.is_some_and(|wait| left < wait) {
-                let wait = wait.unwrap_or(TURN);
-                return Err(Refusal { wait, reason: RefusalReason::Pace });
+                let refusal = Refusal { wait: TURN, reason: RefusalReason::Pace };
+                return Err(if paced { lock(gate).put_back(now) } else { refusal });
             }
             // Nothing else runs between the question above and this wait.
             let _in_time = tokio::time::timeout(wait.unwrap_or(left), self.left.notified()).await;
@@ -153,6 +159,23 @@ mod tests {
         // Ten processes share one attempt a second.
         assert!(refused.wait > Duration::from_secs(9), "{refused:?}");
         assert_eq!(refused.reason, RefusalReason::Pace);
+    }
+
+    /// Who waits keeps a process from the events of other destinations.
+    #[tokio::test]
+    async fn nobody_waits_long_for_a_slow_destination() {
+        for slow in [("max_per_second", 1), ("max_in_flight", 1)] {
+            let config = config(&[slow]);
+            let gates = Gates::new(&config);
+            let _first = enter(&gates, &config, LONG).await.unwrap();
+            let began = Instant::now();
+            let (one, other) =
+                tokio::join!(enter(&gates, &config, LONG), enter(&gates, &config, LONG));
+            let (one, other) = (one.unwrap_err(), other.unwrap_err());
+            assert!(began.elapsed() < LONG / 2, "{slow:?}");
+            assert_eq!((one.reason, other.reason), (RefusalReason::Pace, RefusalReason::Pace));
+            assert_ne!(one.wait, other.wait, "they do not come back at once");
+        }
     }
 
     #[tokio::test]

@@ -51,6 +51,10 @@ enum IdentityError {
     Unusable,
 }
 
+/// In "-----BEGIN ENCRYPTED PRIVATE KEY-----" and "Proc-Type: 4,ENCRYPTED". Sources: RFC 7468, section
+/// 11; RFC 1421, section 4.6.1.1.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
 impl Clients {
     /// Clients that trust what `tls` does, and call everything through `proxy` if there is one.
     pub(crate) fn new<'a>(
@@ -111,6 +115,10 @@ impl Identity {
 }
 
 fn certified_key(pem: &[u8]) -> Result<CertifiedKey, IdentityError> {
+    // A key with a password says so in its first line, or in one that is no PEM to others.
+    if pem.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
+        return Err(IdentityError::NoKey);
+    }
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|_quoting| IdentityError::NoCertificate)?;

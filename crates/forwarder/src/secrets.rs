@@ -221,6 +221,10 @@ fn wall() -> Timestamp {
 
 /// A small file that is at hand; reading it stops the process for less than a task would cost.
 pub(crate) fn read(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+    // Anything else, such as a pipe, may keep the process waiting, and every event with it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > bytes_max {
@@ -282,6 +286,18 @@ mod tests {
         advance(FRESH).await;
         assert_eq!(current().await.as_deref(), Ok("third"));
         fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_may_keep_the_process_waiting_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        for path in [pipe.as_path(), dir.path()] {
+            let error = read(path.to_str().unwrap(), 10).unwrap_err().to_string();
+            assert_eq!(error, "it is not a file");
+        }
     }
 
     /// What is not there is asked for again, each time after a longer pause.

@@ -188,6 +188,11 @@ async fn what_is_no_certificate_of_ours_is_told_and_not_shown() {
         ("planted-text".to_owned(), "no certificate in PEM"),
         (key.clone(), "no certificate in PEM"),
         (certificate.clone(), "no private key in PEM"),
+        (certificate.clone() + &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), "without a password"),
+        (
+            certificate.clone() + &key.replacen('\n', "\nProc-Type: 4,ENCRYPTED\n\n", 1),
+            "without a password",
+        ),
         (certificate.replace("-----END", "planted-text\n-----END") + &key, "holds"),
         (certificate.clone() + &other_key, "cannot be used together"),
         (other_certificate + &certificate + &key, "cannot be used together"),
