@@ -128,6 +128,14 @@ mod tests {
         }
         let error = skips.to_json().unwrap_err().to_string();
         assert!(error.starts_with("100 skips take 6"), "{error}");
+        let with = |id_bytes: usize| {
+            let mut skips = Skips::default();
+            skips.add(&"x".repeat(id_bytes), "1");
+            skips.to_json().map(|json| json.len())
+        };
+        let most = SKIPS_BYTES_MAX - with(0).unwrap();
+        assert_eq!(with(most).unwrap(), SKIPS_BYTES_MAX);
+        assert!(with(most + 1).is_err());
         skips.retain(|event_id| event_id.ends_with('7'));
         assert!(skips.to_json().is_ok());
     }

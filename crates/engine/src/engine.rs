@@ -172,6 +172,13 @@ impl Engine {
         let log = Log::new(clock, config.forwarder().log_level, log).map_err(EngineError::Log)?;
         let health = StorageHealth::new(log.clone());
         queues::ensure(&store, &config).await.map_err(EngineError::Queues)?;
+        for (queue, waiting) in
+            queues::left_behind(&store, &config).await.map_err(EngineError::Queues)?
+        {
+            let message = "events wait in a queue of another environment, which this configuration \
+                           does not serve: an engine whose configuration has that name delivers them";
+            log.line(LogLevel::Warn, message, json!({ "queue": queue, "waiting": waiting }));
+        }
         let ingest_listener = bind(listen).await?;
         let api_listener = bind(api_listen).await?;
         let api_address = reachable(address_of(&api_listener, api_listen)?);

@@ -14,6 +14,26 @@ pub(crate) async fn ensure(store: &Store, config: &Config) -> Result<(), StoreEr
     store.ensure_queue(&config.queue_name(), &queue(config)).await
 }
 
+/// The queues of environments that the directory had before, which this configuration does not serve,
+/// and what waits in each.
+pub(crate) async fn left_behind(
+    store: &Store,
+    config: &Config,
+) -> Result<Vec<(String, u64)>, StoreError> {
+    let ours = [config.queue_name(), config.dead_letter_queue_name()];
+    let mut left = Vec::new();
+    for name in store.queue_names("").await? {
+        let is_an_environment_s =
+            ["-webhook.fifo", "-webhook-dlq.fifo"].iter().any(|end| name.ends_with(end));
+        if is_an_environment_s && !ours.contains(&name) {
+            let found = store.statistics(&name).await?;
+            let waiting = found.visible + found.in_flight + found.delayed;
+            left.extend((waiting > 0).then_some((name, waiting)));
+        }
+    }
+    Ok(left)
+}
+
 fn queue(config: &Config) -> Attributes {
     let queue = config.queue();
     let redrive_policy = json!({
@@ -58,6 +78,7 @@ fn attributes<const N: usize>(attributes: [(&str, String); N]) -> Attributes {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+    use crate::store::NewMessage;
     use crate::store::RedrivePermission;
     use std::sync::Arc;
 
@@ -67,6 +88,29 @@ mod tests {
                 "ordering_key":"all","destinations":[{{"name":"sss","url":"http://127.0.0.1/h"}}]}}}}}}"#
         ))
         .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_another_environment_has_left_is_found() {
+        let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
+        let before = config("{}");
+        ensure(&store, &before).await.unwrap();
+        let name = before.queue_name();
+        for body in ["1", "2"] {
+            let message = NewMessage {
+                body: body.to_owned(),
+                group_id: "g".to_owned(),
+                deduplication_id: Some(body.to_owned()),
+                ..NewMessage::default()
+            };
+            store.send(&name, message).await.unwrap();
+        }
+        assert_eq!(left_behind(&store, &before).await.unwrap(), []);
+        let text = r#"{"environment":"prod","routes":{"sss":{"path":"/sqs-hook",
+            "ordering_key":"all","destinations":[{"name":"sss","url":"http://127.0.0.1/h"}]}}}"#;
+        let after = Config::parse(text).unwrap();
+        ensure(&store, &after).await.unwrap();
+        assert_eq!(left_behind(&store, &after).await.unwrap(), [(name, 2)]);
     }
 
     #[tokio::test]
