@@ -137,7 +137,7 @@ fn who_only_delivers_passes_it_over() {
     assert!(fault.to_string().starts_with("configuration: routes.sss.path: "), "{fault}");
     let good = bad.to_string().replace("\"/\"", "\"/hook\"");
     assert!(Config::parse(&good).is_ok());
-    only_fault(Deployment::parse(&good), "aws.region: invalid type: integer `1`");
+    only_fault(Deployment::parse(&good), "aws.region: invalid type: integer, expected a string");
 }
 
 #[test]
