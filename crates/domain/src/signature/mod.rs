@@ -104,14 +104,6 @@ pub enum Unverified {
     OtherToken(String),
 }
 
-impl Unverified {
-    /// Whether it may be good with another secret.
-    #[must_use]
-    pub fn depends_on_secret(&self) -> bool {
-        matches!(self, Self::Mismatch(_) | Self::OtherToken(_))
-    }
-}
-
 /// A secret that is there and cannot be one of this scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} (the value is not shown)")]
