@@ -15,9 +15,17 @@ use crate::workspace;
 
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";
-/// How the names of the files in a data directory begin, and that of the database is the first.
-const DATA_FILES: [&str; 6] =
-    ["queues.db", "engine.", "event-source-mapping.", "schedule.", "audit.", LOCK_FILE];
+/// How the names of the files in a data directory begin, the engine's and those of operators.
+const DATA_FILES: [&str; 8] = [
+    "queues.db",
+    "engine.",
+    "event-source-mapping.",
+    "schedule.",
+    "access-key-id",
+    LOCK_FILE,
+    "audit.",
+    "skips.",
+];
 /// The name of the file that a running engine has locked, in its data directory.
 const LOCK_FILE: &str = "lock";
 

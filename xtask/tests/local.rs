@@ -17,9 +17,14 @@ struct Local {
 impl Local {
     /// Starts it, and reads until it says where to post.
     fn start(data_dir: &Path, target: &str) -> Self {
+        Self::start_with(data_dir, target, &[])
+    }
+
+    fn start_with(data_dir: &Path, target: &str, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .args(["local", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
             .args(["--target", target])
+            .args(more)
             .arg("--data-dir")
             .arg(data_dir)
             .stdin(Stdio::null())
@@ -158,4 +163,21 @@ fn paused_events_are_accepted_and_go_out_when_resumed() {
         local.wait_for("  delivered ");
     }
     assert!(local.interrupt().0.success());
+}
+
+/// Whatever an engine and operators leave in its directory is theirs to remove.
+#[test]
+fn what_an_engine_has_left_is_no_obstacle_to_a_fresh_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let target = service();
+    let first = Local::start(&data_dir, &target);
+    assert_eq!(first.post(), 200);
+    assert!(first.interrupt().0.success());
+    // As `cargo xtask skip` writes it.
+    std::fs::write(data_dir.join("skips.json"), "{\"skips\":{}}").unwrap();
+    let fresh = Local::start_with(&data_dir, &target, &["--fresh"]);
+    assert!(!data_dir.join("skips.json").exists());
+    assert_eq!(fresh.post(), 200);
+    assert!(fresh.interrupt().0.success());
 }
