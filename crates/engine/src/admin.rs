@@ -23,7 +23,7 @@ use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
 use crate::ingest::{Ingest, IngestStatus};
 use crate::storage_health::StorageHealth;
-use crate::store::{QueueStatistics, Store, StoreError, Tags};
+use crate::store::{QueueStatistics, Store, StoreError};
 
 /// What the API tells of, and changes.
 pub(crate) struct Admin {
@@ -81,13 +81,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
     let asked = admin.health.read(admin.store.statistics(&admin.queue).await);
-    if admin.health.is_failing() {
-        // Writes the queue's tags as they are, so that storage which works again is noticed without
-        // a message.
-        let write = admin.store.change_tags(&admin.queue, &Tags::new(), &[]).await;
-        let _noted = admin.health.wrote(write);
-    }
-    let storage = if asked.is_err() || admin.health.is_failing() { "failing" } else { "ok" };
+    let failing = admin.health.is_still_failing(&admin.store, &admin.queue).await;
+    let storage = if asked.is_err() || failing { "failing" } else { "ok" };
     let trouble = admin.mapping.as_ref().and_then(MappingHandle::function_trouble);
     let well = storage == "ok" && trouble.is_none();
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -8,7 +8,7 @@ use domain::config::LogLevel;
 use serde_json::json;
 
 use crate::log::Log;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError, Tags};
 
 /// Shared by everything that uses the store.
 #[derive(Clone)]
@@ -25,6 +25,16 @@ impl StorageHealth {
     /// Whether the last use failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether storage fails now: if it did, it is tried, so that one which works again is noticed without
+    /// a message.
+    pub(crate) async fn is_still_failing(&self, store: &Store, queue: &str) -> bool {
+        if self.is_failing() {
+            // Writes the queue's tags as they are.
+            let _noted = self.wrote(store.change_tags(queue, &Tags::new(), &[]).await);
+        }
+        self.is_failing()
     }
 
     /// Takes note of how a write ended, and gives it back.

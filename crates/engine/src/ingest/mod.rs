@@ -34,7 +34,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
-use crate::store::{MessageAttribute, NewMessage, Store, StoreError, Tags};
+use crate::store::{MessageAttribute, NewMessage, Store, StoreError};
 use response::Refusal;
 use routes::Routes;
 
@@ -155,13 +155,12 @@ impl Backend {
 
     /// Whether events cannot be kept. Who is told so may send none, so it is tried.
     async fn is_failing(&self) -> bool {
-        let Self::Engine(engine) = self else { return false };
-        if engine.health.is_failing() {
-            // The queue's tags as they are.
-            let write = engine.store.change_tags(&engine.queue, &Tags::new(), &[]).await;
-            let _noted = engine.health.wrote(write);
+        match self {
+            Self::Engine(engine) => {
+                engine.health.is_still_failing(&engine.store, &engine.queue).await
+            }
+            Self::Emulator(_) => false,
         }
-        engine.health.is_failing()
     }
 
     async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
