@@ -30,8 +30,8 @@ use crate::log_file::{Both, LogFile};
 use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
 use crate::storage_health::StorageHealth;
-use crate::store::{OpenError, Store, StoreError, arn};
-use crate::{queues, sqs, status};
+use crate::store::{OpenError, Store, StoreError, StoreFailure, arn};
+use crate::{departures, queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
 const ADDRESS_FILE: &str = "engine.json";
@@ -208,7 +208,7 @@ impl Engine {
             dead_letter_queue: config.dead_letter_queue_name(),
             ingest: Arc::clone(&ingest),
             mapping: mapping.as_ref().map(EventSourceMapping::handle),
-            health,
+            health: health.clone(),
             deliveries,
             log_level: config.forwarder().log_level,
             origins: origins(&config),
@@ -224,7 +224,7 @@ impl Engine {
             .merge(admin::router(Arc::clone(&admin)))
             .merge(status::router(admin))
             .merge(lambda_api::router(lambda));
-        let mut waiting = JoinSet::new();
+        let mut waiting = departures::watch(&store, config.dead_letter_queue_name(), &log, health);
         if let Some(mapping) = &mapping {
             let clock = Arc::clone(store.clock());
             let scheduler = Scheduler::open(data_dir, mapping.handle(), clock, log.clone())
@@ -285,6 +285,11 @@ impl Engine {
     /// Writes a line to the engine's log.
     pub fn log(&self, level: LogLevel, message: &str, fields: &serde_json::Value) {
         self.log.line(level, message, fields);
+    }
+
+    /// Is ready once the engine cannot go on: it is to be dropped, and its process to end.
+    pub async fn failed(&self) -> StoreFailure {
+        self.store.failed().await
     }
 
     /// Lets the function finish what it works on, accepting events meanwhile, and ends. Takes up to the

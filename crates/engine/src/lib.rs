@@ -22,6 +22,7 @@ pub mod store;
 mod access;
 mod admin;
 mod deliveries;
+mod departures;
 mod engine;
 mod event_source_mapping;
 mod files;

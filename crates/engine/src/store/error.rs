@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ffi;
+
 /// Why a request was not carried out. Nothing was changed by it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,6 +77,15 @@ pub enum StorageError {
     Injected,
 }
 
+impl StorageError {
+    /// Whether the same may work at another time. After an fsync that failed nothing does: the system
+    /// forgets what it could not write.
+    pub(super) fn is_passing(&self) -> bool {
+        let Self::Database(rusqlite::Error::SqliteFailure(error, _)) = self else { return true };
+        !matches!(error.extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Storage(error.into())
@@ -116,7 +127,7 @@ pub enum OpenError {
         /// The version of the file.
         found: i64,
         /// The version of this engine.
-        known: i64,
+        known: usize,
     },
     /// The database cannot be opened.
     #[error("{file} cannot be opened")]

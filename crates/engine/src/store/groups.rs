@@ -2,12 +2,14 @@
 
 use rusqlite::params;
 
+use super::departure::{Departure, Why};
 use super::error::StoreError;
-use super::ledger::{ROUTE_SQL, Way};
+use super::ledger::{EVENT_ID_SQL, ROUTE_SQL, Way};
 use super::queue_time::QueueTime;
 use super::queues::Queue;
 use super::send;
 use super::tx::Tx;
+use super::view::View;
 use super::wake::Wake;
 
 /// A group that no receive has anything of, and its first message.
@@ -70,9 +72,12 @@ pub(super) fn first_free(tx: &Tx<'_>, queue_id: i64) -> Result<Option<FreeGroup>
 }
 
 /// The queue's oldest message, in flight or not, and when it was sent.
-pub(super) fn oldest(tx: &Tx<'_>, queue_id: i64) -> Result<Option<(i64, QueueTime)>, StoreError> {
+pub(super) fn oldest(
+    view: &View<'_>,
+    queue_id: i64,
+) -> Result<Option<(i64, QueueTime)>, StoreError> {
     let of = |locked: bool| {
-        tx.first(
+        view.first(
             "SELECT g.head_sequence, m.sent_ms
              FROM message_group g JOIN message m ON m.sequence = g.head_sequence
              WHERE g.queue_id = ?1 AND g.locked = ?2 ORDER BY g.head_sequence LIMIT 1",
@@ -158,20 +163,31 @@ impl Removal<'_> {
 /// Removes a message: its group's next one moves up, or the group goes with its last.
 pub(super) fn remove(
     tx: &mut Tx<'_>,
-    queue_id: i64,
+    queue: &Queue,
     sequence: i64,
     why: &Removal<'_>,
 ) -> Result<(), StoreError> {
-    let removed: Option<(i64, String, String)> = tx.first(
+    let queue_id = queue.id;
+    let removed: Option<(i64, String, String, String)> = tx.first(
         &format!(
-            "DELETE FROM message WHERE sequence = ?1 RETURNING group_id, {ROUTE_SQL}, message_id"
+            "DELETE FROM message WHERE sequence = ?1
+             RETURNING group_id, {ROUTE_SQL}, message_id, {EVENT_ID_SQL}"
         ),
         [sequence],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )?;
-    let Some((group_id, route, message_id)) = removed else { return Ok(()) };
+    let Some((group_id, route, message_id, event_id)) = removed else { return Ok(()) };
     let way = why.way(tx, &message_id)?;
     tx.count(queue_id, &route, way);
+    let gone = match why {
+        Removal::Expired => Some(Why::Expired),
+        Removal::Deleted => Some(Why::Deleted),
+        Removal::Done { .. } | Removal::Moved => None,
+    };
+    if let Some(why) = gone {
+        let queue = queue.name.clone();
+        tx.depart(Departure { queue, why, route, messages: 1, event_id: Some(event_id) });
+    }
     let in_flight: Option<bool> = tx.first(
         "DELETE FROM delivery WHERE sequence = ?1 RETURNING visible_at_ms IS NOT NULL",
         [sequence],

@@ -2,25 +2,31 @@
 //! they took. It is what an operator's loss meter is read from.
 //!
 //! A way is counted in the transaction that takes it, once per transaction and not per message. What
-//! is queued is not a sum of the ways: it is counted from the rows when the store opens, and row by
-//! row from then on. So the two sides can disagree, and a message that left by a way that nobody
-//! takes on purpose (a retention that ran out, a purge, a delete by hand, a row that is gone) shows.
+//! is queued is not a sum of the ways: it is counted row by row as they come and go, and all rows are
+//! counted again after each start. So the two sides can disagree, and a message that left by a way
+//! that nobody takes on purpose (a retention that ran out, a purge, a delete by hand, a row that is
+//! gone) shows.
 //!
 //! A message's route is its attribute; messages that were sent without one are counted under "".
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::attribute::{EVENT_ID, ROUTE};
 use domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::message::MessageAttributes;
-use super::queue_time::QueueTime;
+use super::queue_time::{Now, QueueTime};
 use super::sender::Sender;
-use super::tx::Tx;
 
-/// The route of a stored message, in SQL.
-pub(super) const ROUTE_SQL: &str = "ifnull(attributes ->> '$.route.value.text', '')";
+/// The route of a stored message, in SQL. Of one whose attributes are damaged it is not known.
+pub(super) const ROUTE_SQL: &str =
+    "ifnull(iif(json_valid(attributes), attributes ->> '$.route.value.text', NULL), '')";
+
+/// The id of a stored message's event, in SQL.
+pub(super) const EVENT_ID_SQL: &str = "ifnull(iif(json_valid(attributes),
+    attributes ->> '$.event_id.value.text', NULL), message_id)";
 
 /// A way into a queue or out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,12 +135,22 @@ pub struct QueueLedger {
     pub routes: BTreeMap<String, Ways>,
 }
 
-/// All queues' ledgers, as the writer keeps them.
+/// What all queues' messages did, as of the last commit.
 #[derive(Default)]
-pub(super) struct Ledger {
+struct Counts {
     since: QueueTime,
     taken: BTreeMap<(i64, String), [i64; Way::ALL.len()]>,
     queued: BTreeMap<(i64, String), i64>,
+}
+
+/// The counts of the last commit, for those who look.
+#[derive(Clone, Default)]
+pub(super) struct Committed(Arc<Mutex<Counts>>);
+
+/// All queues' ledgers, as the writer keeps them.
+#[derive(Default)]
+pub(super) struct Ledger {
+    committed: Committed,
     /// Of the open transaction: few, so that they are looked through.
     pending: Vec<Pending>,
 }
@@ -147,59 +163,56 @@ struct Pending {
     queued: i64,
 }
 
+/// How many messages each queue holds, by route, counted row by row. Looks at every message.
+pub(super) fn count_rows(
+    connection: &Connection,
+) -> rusqlite::Result<BTreeMap<(i64, String), i64>> {
+    let mut counts = BTreeMap::<(i64, String), i64>::new();
+    // Not grouped by the database, which would sort all rows in memory.
+    let mut rows = connection.prepare(&format!("SELECT queue_id, {ROUTE_SQL} FROM message"))?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        *counts.entry((row.get(0)?, row.get(1)?)).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// How many messages each queue holds, by route, as they were counted when they came and went.
+pub(super) fn queued(connection: &Connection) -> rusqlite::Result<BTreeMap<(i64, String), i64>> {
+    let mut rows = connection.prepare("SELECT queue_id, route, messages FROM queued")?;
+    rows.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?.collect()
+}
+
+impl Committed {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ledgers of some queues, at one moment.
+    pub(super) fn of<const N: usize>(&self, queue_ids: [i64; N], now: &Now) -> [QueueLedger; N] {
+        let counts = self.lock();
+        let since = now.shown(counts.since);
+        queue_ids.map(|queue_id| QueueLedger { since, routes: counts.routes(queue_id, &[]) })
+    }
+}
+
 impl Ledger {
-    /// Reads the ledger, or begins one: where there is none yet, and where an engine that keeps
-    /// none has worked on the queues since.
+    /// Reads the ledger, or begins one in a database that is new.
     pub(super) fn open(connection: &Connection, now: QueueTime) -> rusqlite::Result<Self> {
-        ensure_tables(connection)?;
-        let mut ledger = Self::default();
-        // Not grouped by the database, which would sort all rows in memory.
-        let mut rows = connection.prepare(&format!("SELECT queue_id, {ROUTE_SQL} FROM message"))?;
-        let mut rows = rows.query([])?;
-        while let Some(row) = rows.next()? {
-            *ledger.queued.entry((row.get(0)?, row.get(1)?)).or_default() += 1;
+        let since =
+            connection.query_row("SELECT ledger_since_ms FROM progress", [], |row| row.get(0))?;
+        let mut counts = Counts { since, ..Counts::default() };
+        if counts.since == QueueTime::default() {
+            counts.since = now;
+            connection.execute("UPDATE progress SET ledger_since_ms = ?1", [now])?;
         }
-        let (is_current, since): (bool, QueueTime) = connection.query_row(
-            "SELECT ledger_number = next_number, ledger_since_ms FROM progress",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        if is_current {
-            ledger.since = since;
-            ledger.read(connection)?;
-        } else {
-            ledger.begin(connection, now)?;
-        }
-        Ok(ledger)
+        counts.read(connection)?;
+        Ok(Self { committed: Committed(Arc::new(Mutex::new(counts))), pending: Vec::new() })
     }
 
-    fn read(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut rows = connection.prepare("SELECT queue_id, route, way, messages FROM ledger")?;
-        let mut rows = rows.query([])?;
-        while let Some(row) = rows.next()? {
-            let way: String = row.get(2)?;
-            if let Some(place) = Way::ALL.iter().position(|known| known.name() == way) {
-                let key = (row.get(0)?, row.get(1)?);
-                self.taken.entry(key).or_default()[place] = row.get(3)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, connection: &Connection, now: QueueTime) -> rusqlite::Result<()> {
-        self.since = now;
-        let transaction = connection.unchecked_transaction()?;
-        transaction.execute("DELETE FROM ledger", [])?;
-        for ((queue_id, route), messages) in &self.queued {
-            write(&transaction, *queue_id, route, Way::Opening, *messages)?;
-            let taken = self.taken.entry((*queue_id, route.clone())).or_default();
-            taken[Way::Opening as usize] = *messages;
-        }
-        transaction.execute(
-            "UPDATE progress SET ledger_number = next_number, ledger_since_ms = ?1",
-            [now],
-        )?;
-        transaction.commit()
+    /// For those who look.
+    pub(super) fn committed_counts(&self) -> Committed {
+        self.committed.clone()
     }
 
     /// Counts a message of the open transaction.
@@ -211,14 +224,23 @@ impl Ledger {
         self.add(queue_id, route, way, 1, queued);
     }
 
-    /// Counts all that a queue holds as gone.
-    pub(super) fn purge(&mut self, queue_id: i64) {
-        for (route, ways) in self.of(queue_id) {
-            let queued = i64::try_from(ways.queued).unwrap_or(i64::MAX);
-            if queued > 0 {
-                self.add(queue_id, &route, Way::Purged, queued, -queued);
-            }
+    /// Counts messages that turned out to be there, or, negative, not to be.
+    pub(super) fn recount(&mut self, queue_id: i64, route: &str, queued: i64) {
+        self.add(queue_id, route, Way::Opening, 0, queued);
+    }
+
+    /// Counts all that a queue holds as gone; tells how many messages of which route these are.
+    pub(super) fn purge(&mut self, queue_id: i64) -> Vec<(String, i64)> {
+        let routes = self.committed.lock().routes(queue_id, &self.pending);
+        let held = routes.into_iter().map(|(route, ways)| (route, ways.queued));
+        let purged: Vec<(String, i64)> = held
+            .filter(|(_, queued)| *queued > 0)
+            .map(|(route, queued)| (route, i64::try_from(queued).unwrap_or(i64::MAX)))
+            .collect();
+        for (route, queued) in &purged {
+            self.add(queue_id, route, Way::Purged, *queued, -queued);
         }
+        purged
     }
 
     fn add(&mut self, queue_id: i64, route: &str, way: Way, messages: i64, queued: i64) {
@@ -244,17 +266,25 @@ impl Ledger {
 
     /// Writes what the open transaction counted.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        self.pending
-            .iter()
-            .try_for_each(|it| write(connection, it.queue_id, &it.route, it.way, it.messages))
+        for it in &self.pending {
+            let way = params![it.queue_id, it.route, it.way.name(), it.messages];
+            connection.prepare_cached(ADD_TO_WAY)?.execute(way)?;
+            let queued = params![it.queue_id, it.route, it.queued];
+            connection.prepare_cached(ADD_TO_QUEUED)?.execute(queued)?;
+        }
+        Ok(())
     }
 
     /// To be called when the transaction is committed.
     pub(super) fn committed(&mut self) {
-        for pending in std::mem::take(&mut self.pending) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let mut counts = self.committed.lock();
+        for pending in self.pending.drain(..) {
             let key = (pending.queue_id, pending.route);
-            *self.queued.entry(key.clone()).or_default() += pending.queued;
-            self.taken.entry(key).or_default()[pending.way as usize] += pending.messages;
+            *counts.queued.entry(key.clone()).or_default() += pending.queued;
+            counts.taken.entry(key).or_default()[pending.way as usize] += pending.messages;
         }
     }
 
@@ -262,9 +292,25 @@ impl Ledger {
     pub(super) fn rolled_back(&mut self) {
         self.pending.clear();
     }
+}
 
-    /// What the messages of a queue did by route, the open transaction included.
-    pub(super) fn of(&self, queue_id: i64) -> BTreeMap<String, Ways> {
+impl Counts {
+    fn read(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut rows = connection.prepare("SELECT queue_id, route, way, messages FROM ledger")?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let way: String = row.get(2)?;
+            if let Some(place) = Way::ALL.iter().position(|known| known.name() == way) {
+                let key = (row.get(0)?, row.get(1)?);
+                self.taken.entry(key).or_default()[place] = row.get(3)?;
+            }
+        }
+        self.queued = queued(connection)?;
+        Ok(())
+    }
+
+    /// What the messages of a queue did by route, those of `pending` included.
+    fn routes(&self, queue_id: i64, pending: &[Pending]) -> BTreeMap<String, Ways> {
         let mut counts: BTreeMap<&str, ([i64; Way::ALL.len()], i64)> = BTreeMap::new();
         for ((_, route), taken) in self.taken.iter().filter(|((queue, _), _)| *queue == queue_id) {
             counts.entry(route).or_default().0 = *taken;
@@ -273,7 +319,7 @@ impl Ledger {
         {
             counts.entry(route).or_default().1 = *queued;
         }
-        for pending in self.pending.iter().filter(|pending| pending.queue_id == queue_id) {
+        for pending in pending.iter().filter(|pending| pending.queue_id == queue_id) {
             let (taken, queued) = counts.entry(&pending.route).or_default();
             taken[pending.way as usize] += pending.messages;
             *queued += pending.queued;
@@ -282,6 +328,14 @@ impl Ledger {
         routes.map(|(route, (taken, queued))| (route.to_owned(), ways(&taken, queued))).collect()
     }
 }
+
+const ADD_TO_WAY: &str = "
+    INSERT INTO ledger (queue_id, route, way, messages) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (queue_id, route, way) DO UPDATE SET messages = messages + excluded.messages";
+
+const ADD_TO_QUEUED: &str = "
+    INSERT INTO queued (queue_id, route, messages) VALUES (?1, ?2, ?3)
+    ON CONFLICT (queue_id, route) DO UPDATE SET messages = messages + excluded.messages";
 
 fn ways(taken: &[i64; Way::ALL.len()], queued: i64) -> Ways {
     let count = |way: Way| u64::try_from(taken[way as usize]).unwrap_or_default();
@@ -301,58 +355,7 @@ fn ways(taken: &[i64; Way::ALL.len()], queued: i64) -> Ways {
     }
 }
 
-/// A queue's ledger.
-pub(super) fn of(tx: &mut Tx<'_>, name: &str) -> Result<QueueLedger, super::StoreError> {
-    let queue = tx.queue(name)?;
-    let since = tx.ledger().since;
-    Ok(QueueLedger { since: tx.shown(since), routes: tx.ledger().of(queue.id) })
-}
-
 /// The route that a message is counted under.
 pub(super) fn route(attributes: &MessageAttributes) -> &str {
     attributes.get(ROUTE).and_then(|attribute| attribute.text()).unwrap_or_default()
-}
-
-/// Engines that know nothing of these pass over them, so the schema keeps its version.
-fn ensure_tables(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS ledger (
-             queue_id INTEGER NOT NULL,
-             route TEXT NOT NULL,
-             way TEXT NOT NULL,
-             messages INTEGER NOT NULL,
-             PRIMARY KEY (queue_id, route, way)
-         ) STRICT, WITHOUT ROWID;",
-    )?;
-    let there: bool = connection.query_row(
-        "SELECT count(*) > 0 FROM pragma_table_info('progress') WHERE name = 'ledger_number'",
-        [],
-        |row| row.get(0),
-    )?;
-    if there {
-        return Ok(());
-    }
-    // `ledger_number` is `next_number` as long as every transaction was counted.
-    connection.execute_batch(
-        "BEGIN;
-         ALTER TABLE progress ADD COLUMN ledger_number INTEGER NOT NULL DEFAULT 0;
-         ALTER TABLE progress ADD COLUMN ledger_since_ms INTEGER NOT NULL DEFAULT 0;
-         COMMIT;",
-    )
-}
-
-fn write(
-    connection: &Connection,
-    queue_id: i64,
-    route: &str,
-    way: Way,
-    messages: i64,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO ledger (queue_id, route, way, messages) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (queue_id, route, way) DO UPDATE SET messages = messages + excluded.messages",
-        )?
-        .execute(params![queue_id, route, way.name(), messages])?;
-    Ok(())
 }

@@ -5,20 +5,16 @@ use domain::time::Timestamp;
 use rusqlite::params;
 
 use super::error::StoreError;
-use super::ledger::ROUTE_SQL;
+use super::ledger::{EVENT_ID_SQL, ROUTE_SQL};
 use super::message::SequenceNumber;
 use super::queue_time::QueueTime;
-use super::tx::Tx;
-use super::visibility;
+use super::view::View;
 
 /// Messages that one transaction looks at, in a search.
 const SEARCHED_AT_ONCE: i64 = 5_000;
 
 /// Dead letters up to which they are counted by reason.
 const DEAD_LETTERS_COUNTED_MAX: i64 = 2_000;
-
-/// The id of a stored message's event, in SQL.
-const EVENT_ID_SQL: &str = "ifnull(attributes ->> '$.event_id.value.text', message_id)";
 
 /// A group whose first message was received before and is not being worked on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,29 +62,28 @@ pub struct Place {
 
 /// The groups of a queue that wait, those with the oldest events first, at most `most`.
 pub(super) fn waiting_groups(
-    tx: &mut Tx<'_>,
+    view: &View<'_>,
     name: &str,
     most: u32,
 ) -> Result<Vec<WaitingGroup>, StoreError> {
-    let queue = tx.queue(name)?;
-    visibility::expire(tx, &queue)?;
-    let groups = tx.all(
+    let queue = view.stored_queue(name)?;
+    let groups = view.all(
         &format!(
             "SELECT g.name, {EVENT_ID_SQL}, {ROUTE_SQL}, m.sent_ms, d.first_received_ms,
                     d.receive_count, d.visible_at_ms,
                     (SELECT count(*) - 1 FROM message WHERE group_id = g.id), d.sequence
-             {WAITING_SQL} ORDER BY d.sequence LIMIT ?2"
+             {WAITING_SQL} ORDER BY d.sequence LIMIT ?3"
         ),
-        params![queue.id, most],
+        params![queue.id, view.now(), most],
         |row| {
             Ok(WaitingGroup {
                 group: row.get(0)?,
                 event_id: row.get(1)?,
                 route: row.get(2)?,
-                sent_at: tx.shown(row.get(3)?),
-                first_received_at: tx.shown(row.get(4)?),
+                sent_at: view.shown(row.get(3)?),
+                first_received_at: view.shown(row.get(4)?),
                 receive_count: row.get(5)?,
-                visible_at: row.get::<_, Option<QueueTime>>(6)?.map(|at| tx.shown(at)),
+                visible_at: still_hidden(view, row.get(6)?),
                 behind: row.get::<_, i64>(7)?.unsigned_abs(),
                 sequence_number: SequenceNumber(row.get(8)?),
             })
@@ -102,7 +97,12 @@ pub(super) fn waiting_groups(
 const WAITING_SQL: &str = "
     FROM delivery d CROSS JOIN message m ON m.sequence = d.sequence
     CROSS JOIN message_group g ON g.id = m.group_id AND g.head_sequence = d.sequence
-    WHERE d.queue_id = ?1 AND (d.receiver IS NULL OR d.visible_at_ms IS NULL)";
+    WHERE d.queue_id = ?1 AND (d.receiver IS NULL OR ifnull(d.visible_at_ms, 0) <= ?2)";
+
+/// A time of becoming visible that is still to come.
+fn still_hidden(view: &View<'_>, visible_at: Option<QueueTime>) -> Option<Timestamp> {
+    visible_at.filter(|at| *at > view.now()).map(|at| view.shown(at))
+}
 
 /// A message group and how many messages it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,13 +115,13 @@ pub struct GroupCount {
 
 /// The groups of a queue by name, those after `after`, at most `most`.
 pub(super) fn groups(
-    tx: &mut Tx<'_>,
+    view: &View<'_>,
     name: &str,
     after: &str,
     most: u32,
 ) -> Result<Vec<GroupCount>, StoreError> {
-    let queue = tx.queue(name)?;
-    let groups = tx.all(
+    let queue = view.stored_queue(name)?;
+    let groups = view.all(
         "SELECT name, (SELECT count(*) FROM message WHERE group_id = g.id)
          FROM message_group g WHERE queue_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
         params![queue.id, after, most],
@@ -131,26 +131,29 @@ pub(super) fn groups(
 }
 
 /// How many groups of a queue wait.
-pub(super) fn waiting(tx: &mut Tx<'_>, name: &str) -> Result<u64, StoreError> {
-    let queue = tx.queue(name)?;
-    let count: Option<i64> =
-        tx.first(&format!("SELECT count(*) {WAITING_SQL}"), [queue.id], |row| row.get(0))?;
+pub(super) fn waiting(view: &View<'_>, name: &str) -> Result<u64, StoreError> {
+    let queue = view.stored_queue(name)?;
+    let count: Option<i64> = view.first(
+        &format!("SELECT count(*) {WAITING_SQL}"),
+        params![queue.id, view.now()],
+        |row| row.get(0),
+    )?;
     Ok(count.unwrap_or_default().unsigned_abs())
 }
 
 /// Looks for an event in all queues, a part of the messages at a time: from after sequence `from`.
 /// Gives what was found, and where to go on.
 pub(super) fn find(
-    tx: &Tx<'_>,
+    view: &View<'_>,
     event_id: &str,
     from: i64,
 ) -> Result<(Vec<Place>, Option<i64>), StoreError> {
-    let last: Option<i64> = tx.first(
+    let last: Option<i64> = view.first(
         "SELECT sequence FROM message WHERE sequence > ?1 ORDER BY sequence LIMIT 1 OFFSET ?2",
         [from, SEARCHED_AT_ONCE],
         |row| row.get(0),
     )?;
-    let places = tx.all(
+    let places = view.all(
         &format!(
             "SELECT q.name, m.message_id, g.name, m.sequence, m.sent_ms,
                     ifnull(d.receive_count, 0), d.visible_at_ms,
@@ -169,9 +172,9 @@ pub(super) fn find(
                 message_id: row.get(1)?,
                 group: row.get(2)?,
                 sequence_number: SequenceNumber(row.get(3)?),
-                sent_at: tx.shown(row.get(4)?),
+                sent_at: view.shown(row.get(4)?),
                 receive_count: row.get(5)?,
-                visible_at: row.get::<_, Option<QueueTime>>(6)?.map(|at| tx.shown(at)),
+                visible_at: still_hidden(view, row.get(6)?),
                 ahead: row.get::<_, i64>(7)?.unsigned_abs(),
             })
         },
@@ -179,9 +182,9 @@ pub(super) fn find(
     Ok((places, last))
 }
 
-fn queued(tx: &mut Tx<'_>, queue_id: i64) -> Result<i64, StoreError> {
+fn queued(view: &View<'_>, queue_id: i64) -> Result<i64, StoreError> {
     let queued: Option<i64> =
-        tx.first("SELECT queued FROM queue_count WHERE queue_id = ?1", [queue_id], |row| {
+        view.first("SELECT queued FROM queue_count WHERE queue_id = ?1", [queue_id], |row| {
             row.get(0)
         })?;
     Ok(queued.unwrap_or_default())
@@ -190,14 +193,14 @@ fn queued(tx: &mut Tx<'_>, queue_id: i64) -> Result<i64, StoreError> {
 /// How many dead letters have which class of failure, "" for those that SQS's policy moved; `None`
 /// when there are too many to count at once.
 pub(super) fn reasons(
-    tx: &mut Tx<'_>,
+    view: &View<'_>,
     name: &str,
 ) -> Result<Option<Vec<(String, u64)>>, StoreError> {
-    let queue = tx.queue(name)?;
-    if queued(tx, queue.id)? > DEAD_LETTERS_COUNTED_MAX {
+    let queue = view.stored_queue(name)?;
+    if queued(view, queue.id)? > DEAD_LETTERS_COUNTED_MAX {
         return Ok(None);
     }
-    let reasons = tx.all(
+    let reasons = view.all(
         "SELECT iif(json_valid(failure), ifnull(failure ->> '$.class', ''), ''), count(*)
          FROM (SELECT attributes ->> '$.failure.value.text' AS failure
                FROM message_group g CROSS JOIN message m ON m.group_id = g.id WHERE g.queue_id = ?1)

@@ -1,24 +1,29 @@
 //! Durable FIFO queues with SQS's semantics, on `SQLite`.
 //!
-//! [`Store`] is the handle; it can be cloned freely. One thread owns the database and runs what all
-//! handles ask for, many requests in one transaction. A method returns once what it did is durable,
-//! and an error means that nothing was done.
+//! [`Store`] is the handle; it can be cloned freely. One thread writes: it runs what all handles ask
+//! for, many requests in one transaction. A method returns once what it did is durable, and an error
+//! means that nothing was done. Another thread looks, so that no look keeps a request waiting.
 //!
 //! Not here: the SQS protocol ([`sqs`](crate::sqs)), who receives and what becomes of it, access
 //! control, encryption, throttling.
 
 pub mod arn;
+mod check;
+mod departure;
 mod error;
+mod failure;
 mod faults;
 mod groups;
 mod ledger;
 pub mod limits;
 mod look;
 mod message;
+mod migrations;
 mod move_task;
 mod open;
 mod queue_time;
 mod queues;
+mod reader;
 mod receipt;
 mod receive;
 mod receive_attempt;
@@ -30,18 +35,22 @@ mod sender;
 mod settings;
 mod statistics;
 mod tx;
+mod view;
 mod visibility;
 mod wake;
 mod writer;
 
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
+use tokio::sync::{mpsc, watch};
 
+pub use self::departure::{Departure, Departures, Why};
 pub use self::error::{OpenError, StorageError, StoreError};
-pub use self::faults::Faults;
+pub use self::failure::StoreFailure;
+pub use self::faults::{Faults, HeldCommits};
 pub use self::ledger::{QueueLedger, Ways};
 pub use self::look::{GroupCount, Place, WaitingGroup};
 pub use self::message::{
@@ -58,16 +67,25 @@ pub use self::settings::{
 };
 pub use self::statistics::QueueStatistics;
 
+use self::failure::Failures;
 use self::faults::FaultSwitches;
 use self::groups::Removal;
-use self::ledger::Ledger;
+use self::ledger::{Committed, Ledger};
 use self::move_task::Drive;
 use self::queue_time::{QueueClock, QueueTime, seconds};
+use self::reader::Reader;
 use self::receive::Batch;
 use self::tx::{Memory, Tx};
 use self::wake::Wakers;
-use self::writer::{Ended, Jobs, Writer};
+use self::writer::{Jobs, Writer};
+
 use crate::clock::Clock;
+
+/// Held by the store's threads: when both have dropped theirs, whoever waits for their end hears of it.
+type Running = watch::Sender<()>;
+
+/// Hears of that.
+type Ended = watch::Receiver<()>;
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -78,24 +96,45 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Clone)]
 pub struct Store {
     jobs: Jobs,
+    reader: Reader,
+    counts: Committed,
     clock: Arc<QueueClock>,
     wakers: Arc<Wakers>,
     switches: Arc<FaultSwitches>,
     ended: Ended,
+    failures: Failures,
+    departures: Arc<Mutex<Option<Departures>>>,
+}
+
+/// What the reader is started beside.
+struct Beside<'a> {
+    jobs: &'a Jobs,
+    clock: Arc<QueueClock>,
+    running: Running,
+    failures: &'a Failures,
 }
 
 impl Store {
     /// Opens the queues in a data directory, which is made if it is not there, and takes hold of it.
-    /// Reads the whole database once, to find damage.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let lock = open::lock(data_dir)?;
+        let lock = Arc::new(open::lock(data_dir)?);
         let connection = open::database(data_dir)?;
-        Self::start(connection, clock, data_dir, lock)
+        let held = Arc::clone(&lock);
+        let store = Self::start(connection, clock, data_dir, held, |beside| {
+            let connection = open::reader(data_dir)?;
+            Reader::start(connection, beside.clock, (lock, beside.running), beside.failures)
+                .map_err(in_dir(data_dir))
+        })?;
+        check::beside_use(data_dir, store.jobs.downgrade(), &store.failures)?;
+        Ok(store)
     }
 
     /// Queues that are gone when the last handle is dropped.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::start(open::in_memory()?, clock, Path::new(":memory:"), ())
+        let connection = open::in_memory()?;
+        Self::start(connection, clock, Path::new(":memory:"), (), |beside| {
+            Ok(Reader::Within(beside.jobs.clone()))
+        })
     }
 
     fn start(
@@ -103,27 +142,35 @@ impl Store {
         clock: Arc<dyn Clock>,
         dir: &Path,
         held: impl Send + 'static,
+        reader: impl FnOnce(Beside<'_>) -> Result<Reader, OpenError>,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { file: dir.join(open::DATABASE_FILE), source };
         let next_number = connection
             .query_row("SELECT next_number FROM progress", [], |row| row.get(0))
             .map_err(failed)?;
-        sender::ensure_column(&connection).map_err(failed)?;
         let clock = Arc::new(QueueClock::open(&connection, clock).map_err(failed)?);
         let ledger = Ledger::open(&connection, clock.now().queue).map_err(failed)?;
+        let counts = ledger.committed_counts();
         let unfinished = move_task::unfinished(&connection).map_err(failed)?;
         let (wakers, switches) = (Arc::<Wakers>::default(), Arc::<FaultSwitches>::default());
+        let (told, departures) = mpsc::unbounded_channel();
+        let failures = Failures::new();
         let writer = Writer {
             connection,
             clock: Arc::clone(&clock),
-            memory: Memory::new(next_number, ledger),
+            memory: Memory::new(next_number, ledger, told),
             wakers: Arc::clone(&wakers),
             faults: Arc::clone(&switches),
+            failures: failures.clone(),
         };
-        let (jobs, ended) = writer
-            .start(held)
-            .map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })?;
-        let store = Self { jobs, clock, wakers, switches, ended };
+        let (running, ended) = watch::channel(());
+        let jobs = writer.start((held, running.clone())).map_err(in_dir(dir))?;
+        let beside =
+            Beside { jobs: &jobs, clock: Arc::clone(&clock), running, failures: &failures };
+        let reader = reader(beside)?;
+        let departures = Arc::new(Mutex::new(Some(departures)));
+        let store =
+            Self { jobs, reader, counts, clock, wakers, switches, ended, failures, departures };
         for task in unfinished {
             store.drive(task);
         }
@@ -136,10 +183,22 @@ impl Store {
 
     /// Gives this handle up and waits until all others are and the data directory is free.
     pub async fn close(self) {
-        let Self { jobs, mut ended, .. } = self;
-        drop(jobs);
-        // The only thing that can be heard is the sender's end.
+        let Self { jobs, reader, mut ended, .. } = self;
+        drop((jobs, reader));
+        // The only thing that can be heard is the end of both threads.
         while ended.changed().await.is_ok() {}
+    }
+
+    /// Is ready once the store cannot go on.
+    pub async fn failed(&self) -> StoreFailure {
+        self.failures.heard().await
+    }
+
+    /// What tells of messages that leave in another way than by delivery; `None` for whoever asks
+    /// after the first.
+    #[must_use]
+    pub fn departures(&self) -> Option<Departures> {
+        self.departures.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The clocks that everything here is measured with.
@@ -193,18 +252,13 @@ impl Store {
     /// The names of the queues that begin with `prefix`, in order.
     pub async fn queue_names(&self, prefix: &str) -> Result<Vec<String>> {
         let prefix = prefix.to_owned();
-        self.jobs.run(move |tx| queues::list(tx, &prefix)).await
+        self.reader.look(move |view| queues::list(view, &prefix)).await
     }
 
     /// The names of the queues whose redrive policy names `name`.
     pub async fn dead_letter_source_queues(&self, name: &str) -> Result<Vec<String>> {
         let name = name.to_owned();
-        self.jobs
-            .run(move |tx| {
-                tx.queue(&name)?;
-                queues::dead_letter_sources(tx, &name)
-            })
-            .await
+        self.reader.look(move |view| queues::dead_letter_sources(view, &name)).await
     }
 
     /// Changes the attributes that are named. What messages are already in flight for stays.
@@ -216,13 +270,13 @@ impl Store {
     /// What a queue is set to.
     pub async fn settings(&self, name: &str) -> Result<QueueSettings> {
         let name = name.to_owned();
-        self.jobs.run(move |tx| Ok(tx.queue(&name)?.settings.clone())).await
+        self.reader.look(move |view| Ok(view.stored_queue(&name)?.settings)).await
     }
 
     /// How much is in a queue, and how old it is.
     pub async fn statistics(&self, name: &str) -> Result<QueueStatistics> {
         let name = name.to_owned();
-        self.jobs.run(move |tx| statistics::of(tx, &name)).await
+        self.reader.look(move |view| statistics::of(view, &name)).await
     }
 
     /// How the messages of a queue and of its dead-letter queue came and went, by route, at one
@@ -232,9 +286,14 @@ impl Store {
         queue: &str,
         dead_letter_queue: &str,
     ) -> Result<(QueueLedger, QueueLedger)> {
-        let (queue, dead_letter_queue) = (queue.to_owned(), dead_letter_queue.to_owned());
-        self.jobs
-            .run(move |tx| Ok((ledger::of(tx, &queue)?, ledger::of(tx, &dead_letter_queue)?)))
+        let (names, counts) =
+            ([queue.to_owned(), dead_letter_queue.to_owned()], self.counts.clone());
+        self.reader
+            .look(move |view| {
+                let [queue, dead_letter_queue] =
+                    [view.stored_queue(&names[0])?.id, view.stored_queue(&names[1])?.id];
+                Ok(counts.of([queue, dead_letter_queue], &view.moment).into())
+            })
             .await
     }
 
@@ -242,20 +301,20 @@ impl Store {
     /// oldest events first, at most `most`.
     pub async fn waiting_groups(&self, queue: &str, most: u32) -> Result<Vec<WaitingGroup>> {
         let queue = queue.to_owned();
-        self.jobs.run(move |tx| look::waiting_groups(tx, &queue, most)).await
+        self.reader.look(move |view| look::waiting_groups(view, &queue, most)).await
     }
 
     /// The groups of a queue that have messages, in the order of their names: those after `after`, at
     /// most `most`.
     pub async fn groups(&self, queue: &str, after: &str, most: u32) -> Result<Vec<GroupCount>> {
         let (queue, after) = (queue.to_owned(), after.to_owned());
-        self.jobs.run(move |tx| look::groups(tx, &queue, &after, most)).await
+        self.reader.look(move |view| look::groups(view, &queue, &after, most)).await
     }
 
     /// How many groups wait like that.
     pub async fn waiting_group_count(&self, queue: &str) -> Result<u64> {
         let queue = queue.to_owned();
-        self.jobs.run(move |tx| look::waiting(tx, &queue)).await
+        self.reader.look(move |view| look::waiting(view, &queue)).await
     }
 
     /// Where an event is: in which queues, and how far from their groups' beginnings. Looks at
@@ -264,7 +323,8 @@ impl Store {
         let (mut found, mut from) = (Vec::new(), Some(0));
         while let Some(after) = from {
             let event_id = event_id.to_owned();
-            let (places, next) = self.jobs.run(move |tx| look::find(tx, &event_id, after)).await?;
+            let (places, next) =
+                self.reader.look(move |view| look::find(view, &event_id, after)).await?;
             found.extend(places);
             from = next;
         }
@@ -275,13 +335,13 @@ impl Store {
     /// `None` when there are more than can be counted quickly.
     pub async fn dead_letter_reasons(&self, queue: &str) -> Result<Option<Vec<(String, u64)>>> {
         let queue = queue.to_owned();
-        self.jobs.run(move |tx| look::reasons(tx, &queue)).await
+        self.reader.look(move |view| look::reasons(view, &queue)).await
     }
 
     /// A queue's tags.
     pub async fn tags(&self, name: &str) -> Result<Tags> {
         let name = name.to_owned();
-        self.jobs.run(move |tx| queues::tags(tx, &name)).await
+        self.reader.look(move |view| queues::tags(view, &name)).await
     }
 
     /// Adds and removes tags of a queue.
@@ -513,6 +573,26 @@ impl Store {
         self.jobs.run(move |tx| move_task::cancel(tx, &id)).await
     }
 
+    /// Removes what is older than its queue's retention, where nobody receives who would. Each that
+    /// leaves is told as a [`Departure`].
+    pub async fn expire(&self) -> Result<()> {
+        for name in self.queue_names("").await? {
+            let mut is_more = true;
+            while is_more {
+                let queue = name.clone();
+                let look = move |tx: &mut Tx<'_>| {
+                    let queue = tx.queue(&queue)?;
+                    retention::expire(tx, &queue, retention::PER_LOOK)
+                };
+                is_more = match self.jobs.run(look).await {
+                    Err(StoreError::QueueDoesNotExist(_)) => false,
+                    other => other?,
+                };
+            }
+        }
+        Ok(())
+    }
+
     /// Makes visible at once what `receiver` received and neither deleted nor gave another
     /// visibility timeout, for a receiver that starts again after a crash. Returns how many messages
     /// that were.
@@ -525,6 +605,10 @@ impl Store {
             })
             .await
     }
+}
+
+fn in_dir(dir: &Path) -> impl Fn(std::io::Error) -> OpenError {
+    move |source| OpenError::Directory { dir: dir.to_owned(), source }
 }
 
 /// Does something to each entry. A refusal is the entry's; a failure of storage is everybody's.

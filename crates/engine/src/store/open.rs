@@ -3,11 +3,12 @@
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::OpenError;
-use super::schema;
+use super::{check, migrations};
 
 /// The database's file in the data directory.
 pub(super) const DATABASE_FILE: &str = "queues.db";
@@ -22,6 +23,9 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// What the write-ahead log is cut back to after that, in bytes.
 const LOG_BYTES_KEPT: u32 = 64 * 1_024 * 1_024;
+
+/// How long to wait for somebody else who has the database, such as an operator's `sqlite3`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements kept prepared: all of this module's.
 const STATEMENTS_KEPT: usize = 128;
@@ -62,17 +66,33 @@ pub(super) fn database(dir: &Path) -> Result<Connection, OpenError> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |source| refusal(&file, source);
-    let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
-    check(&connection, &file)?;
+    let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    let version = version(&connection, &file)?;
     configure(&connection).map_err(failed)?;
+    check::before_use(&connection, dir)?;
+    migrations::migrate(&mut connection, version).map_err(failed)?;
     Ok(connection)
+}
+
+/// Another connection to the database in a directory that is open, which can change nothing.
+pub(super) fn reader(dir: &Path) -> Result<Connection, OpenError> {
+    let file = dir.join(DATABASE_FILE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let connection = Connection::open_with_flags(&file, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        connection.execute_batch("PRAGMA query_only = TRUE; PRAGMA temp_store = MEMORY;")?;
+        Ok(connection)
+    };
+    open().map_err(|source| refusal(&file, source))
 }
 
 /// A database that is gone when it is closed.
 pub(super) fn in_memory() -> Result<Connection, OpenError> {
     let open = || {
-        let connection = Connection::open_in_memory()?;
-        create_tables(&connection)?;
+        let mut connection = Connection::open_in_memory()?;
+        migrations::migrate(&mut connection, 0)?;
         configure(&connection)?;
         Ok(connection)
     };
@@ -88,8 +108,9 @@ fn create(dir: &Path, file: &Path) -> Result<(), OpenError> {
         fs::remove_file(&new).map_err(unusable)?;
     }
     let make = || {
-        let connection = Connection::open(&new)?;
-        create_tables(&connection)?;
+        let mut connection = Connection::open(&new)?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA auto_vacuum = INCREMENTAL;")?;
+        migrations::migrate(&mut connection, 0)?;
         connection.close().map_err(|(_, source)| source)
     };
     make().map_err(|source| OpenError::Database { file: new.clone(), source })?;
@@ -97,41 +118,34 @@ fn create(dir: &Path, file: &Path) -> Result<(), OpenError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(unusable)
 }
 
-fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; BEGIN; {} PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT;",
-        schema::TABLES,
-        schema::APPLICATION_ID,
-        schema::VERSION
-    ))
-}
-
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    // `FULL`: a commit that was answered survives a power cut. The log is this process's alone, so
-    // its index needs no shared memory.
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // `FULL`: a commit that was answered survives a power cut.
     connection.execute_batch(&format!(
-        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES_KEPT};
          PRAGMA cache_size = -{CACHE_KIB}; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
     ))
 }
 
-fn check(connection: &Connection, file: &Path) -> Result<(), OpenError> {
+/// The version of a database that is ours.
+fn version(connection: &Connection, file: &Path) -> Result<usize, OpenError> {
     let failed = |source| refusal(file, source);
     let number =
         |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0)).map_err(failed);
     let application = number("PRAGMA application_id")?;
-    if application != schema::APPLICATION_ID {
+    if application != migrations::APPLICATION_ID {
         return Err(corrupt(file, "it is the database of another application"));
     }
     let found = number("PRAGMA user_version")?;
-    if found > schema::VERSION {
-        return Err(OpenError::Newer { file: file.to_owned(), found, known: schema::VERSION });
+    match usize::try_from(found) {
+        Ok(version @ 1..=migrations::VERSION) => Ok(version),
+        Ok(1..) => {
+            Err(OpenError::Newer { file: file.to_owned(), found, known: migrations::VERSION })
+        }
+        _ => Err(corrupt(file, format!("its version is {found}"))),
     }
-    let verdict: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
-    if verdict == "ok" { Ok(()) } else { Err(corrupt(file, verdict)) }
 }
 
 fn corrupt(file: &Path, detail: impl Into<String>) -> OpenError {

@@ -99,7 +99,6 @@ pub(super) struct QueueClock {
 impl QueueClock {
     /// Goes on where the last write to the database left off; begins in one that is new.
     pub(super) fn open(connection: &Connection, clock: Arc<dyn Clock>) -> rusqlite::Result<Self> {
-        ensure_columns(connection)?;
         let boot = clock.boot();
         let (wall, uptime) = (clock.wall(), clock.uptime());
         let now = match LastWrite::read(connection)? {
@@ -200,27 +199,6 @@ impl LastWrite {
             _ => wall.since(self.wall).min(STOP_COUNTED_MOST),
         }
     }
-}
-
-/// Engines that know nothing of these pass over them, so the schema keeps its version.
-fn ensure_columns(connection: &Connection) -> rusqlite::Result<()> {
-    let there: bool = connection.query_row(
-        "SELECT count(*) > 0 FROM pragma_table_info('progress') WHERE name = 'clock_time_ms'",
-        [],
-        |row| row.get(0),
-    )?;
-    if there {
-        return Ok(());
-    }
-    // `clock_time_ms` is `last_time_ms` as long as whoever wrote that wrote the others as well.
-    connection.execute_batch(
-        "BEGIN;
-         ALTER TABLE progress ADD COLUMN clock_time_ms INTEGER;
-         ALTER TABLE progress ADD COLUMN clock_wall_ms INTEGER;
-         ALTER TABLE progress ADD COLUMN clock_uptime_ms INTEGER;
-         ALTER TABLE progress ADD COLUMN clock_boot TEXT;
-         COMMIT;",
-    )
 }
 
 /// Seconds as a duration.

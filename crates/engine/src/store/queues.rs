@@ -8,11 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arn;
+use super::departure::{Departure, Why};
 use super::error::{StorageError, StoreError};
 use super::limits;
 use super::queue_time::{QueueTime, SharedQueueTime};
 use super::settings::{Attributes, QueueSettings};
 use super::tx::Tx;
+use super::view::View;
 
 /// Tags of a queue.
 pub type Tags = BTreeMap<String, String>;
@@ -31,8 +33,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn load(tx: &Tx<'_>, name: &str) -> Result<Option<Self>, StoreError> {
-        let row = tx.first(
+    pub(super) fn load(view: &View<'_>, name: &str) -> Result<Option<Self>, StoreError> {
+        let row = view.first(
             "SELECT id, settings, created_ms, modified_ms, purged_ms FROM queue WHERE name = ?1",
             [name],
             |row| {
@@ -122,16 +124,17 @@ pub(super) fn set_attributes(
 }
 
 /// Names of queues that begin with `prefix`, in order.
-pub(super) fn list(tx: &Tx<'_>, prefix: &str) -> Result<Vec<String>, StoreError> {
-    let names = tx.all("SELECT name FROM queue ORDER BY name", [], |row| row.get(0))?;
+pub(super) fn list(view: &View<'_>, prefix: &str) -> Result<Vec<String>, StoreError> {
+    let names = view.all("SELECT name FROM queue ORDER BY name", [], |row| row.get(0))?;
     Ok(names.into_iter().filter(|name: &String| name.starts_with(prefix)).collect())
 }
 
 /// Names of the queues whose dead-letter queue is `name`.
-pub(super) fn dead_letter_sources(tx: &mut Tx<'_>, name: &str) -> Result<Vec<String>, StoreError> {
+pub(super) fn dead_letter_sources(view: &View<'_>, name: &str) -> Result<Vec<String>, StoreError> {
+    view.stored_queue(name)?;
     let mut sources = Vec::new();
-    for other in list(tx, "")? {
-        let queue = tx.queue(&other)?;
+    for other in list(view, "")? {
+        let queue = view.stored_queue(&other)?;
         let policy = queue.settings.redrive_policy.as_ref();
         if policy
             .is_some_and(|policy| arn::queue_name(&policy.dead_letter_target_arn) == Some(name))
@@ -147,7 +150,7 @@ pub(super) fn dead_letter_sources(tx: &mut Tx<'_>, name: &str) -> Result<Vec<Str
 pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
     let queue = tx.queue(name)?;
     remove_messages(tx, queue.id)?;
-    tx.ledger().purge(queue.id);
+    count_purged(tx, &queue);
     tx.execute("DELETE FROM queue_count WHERE queue_id = ?1", [queue.id])?;
     tx.execute("DELETE FROM move_task WHERE source = ?1", [name])?;
     tx.execute("DELETE FROM queue WHERE id = ?1", [queue.id])?;
@@ -164,7 +167,7 @@ pub(super) fn purge(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
         return Err(StoreError::PurgeQueueInProgress(name.to_owned()));
     }
     remove_messages(tx, queue.id)?;
-    tx.ledger().purge(queue.id);
+    count_purged(tx, &queue);
     tx.execute("UPDATE queue SET purged_ms = ?2 WHERE id = ?1", params![queue.id, now])?;
     tx.forget_queue(name);
     Ok(())
@@ -183,11 +186,18 @@ fn remove_messages(tx: &Tx<'_>, queue_id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn count_purged(tx: &mut Tx<'_>, queue: &Queue) {
+    for (route, messages) in tx.ledger().purge(queue.id) {
+        let queue = queue.name.clone();
+        tx.depart(Departure { queue, why: Why::Purged, route, messages, event_id: None });
+    }
+}
+
 /// The queue's tags.
-pub(super) fn tags(tx: &mut Tx<'_>, name: &str) -> Result<Tags, StoreError> {
-    let queue = tx.queue(name)?;
+pub(super) fn tags(view: &View<'_>, name: &str) -> Result<Tags, StoreError> {
+    let queue = view.stored_queue(name)?;
     let tags: Option<String> =
-        tx.first("SELECT tags FROM queue WHERE id = ?1", [queue.id], |row| row.get(0))?;
+        view.first("SELECT tags FROM queue WHERE id = ?1", [queue.id], |row| row.get(0))?;
     tags.map_or_else(|| Ok(Tags::new()), |tags| read_json("tags", &tags))
 }
 

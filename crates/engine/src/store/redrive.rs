@@ -90,5 +90,5 @@ pub(super) fn relocate(
     )?;
     groups::count(tx, to.id, 1, 0)?;
     tx.count(to.id, &route, Way::MovedIn);
-    groups::remove(tx, from.id, sequence, &Removal::Moved)
+    groups::remove(tx, from, sequence, &Removal::Moved)
 }

@@ -25,7 +25,7 @@ pub(super) fn expire(tx: &mut Tx<'_>, queue: &Queue, most: usize) -> Result<bool
         let expires = oldest.map_or(tx.now(), |(_, sent)| sent).plus(retention);
         match oldest {
             Some((sequence, _)) if expires <= tx.now() => {
-                groups::remove(tx, queue.id, sequence, &Removal::Expired)?;
+                groups::remove(tx, queue, sequence, &Removal::Expired)?;
             }
             _ => {
                 queue.nothing_expires_before.set(expires);

@@ -4,14 +4,8 @@
 //! receiving a large message does not write its body again. Nothing is counted or scanned: a queue's
 //! counts are kept, a group knows its first message, and the groups are ordered by it.
 
-/// Marks the file as ours: "WHQE".
-pub(super) const APPLICATION_ID: i64 = 0x5748_5145;
-
-/// Raised by every change that an older engine would misread.
-pub(super) const VERSION: i64 = 1;
-
-/// Creates the tables of [`VERSION`].
-pub(super) const TABLES: &str = "
+/// The tables of version 1; what became of them since is in [`migrations`](super::migrations).
+pub(super) const FIRST: &str = "
 -- One row. `next_number` is the next sequence number or receive number, never used twice.
 CREATE TABLE progress (
     id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -3,7 +3,6 @@
 //! A receiver can tell what came from a stranger through the ingest from what somebody who may speak
 //! SQS here has sent, an operator or the forwarder: SQS's `SenderId` says so on AWS as well.
 
-use rusqlite::Connection;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// `SenderId` of what the ingest accepted; on AWS a role's that API Gateway has assumed.
@@ -43,19 +42,4 @@ impl FromSql for Sender {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Ok(if bool::column_result(value)? { Self::Api } else { Self::Ingest })
     }
-}
-
-/// Engines that know nothing of the column pass over it, so the schema keeps its version. Of what
-/// they stored nobody knows who sent it: it counts as a stranger's.
-pub(super) fn ensure_column(connection: &Connection) -> rusqlite::Result<()> {
-    let there: bool = connection.query_row(
-        "SELECT count(*) > 0 FROM pragma_table_info('message') WHERE name = 'from_api'",
-        [],
-        |row| row.get(0),
-    )?;
-    if there {
-        return Ok(());
-    }
-    connection
-        .execute_batch("ALTER TABLE message ADD COLUMN from_api INTEGER NOT NULL DEFAULT FALSE")
 }

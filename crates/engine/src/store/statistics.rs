@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::error::StoreError;
+use super::groups;
 use super::queue_time::seconds;
 use super::queues::Queue;
-use super::tx::Tx;
-use super::{groups, retention, visibility};
+use super::view::View;
 use domain::time::Timestamp;
 
 /// What is in a queue, and how old it is.
@@ -33,47 +33,49 @@ pub struct QueueStatistics {
     pub modified_at: Timestamp,
 }
 
-pub(super) fn of(tx: &mut Tx<'_>, name: &str) -> Result<QueueStatistics, StoreError> {
-    let queue = tx.queue(name)?;
-    visibility::expire(tx, &queue)?;
-    retention::expire(tx, &queue, retention::PER_LOOK)?;
-    let counts = tx.first(
-        "SELECT queued, in_flight, message_groups FROM queue_count WHERE queue_id = ?1",
+/// What is in a queue now. Whoever receives moves messages that became visible and removes those
+/// that expired; until then they are counted as that here.
+pub(super) fn of(view: &View<'_>, name: &str) -> Result<QueueStatistics, StoreError> {
+    let queue = view.stored_queue(name)?;
+    let counts = view.first(
+        "SELECT queued, message_groups FROM queue_count WHERE queue_id = ?1",
         [queue.id],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let locked_groups: Option<i64> = tx.first(
-        "SELECT count(*) FROM message_group WHERE queue_id = ?1 AND locked = 1",
-        [queue.id],
-        |row| row.get(0),
+    let hidden = view.first(
+        "SELECT count(*), count(DISTINCT group_id) FROM delivery JOIN message USING (sequence)
+         WHERE delivery.queue_id = ?1 AND visible_at_ms > ?2",
+        params![queue.id, view.now()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let (queued, in_flight, message_groups): (i64, i64, i64) = counts.unwrap_or_default();
-    let delayed = delayed(tx, &queue)?;
+    let (queued, message_groups): (i64, i64) = counts.unwrap_or_default();
+    let (in_flight, locked_groups): (i64, i64) = hidden.unwrap_or_default();
+    let delayed = delayed(view, &queue)?;
     Ok(QueueStatistics {
         visible: whole(queued - in_flight - delayed),
         in_flight: whole(in_flight),
         delayed: whole(delayed),
         message_groups: whole(message_groups),
-        locked_groups: whole(locked_groups.unwrap_or_default()),
-        oldest_age: groups::oldest(tx, queue.id)?.map(|(_, sent)| tx.now().since(sent)),
-        created_at: tx.shown(queue.created),
-        modified_at: tx.shown(queue.modified),
+        locked_groups: whole(locked_groups),
+        oldest_age: groups::oldest(view, queue.id)?.map(|(_, sent)| view.now().since(sent)),
+        created_at: view.shown(queue.created),
+        modified_at: view.shown(queue.modified),
     })
 }
 
 /// The newest messages, counted only where a delay makes it needed. (None of them is in flight.)
-fn delayed(tx: &Tx<'_>, queue: &Queue) -> Result<i64, StoreError> {
+fn delayed(view: &View<'_>, queue: &Queue) -> Result<i64, StoreError> {
     if queue.settings.delay_seconds == 0 {
         return Ok(0);
     }
-    let due = tx.now().minus(seconds(queue.settings.delay_seconds));
+    let due = view.now().minus(seconds(queue.settings.delay_seconds));
     // Messages lie in the order of their sends, so the search ends at the first that is due.
-    let last_due: Option<i64> = tx.first(
+    let last_due: Option<i64> = view.first(
         "SELECT sequence FROM message WHERE sent_ms <= ?1 ORDER BY sequence DESC LIMIT 1",
         [due],
         |row| row.get(0),
     )?;
-    let delayed = tx.first(
+    let delayed = view.first(
         "SELECT count(*) FROM message WHERE sequence > ?1 AND queue_id = ?2",
         params![last_due.unwrap_or_default(), queue.id],
         |row| row.get(0),

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, Params, params};
 
+use super::departure::{Departure, Told};
 use super::error::{StorageError, StoreError};
 use super::ledger::{Ledger, Way};
-use super::queue_time::{Now, QueueClock, QueueTime};
+use super::queue_time::QueueClock;
 use super::queues::Queue;
+use super::view::View;
 use super::wake::Wake;
 
 /// What the writer remembers between transactions. All of it can be read from the database again.
@@ -20,6 +21,8 @@ pub(super) struct Memory {
     queues: HashMap<String, Arc<Queue>>,
     wakes: Vec<Wake>,
     ledger: Ledger,
+    departures: Vec<Departure>,
+    told: Option<Told>,
 }
 
 /// Where a transaction that is rolled back goes back to.
@@ -29,8 +32,8 @@ pub(super) struct Mark {
 }
 
 impl Memory {
-    pub(super) fn new(next_number: i64, ledger: Ledger) -> Self {
-        Self { next_number, ledger, ..Self::default() }
+    pub(super) fn new(next_number: i64, ledger: Ledger, told: Told) -> Self {
+        Self { next_number, ledger, told: Some(told), ..Self::default() }
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -41,12 +44,17 @@ impl Memory {
         self.next_number = mark.next_number;
         self.queues.clear();
         self.wakes.clear();
+        self.departures.clear();
         self.ledger.rolled_back();
     }
 
     /// To be called when the transaction is committed.
     pub(super) fn committed(&mut self) {
         self.ledger.committed();
+        for departure in self.departures.drain(..) {
+            // Where nobody listens, nobody is told.
+            let _unheard = self.told.as_ref().map(|told| told.send(departure));
+        }
     }
 
     pub(super) fn take_wakes(&mut self) -> Vec<Wake> {
@@ -56,9 +64,8 @@ impl Memory {
 
 /// An open transaction.
 pub(super) struct Tx<'a> {
-    connection: &'a Connection,
+    view: View<'a>,
     clock: &'a QueueClock,
-    now: Now,
     memory: &'a mut Memory,
 }
 
@@ -68,17 +75,12 @@ impl<'a> Tx<'a> {
         clock: &'a QueueClock,
         memory: &'a mut Memory,
     ) -> Self {
-        Self { connection, clock, now: clock.now(), memory }
+        Self { view: View { connection, moment: clock.now() }, clock, memory }
     }
 
-    /// The time of everything in this transaction.
-    pub(super) fn now(&self) -> QueueTime {
-        self.now.queue
-    }
-
-    /// A time as it is to leave the store: by the wall clock.
-    pub(super) fn shown(&self, time: QueueTime) -> Timestamp {
-        self.now.shown(time)
+    /// What can be seen in it.
+    pub(super) fn view(&self) -> &View<'a> {
+        &self.view
     }
 
     /// Rows changed since the database was opened.
@@ -89,26 +91,6 @@ impl<'a> Tx<'a> {
     /// Runs a statement; returns how many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute(params)
-    }
-
-    /// The first row, if there is one.
-    pub(super) fn first<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Option<T>> {
-        self.connection.prepare_cached(sql)?.query_row(params, read).optional()
-    }
-
-    /// All rows.
-    pub(super) fn all<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Vec<T>> {
-        self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
     }
 
     /// The row that was just inserted.
@@ -128,9 +110,7 @@ impl<'a> Tx<'a> {
         if let Some(queue) = self.memory.queues.get(name) {
             return Ok(Arc::clone(queue));
         }
-        let queue = Queue::load(self, name)?
-            .ok_or_else(|| StoreError::QueueDoesNotExist(name.to_owned()))?;
-        let queue = Arc::new(queue);
+        let queue = Arc::new(self.stored_queue(name)?);
         self.memory.queues.insert(name.to_owned(), Arc::clone(&queue));
         Ok(queue)
     }
@@ -145,7 +125,12 @@ impl<'a> Tx<'a> {
         self.memory.ledger.count(queue_id, route, way);
     }
 
-    /// The ledger, to look at or to purge.
+    /// Tells that messages have left, once that is durable.
+    pub(super) fn depart(&mut self, departure: Departure) {
+        self.memory.departures.push(departure);
+    }
+
+    /// The ledger, to purge.
     pub(super) fn ledger(&mut self) -> &mut Ledger {
         &mut self.memory.ledger
     }
@@ -159,11 +144,8 @@ impl<'a> Tx<'a> {
     /// thing that has outlived its time.
     pub(super) fn record_progress(&self, trim: usize) -> Result<(), StorageError> {
         let now = self.now();
-        self.execute(
-            "UPDATE progress SET next_number = ?1, ledger_number = ?1",
-            [self.memory.next_number],
-        )?;
-        self.clock.record(self.connection, &self.now)?;
+        self.execute("UPDATE progress SET next_number = ?1", [self.memory.next_number])?;
+        self.clock.record(self.connection, &self.moment)?;
         self.memory.ledger.write(self.connection)?;
         let trim = i64::try_from(trim).unwrap_or(i64::MAX);
         self.execute(

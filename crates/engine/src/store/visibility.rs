@@ -53,7 +53,7 @@ pub(super) fn delete(
                  has expired."
             )))
         }
-        Some(_) => groups::remove(tx, queue.id, receipt.sequence, why),
+        Some(_) => groups::remove(tx, queue, receipt.sequence, why),
     }
 }
 

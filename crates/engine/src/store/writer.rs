@@ -8,13 +8,15 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::error::{StorageError, StoreError};
+use super::failure::{Failures, StoreFailure};
 use super::faults::FaultSwitches;
 use super::queue_time::QueueClock;
 use super::tx::{Memory, Tx};
 use super::wake::Wakers;
+use crate::storage_health::in_full;
 
 /// Jobs in one transaction. Bounds how long the first of them waits.
 const JOBS_PER_COMMIT_MAX: usize = 256;
@@ -107,19 +109,22 @@ impl Jobs {
 }
 
 /// See [`Jobs::downgrade`].
+#[derive(Clone)]
 pub(super) struct WeakJobs {
     sender: mpsc::WeakSender<Box<dyn Job>>,
 }
 
 impl WeakJobs {
+    /// Whether the store is closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.strong_count() == 0
+    }
+
     /// `None` once the store is closed.
     pub(super) fn upgrade(&self) -> Option<Jobs> {
         self.sender.upgrade().map(|sender| Jobs { sender })
     }
 }
-
-/// Hears of the writer's end: nothing is ever sent, but the sender is dropped.
-pub(super) type Ended = watch::Receiver<()>;
 
 /// The writer's side.
 pub(super) struct Writer {
@@ -128,20 +133,20 @@ pub(super) struct Writer {
     pub(super) memory: Memory,
     pub(super) wakers: Arc<Wakers>,
     pub(super) faults: Arc<FaultSwitches>,
+    pub(super) failures: Failures,
 }
 
 impl Writer {
     /// Starts the thread. It ends, and closes the database, when the last [`Jobs`] is dropped;
-    /// `held` is dropped after that, and then the receiver hears of it.
-    pub(super) fn start(self, held: impl Send + 'static) -> std::io::Result<(Jobs, Ended)> {
+    /// `held` is dropped after that.
+    pub(super) fn start(self, held: impl Send + 'static) -> std::io::Result<Jobs> {
         let (sender, receiver) = mpsc::channel(JOBS_WAITING_MAX);
-        let (running, ended) = watch::channel(());
-        std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+        let failures = self.failures.clone();
+        failures.watch("store", move || {
             self.serve(receiver);
             drop(held);
-            drop(running);
         })?;
-        Ok((Jobs { sender }, ended))
+        Ok(Jobs { sender })
     }
 
     fn serve(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
@@ -150,6 +155,11 @@ impl Writer {
             let committed = self.transaction(|tx| run_all(tx, &mut group, &mut waiting));
             match committed {
                 Ok(()) => group.into_iter().for_each(Job::answer),
+                Err(RolledBack::ByStorage(error)) if !error.is_passing() => {
+                    self.failures.tell(StoreFailure::NotKept(in_full(&error)));
+                    // Whoever waits hears that the store is closed, and so does whoever comes.
+                    return;
+                }
                 Err(_) => group.into_iter().for_each(|job| self.run_alone(job)),
             }
         }

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
+use crate::support::{
+    FORMER_DEAD, FORMER_QUEUE, Fixture, QUEUE, WITHOUT_CLOCKS, attributes, bodies, manual_clock,
+    message, version_1,
+};
 use domain::time::Timestamp;
 use engine::clock::{Clock, ManualClock};
 use engine::store::{ReceiveRequest, Store};
@@ -76,6 +79,7 @@ async fn a_step_neither_forgets_a_deduplication_id_nor_expires_a_message() {
         queue.advance_seconds(3_299);
         assert_eq!(queue.receive(10).await.len(), 2, "{minutes}");
         queue.advance_seconds(1);
+        queue.store.expire().await.unwrap();
         let left = queue.store.statistics(QUEUE).await.unwrap().in_flight;
         assert_eq!(left, 1, "{minutes}: the first is an hour old");
     }
@@ -186,71 +190,47 @@ async fn a_start_with_a_wall_clock_years_ahead_expires_nothing_young() {
     assert_eq!(age_after_reboot(|clock| step(clock, ten_years_minutes)).await, 7 * DAY);
 }
 
-/// Makes of a data directory what an engine that knew one time only leaves behind.
-fn without_clocks(dir: &Path) {
-    let database = rusqlite::Connection::open(dir.join("queues.db")).unwrap();
-    for column in ["clock_time_ms", "clock_wall_ms", "clock_uptime_ms", "clock_boot"] {
-        database.execute_batch(&format!("ALTER TABLE progress DROP COLUMN {column}")).unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_directory_of_a_former_version_whose_clock_was_ahead_opens_and_heals() {
     for minutes in [10, 80 * 60, 10 * 365 * 24 * 60] {
         let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
-        step(&clock, minutes);
-        let queue = open(dir.path(), &clock).await;
-        queue.send("a", "1").await;
-        queue.send("b", "2").await;
-        queue.receive(1).await;
-        queue.store.close().await;
-        without_clocks(dir.path());
-
-        step(&clock, -minutes);
-        clock.advance(5 * SECOND);
-        let queue = open(dir.path(), &clock).await;
-        assert!(queue.send("a", "1").await.duplicate);
-        let kept = queue.receive(10).await;
-        assert_eq!(bodies(&kept), ["2"], "{minutes}");
-        assert_eq!(
-            kept[0].sent_at,
-            clock.wall(),
-            "{minutes}: how long it was stopped is not known"
+        version_1(dir.path(), shifted(clock.wall(), minutes), WITHOUT_CLOCKS);
+        let store = Store::open(dir.path(), clock.clone()).unwrap();
+        let queue = Fixture { store, clock };
+        let messages = queue.receive_from(FORMER_QUEUE, 10).await;
+        assert_eq!(bodies(&messages), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#], "{minutes}");
+        // They were sent in the last second before the last write; how long ago that is, nobody knows.
+        let second_ago = ago(&queue.clock, SECOND);
+        assert!(
+            messages.iter().all(|it| second_ago < it.sent_at && it.sent_at <= queue.clock.wall())
         );
+        assert!(queue.receive_from(FORMER_DEAD, 1).await.is_empty(), "in flight for 30 s");
         queue.advance_seconds(30);
-        let all = queue.receive(10).await;
-        assert_eq!(bodies(&all), ["1", "2"], "{minutes}");
-        assert!(all.iter().all(|message| message.receive_count == 2));
-        assert!(all.iter().all(|message| message.sent_at == ago(&clock, 30 * SECOND)));
+        let again = queue.receive_from(FORMER_DEAD, 1).await.remove(0);
+        assert_eq!((again.body.as_str(), again.receive_count), ("dead", 2));
     }
 }
 
 #[tokio::test]
 async fn a_directory_of_a_former_version_ages_by_the_wall_clock() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
-    let queue = open(dir.path(), &clock).await;
-    queue.send("a", "1").await;
-    queue.store.close().await;
-    without_clocks(dir.path());
+    version_1(dir.path(), clock.wall(), WITHOUT_CLOCKS);
     clock.advance(HOUR);
-    let queue = open(dir.path(), &clock).await;
-    assert_eq!(queue.receive(1).await[0].sent_at, ago(&clock, HOUR));
+    let store = Store::open(dir.path(), clock.clone()).unwrap();
+    let age = store.statistics(FORMER_QUEUE).await.unwrap().oldest_age.unwrap();
+    assert!(HOUR < age && age < HOUR + SECOND, "{age:?}");
 }
 
 /// It moves `last_time_ms` and leaves the other columns as they are.
 #[tokio::test]
-async fn what_a_former_version_wrote_in_between_counts() {
+async fn what_an_engine_that_knew_one_time_wrote_in_between_counts() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
-    let queue = open(dir.path(), &clock).await;
-    queue.send("a", "1").await;
-    queue.store.close().await;
-    clock.advance(2 * HOUR);
     let later_ms = ago(&clock, HOUR).as_ms();
-    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
-    database.execute_batch(&format!("UPDATE progress SET last_time_ms = {later_ms}")).unwrap();
-    database.close().unwrap();
-    let queue = open(dir.path(), &clock).await;
-    assert_eq!(queue.receive(1).await[0].sent_at, ago(&clock, 2 * HOUR));
+    let later = format!("UPDATE progress SET last_time_ms = {later_ms};");
+    version_1(dir.path(), ago(&clock, 2 * HOUR), &later);
+    let store = Store::open(dir.path(), clock.clone()).unwrap();
+    let age = store.statistics(FORMER_QUEUE).await.unwrap().oldest_age.unwrap();
+    assert!(2 * HOUR < age && age < 2 * HOUR + SECOND, "{age:?}");
 }
 
 #[tokio::test]

@@ -4,8 +4,11 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
-use engine::store::{NewMessage, OpenError, Sender, Store, Tags};
+use crate::support::{
+    FORMER_DEAD, FORMER_QUEUE, Fixture, QUEUE, attributes, bodies, manual_clock, message, version_1,
+};
+use engine::clock::Clock as _;
+use engine::store::{NewMessage, OpenError, Sender, Store, StoreFailure, Tags};
 
 async fn open(dir: &Path) -> Fixture {
     let clock = manual_clock();
@@ -64,9 +67,8 @@ async fn a_second_engine_is_refused_while_the_first_runs() {
     open(dir.path()).await;
 }
 
-/// Fills a database, closes it, and gives its file to `damage`; what is left must be refused and
-/// left as it is.
-async fn check_damage(damage: impl FnOnce(&Path), expected: &str) {
+/// A directory whose database was filled, closed, and given to `damage`.
+async fn damaged(damage: impl FnOnce(&Path)) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path()).await;
     for number in 0..50 {
@@ -75,8 +77,14 @@ async fn check_damage(damage: impl FnOnce(&Path), expected: &str) {
         queue.store.send(QUEUE, message).await.unwrap();
     }
     queue.store.close().await;
+    damage(&dir.path().join("queues.db"));
+    dir
+}
+
+/// What is left must be refused and left as it is.
+async fn check_damage(damage: impl FnOnce(&Path), expected: &str) {
+    let dir = damaged(damage).await;
     let file = dir.path().join("queues.db");
-    damage(&file);
     let before = fs::read(&file).ok();
     let error = open_error(dir.path());
     assert!(error.to_string().contains(expected), "{error}");
@@ -91,13 +99,31 @@ fn overwrite(file: &Path, offset: u64, bytes: &[u8]) {
 #[tokio::test]
 async fn a_damaged_database_is_refused_and_left_alone() {
     check_damage(|file| overwrite(file, 0, b"no database at all"), "is damaged").await;
-    check_damage(|file| overwrite(file, 4_096 * 3, &vec![0xff; 40_000]), "is damaged").await;
     check_damage(|file| fs::write(file, b"").unwrap(), "is damaged (it is empty)").await;
     let half = |file: &Path| {
         let length = fs::metadata(file).unwrap().len();
         fs::OpenOptions::new().write(true).open(file).unwrap().set_len(length / 2).unwrap();
     };
     check_damage(half, "is damaged").await;
+}
+
+#[tokio::test]
+async fn damage_deep_in_a_database_is_found_beside_its_use_and_then_at_each_start() {
+    let dir = damaged(|file| overwrite(file, 4_096 * 20, &[0xff; 4_096])).await;
+    let file = dir.path().join("queues.db");
+    let before = fs::read(&file).unwrap();
+    let store = Store::open(dir.path(), manual_clock()).unwrap();
+    let failure = store.failed().await;
+    assert!(matches!(failure, StoreFailure::Damaged { .. }), "{failure}");
+    assert!(failure.to_string().contains("queues.db is damaged"), "{failure}");
+    store.close().await;
+    let error = open_error(dir.path());
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), before, "the file was changed");
+
+    // Once it was mended, or a copy put into its place, it opens.
+    fs::remove_file(&file).unwrap();
+    open(dir.path()).await.store.close().await;
 }
 
 #[tokio::test]
@@ -142,16 +168,25 @@ async fn the_data_directory_is_for_its_owner_only() {
 }
 
 #[tokio::test]
-async fn who_sent_what_a_former_version_stored_is_not_known_and_counts_as_a_stranger() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path()).await;
-    queue.send("a", "1").await;
-    queue.store.close().await;
-    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
-    database.execute_batch("ALTER TABLE message DROP COLUMN from_api").unwrap();
-    database.close().unwrap();
-    let queue = open(dir.path()).await;
-    assert_eq!(queue.receive(1).await[0].sender, Sender::Ingest);
-    queue.send("b", "2").await;
-    assert_eq!(queue.receive(1).await[0].sender, Sender::Api);
+async fn what_a_former_version_stored_is_there_and_who_sent_it_as_far_as_it_knew() {
+    for change in ["", "ALTER TABLE message DROP COLUMN from_api;"] {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+        version_1(dir.path(), clock.wall(), change);
+        let store = Store::open(dir.path(), clock.clone()).unwrap();
+        let queue = Fixture { store, clock };
+        let messages = queue.receive_from(FORMER_QUEUE, 10).await;
+        assert_eq!(bodies(&messages), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+        assert!(messages.iter().all(|it| it.sender == Sender::Ingest));
+        let repeat = NewMessage {
+            deduplication_id: Some("fed53678-12e2-48d0-bf27-fa429aa21497".to_owned()),
+            ..message("a", "1")
+        };
+        assert!(queue.store.send(FORMER_QUEUE, repeat).await.unwrap().duplicate);
+        queue.advance_seconds(30);
+        let dead = queue.receive_from(FORMER_DEAD, 1).await.remove(0);
+        let knew = if change.is_empty() { Sender::Api } else { Sender::Ingest };
+        assert_eq!((dead.receive_count, dead.sender), (2, knew));
+        let next = queue.store.send(FORMER_QUEUE, message("z", "new")).await.unwrap();
+        assert!(next.sequence_number > dead.sequence_number);
+    }
 }

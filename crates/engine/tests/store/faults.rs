@@ -1,7 +1,7 @@
 //! A disk that fails: nothing is acknowledged that is not there, and nothing that was is lost.
 
 use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
-use engine::store::{NewMessage, Store, StoreError, Tags};
+use engine::store::{NewMessage, StorageError, Store, StoreError, StoreFailure, Tags};
 
 async fn on_disk(dir: &tempfile::TempDir) -> Fixture {
     let clock = manual_clock();
@@ -66,4 +66,60 @@ async fn a_commit_that_fails_leaves_nothing_behind() {
     assert_eq!(bodies(&queue.receive(10).await), ["1", "2"]);
     let statistics = queue.store.statistics(QUEUE).await.unwrap();
     assert_eq!((statistics.visible, statistics.in_flight), (0, 2));
+}
+
+/// What the system could not write it forgets: the same commit would succeed at once, and not be there.
+#[tokio::test]
+async fn after_an_fsync_that_failed_nothing_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = on_disk(&dir).await;
+    queue.send("a", "1").await;
+    queue.store.faults().make_syncs_fail();
+    let error = queue.store.send(QUEUE, message("a", "2")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Storage(StorageError::Closed)), "{error}");
+    let failure = queue.store.failed().await;
+    assert!(matches!(failure, StoreFailure::NotKept(_)), "{failure}");
+    assert!(failure.to_string().contains("disk I/O error"), "{failure}");
+    queue.store.send(QUEUE, message("a", "3")).await.unwrap_err();
+    queue.store.close().await;
+    let again = Store::open(dir.path(), manual_clock()).unwrap();
+    let received = Fixture { store: again, clock: manual_clock() }.receive(10).await;
+    assert_eq!(bodies(&received), ["1"]);
+}
+
+#[tokio::test]
+async fn a_thread_that_dies_is_told_and_lets_go_of_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = on_disk(&dir).await;
+    queue.send("a", "1").await;
+    queue.store.faults().make_writer_panic();
+    queue.store.send(QUEUE, message("a", "2")).await.unwrap_err();
+    assert_eq!(queue.store.failed().await, StoreFailure::Panicked("store"));
+    queue.store.close().await;
+    Store::open(dir.path(), manual_clock()).unwrap();
+}
+
+#[tokio::test]
+async fn whoever_looks_waits_for_no_commit_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = on_disk(&dir).await;
+    queue.send("a", "1").await;
+    let mut commits = queue.store.faults().hold_commits();
+    let store = queue.store.clone();
+    let sending = tokio::spawn(async move { store.send(QUEUE, message("b", "2")).await });
+    commits.held().await;
+    assert_eq!(queue.store.statistics(QUEUE).await.unwrap().visible, 1);
+    assert_eq!(queue.store.queue_names("").await.unwrap(), [QUEUE]);
+    queue.store.settings(QUEUE).await.unwrap();
+    queue.store.tags(QUEUE).await.unwrap();
+    queue.store.groups(QUEUE, "", 10).await.unwrap();
+    queue.store.waiting_groups(QUEUE, 10).await.unwrap();
+    queue.store.waiting_group_count(QUEUE).await.unwrap();
+    queue.store.find_event("1").await.unwrap();
+    queue.store.dead_letter_reasons(QUEUE).await.unwrap();
+    queue.store.ledgers(QUEUE, QUEUE).await.unwrap();
+    assert!(!sending.is_finished());
+    drop(commits);
+    sending.await.unwrap().unwrap();
+    assert_eq!(queue.store.statistics(QUEUE).await.unwrap().visible, 2);
 }

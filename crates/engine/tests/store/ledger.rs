@@ -1,9 +1,11 @@
 //! The ledger: what came and went, by way, and that it neither forgets nor invents.
 
-use domain::time::Timestamp;
-use engine::store::{MessageAttribute, NewMessage, Store, Ways};
+use engine::clock::Clock as _;
+use engine::store::{Departure, MessageAttribute, NewMessage, ReceivedMessage, Store, Ways, Why};
 
-use crate::support::{DEAD, Fixture, QUEUE, attributes, manual_clock, message};
+use crate::support::{
+    DEAD, FORMER_DEAD, FORMER_QUEUE, Fixture, QUEUE, attributes, manual_clock, message, version_1,
+};
 
 fn of_route(route: &str, body: &str) -> NewMessage {
     let mut message = message(body, body);
@@ -104,28 +106,68 @@ async fn it_outlives_the_engine_and_shows_a_row_that_is_gone() {
     store.close().await;
     sqlite(dir.path(), "DELETE FROM message WHERE sequence = (SELECT max(sequence) FROM message)");
     let store = open(dir.path()).await;
+    let mut departures = store.departures().unwrap();
+    let gone = departures.recv().await.unwrap();
+    assert_eq!(
+        (gone.queue.as_str(), gone.why, gone.route.as_str(), gone.messages),
+        (QUEUE, Why::Gone, "sss", 1)
+    );
     let (queue, _) = ways(&store, "sss").await;
     assert_eq!(queue, Ways { ingested: 3, queued: 2, ..Ways::default() });
+    assert_eq!(store.statistics(QUEUE).await.unwrap().visible, 2);
     assert_eq!(store.ledgers(QUEUE, DEAD).await.unwrap().0.since, since);
 }
 
 #[tokio::test]
-async fn after_an_engine_without_a_ledger_it_begins_anew() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    for body in ["a", "b"] {
-        store.accept(QUEUE, of_route("sss", body)).await.unwrap();
+async fn the_ledger_of_a_former_version_goes_on_unless_an_engine_without_one_worked_since() {
+    let without = "DROP TABLE ledger; ALTER TABLE progress DROP COLUMN ledger_number;
+                   ALTER TABLE progress DROP COLUMN ledger_since_ms;";
+    let stale = "UPDATE progress SET next_number = next_number + 1;";
+    let kept = Ways { ingested: 3, queued: 3, ..Ways::default() };
+    let anew = Ways { opening: 3, queued: 3, ..Ways::default() };
+    for (change, expected) in [("", kept), (without, anew), (stale, anew)] {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+        version_1(dir.path(), clock.wall(), change);
+        let store = Store::open(dir.path(), clock.clone()).unwrap();
+        let ledgers = store.ledgers(FORMER_QUEUE, FORMER_DEAD).await.unwrap();
+        assert_eq!(ledgers.0.routes["sss"], expected, "{change}");
+        let day_ms = 24 * 60 * 60 * 1_000;
+        assert!(ledgers.0.since.as_ms() > clock.wall().as_ms() - day_ms, "{change}");
     }
-    store.close().await;
-    // What such an engine leaves behind: another number, and, had it made the database, no tables.
-    sqlite(
-        dir.path(),
-        "DROP TABLE ledger; ALTER TABLE progress DROP COLUMN ledger_number;
-         ALTER TABLE progress DROP COLUMN ledger_since_ms;
-         UPDATE progress SET next_number = next_number + 1",
-    );
-    let store = open(dir.path()).await;
-    let (queue, _) = ways(&store, "sss").await;
-    assert_eq!(queue, Ways { opening: 2, queued: 2, ..Ways::default() });
-    assert!(store.ledgers(QUEUE, DEAD).await.unwrap().0.since > Timestamp::default());
+}
+
+#[tokio::test]
+async fn whatever_leaves_in_another_way_than_by_delivery_is_told_once_it_is_durable() {
+    let queue = Fixture::with(attributes([("MessageRetentionPeriod", "60")])).await;
+    let mut departures = queue.store.departures().unwrap();
+    assert!(queue.store.departures().is_none(), "one listens");
+    for body in ["done", "deleted", "expired"] {
+        queue.store.accept(QUEUE, of_route("sss", body)).await.unwrap();
+    }
+    let received = queue.receive(10).await;
+    let handles = |from: &ReceivedMessage| vec![from.receipt_handle.clone()];
+    queue.store.faults().set_commits_fail(true);
+    queue.store.delete(QUEUE, &received[1].receipt_handle).await.unwrap_err();
+    queue.store.faults().set_commits_fail(false);
+    queue.store.finish_batch(QUEUE, handles(&received[0])).await.unwrap();
+    queue.delete(&received[1]).await;
+    queue.advance_seconds(60);
+    queue.store.expire().await.unwrap();
+    queue.store.accept(QUEUE, of_route("sss", "purged")).await.unwrap();
+    queue.store.purge_queue(QUEUE).await.unwrap();
+    let told = |message: Option<&ReceivedMessage>, why| Departure {
+        queue: QUEUE.to_owned(),
+        why,
+        route: "sss".to_owned(),
+        messages: 1,
+        event_id: message.map(|it| it.message_id.clone()),
+    };
+    for expected in [
+        told(Some(&received[1]), Why::Deleted),
+        told(Some(&received[2]), Why::Expired),
+        told(None, Why::Purged),
+    ] {
+        assert_eq!(departures.try_recv().unwrap(), expected);
+    }
+    departures.try_recv().unwrap_err();
 }

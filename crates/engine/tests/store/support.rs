@@ -1,5 +1,6 @@
 //! A store on a manual clock, and short ways to use it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,38 @@ impl Fixture {
         self.store.delete(QUEUE, &message.receipt_handle).await.unwrap();
     }
 }
+
+/// The queue of [`version_1`]'s database, with three messages.
+pub(crate) const FORMER_QUEUE: &str = "local-webhook.fifo";
+
+/// Its dead-letter queue, with one message that is in flight for 30 s.
+pub(crate) const FORMER_DEAD: &str = "local-webhook-dlq.fifo";
+
+/// Puts a database that an engine of version 1 wrote last at `written` into a directory, and gives it
+/// to `change`.
+pub(crate) fn version_1(dir: &Path, written: Timestamp, change: &str) {
+    const WRITTEN_MS: u64 = 1_795_666_162_770;
+    let by = i64::try_from(written.as_ms()).unwrap() - i64::try_from(WRITTEN_MS).unwrap();
+    let database = rusqlite::Connection::open(dir.join("queues.db")).unwrap();
+    database.execute_batch(include_str!("version-1.sql")).unwrap();
+    database
+        .execute_batch(&format!(
+            "UPDATE progress SET last_time_ms = last_time_ms + {by}, ledger_since_ms = ledger_since_ms + {by},
+                 clock_time_ms = clock_time_ms + {by}, clock_wall_ms = clock_wall_ms + {by};
+             UPDATE message SET sent_ms = sent_ms + {by};
+             UPDATE delivery SET first_received_ms = first_received_ms + {by},
+                 received_ms = received_ms + {by}, visible_at_ms = visible_at_ms + {by};
+             UPDATE deduplication SET expires_ms = expires_ms + {by};
+             {change}"
+        ))
+        .unwrap();
+    database.close().unwrap();
+}
+
+/// Takes the clocks out of a database of version 1, as the first engines of that version left it.
+pub(crate) const WITHOUT_CLOCKS: &str = "
+    ALTER TABLE progress DROP COLUMN clock_time_ms; ALTER TABLE progress DROP COLUMN clock_wall_ms;
+    ALTER TABLE progress DROP COLUMN clock_uptime_ms; ALTER TABLE progress DROP COLUMN clock_boot;";
 
 pub(crate) fn message(group: &str, body: &str) -> NewMessage {
     NewMessage {

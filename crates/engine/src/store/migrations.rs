@@ -1,0 +1,86 @@
+//! How a database of a former version becomes one of today's, and how a new one is made: by the same
+//! steps. Each is taken in one transaction with the version that it leads to.
+
+use rusqlite::{Connection, Transaction};
+
+use super::ledger;
+
+/// The step at place N leads from version N to N + 1. Never changed once released; a schema is changed
+/// by one more.
+const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 2] = [begin, count_what_is_queued];
+
+/// The version that this engine works with. An engine refuses what a newer one wrote.
+pub(super) const VERSION: usize = STEPS.len();
+
+/// Marks the file as ours: "WHQE".
+pub(super) const APPLICATION_ID: i64 = 0x5748_5145;
+
+/// Brings a database from version `from` to [`VERSION`].
+pub(super) fn migrate(connection: &mut Connection, from: usize) -> rusqlite::Result<()> {
+    for (step, version) in STEPS.iter().zip(1..).skip(from) {
+        let transaction = connection.transaction()?;
+        step(&transaction)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn begin(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(super::schema::FIRST)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)
+}
+
+/// Version 1 grew by columns and a table that its engines added where they were missing, so they may
+/// be there. What a queue holds by route was counted at each start.
+fn count_what_is_queued(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    for (table, column, definition) in [
+        // `ledger_number` is `next_number` as long as every transaction was counted.
+        ("progress", "ledger_number", "INTEGER NOT NULL DEFAULT 0"),
+        ("progress", "ledger_since_ms", "INTEGER NOT NULL DEFAULT 0"),
+        // `clock_time_ms` is `last_time_ms` as long as whoever wrote that wrote the others as well.
+        ("progress", "clock_time_ms", "INTEGER"),
+        ("progress", "clock_wall_ms", "INTEGER"),
+        ("progress", "clock_uptime_ms", "INTEGER"),
+        ("progress", "clock_boot", "TEXT"),
+        // Of what was stored without it nobody knows who sent it: it counts as a stranger's.
+        ("message", "from_api", "INTEGER NOT NULL DEFAULT FALSE"),
+    ] {
+        let there: bool = transaction.query_row(
+            "SELECT count(*) > 0 FROM pragma_table_info(?1) WHERE name = ?2",
+            [table, column],
+            |row| row.get(0),
+        )?;
+        if !there {
+            transaction
+                .execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {definition}"))?;
+        }
+    }
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS ledger (
+             queue_id INTEGER NOT NULL,
+             route TEXT NOT NULL,
+             way TEXT NOT NULL,
+             messages INTEGER NOT NULL,
+             PRIMARY KEY (queue_id, route, way)
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE queued (
+             queue_id INTEGER NOT NULL,
+             route TEXT NOT NULL,
+             messages INTEGER NOT NULL,
+             PRIMARY KEY (queue_id, route)
+         ) STRICT, WITHOUT ROWID;",
+    )?;
+    for ((queue_id, route), messages) in ledger::count_rows(transaction)? {
+        transaction
+            .execute("INSERT INTO queued VALUES (?1, ?2, ?3)", (queue_id, route, messages))?;
+    }
+    // An engine that keeps no ledger has worked on the queues since: it begins anew.
+    transaction.execute_batch(
+        "DELETE FROM ledger WHERE (SELECT ledger_number <> next_number FROM progress);
+         INSERT INTO ledger SELECT queue_id, route, 'opening', messages FROM queued
+             WHERE (SELECT ledger_number <> next_number FROM progress);
+         UPDATE progress SET ledger_since_ms = last_time_ms WHERE ledger_number <> next_number;
+         ALTER TABLE progress DROP COLUMN ledger_number;",
+    )
+}
