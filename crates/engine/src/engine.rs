@@ -135,7 +135,7 @@ pub struct Engine {
     address_file: Option<PathBuf>,
 }
 
-struct QueueUrls {
+pub(crate) struct QueueUrls {
     queue: String,
     dead_letter_queue: String,
 }
@@ -337,7 +337,7 @@ impl Engine {
 }
 
 impl QueueUrls {
-    fn at(api: SocketAddr, config: &Config) -> Self {
+    pub(crate) fn at(api: SocketAddr, config: &Config) -> Self {
         let url = |name| format!("http://{api}/{}/{name}", arn::ACCOUNT_ID);
         Self {
             queue: url(config.queue_name()),
@@ -363,7 +363,7 @@ fn origins(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
     config.routes().iter().map(|(name, route)| (name.clone(), of_route(route))).collect()
 }
 
-fn function_options(
+pub(crate) fn function_options(
     config: &Config,
     executable: PathBuf,
     (urls, api, access_key_id): (&QueueUrls, SocketAddr, &str),

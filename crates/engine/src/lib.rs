@@ -13,6 +13,7 @@
 //! | the engine's own API | `admin`, `status`, `metrics` |
 //! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
+//! | would it start? | [`check()`] |
 //! | webhooks in, for what was deployed to an AWS emulator | [`Gateway`] |
 
 pub mod clock;
@@ -21,6 +22,7 @@ pub mod store;
 
 mod access;
 mod admin;
+mod check;
 mod deliveries;
 mod departures;
 mod engine;
@@ -42,6 +44,7 @@ mod status;
 mod storage_health;
 mod target;
 
+pub use check::{Findings, check};
 pub use engine::{Engine, EngineError, EngineOptions, Storage};
 pub use gateway::Gateway;
 pub use storage_health::in_full;

@@ -105,6 +105,15 @@ impl Function {
         }
     }
 
+    /// Starts a process and ends it again: whether events could be given to one.
+    pub(crate) async fn try_out(&self) -> Result<(), StartError> {
+        let Self { options, clock, log, deliveries, .. } = self;
+        let process =
+            Process::start(Start { options, clock, log, deliveries, quiet: true }).await?;
+        process.end().await;
+        Ok(())
+    }
+
     /// To be called when a process has answered: it works.
     pub(crate) fn succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);

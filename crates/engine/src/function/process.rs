@@ -35,7 +35,7 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Why a process did not get as far as asking for an event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("there is no executable {0}; build it with `cargo build --release -p forwarder`")]
+    #[error("there is no executable {0}; --forwarder says where it is")]
     Missing(String),
     #[error("it cannot be run: {0}")]
     Spawn(std::io::Error),

@@ -167,7 +167,7 @@ async fn a_missing_executable_is_named() {
     let engine = engine::Engine::start(options).await.unwrap();
     let line = log.wait_for("forwarder cannot start", |_| true).await;
     let error = line["error"].as_str().unwrap();
-    assert!(error.starts_with("there is no executable /nowhere/forwarder; build it"), "{error}");
+    assert!(error.starts_with("there is no executable /nowhere/forwarder; --forwarder"), "{error}");
     engine.stop().await;
 }
 

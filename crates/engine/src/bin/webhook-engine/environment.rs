@@ -1,0 +1,53 @@
+//! What an environment is made of: its configuration and the forwarder.
+
+use std::path::PathBuf;
+
+use domain::config::Config;
+use engine::with_target;
+use url::Url;
+
+use crate::{Exit, fail};
+
+/// The arguments that say so.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Environment {
+    /// Configuration of the environment, such as /etc/webhook-queue/config.json
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The forwarder's executable, such as /usr/local/bin/forwarder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) forwarder: PathBuf,
+    /// Deliver to this URL instead of the configured destinations; their paths stay unless it has one
+    #[arg(long, value_name = "URL")]
+    target: Option<Url>,
+}
+
+impl Environment {
+    /// The configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Exit::Configuration`], once every fault was told.
+    pub(crate) fn config(&self) -> Result<Config, Exit> {
+        let file = self.config.display();
+        let text = std::fs::read_to_string(&self.config)
+            .map_err(|error| fail(Exit::Configuration, &format_args!("{file}: {error}")))?;
+        let config = Config::parse(&text).and_then(|config| match &self.target {
+            Some(target) => with_target(&config, target),
+            None => Ok(config),
+        });
+        config.map_err(|error| self.cannot_be_used(&error.faults))
+    }
+
+    /// Tells every fault.
+    pub(crate) fn cannot_be_used(&self, faults: &[impl std::fmt::Display]) -> Exit {
+        let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        let text = format!("{} cannot be used:{}", self.config.display(), faults.concat());
+        fail(Exit::Configuration, &text)
+    }
+
+    /// Where the configuration is.
+    pub(crate) fn file(&self) -> std::path::Display<'_> {
+        self.config.display()
+    }
+}

@@ -1,0 +1,118 @@
+//! The engine, until a signal ends it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use domain::config::{Config, LogLevel};
+use engine::clock::SystemClock;
+use engine::{Engine, EngineError, EngineOptions, Storage};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::environment::Environment;
+use crate::{Exit, fail, runtime};
+
+/// What an engine is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Directory of the queues; made if it is not there. One engine at a time can use it
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Where webhooks are accepted; nothing else is served there
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where the queues (SQS protocol), /_engine/ and /metrics are served, to callers who show the
+    /// `access_key_id` of engine.json. It is sent in clear: keep the address on loopback
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9324")]
+    api_listen: SocketAddr,
+    /// Another name that the API is called by, besides addresses and localhost, such as a container's
+    #[arg(long, value_name = "NAME")]
+    api_host: Vec<String>,
+}
+
+pub(crate) const AFTER_HELP: &str = "\
+Example:
+  webhook-engine --config environments/local/terraform.tfvars.json \\
+      --data-dir /var/lib/webhook-queue --forwarder target/release/forwarder
+  curl -i http://127.0.0.1:8080/sqs-hook -H 'x-workflow-id: w-1' \\
+      -H 'content-type: application/json' -d '{\"hello\":1}'
+  curl http://127.0.0.1:9324/_engine/status
+  curl http://127.0.0.1:9324/metrics
+
+The queues speak the SQS protocol, so the AWS CLI and SDKs work on them. What they show as their access
+key id says that they may; it is in engine.json of the data directory, any secret key goes with it:
+  export AWS_ACCESS_KEY_ID=$(jq -r .access_key_id /var/lib/webhook-queue/engine.json)
+  export AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1
+  aws sqs list-queues --endpoint-url http://127.0.0.1:9324
+  curl -X PUT -H \"authorization: Bearer $AWS_ACCESS_KEY_ID\" \\
+      http://127.0.0.1:9324/_engine/event-source-mapping -d '{\"enabled\":false}'
+
+The log goes to stdout, one JSON object a line, and into engine.log in the data directory, of which
+nine older files of 10 MB are kept. SIGINT and SIGTERM stop the engine once what is
+being delivered has ended; a second one stops it at once. Either way nothing accepted is lost.
+
+Exit codes:
+  0  stopped by a signal, or the command is done
+  1  failure: an address in use, storage that cannot be written
+  2  wrong arguments or configuration
+  3  data directory in use by another engine, damaged, or written by a newer one";
+
+impl Serve {
+    pub(crate) fn run(self, environment: Environment) -> Result<(), Exit> {
+        // What is made from here on is for nobody else to read.
+        umask(Mode::RWXG | Mode::RWXO);
+        no_core_dumps()
+            .map_err(|error| fail(Exit::Failure, &format_args!("core dumps stay on: {error}")))?;
+        let config = environment.config()?;
+        runtime()?.block_on(self.serve(environment, config))
+    }
+
+    async fn serve(self, environment: Environment, config: Config) -> Result<(), Exit> {
+        let Self { data_dir, listen, api_listen, api_host } = self;
+        let no_signals = |error| fail(Exit::Failure, &format_args!("no signals: {error}"));
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let options = EngineOptions {
+            config,
+            storage: Storage::Directory(data_dir),
+            forwarder: Some(environment.forwarder),
+            listen,
+            api_listen,
+            api_hosts: api_host,
+            clock: Arc::new(SystemClock::new()),
+            log: Box::new(std::io::stdout()),
+        };
+        let engine = Engine::start(options).await.map_err(|error| {
+            let exit = match &error {
+                EngineError::Open(_) => Exit::DataDirectory,
+                _ => Exit::Failure,
+            };
+            fail(exit, &engine::in_full(&error))
+        })?;
+        if !api_listen.ip().is_loopback() {
+            let fields = json!({ "api": engine.api_address() });
+            let message = "the queues are reachable from other machines, and what opens them is sent there in clear";
+            engine.log(LogLevel::Warn, message, &fields);
+        }
+        let mut signalled = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        signalled().await;
+        tokio::select! {
+            () = engine.stop() => Ok(()),
+            () = signalled() => Err(fail(Exit::Failure, &"stopped at once by a second signal")),
+        }
+    }
+}
+
+/// A dump would put events onto the disk, and, of the forwarder, which inherits this, secrets.
+fn no_core_dumps() -> std::io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(setrlimit(Resource::Core, none)?)
+}
