@@ -16,8 +16,9 @@ use crate::workspace;
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";
 /// How the names of the files in a data directory begin, the engine's and those of operators.
-const DATA_FILES: [&str; 8] = [
+const DATA_FILES: [&str; 9] = [
     "queues.db",
+    "reserve.",
     "engine.",
     "event-source-mapping.",
     "schedule.",

@@ -19,9 +19,11 @@ use serde_json::json;
 
 use crate::clock::Uptime;
 use crate::deliveries::Deliveries;
+use crate::disk::Disk;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
 use crate::ingest::{Ingest, IngestStatus};
+use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{QueueStatistics, Store, StoreError};
 
@@ -34,6 +36,9 @@ pub(crate) struct Admin {
     /// `None` in an engine without a function.
     pub(crate) mapping: Option<MappingHandle>,
     pub(crate) health: StorageHealth,
+    /// `None` in an engine that keeps nothing on a disk.
+    pub(crate) disk: Option<Arc<Disk>>,
+    pub(crate) log: Log,
     pub(crate) deliveries: Arc<Deliveries>,
     /// What the forwarder does not log is missing in `deliveries`.
     pub(crate) log_level: LogLevel,
@@ -82,7 +87,12 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
     let asked = admin.health.read(admin.store.statistics(&admin.queue).await);
     let failing = admin.health.is_still_failing(&admin.store, &admin.queue).await;
-    let storage = if asked.is_err() || failing { "failing" } else { "ok" };
+    let has_room = admin.disk.as_ref().is_none_or(|disk| disk.status().accepting);
+    let storage = match (asked.is_err() || failing, has_room) {
+        (true, _) => "failing",
+        (false, false) => "full",
+        (false, true) => "ok",
+    };
     let trouble = admin.mapping.as_ref().and_then(MappingHandle::function_trouble);
     let well = storage == "ok" && trouble.is_none();
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

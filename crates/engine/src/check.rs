@@ -15,6 +15,7 @@ use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference};
 use crate::clock::SystemClock;
 use crate::deliveries::Deliveries;
 use crate::engine::{QueueUrls, function_options};
+use crate::failure::Failures;
 use crate::function::Function;
 use crate::log::Log;
 use crate::storage_health::in_full;
@@ -59,7 +60,7 @@ async fn forwarder_starts(config: &Config, forwarder: &Path) -> Result<(), Strin
     let options = function_options(config, forwarder.to_owned(), (&urls, api, "none"), None)
         .map_err(|error| in_full(&error))?;
     let clock = Arc::new(SystemClock::new());
-    let log = Log::new(clock.clone(), config.forwarder().log_level, io::sink())
+    let log = Log::new(clock.clone(), config.forwarder().log_level, Vec::new(), &Failures::new())
         .map_err(|error| error.to_string())?;
     let function = Function::new(options, clock, log, Arc::<Deliveries>::default());
     function.try_out().await.map_err(|error| error.to_string())

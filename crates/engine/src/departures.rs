@@ -24,9 +24,11 @@ pub(crate) fn watch(
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some(departures) = store.departures() {
-        tasks.spawn(log_departures(departures, dead_letter_queue, log.clone()));
+        let log = log_departures(departures, dead_letter_queue, log.clone());
+        tasks.spawn(store.failures().clone().task("what logs departures", log));
     }
-    tasks.spawn(expire(store.clone(), health));
+    let expire = expire(store.clone(), health);
+    tasks.spawn(store.failures().clone().task("what removes expired messages", expire));
     tasks
 }
 

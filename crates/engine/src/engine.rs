@@ -20,17 +20,19 @@ use crate::access::Access;
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
 use crate::deliveries::Deliveries;
+use crate::disk::RESERVE_BYTES;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingError, MappingOptions};
-use crate::files::{close_to_others, write_durably};
+use crate::failure::Failure;
+use crate::files::write_durably;
 use crate::function::{Function, FunctionIdentity, FunctionOptions, Queues, function_environment};
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
-use crate::log_file::{Both, LogFile};
 use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
+use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
-use crate::store::{OpenError, Store, StoreError, StoreFailure, arn};
+use crate::store::{OpenError, Store, StoreError, arn};
 use crate::{departures, queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
@@ -38,15 +40,6 @@ const ADDRESS_FILE: &str = "engine.json";
 
 /// How long the store may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where messages are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Storage {
-    /// In a directory, which this engine holds alone.
-    Directory(PathBuf),
-    /// Nowhere: they are gone when the engine stops.
-    Memory,
-}
 
 /// What an engine is to do.
 pub struct EngineOptions {
@@ -62,6 +55,8 @@ pub struct EngineOptions {
     pub api_listen: SocketAddr,
     /// Names that the API is called by, besides addresses and `localhost`.
     pub api_hosts: Vec<String>,
+    /// Room on the disk below which no events are accepted, in bytes.
+    pub reserve_bytes: u64,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where log lines go.
@@ -81,6 +76,7 @@ impl EngineOptions {
             listen: any_port,
             api_listen: any_port,
             api_hosts: Vec::new(),
+            reserve_bytes: RESERVE_BYTES,
             clock: Arc::new(SystemClock::new()),
             log: Box::new(io::sink()),
         }
@@ -94,6 +90,9 @@ pub enum EngineError {
     /// The data directory is in use, damaged, or cannot be written.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// It has failed already.
+    #[error(transparent)]
+    Failed(Failure),
     /// The queues cannot be created.
     #[error("the queues cannot be set up")]
     Queues(#[source] StoreError),
@@ -147,45 +146,44 @@ impl Engine {
     ///
     /// [`EngineError`]; nothing is left running then.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
-        let EngineOptions { config, storage, forwarder, listen, api_listen, api_hosts, clock, log } =
-            options;
+        let EngineOptions {
+            config,
+            storage,
+            forwarder,
+            listen,
+            api_listen,
+            api_hosts,
+            reserve_bytes,
+            clock,
+            log,
+        } = options;
         let data_dir = match &storage {
             Storage::Directory(dir) => Some(dir.as_path()),
             Storage::Memory => None,
         };
-        let store = match data_dir {
-            Some(dir) => Store::open(dir, Arc::clone(&clock))?,
-            None => Store::in_memory(Arc::clone(&clock))?,
-        };
-        if let Some(dir) = data_dir {
-            close_to_others(dir)
-                .map_err(|source| EngineError::File { what: "closing files to others", source })?;
-        }
-        let access = Access::open(data_dir, api_hosts)
-            .map_err(|source| EngineError::File { what: "keeping the access key id", source })?;
-        let access = Arc::new(access);
-        // Only who holds the directory writes into it.
-        let log: Box<dyn Write + Send> = match data_dir {
-            Some(dir) => Box::new(Both(log, LogFile::open(dir).map_err(EngineError::Log)?)),
-            None => log,
-        };
-        let log = Log::new(clock, config.forwarder().log_level, log).map_err(EngineError::Log)?;
-        let health = StorageHealth::new(log.clone());
-        queues::ensure(&store, &config).await.map_err(EngineError::Queues)?;
-        for (queue, waiting) in
-            queues::left_behind(&store, &config).await.map_err(EngineError::Queues)?
-        {
-            let message = "events wait in a queue of another environment, which this configuration \
-                           does not serve: an engine whose configuration has that name delivers them";
-            log.line(LogLevel::Warn, message, json!({ "queue": queue, "waiting": waiting }));
-        }
+        let kept = Kept::open(
+            data_dir,
+            config.forwarder().log_level,
+            api_hosts,
+            reserve_bytes,
+            clock,
+            log,
+        )?;
+        let Kept { store, access, log, health, disk } = kept;
+        ensure_queues(&store, &config, &log).await?;
         let ingest_listener = bind(listen).await?;
         let api_listener = bind(api_listen).await?;
         let api_address = reachable(address_of(&api_listener, api_listen)?);
         let queue_urls = QueueUrls::at(api_address, &config);
         let config = Arc::new(config);
 
-        let backend = Backend::engine(&config, &queue_urls.queue, store.clone(), health.clone());
+        let backend = Backend::engine(
+            &config,
+            &queue_urls.queue,
+            store.clone(),
+            health.clone(),
+            disk.clone(),
+        );
         let ingest = Arc::new(Ingest::new(backend, Arc::clone(store.clock()), log.clone()));
         let deliveries = Arc::<Deliveries>::default();
         let mapping = match forwarder {
@@ -209,28 +207,30 @@ impl Engine {
             ingest: Arc::clone(&ingest),
             mapping: mapping.as_ref().map(EventSourceMapping::handle),
             health: health.clone(),
+            disk: disk.clone(),
+            log: log.clone(),
             deliveries,
             log_level: config.forwarder().log_level,
             origins: origins(&config),
             started: store.clock().uptime(),
             store: store.clone(),
         });
-        let lambda = LambdaApi {
-            mapping: mapping.as_ref().map(EventSourceMapping::handle),
-            queue_arn: arn::of_queue(&config.queue_name()),
-            function_arn: FunctionIdentity::of(&config).arn(),
-        };
+        let lambda = lambda_api(&config, mapping.as_ref());
         let mut router = sqs::router(store.clone())
             .merge(admin::router(Arc::clone(&admin)))
             .merge(status::router(admin))
             .merge(lambda_api::router(lambda));
         let mut waiting = departures::watch(&store, config.dead_letter_queue_name(), &log, health);
+        if let Some(disk) = disk {
+            let watch = disk.watch(Arc::clone(store.clock()));
+            waiting.spawn(store.failures().clone().task("what looks for room", watch));
+        }
         if let Some(mapping) = &mapping {
             let clock = Arc::clone(store.clock());
             let scheduler = Scheduler::open(data_dir, mapping.handle(), clock, log.clone())
                 .map_err(|source| EngineError::File { what: "reading the schedule", source })?;
             router = router.merge(scheduler_api::router(Arc::clone(&scheduler)));
-            waiting.spawn(scheduler.run());
+            waiting.spawn(store.failures().clone().task("the scheduler", scheduler.run()));
         }
         let api = start_router(api_listener, router, Arc::clone(&access))
             .map_err(|source| EngineError::Listen { address: api_listen, source })?;
@@ -287,8 +287,13 @@ impl Engine {
         self.log.line(level, message, fields);
     }
 
+    /// Returns once the lines so far are written, or cannot be for a while.
+    pub fn flush_log(&self) {
+        self.log.flush();
+    }
+
     /// Is ready once the engine cannot go on: it is to be dropped, and its process to end.
-    pub async fn failed(&self) -> StoreFailure {
+    pub async fn failed(&self) -> Failure {
         self.store.failed().await
     }
 
@@ -361,6 +366,27 @@ fn origins(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
     let origin = |it: &Destination| (it.name().to_owned(), it.url().origin().ascii_serialization());
     let of_route = |route: &Route| route.destinations().iter().map(origin).collect();
     config.routes().iter().map(|(name, route)| (name.clone(), of_route(route))).collect()
+}
+
+fn lambda_api(config: &Config, mapping: Option<&EventSourceMapping>) -> LambdaApi {
+    LambdaApi {
+        mapping: mapping.map(EventSourceMapping::handle),
+        queue_arn: arn::of_queue(&config.queue_name()),
+        function_arn: FunctionIdentity::of(config).arn(),
+    }
+}
+
+async fn ensure_queues(store: &Store, config: &Config, log: &Log) -> Result<(), EngineError> {
+    queues::ensure(store, config).await.map_err(|error| match store.failures().first() {
+        Some(failure) => EngineError::Failed(failure),
+        None => EngineError::Queues(error),
+    })?;
+    for (queue, waiting) in queues::left_behind(store, config).await.map_err(EngineError::Queues)? {
+        let message = "events wait in a queue of another environment, which this configuration \
+                       does not serve: an engine whose configuration has that name delivers them";
+        log.line(LogLevel::Warn, message, json!({ "queue": queue, "waiting": waiting }));
+    }
+    Ok(())
 }
 
 pub(crate) fn function_options(

@@ -9,8 +9,15 @@ use std::path::Path;
 const OTHERS: u32 = 0o077;
 
 /// How the names of the files begin that engines write. What operators write is theirs to close.
-const NAMES: [&str; 6] =
-    ["queues.db", "engine.", "event-source-mapping.", "schedule.", "lock", "access-key-id"];
+const NAMES: [&str; 7] = [
+    "queues.db",
+    "reserve.",
+    "engine.",
+    "event-source-mapping.",
+    "schedule.",
+    "lock",
+    "access-key-id",
+];
 
 /// Replaces a file in one step.
 pub(crate) fn write_durably(file: &Path, text: &[u8]) -> io::Result<()> {

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::clock::SystemClock;
+use crate::failure::Failures;
 use crate::ingest::{Backend, Emulator, Ingest};
 use crate::log::Log;
 use crate::server::Server;
@@ -32,7 +33,12 @@ impl Gateway {
     /// When it cannot listen there.
     pub async fn start(endpoint: Url, api_id: String, listen: SocketAddr) -> io::Result<Self> {
         let clock = Arc::new(SystemClock::new());
-        let log = Log::new(clock.clone(), LogLevel::Info, io::stdout())?;
+        let log = Log::new(
+            clock.clone(),
+            LogLevel::Info,
+            vec![Box::new(io::stdout())],
+            &Failures::new(),
+        )?;
         let backend = Backend::Emulator(Emulator::new(endpoint, api_id));
         let ingest = Arc::new(Ingest::new(backend, clock, log.clone()));
         let server = Server::start(TcpListener::bind(listen).await?, move |peer, request| {

@@ -1,40 +1,50 @@
 //! The engine's log: one JSON object a line, its own lines and the forwarder's through one writer,
 //! so that lines never mix. Never a body, a header or a query string.
 //!
-//! A thread of its own writes, so that a slow terminal or a full pipe does not stop deliveries. What
-//! waits for it is bounded; beyond that lines are counted and left out.
+//! Each place that it goes to has a thread of its own, so that neither a slow terminal nor a full pipe
+//! stops deliveries, or the other place. What waits for one is bounded; beyond that lines are counted
+//! and left out.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use domain::config::LogLevel;
 use domain::time::Timestamp;
 use serde::Serialize;
 
 use crate::clock::Clock;
+use crate::failure::Failures;
 
-/// Most bytes of lines that wait to be written.
+/// Most bytes of lines that wait to be written to one place.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Where log lines go. Clones write to the same place; what waits is written when the last is gone.
+/// How long the end of an engine waits for what has not been written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where log lines go. Clones write to the same places; what waits is written when the last is gone.
 #[derive(Clone)]
 pub(crate) struct Log(Arc<Handle>);
 
 struct Handle {
     clock: Arc<dyn Clock>,
     least: LogLevel,
-    shared: Arc<Shared>,
+    places: Vec<Arc<Place>>,
 }
 
-#[derive(Default)]
-struct Shared {
+/// A place that lines go to.
+struct Place {
+    waiting_bytes_max: usize,
     lines: Mutex<Lines>,
     changed: Condvar,
+    left_out: AtomicU64,
 }
 
 #[derive(Default)]
 struct Lines {
     waiting: Vec<u8>,
+    /// Lines that were left out since the last ones were written.
     left_out: u64,
     writing: bool,
     closed: bool,
@@ -50,19 +60,36 @@ struct Line<'a, T: Serialize> {
 }
 
 impl Log {
-    /// A log that writes lines of at least the level `least` to `out`.
+    /// A log that writes lines of at least the level `least` to each of `outs`.
     pub(crate) fn new(
         clock: Arc<dyn Clock>,
         least: LogLevel,
-        out: impl Write + Send + 'static,
+        outs: Vec<Box<dyn Write + Send>>,
+        failures: &Failures,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let writer = Arc::clone(&shared);
-        let (stamp, mut out) = (Arc::clone(&clock), out);
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || writer.write_to(&mut out, stamp.as_ref()))?;
-        Ok(Self(Arc::new(Handle { clock, least, shared })))
+        Self::with_limit(clock, least, outs, failures, WAITING_BYTES_MAX)
+    }
+
+    fn with_limit(
+        clock: Arc<dyn Clock>,
+        least: LogLevel,
+        outs: Vec<Box<dyn Write + Send>>,
+        failures: &Failures,
+        waiting_bytes_max: usize,
+    ) -> std::io::Result<Self> {
+        let start = |mut out: Box<dyn Write + Send>| {
+            let place = Arc::new(Place {
+                waiting_bytes_max,
+                lines: Mutex::default(),
+                changed: Condvar::new(),
+                left_out: AtomicU64::new(0),
+            });
+            let (writer, clock) = (Arc::clone(&place), Arc::clone(&clock));
+            failures.thread("the log", move || writer.write_to(&mut out, clock.as_ref()))?;
+            Ok(place)
+        };
+        let places = outs.into_iter().map(start).collect::<std::io::Result<_>>()?;
+        Ok(Self(Arc::new(Handle { clock, least, places })))
     }
 
     /// Writes a line with `fields`, which must be an object.
@@ -74,31 +101,37 @@ impl Log {
 
     /// Writes a line whatever the least level is: for what other programs wait for.
     pub(crate) fn announce(&self, level: LogLevel, message: &str, fields: impl Serialize) {
-        self.0.shared.add(&encoded(self.0.clock.wall(), level, message, fields));
+        self.pass_on(&encoded(self.0.clock.wall(), level, message, fields));
     }
 
     /// Passes on a line that is JSON already.
     pub(crate) fn pass_on(&self, line: &[u8]) {
-        self.0.shared.add(line);
+        self.0.places.iter().for_each(|place| place.add(line));
     }
 
-    /// Returns once every line so far is written.
+    /// Lines that were left out or could not be written since the engine started, where it is most.
+    pub(crate) fn lines_left_out(&self) -> u64 {
+        let left_out = |place: &Arc<Place>| place.left_out.load(Ordering::Relaxed);
+        self.0.places.iter().map(left_out).max().unwrap_or_default()
+    }
+
+    /// Returns once every line so far is written, or cannot be for a while.
     pub(crate) fn flush(&self) {
-        let mut lines = self.0.shared.lines();
-        while lines.writing || !lines.waiting.is_empty() {
-            lines = self.0.shared.wait(lines);
-        }
+        let limit = Instant::now() + FLUSH_TIMEOUT;
+        self.0.places.iter().for_each(|place| place.flush(limit));
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.lines().closed = true;
-        self.shared.changed.notify_all();
+        for place in &self.places {
+            place.lines().closed = true;
+            place.changed.notify_all();
+        }
     }
 }
 
-impl Shared {
+impl Place {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().expect("no code panics while it holds the lines")
     }
@@ -109,8 +142,9 @@ impl Shared {
 
     fn add(&self, line: &[u8]) {
         let mut lines = self.lines();
-        if lines.waiting.len() + line.len() > WAITING_BYTES_MAX {
+        if lines.waiting.len() + line.len() > self.waiting_bytes_max {
             lines.left_out += 1;
+            self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let idle = lines.waiting.is_empty();
@@ -118,6 +152,18 @@ impl Shared {
         lines.waiting.push(b'\n');
         if idle {
             self.changed.notify_all();
+        }
+    }
+
+    fn flush(&self, limit: Instant) {
+        let mut lines = self.lines();
+        while lines.writing || !lines.waiting.is_empty() {
+            let left = limit.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(lines, left);
+            lines = waited.expect("no code panics while it holds the lines").0;
         }
     }
 
@@ -143,8 +189,11 @@ impl Shared {
                 taken.extend_from_slice(&line);
                 taken.push(b'\n');
             }
-            // A log that nobody reads any more is no reason to stop delivering.
-            let _closed_pipe = out.write_all(&taken).and_then(|()| out.flush());
+            // A log that nobody reads any more, or has no room, is no reason to stop delivering.
+            if out.write_all(&taken).and_then(|()| out.flush()).is_err() {
+                let lines = taken.split_inclusive(|byte| *byte == b'\n').count() as u64;
+                self.left_out.fetch_add(lines, Ordering::Relaxed);
+            }
             taken.clear();
         }
     }
@@ -163,6 +212,12 @@ mod tests {
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);
 
+    impl Memory {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
     impl Write for Memory {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
@@ -174,18 +229,21 @@ mod tests {
         }
     }
 
+    fn log(least: LogLevel, out: &Memory) -> Log {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(1_767_225_600_123)));
+        Log::new(clock, least, vec![Box::new(out.clone())], &Failures::new()).unwrap()
+    }
+
     #[test]
     fn lines_are_json_and_those_below_the_level_are_left_out() {
         let out = Memory::default();
-        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(1_767_225_600_123)));
-        let log = Log::new(clock, LogLevel::Info, out.clone()).unwrap();
+        let log = log(LogLevel::Info, &out);
         log.line(LogLevel::Info, "accepted", serde_json::json!({ "bytes": 3 }));
         log.line(LogLevel::Debug, "detail", serde_json::json!({}));
         log.pass_on(br#"{"message":"delivered"}"#);
         log.flush();
-        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
-            text,
+            out.text(),
             "{\"timestamp\":\"2026-01-01T00:00:00.123Z\",\"level\":\"INFO\",\
              \"message\":\"accepted\",\"bytes\":3}\n{\"message\":\"delivered\"}\n"
         );
@@ -194,12 +252,46 @@ mod tests {
     #[test]
     fn what_others_wait_for_is_written_at_every_level() {
         let out = Memory::default();
-        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(0)));
-        let log = Log::new(clock, LogLevel::Error, out.clone()).unwrap();
+        let log = log(LogLevel::Error, &out);
         log.line(LogLevel::Info, "accepted", serde_json::json!({}));
         log.announce(LogLevel::Info, "listening", serde_json::json!({}));
         log.flush();
-        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("listening") && !text.contains("accepted"), "{text}");
+        assert!(out.text().contains("listening") && !out.text().contains("accepted"));
+    }
+
+    /// A pipe whose reader has stopped: it takes nothing until it is let go.
+    struct Stopped(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stopped {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _let_go = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stops_neither_stops_the_other_place_nor_the_end() {
+        let out = Memory::default();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(0)));
+        let (let_go, stopped) = std::sync::mpsc::channel();
+        let outs: Vec<Box<dyn Write + Send>> =
+            vec![Box::new(Stopped(stopped)), Box::new(out.clone())];
+        let log = Log::with_limit(clock, LogLevel::Info, outs, &Failures::new(), 100).unwrap();
+        log.pass_on(b"first");
+        while !log.0.places[0].lines().writing {
+            std::thread::yield_now();
+        }
+        for _ in 0..30 {
+            log.pass_on(b"0123456789");
+            log.0.places[1].flush(Instant::now() + Duration::from_secs(30));
+        }
+        log.flush();
+        assert_eq!(out.text().lines().count(), 31, "the other place has all of them");
+        assert_eq!(log.lines_left_out(), 21, "a hundred bytes wait: nine lines");
+        drop(let_go);
     }
 }

@@ -19,9 +19,6 @@ pub(crate) struct LogFile {
     bytes_max: u64,
 }
 
-/// Writes everything to both, whether or not the other can be written.
-pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
-
 impl LogFile {
     /// Goes on with the log in `dir`, which is made if it is not there.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
@@ -40,14 +37,18 @@ impl LogFile {
         Ok(Self { dir: dir.to_owned(), file, bytes, bytes_max })
     }
 
+    /// The next file comes first: without it nothing is moved, and nothing lost.
     fn put_aside(&mut self) -> io::Result<()> {
+        let new = self.dir.join("engine.new.log");
+        let file = File::options().create(true).append(true).open(&new)?;
         for number in (0..FILES - 1).rev() {
             match fs::rename(path(&self.dir, number), path(&self.dir, number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        self.file = File::options().create(true).append(true).open(path(&self.dir, 0))?;
+        fs::rename(new, path(&self.dir, 0))?;
+        self.file = file;
         self.bytes = 0;
         Ok(())
     }
@@ -83,18 +84,6 @@ impl Write for LogFile {
     }
 }
 
-impl<A: Write, B: Write> Write for Both<A, B> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let first = self.0.write_all(bytes);
-        self.1.write_all(bytes).and(first).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let first = self.0.flush();
-        self.1.flush().and(first)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,20 +112,24 @@ mod tests {
         assert_eq!(text(dir.path(), "engine.log"), "{\"half\n{}\n");
     }
 
+    /// As where no file descriptor or no room is left.
     #[test]
-    fn a_terminal_that_is_gone_does_not_end_the_file() {
-        struct Gone;
-        impl Write for Gone {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-        }
+    fn a_file_that_cannot_be_put_aside_loses_no_history() {
         let dir = tempfile::tempdir().unwrap();
-        let mut both = Both(Gone, LogFile::open(dir.path()).unwrap());
-        both.write_all(b"{}\n").unwrap_err();
-        assert_eq!(text(dir.path(), "engine.log"), "{}\n");
+        let mut log = LogFile::with_size(dir.path(), 4).unwrap();
+        for number in 0..3 {
+            log.write_all(format!("{number:02}\n").as_bytes()).unwrap();
+        }
+        fs::create_dir(dir.path().join("engine.new.log")).unwrap();
+        for _ in 0..10 {
+            log.write_all(b"no\n").unwrap_err();
+        }
+        fs::remove_dir(dir.path().join("engine.new.log")).unwrap();
+        log.write_all(b"03\n").unwrap();
+        for (file, line) in
+            [("engine.log", "03\n"), ("engine.1.log", "02\n"), ("engine.3.log", "00\n")]
+        {
+            assert_eq!(text(dir.path(), file), line);
+        }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) fn text(status: &Status) -> String {
     text.routes(status);
     text.queues(status);
     text.destinations(status);
+    text.engine(status);
     text.0
 }
 
@@ -42,6 +43,23 @@ impl Text {
         self.family("webhook_redriven_total", "counter", "Dead letters that were sent again");
         for (route, balance) in routes {
             self.sample("webhook_redriven_total", &[("route", route)], balance.redriven);
+        }
+        self.family(
+            "webhook_expired_total",
+            "counter",
+            "Events that were older than the retention",
+        );
+        for (route, balance) in routes {
+            self.sample("webhook_expired_total", &[("route", route)], balance.left.expired);
+        }
+        self.family(
+            "webhook_removed_total",
+            "counter",
+            "Events that were purged or deleted by hand",
+        );
+        for (route, balance) in routes {
+            let removed = balance.left.purged + balance.left.deleted;
+            self.sample("webhook_removed_total", &[("route", route)], removed);
         }
         self.family("webhook_missing", "gauge", "Loss meter: must be 0");
         for (route, balance) in routes {
@@ -79,13 +97,54 @@ impl Text {
         if let Some(mapping) = status.event_source_mapping {
             let enabled = u8::from(mapping.enabled);
             self.single("webhook_delivery_enabled", "gauge", "0 while delivery is paused", enabled);
+            self.single(
+                "webhook_invocation_errors_total",
+                "counter",
+                "Batches that the forwarder did not answer, since the engine started",
+                mapping.invocation_errors,
+            );
         }
+    }
+
+    fn engine(&mut self, status: &Status) {
+        let works = u8::from(!status.storage_failing);
+        self.single("webhook_storage_up", "gauge", "0 while storage fails", works);
+        let works = u8::from(status.trouble.is_none());
+        self.single("webhook_forwarder_up", "gauge", "0 while no forwarder can start", works);
+        if let Some(disk) = status.disk {
+            self.single(
+                "webhook_disk_free_bytes",
+                "gauge",
+                "Room on the data directory's disk, the reserve included",
+                disk.free_bytes,
+            );
+            self.single(
+                "webhook_disk_reserve_bytes",
+                "gauge",
+                "Below this much room no events are accepted",
+                disk.reserve_bytes,
+            );
+        }
+        self.single(
+            "webhook_log_lines_left_out_total",
+            "counter",
+            "Log lines that could not be written, since the engine started",
+            status.log_lines_left_out,
+        );
         self.single(
             "webhook_uptime_seconds",
             "gauge",
             "Since the engine started",
             seconds(status.uptime_ms),
         );
+        self.single(
+            "process_start_time_seconds",
+            "gauge",
+            "When the engine started, since the Unix epoch",
+            seconds(status.started_at_ms),
+        );
+        self.family("webhook_build_info", "gauge", "1, with the version");
+        self.sample("webhook_build_info", &[("version", status.version)], 1);
     }
 
     fn destinations(&mut self, status: &Status) {

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::admin::{Admin, QueueStats, answer, failed};
 use crate::deliveries::Seen;
+use crate::disk::DiskStatus;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
 use crate::ingest::IngestStatus;
@@ -37,10 +38,18 @@ pub(crate) struct Status {
     now: String,
     /// RFC 3339.
     started_at: String,
+    #[serde(skip)]
+    pub(crate) started_at_ms: u64,
     pub(crate) uptime_ms: u64,
-    version: &'static str,
+    pub(crate) version: &'static str,
     /// What is wrong with the forwarder, if something is.
-    trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
+    /// Whether the last use of storage failed.
+    pub(crate) storage_failing: bool,
+    /// `null` where nothing is kept on a disk.
+    pub(crate) disk: Option<DiskStatus>,
+    /// Lines of the engine's log that were left out or could not be written, since the engine started.
+    pub(crate) log_lines_left_out: u64,
     pub(crate) ingest: IngestStatus,
     pub(crate) queue: QueueStats,
     /// Groups whose first message was received before, and waits for its next attempt.
@@ -177,10 +186,24 @@ impl Status {
         let dead_counts = store.statistics(dead_letter_queue).await?;
         let reasons = store.dead_letter_reasons(dead_letter_queue).await?;
         let (ledger, dead_ledger) = store.ledgers(queue, dead_letter_queue).await?;
-        let routes = loss_meter::balances(&ledger, &dead_ledger);
+        let mut routes = loss_meter::balances(&ledger, &dead_ledger);
+        let mut deliveries = admin.deliveries.snapshot();
+        // What is configured is there from the start, so that it can be seen to begin.
+        for (route, destinations) in &admin.origins {
+            routes.entry(route.clone()).or_default();
+            let of_route = deliveries.destinations.entry(route.clone()).or_default();
+            for name in destinations.keys() {
+                of_route.entry(name.clone()).or_default();
+            }
+        }
+        let started_at = before(now, up);
         Ok(Self {
             now: now.to_string(),
-            started_at: before(now, up).to_string(),
+            started_at: started_at.to_string(),
+            started_at_ms: started_at.as_ms(),
+            storage_failing: admin.health.is_failing(),
+            disk: admin.disk.as_ref().map(|disk| disk.status()),
+            log_lines_left_out: admin.log.lines_left_out(),
             uptime_ms: ms(up),
             version: env!("CARGO_PKG_VERSION"),
             trouble: admin.mapping.as_ref().and_then(MappingHandle::function_trouble),
@@ -195,7 +218,7 @@ impl Status {
                 missing: routes.values().map(|balance| balance.missing).sum(),
                 routes,
             },
-            deliveries: admin.deliveries.snapshot(),
+            deliveries,
             log_level: admin.log_level,
             origins: admin.origins.clone(),
         })

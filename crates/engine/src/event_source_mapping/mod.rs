@@ -142,7 +142,9 @@ impl EventSourceMapping {
             wanted: watch::Sender::new(wanted),
             counts: Counts::default(),
         });
-        let workers = (0..workers).map(|_| Arc::clone(&shared).work()).collect();
+        let failures = shared.options.store.failures();
+        let work = || failures.clone().task("the event source mapping", Arc::clone(&shared).work());
+        let workers = (0..workers).map(|_| work()).collect();
         Ok(Self { shared, workers })
     }
 

@@ -32,6 +32,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::disk::Disk;
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{MessageAttribute, NewMessage, Store, StoreError};
@@ -76,6 +77,7 @@ pub(crate) struct EngineBackend {
     store: Store,
     queue: String,
     health: StorageHealth,
+    disk: Option<Arc<Disk>>,
 }
 
 /// A message that is in a queue.
@@ -127,6 +129,7 @@ impl Backend {
         queue_url: &str,
         store: Store,
         health: StorageHealth,
+        disk: Option<Arc<Disk>>,
     ) -> Self {
         Self::Engine(Box::new(EngineBackend {
             routes: Arc::new(Routes::of(config, queue_url)),
@@ -134,6 +137,7 @@ impl Backend {
             store,
             queue: config.queue_name(),
             health,
+            disk,
         }))
     }
 
@@ -157,7 +161,8 @@ impl Backend {
     async fn is_failing(&self) -> bool {
         match self {
             Self::Engine(engine) => {
-                engine.health.is_still_failing(&engine.store, &engine.queue).await
+                engine.disk.as_ref().is_some_and(|disk| !disk.status().accepting)
+                    || engine.health.is_still_failing(&engine.store, &engine.queue).await
             }
             Self::Emulator(_) => false,
         }
@@ -178,9 +183,16 @@ impl Backend {
 impl EngineBackend {
     async fn send(&self, message: SendMessage) -> Result<Accepted, Refusal> {
         let new = new_message(message);
+        if self.disk.as_ref().is_some_and(|disk| !disk.has_room_for(new.body.len())) {
+            return Err(Refusal::StorageFailed);
+        }
         let md5_of_body = crate::sqs::md5::of_body(&new.body);
         let md5_of_attributes = crate::sqs::md5::of_attributes(&new.attributes);
-        let sent = self.health.wrote(self.store.accept(&self.queue, new).await)?;
+        let sent = self.health.wrote(self.store.accept(&self.queue, new).await);
+        if let (Err(StoreError::Storage(_)), Some(disk)) = (&sent, &self.disk) {
+            disk.look_after_failure();
+        }
+        let sent = sent?;
         Ok(Accepted {
             message_id: sent.message_id,
             sequence_number: sent.sequence_number.to_string(),

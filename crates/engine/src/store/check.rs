@@ -10,9 +10,10 @@ use tokio::runtime::Handle;
 
 use super::departure::{Departure, Why};
 use super::error::OpenError;
-use super::failure::{Failures, StoreFailure};
+
 use super::writer::WeakJobs;
-use super::{StoreError, groups, ledger, open};
+use super::{InUse, StoreError, groups, ledger, open};
+use crate::failure::{Failure, Failures};
 
 /// Is in the data directory once damage was found: the next start looks before it accepts anything.
 const DAMAGED_FILE: &str = "queues.db.damaged";
@@ -32,8 +33,20 @@ pub(super) fn before_use(connection: &Connection, dir: &Path) -> Result<(), Open
     fs::remove_file(mark).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })
 }
 
+/// Tells that a database turned out to be damaged.
+pub(super) fn found(dir: &Path, detail: String, failures: &Failures) {
+    // Without the mark the next start finds it as this one did.
+    let _marked = fs::write(dir.join(DAMAGED_FILE), &detail);
+    failures.tell(Failure::Damaged { file: dir.join(open::DATABASE_FILE), detail });
+}
+
 /// Starts to check a database that is in use. The check ends early when the store is closed.
-pub(super) fn beside_use(dir: &Path, jobs: WeakJobs, failures: &Failures) -> Result<(), OpenError> {
+pub(super) fn beside_use(
+    dir: &Path,
+    jobs: WeakJobs,
+    in_use: InUse,
+    failures: &Failures,
+) -> Result<(), OpenError> {
     let mut connection = open::reader(dir)?;
     let closed = jobs.clone();
     connection
@@ -43,18 +56,18 @@ pub(super) fn beside_use(dir: &Path, jobs: WeakJobs, failures: &Failures) -> Res
     let in_dir = dir.clone();
     let thread = move || {
         if let Some(detail) = damage(&connection) {
-            // Without the mark the next start finds it as this one did.
-            let _marked = fs::write(dir.join(DAMAGED_FILE), &detail);
-            told.tell(StoreFailure::Damaged { file: dir.join(open::DATABASE_FILE), detail });
+            found(&dir, detail, &told);
         } else if let Ok(differences) = miscounted(&connection)
             && !differences.is_empty()
         {
             // A store that is closing, or failing, counts at its next start.
             let _closing = runtime.block_on(correct(&jobs, differences));
         }
+        drop(connection);
+        drop(in_use);
     };
     failures
-        .watch("store-check", thread)
+        .thread("store-check", thread)
         .map_err(|source| OpenError::Directory { dir: in_dir, source })
 }
 

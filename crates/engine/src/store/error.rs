@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::ffi;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why a request was not carried out. Nothing was changed by it.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,14 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// What is wrong with the database, if it is damaged.
+    pub(super) fn damage(&self) -> Option<String> {
+        let Self::Database(error) = self else { return None };
+        let code = error.sqlite_error_code()?;
+        matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            .then(|| error.to_string())
+    }
+
     /// Whether the same may work at another time. After an fsync that failed nothing does: the system
     /// forgets what it could not write.
     pub(super) fn is_passing(&self) -> bool {

@@ -11,7 +11,6 @@ pub mod arn;
 mod check;
 mod departure;
 mod error;
-mod failure;
 mod faults;
 mod groups;
 mod ledger;
@@ -49,7 +48,6 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::departure::{Departure, Departures, Why};
 pub use self::error::{OpenError, StorageError, StoreError};
-pub use self::failure::StoreFailure;
 pub use self::faults::{Faults, HeldCommits};
 pub use self::ledger::{QueueLedger, Ways};
 pub use self::look::{GroupCount, Place, WaitingGroup};
@@ -67,7 +65,6 @@ pub use self::settings::{
 };
 pub use self::statistics::QueueStatistics;
 
-use self::failure::Failures;
 use self::faults::FaultSwitches;
 use self::groups::Removal;
 use self::ledger::{Committed, Ledger};
@@ -80,12 +77,13 @@ use self::wake::Wakers;
 use self::writer::{Jobs, Writer};
 
 use crate::clock::Clock;
+use crate::failure::{Failure, Failures};
 
-/// Held by the store's threads: when both have dropped theirs, whoever waits for their end hears of it.
-type Running = watch::Sender<()>;
-
-/// Hears of that.
+/// Hears of the end of the writer, which is the last of the threads to end.
 type Ended = watch::Receiver<()>;
+
+/// Held by the other threads for as long as they have the database open.
+type InUse = std::sync::mpsc::Sender<()>;
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -110,41 +108,41 @@ pub struct Store {
 struct Beside<'a> {
     jobs: &'a Jobs,
     clock: Arc<QueueClock>,
-    running: Running,
+    in_use: InUse,
     failures: &'a Failures,
 }
 
 impl Store {
     /// Opens the queues in a data directory, which is made if it is not there, and takes hold of it.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let lock = Arc::new(open::lock(data_dir)?);
+        let lock = open::lock(data_dir)?;
         let connection = open::database(data_dir)?;
-        let held = Arc::clone(&lock);
-        let store = Self::start(connection, clock, data_dir, held, |beside| {
+        Self::start(connection, clock, Some(data_dir), lock, |beside| {
             let connection = open::reader(data_dir)?;
-            Reader::start(connection, beside.clock, (lock, beside.running), beside.failures)
-                .map_err(in_dir(data_dir))
-        })?;
-        check::beside_use(data_dir, store.jobs.downgrade(), &store.failures)?;
-        Ok(store)
+            let in_use = beside.in_use.clone();
+            let reader = Reader::start(connection, beside.clock, in_use, beside.failures)
+                .map_err(in_dir(data_dir))?;
+            let jobs = beside.jobs.downgrade();
+            check::beside_use(data_dir, jobs, beside.in_use, beside.failures)?;
+            Ok(reader)
+        })
     }
 
     /// Queues that are gone when the last handle is dropped.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let connection = open::in_memory()?;
-        Self::start(connection, clock, Path::new(":memory:"), (), |beside| {
-            Ok(Reader::Within(beside.jobs.clone()))
-        })
+        Self::start(connection, clock, None, (), |beside| Ok(Reader::Within(beside.jobs.clone())))
     }
 
     fn start(
         connection: Connection,
         clock: Arc<dyn Clock>,
-        dir: &Path,
+        dir: Option<&Path>,
         held: impl Send + 'static,
         reader: impl FnOnce(Beside<'_>) -> Result<Reader, OpenError>,
     ) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Database { file: dir.join(open::DATABASE_FILE), source };
+        let shown = dir.unwrap_or(Path::new(":memory:"));
+        let failed = |source| open::refusal(&shown.join(open::DATABASE_FILE), source);
         let next_number = connection
             .query_row("SELECT next_number FROM progress", [], |row| row.get(0))
             .map_err(failed)?;
@@ -162,11 +160,12 @@ impl Store {
             wakers: Arc::clone(&wakers),
             faults: Arc::clone(&switches),
             failures: failures.clone(),
+            dir: dir.map(Path::to_owned),
         };
         let (running, ended) = watch::channel(());
-        let jobs = writer.start((held, running.clone())).map_err(in_dir(dir))?;
-        let beside =
-            Beside { jobs: &jobs, clock: Arc::clone(&clock), running, failures: &failures };
+        let (in_use, others) = std::sync::mpsc::channel();
+        let jobs = writer.start(others, (held, running)).map_err(in_dir(shown))?;
+        let beside = Beside { jobs: &jobs, clock: Arc::clone(&clock), in_use, failures: &failures };
         let reader = reader(beside)?;
         let departures = Arc::new(Mutex::new(Some(departures)));
         let store =
@@ -178,20 +177,26 @@ impl Store {
     }
 
     fn drive(&self, task: Drive) {
-        tokio::spawn(task.run(self.jobs.downgrade(), Arc::clone(self.clock())));
+        let run = task.run(self.jobs.downgrade(), Arc::clone(self.clock()));
+        tokio::spawn(self.failures.clone().task("a message move task", run));
     }
 
     /// Gives this handle up and waits until all others are and the data directory is free.
     pub async fn close(self) {
         let Self { jobs, reader, mut ended, .. } = self;
         drop((jobs, reader));
-        // The only thing that can be heard is the end of both threads.
+        // The only thing that can be heard is the writer's end.
         while ended.changed().await.is_ok() {}
     }
 
     /// Is ready once the store cannot go on.
-    pub async fn failed(&self) -> StoreFailure {
+    pub async fn failed(&self) -> Failure {
         self.failures.heard().await
+    }
+
+    /// Where else to tell of what ends it.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.failures
     }
 
     /// What tells of messages that leave in another way than by delivery; `None` for whoever asks

@@ -152,7 +152,7 @@ fn corrupt(file: &Path, detail: impl Into<String>) -> OpenError {
     OpenError::Corrupt { file: file.to_owned(), detail: detail.into() }
 }
 
-fn refusal(file: &Path, source: rusqlite::Error) -> OpenError {
+pub(super) fn refusal(file: &Path, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             corrupt(file, source.to_string())

@@ -114,6 +114,9 @@ pub(super) fn set_attributes(
     let queue = tx.queue(name)?;
     let settings = queue.settings.clone().with(attributes)?;
     check_redrive(tx, name, &settings)?;
+    if settings == queue.settings {
+        return Ok(());
+    }
     tx.execute(
         "UPDATE queue SET settings = ?2, modified_ms = ?3 WHERE id = ?1",
         params![queue.id, write_json(&settings), tx.now()],

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::InUse;
 use super::error::{StorageError, StoreError};
-use super::failure::Failures;
+
 use super::queue_time::QueueClock;
 use super::view::View;
 use super::writer::Jobs;
+use crate::failure::Failures;
 
 /// Looks that may wait for the one before them.
 const LOOKS_WAITING_MAX: usize = 64;
@@ -29,20 +31,20 @@ pub(super) enum Reader {
 }
 
 impl Reader {
-    /// Starts the thread, which ends when the last `Reader` is dropped; `held` is dropped after that.
+    /// Starts the thread, which ends when the last `Reader` is dropped.
     pub(super) fn start(
         connection: Connection,
         clock: Arc<QueueClock>,
-        held: impl Send + 'static,
+        in_use: InUse,
         failures: &Failures,
     ) -> std::io::Result<Self> {
         let (sender, mut looks) = mpsc::channel::<Look>(LOOKS_WAITING_MAX);
-        failures.watch("store-reader", move || {
+        failures.thread("store-reader", move || {
             while let Some(look) = looks.blocking_recv() {
                 look(&connection, &clock);
             }
             drop(connection);
-            drop(held);
+            drop(in_use);
         })?;
         Ok(Self::Beside(sender))
     }

@@ -22,6 +22,7 @@ pub(super) struct Memory {
     wakes: Vec<Wake>,
     ledger: Ledger,
     departures: Vec<Departure>,
+    damage: Option<String>,
     told: Option<Told>,
 }
 
@@ -55,6 +56,11 @@ impl Memory {
             // Where nobody listens, nobody is told.
             let _unheard = self.told.as_ref().map(|told| told.send(departure));
         }
+    }
+
+    /// What was found to be wrong with the database.
+    pub(super) fn take_damage(&mut self) -> Option<String> {
+        self.damage.take()
     }
 
     pub(super) fn take_wakes(&mut self) -> Vec<Wake> {
@@ -123,6 +129,13 @@ impl<'a> Tx<'a> {
     /// Counts a message that comes in or leaves.
     pub(super) fn count(&mut self, queue_id: i64, route: &str, way: Way) {
         self.memory.ledger.count(queue_id, route, way);
+    }
+
+    /// Notes what is wrong with the database, if that is why something failed.
+    pub(super) fn note_damage(&mut self, error: &StorageError) {
+        if let Some(damage) = error.damage() {
+            self.memory.damage.get_or_insert(damage);
+        }
     }
 
     /// Tells that messages have left, once that is durable.

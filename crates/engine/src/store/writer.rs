@@ -5,17 +5,20 @@
 //! or the commit does, the transaction is rolled back and each job runs again in one of its own:
 //! a failure is answered to whom it belongs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::check;
 use super::error::{StorageError, StoreError};
-use super::failure::{Failures, StoreFailure};
+
 use super::faults::FaultSwitches;
 use super::queue_time::QueueClock;
 use super::tx::{Memory, Tx};
 use super::wake::Wakers;
+use crate::failure::{Failure, Failures};
 use crate::storage_health::in_full;
 
 /// Jobs in one transaction. Bounds how long the first of them waits.
@@ -61,7 +64,10 @@ where
         let result = (self.body)(tx);
         let half_done = match &result {
             Ok(_) => false,
-            Err(StoreError::Storage(_)) => true,
+            Err(StoreError::Storage(error)) => {
+                tx.note_damage(error);
+                true
+            }
             Err(_) => tx.changes() != changes_before,
         };
         self.result = Some(result);
@@ -134,33 +140,46 @@ pub(super) struct Writer {
     pub(super) wakers: Arc<Wakers>,
     pub(super) faults: Arc<FaultSwitches>,
     pub(super) failures: Failures,
+    /// Where the database is, unless in memory.
+    pub(super) dir: Option<PathBuf>,
 }
 
 impl Writer {
-    /// Starts the thread. It ends, and closes the database, when the last [`Jobs`] is dropped;
-    /// `held` is dropped after that.
-    pub(super) fn start(self, held: impl Send + 'static) -> std::io::Result<Jobs> {
+    /// Starts the thread. It ends, and closes the database, when the last [`Jobs`] is dropped and no
+    /// sender of `others` is left: whoever closes the database last is to put its log into it, which who
+    /// only reads cannot. `held` is dropped after that.
+    pub(super) fn start(
+        mut self,
+        others: std::sync::mpsc::Receiver<()>,
+        held: impl Send + 'static,
+    ) -> std::io::Result<Jobs> {
         let (sender, receiver) = mpsc::channel(JOBS_WAITING_MAX);
         let failures = self.failures.clone();
-        failures.watch("store", move || {
+        failures.thread("store", move || {
             self.serve(receiver);
+            // Nothing is ever sent: this is their end.
+            let _ended = others.recv();
+            drop(self);
             drop(held);
         })?;
         Ok(Jobs { sender })
     }
 
-    fn serve(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    fn serve(&mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
         while let Some(first) = waiting.blocking_recv() {
             let mut group = vec![first];
             let committed = self.transaction(|tx| run_all(tx, &mut group, &mut waiting));
             match committed {
                 Ok(()) => group.into_iter().for_each(Job::answer),
                 Err(RolledBack::ByStorage(error)) if !error.is_passing() => {
-                    self.failures.tell(StoreFailure::NotKept(in_full(&error)));
+                    self.failures.tell(Failure::NotKept(in_full(&error)));
                     // Whoever waits hears that the store is closed, and so does whoever comes.
                     return;
                 }
                 Err(_) => group.into_iter().for_each(|job| self.run_alone(job)),
+            }
+            if self.failures.first().is_some() {
+                return;
             }
         }
     }
@@ -187,6 +206,9 @@ impl Writer {
                 drop(self.connection.execute_batch("ROLLBACK"));
             }
             self.memory.back_to(mark);
+        }
+        if let (Some(damage), Some(dir)) = (self.memory.take_damage(), &self.dir) {
+            check::found(dir, damage, &self.failures);
         }
         self.wakers.wake(self.memory.take_wakes());
         result

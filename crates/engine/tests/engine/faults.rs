@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use domain::config::Config;
 use domain::time::Timestamp;
-use engine::Engine;
 use engine::clock::{ManualClock, SystemClock};
 use engine::store::{ReceiveRequest, Store};
+use engine::{Engine, EngineOptions, Failure};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -321,19 +322,45 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
         program.send_message(QUEUE, "k", &format!("k-{number}")).await;
     }
     assert!(program.terminate().success());
-    let file = database(dir.path());
+    let file = dir.path().join("queues.db");
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 4_096].fill(0xa5);
     std::fs::write(&file, &bytes).unwrap();
-    let refusal = Program::refused(&config, dir.path(), Path::new("/nowhere"));
-    assert_eq!(refusal.code, Some(3), "{}", refusal.stderr);
-    assert!(refusal.stderr.contains("damaged"), "{}", refusal.stderr);
-    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    // Once it has found the damage it ends by itself; the next one looks first.
+    for _ in 0..2 {
+        let refusal = Program::refused(&config, dir.path(), Path::new("/nowhere"));
+        assert_eq!(refusal.code, Some(3), "{}", refusal.stderr);
+        assert!(refusal.stderr.contains("queues.db is damaged"), "{}", refusal.stderr);
+    }
+    assert!(std::fs::read(&file).unwrap() == bytes, "the file was changed");
 }
 
-/// The largest file of a data directory.
-fn database(data_dir: &Path) -> std::path::PathBuf {
-    let files = std::fs::read_dir(data_dir).unwrap().map(|entry| entry.unwrap().path());
-    files.max_by_key(|file| file.metadata().unwrap().len()).unwrap()
+#[tokio::test]
+async fn a_terminal_whose_reader_has_stopped_neither_ends_the_log_nor_keeps_the_engine_from_ending()
+{
+    const EVENTS: usize = 600; // With lines of 200 bytes, more than a pipe holds.
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(json!({}));
+    let (program, unread) = Program::start_unread(&config, dir.path(), Path::new("/nowhere"));
+    let client = crate::support::http_client();
+    for number in 0..EVENTS {
+        let body = format!("{number:0>120}");
+        assert_eq!(post_to(&client, &program.ingest, &body, "e".to_owned()).await.unwrap(), 200);
+    }
+    assert!(program.terminate().success());
+    let log = std::fs::read_to_string(dir.path().join("engine.log")).unwrap();
+    assert_eq!(log.lines().filter(|line| line.contains("\"accepted\"")).count(), EVENTS);
+    assert!(log.contains("\"stopped\""));
+    drop(unread);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_whose_store_has_died_says_so() {
+    let config = Config::parse(&config(json!({})).to_string()).unwrap();
+    let engine = Engine::start(EngineOptions::in_memory(config)).await.unwrap();
+    engine.store().faults().make_writer_panic();
+    let client = crate::support::http_client();
+    assert_eq!(post(&client, &engine, "k", "1".to_owned()).await, 503);
+    assert_eq!(engine.failed().await, Failure::Panicked("store"));
 }

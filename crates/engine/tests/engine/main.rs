@@ -3,6 +3,7 @@
 
 mod clocks;
 mod commands;
+mod disk;
 mod faults;
 mod function;
 mod gateway;

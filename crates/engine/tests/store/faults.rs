@@ -1,7 +1,8 @@
 //! A disk that fails: nothing is acknowledged that is not there, and nothing that was is lost.
 
 use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
-use engine::store::{NewMessage, StorageError, Store, StoreError, StoreFailure, Tags};
+use engine::Failure;
+use engine::store::{NewMessage, StorageError, Store, StoreError, Tags};
 
 async fn on_disk(dir: &tempfile::TempDir) -> Fixture {
     let clock = manual_clock();
@@ -78,7 +79,7 @@ async fn after_an_fsync_that_failed_nothing_is_tried_again() {
     let error = queue.store.send(QUEUE, message("a", "2")).await.unwrap_err();
     assert!(matches!(error, StoreError::Storage(StorageError::Closed)), "{error}");
     let failure = queue.store.failed().await;
-    assert!(matches!(failure, StoreFailure::NotKept(_)), "{failure}");
+    assert!(matches!(failure, Failure::NotKept(_)), "{failure}");
     assert!(failure.to_string().contains("disk I/O error"), "{failure}");
     queue.store.send(QUEUE, message("a", "3")).await.unwrap_err();
     queue.store.close().await;
@@ -94,7 +95,7 @@ async fn a_thread_that_dies_is_told_and_lets_go_of_the_directory() {
     queue.send("a", "1").await;
     queue.store.faults().make_writer_panic();
     queue.store.send(QUEUE, message("a", "2")).await.unwrap_err();
-    assert_eq!(queue.store.failed().await, StoreFailure::Panicked("store"));
+    assert_eq!(queue.store.failed().await, Failure::Panicked("store"));
     queue.store.close().await;
     Store::open(dir.path(), manual_clock()).unwrap();
 }

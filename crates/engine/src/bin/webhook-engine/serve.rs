@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::config::{Config, LogLevel};
 use engine::clock::SystemClock;
-use engine::{Engine, EngineError, EngineOptions, Storage};
+use engine::{Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Storage};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
 use serde_json::json;
@@ -14,6 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::environment::Environment;
 use crate::{Exit, fail, runtime};
+
+/// Bytes.
+const MIB: u64 = 1024 * 1024;
 
 /// What an engine is told.
 #[derive(Debug, clap::Args)]
@@ -31,6 +34,10 @@ pub(crate) struct Serve {
     /// Another name that the API is called by, besides addresses and localhost, such as a container's
     #[arg(long, value_name = "NAME")]
     api_host: Vec<String>,
+    /// Room on the disk of the data directory below which no events are accepted, so that those that
+    /// are queued can be delivered, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = RESERVE_BYTES / MIB)]
+    reserve: u64,
 }
 
 pub(crate) const AFTER_HELP: &str = "\
@@ -56,7 +63,7 @@ being delivered has ended; a second one stops it at once. Either way nothing acc
 
 Exit codes:
   0  stopped by a signal, or the command is done
-  1  failure: an address in use, storage that cannot be written
+  1  failure: an address in use, storage that cannot be written or does not keep what is written
   2  wrong arguments or configuration
   3  data directory in use by another engine, damaged, or written by a newer one";
 
@@ -71,7 +78,7 @@ impl Serve {
     }
 
     async fn serve(self, environment: Environment, config: Config) -> Result<(), Exit> {
-        let Self { data_dir, listen, api_listen, api_host } = self;
+        let Self { data_dir, listen, api_listen, api_host, reserve } = self;
         let no_signals = |error| fail(Exit::Failure, &format_args!("no signals: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -82,12 +89,15 @@ impl Serve {
             listen,
             api_listen,
             api_hosts: api_host,
+            reserve_bytes: reserve.saturating_mul(MIB),
             clock: Arc::new(SystemClock::new()),
             log: Box::new(std::io::stdout()),
         };
         let engine = Engine::start(options).await.map_err(|error| {
             let exit = match &error {
-                EngineError::Open(_) => Exit::DataDirectory,
+                EngineError::Open(_) | EngineError::Failed(Failure::Damaged { .. }) => {
+                    Exit::DataDirectory
+                }
                 _ => Exit::Failure,
             };
             fail(exit, &engine::in_full(&error))
@@ -103,12 +113,28 @@ impl Serve {
                 _ = terminate.recv() => {}
             }
         };
-        signalled().await;
+        tokio::select! {
+            () = signalled() => {}
+            // Dropped, it ends as in a crash: what is on the disk is what there is.
+            failure = engine.failed() => return Err(failed(&engine, &failure)),
+        }
         tokio::select! {
             () = engine.stop() => Ok(()),
             () = signalled() => Err(fail(Exit::Failure, &"stopped at once by a second signal")),
         }
     }
+}
+
+/// Says why the engine cannot go on, in its log as well.
+fn failed(engine: &Engine, failure: &Failure) -> Exit {
+    let exit = match failure {
+        Failure::Damaged { .. } => Exit::DataDirectory,
+        _ => Exit::Failure,
+    };
+    let fields = json!({ "error": failure.to_string() });
+    engine.log(LogLevel::Error, "ended: it cannot go on", &fields);
+    engine.flush_log();
+    fail(exit, failure)
 }
 
 /// A dump would put events onto the disk, and, of the forwarder, which inherits this, secrets.

@@ -1,8 +1,8 @@
 //! The engine as a program: started, killed, started again.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -47,6 +47,18 @@ fn listening(config: &Value, data_dir: &Path, function: &Path) -> Command {
 impl Program {
     /// Starts it and waits until it listens.
     pub(crate) fn start(config: &Value, data_dir: &Path, function: &Path) -> Self {
+        let (program, lines) = Self::start_unread(config, data_dir, function);
+        // Somebody has to read on, or its log would be left out one day.
+        std::thread::spawn(move || lines.for_each(drop));
+        program
+    }
+
+    /// The same, and nobody reads its log beyond the line that says so, unless the caller does.
+    pub(crate) fn start_unread(
+        config: &Value,
+        data_dir: &Path,
+        function: &Path,
+    ) -> (Self, Lines<BufReader<ChildStdout>>) {
         let mut child =
             listening(config, data_dir, function).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -55,13 +67,11 @@ impl Program {
             .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
             .find(|line| line["message"] == "listening")
             .expect("it ended before it listened");
-        // Somebody has to read on, or it would wait for its log one day.
-        std::thread::spawn(move || lines.for_each(drop));
         let address = |name: &str| listening[name].as_str().unwrap().to_owned();
         let file = std::fs::read_to_string(data_dir.join("engine.json")).unwrap();
         let file: Value = serde_json::from_str(&file).unwrap();
         let client = crate::support::api_client(file["access_key_id"].as_str().unwrap());
-        Self { ingest: address("ingest"), api: address("api"), client, child }
+        (Self { ingest: address("ingest"), api: address("api"), client, child }, lines)
     }
 
     /// Starts one that is expected not to start.

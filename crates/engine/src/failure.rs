@@ -1,17 +1,20 @@
-//! What a store does not go on after: the process is to end, and to start again from what is on the
+//! What an engine does not go on after: its process is to end, and to start again from what is on the
 //! disk.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::pin::pin;
+use std::task::Poll;
 
 use tokio::sync::watch;
 
-/// Why a store cannot go on.
+/// Why an engine cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum StoreFailure {
-    /// A thread panicked, and nobody is left to do its work.
-    #[error("thread {0} of the store has panicked")]
+pub enum Failure {
+    /// A thread or a task panicked, and nobody is left to do its work.
+    #[error("{0} has panicked")]
     Panicked(&'static str),
     /// The disk could not keep what was written. What is on it is not known then, and asking again
     /// would be answered as if it were: fsync(2) tells of an error once.
@@ -29,16 +32,16 @@ pub enum StoreFailure {
     },
 }
 
-/// Where the store's threads tell of it. The first failure stays.
+/// Where threads and tasks tell of it. The first failure stays.
 #[derive(Clone)]
-pub(super) struct Failures(watch::Sender<Option<StoreFailure>>);
+pub(crate) struct Failures(watch::Sender<Option<Failure>>);
 
 impl Failures {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(watch::Sender::new(None))
     }
 
-    pub(super) fn tell(&self, failure: StoreFailure) {
+    pub(crate) fn tell(&self, failure: Failure) {
         self.0.send_if_modified(|first| {
             let is_first = first.is_none();
             first.get_or_insert(failure);
@@ -46,15 +49,20 @@ impl Failures {
         });
     }
 
+    /// The failure, if there is one.
+    pub(crate) fn first(&self) -> Option<Failure> {
+        self.0.borrow().clone()
+    }
+
     /// Is ready once there is one.
-    pub(super) async fn heard(&self) -> StoreFailure {
+    pub(crate) async fn heard(&self) -> Failure {
         let mut failures = self.0.subscribe();
         let failure = failures.wait_for(Option::is_some).await;
         failure.expect("this is a sender itself").clone().expect("it was waited for")
     }
 
     /// Starts a thread whose panic is a failure.
-    pub(super) fn watch(
+    pub(crate) fn thread(
         &self,
         thread: &'static str,
         body: impl FnOnce() + Send + 'static,
@@ -62,9 +70,23 @@ impl Failures {
         let failures = self.clone();
         std::thread::Builder::new().name(thread.to_owned()).spawn(move || {
             if catch_unwind(AssertUnwindSafe(body)).is_err() {
-                failures.tell(StoreFailure::Panicked(thread));
+                failures.tell(Failure::Panicked(thread));
             }
         })?;
         Ok(())
+    }
+
+    /// A task whose panic is a failure.
+    pub(crate) async fn task(self, name: &'static str, body: impl Future<Output = ()>) {
+        let mut body = pin!(body);
+        let ended = poll_fn(|context| {
+            match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(context))) {
+                Ok(poll) => poll.map(Ok),
+                Err(panic) => Poll::Ready(Err(panic)),
+            }
+        });
+        if ended.await.is_err() {
+            self.tell(Failure::Panicked(name));
+        }
     }
 }

@@ -1,0 +1,123 @@
+//! A disk that somebody fills: events are refused, and what is queued is delivered to the last one.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use engine::Engine;
+use serde_json::json;
+
+use crate::support::function::Function;
+use crate::support::{config, get, http_client, options, post, set_enabled};
+
+const DISK: &str = "size=48m";
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A file system of its own, in memory. Unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where this process may not mount one.
+    fn mount(options: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path());
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self(dir));
+        }
+        println!("skipped: only root can mount a small disk");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all room that is left.
+    fn fill(&self) {
+        let mut filler = File::create(self.filler()).unwrap();
+        for size in [64 * 1024, 4 * 1024, 1] {
+            while filler.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn filler(&self) -> std::path::PathBuf {
+        self.path().join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A test that failed may still have files open there.
+        let _left = Command::new("umount").arg("--lazy").arg(self.path()).status();
+    }
+}
+
+async fn start(dir: &Path, function: &Function) -> Engine {
+    let mut options = options(&config(json!({})), Some(dir));
+    options.forwarder = Some(function.executable());
+    options.reserve_bytes = RESERVE_BYTES;
+    Engine::start(options).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_filled_refuses_events_and_delivers_those_that_are_queued() {
+    const QUEUED: usize = 300;
+    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let function = Function::new("");
+    let client = http_client();
+    let data_dir = disk.path().join("data");
+    let engine = start(&data_dir, &function).await;
+    assert_eq!(set_enabled(&engine, false).await, 200);
+    for number in 0..QUEUED {
+        assert_eq!(post(&client, &engine, "k", format!("k-{number}")).await, 200);
+    }
+    disk.fill();
+    assert_eq!(post(&client, &engine, "other", "other-0".to_owned()).await, 503);
+    let status = get(&engine, "status").await;
+    assert_eq!(status["disk"]["accepting"], false, "{status}");
+    assert!(status["disk"]["free_bytes"].as_u64().unwrap() < RESERVE_BYTES);
+    assert_eq!(get(&engine, "health").await["storage"], "full");
+
+    // The reserve is held again once there is room, and is what a start has when there is none.
+    fs::remove_file(disk.filler()).unwrap();
+    while !data_dir.join("reserve.0").exists() {
+        tokio::task::yield_now().await;
+    }
+    engine.stop().await;
+    disk.fill();
+    let engine = start(&data_dir, &function).await;
+    let url = format!("http://{}/sqs-hook", engine.ingest_address());
+    let refused = client.post(url).header("x-key", "other").body("other-1").send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(set_enabled(&engine, true).await, 200, "a pause can end");
+    let mine = |record: &[String]| record.iter().filter(|body| body.starts_with("k-")).count();
+    let record = function.wait_for(|record| mine(record) >= QUEUED).await;
+    assert_eq!(mine(&record), QUEUED, "each was delivered, once");
+    crate::faults::check_order(&record);
+
+    fs::remove_file(disk.filler()).unwrap();
+    while post(&client, &engine, "other", "other-2".to_owned()).await != 200 {}
+    assert_eq!(get(&engine, "health").await["storage"], "ok");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_no_more_files_can_be_paused_and_started_on() {
+    let Some(disk) = SmallDisk::mount("size=64m,nr_inodes=40") else { return };
+    let function = Function::new("");
+    let engine = start(disk.path(), &function).await;
+    let client = http_client();
+    assert_eq!(post(&client, &engine, "k", "k-0".to_owned()).await, 200);
+    (0..100).take_while(|n| File::create(disk.path().join(format!("filler-{n}"))).is_ok()).count();
+    while disk.path().join("reserve.0").exists() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(set_enabled(&engine, false).await, 200);
+    assert_eq!(set_enabled(&engine, true).await, 200);
+    function.wait_for(|record| record.len() == 1).await;
+    engine.stop().await;
+    start(disk.path(), &function).await.stop().await;
+}
