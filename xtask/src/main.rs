@@ -20,6 +20,7 @@ mod output;
 mod package;
 mod pause;
 mod process;
+mod release;
 mod resume;
 mod schema;
 mod send;
@@ -58,6 +59,7 @@ enum Command {
     Pause(pause::Pause),
     Resume(resume::Resume),
     Package(package::Package),
+    Release(release::Release),
     Plan(aws::plan::Plan),
     Check(aws::check::Check),
     Deploy(aws::deploy::Deploy),
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Pause(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::Package(command) => command.run(),
+        Command::Release(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Deploy(command) => command.run(),

@@ -222,7 +222,6 @@ impl Tools {
             .env("PATH", &self.path)
             .env("CARGO_TARGET_DIR", target_dir)
             .env("CARGO_INCREMENTAL", "0")
-            // Paths of this machine must not be in the artifact: they would make it another one.
             .env("RUSTFLAGS", remapped(root, target_dir));
         process::run(&mut build)?;
         let path = target_dir.join("lambda").join(program.binary).join(BOOTSTRAP);
@@ -230,13 +229,18 @@ impl Tools {
     }
 }
 
-fn remapped(root: &Path, target_dir: &Path) -> String {
+/// Cargo's folder and rustup's.
+pub(crate) fn homes() -> (PathBuf, PathBuf) {
     let home = |variable: &str, default: &str| {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         std::env::var_os(variable).map_or_else(|| home.join(default), PathBuf::from)
     };
-    let cargo_home = home("CARGO_HOME", ".cargo");
-    let rustup_home = home("RUSTUP_HOME", ".rustup");
+    (home("CARGO_HOME", ".cargo"), home("RUSTUP_HOME", ".rustup"))
+}
+
+/// What rustc is told, so that no path of this machine is in what it makes: it would make it another one.
+pub(crate) fn remapped(root: &Path, target_dir: &Path) -> String {
+    let (cargo_home, rustup_home) = homes();
     // rustc takes the last that applies, so the most specific stand last.
     [
         (rustup_home.as_path(), "/rustup"),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
-use crate::{aws, demo, lint, package, workspace};
+use crate::{aws, demo, lint, package, release, workspace};
 
 /// Run everything that can run on this machine
 ///
@@ -39,6 +39,12 @@ impl Test {
                 return Ok(Outcome::Skipped("left out by --quick".to_owned()));
             }
             package::check_reproducible()
+        });
+        steps.add_optional("released programs are reproducible", move || {
+            if self.quick {
+                return Ok(Outcome::Skipped("left out by --quick".to_owned()));
+            }
+            release::check_reproducible()
         });
         if let Some(text) = &self.only {
             steps.keep(text);

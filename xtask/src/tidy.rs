@@ -11,12 +11,13 @@ use crate::process::{self, cargo};
 use crate::workspace;
 
 /// Which of our crates a crate may link. Tests may use more.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("domain", &[]),
     ("deployment", &["domain"]),
     ("forwarder", &["domain"]),
-    ("engine", &["domain"]),
-    ("operator", &["deployment", "domain"]),
+    ("manual", &[]),
+    ("engine", &["domain", "manual"]),
+    ("operator", &["deployment", "domain", "manual"]),
     ("sss-stub", &["domain"]),
     ("bench", &["domain"]),
     ("xtask", &["deployment", "domain"]),

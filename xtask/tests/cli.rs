@@ -50,6 +50,7 @@ fn help_teaches() {
         "demo",
         "send",
         "package",
+        "release",
         "plan",
         "check",
         "deploy",
@@ -90,6 +91,8 @@ fn wrong_arguments_end_with_2() {
         "--target",
     );
     check_refused(&["package", "--arch", "riscv"], 2, "[possible values: arm64, x86_64]");
+    check_refused(&["release", "--arch", "riscv"], 2, "[possible values: x86_64, aarch64]");
+    check_refused(&["release", "--debug", "--arch", "x86_64"], 2, "cannot be used with");
     check_refused(&["plan", "dev", "--artifact", "0123"], 2, "64 hexadecimal digits");
     check_refused(&["promote", "dev"], 2, "<TO>");
     check_refused(&["check", "dev", "--plan", "nowhere.json"], 2, "reading nowhere.json");

@@ -37,7 +37,9 @@ mod waiting;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use manual::Manual;
 
 /// Operate the queues of an environment
 #[derive(Debug, Parser)]
@@ -69,6 +71,8 @@ enum Command {
     Whoami(identity::Whoami),
     AwaitDelivery(delivery::AwaitDelivery),
     Arguments(arguments::Arguments),
+    #[command(hide = true)]
+    Manual(Manual),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -86,6 +90,10 @@ async fn main() -> ExitCode {
         Command::Whoami(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
         Command::Arguments(_) => arguments::Arguments::run(&mut Cli::command()),
+        Command::Manual(command) => command
+            .write(env!("CARGO_BIN_NAME"), Cli::command())
+            .context("writing the manual")
+            .map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

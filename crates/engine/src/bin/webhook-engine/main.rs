@@ -9,13 +9,15 @@ mod serve;
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use manual::Manual;
 
 /// Accepts webhooks, keeps them in a durable FIFO queue and delivers them in order, on one machine
 ///
 /// Without a command, it does so until it is stopped.
 #[derive(Debug, Parser)]
 #[command(
+    name = "webhook-engine",
     version,
     after_long_help = serve::AFTER_HELP,
     args_conflicts_with_subcommands = true,
@@ -35,6 +37,8 @@ struct Cli {
 enum Command {
     CheckConfig(check_config::CheckConfig),
     Health(health::Health),
+    #[command(hide = true)]
+    Manual(Manual),
 }
 
 /// Why the program ends; see the exit codes in its help.
@@ -49,6 +53,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse() {
         Cli { command: Some(Command::CheckConfig(command)), .. } => command.run(),
         Cli { command: Some(Command::Health(command)), .. } => command.run(),
+        Cli { command: Some(Command::Manual(command)), .. } => command
+            .write(env!("CARGO_BIN_NAME"), Cli::command())
+            .map_err(|error| fail(Exit::Failure, &format_args!("no manual: {error}"))),
         Cli { environment: Some(environment), serve: Some(serve), .. } => serve.run(environment),
         _ => unreachable!("clap asks for the arguments that are required"),
     };
