@@ -53,6 +53,8 @@ pub struct EngineOptions {
     pub listen: SocketAddr,
     /// Where the queues and the engine's own API listen.
     pub api_listen: SocketAddr,
+    /// Sockets that somebody else listens at already, in the place of these two addresses.
+    pub sockets: Sockets,
     /// Names that the API is called by, besides addresses and `localhost`.
     pub api_hosts: Vec<String>,
     /// Room on the disk below which no events are accepted, in bytes.
@@ -61,6 +63,15 @@ pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
     /// Where log lines go.
     pub log: Box<dyn Write + Send>,
+}
+
+/// Listening sockets that outlive the engine, so that nobody is refused while another one takes its place.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// Ingest's.
+    pub ingest: Option<std::net::TcpListener>,
+    /// The API's.
+    pub api: Option<std::net::TcpListener>,
 }
 
 impl EngineOptions {
@@ -75,6 +86,7 @@ impl EngineOptions {
             forwarder: None,
             listen: any_port,
             api_listen: any_port,
+            sockets: Sockets::default(),
             api_hosts: Vec::new(),
             reserve_bytes: RESERVE_BYTES,
             clock: Arc::new(SystemClock::new()),
@@ -152,6 +164,7 @@ impl Engine {
             forwarder,
             listen,
             api_listen,
+            sockets,
             api_hosts,
             reserve_bytes,
             clock,
@@ -171,8 +184,8 @@ impl Engine {
         )?;
         let Kept { store, access, log, health, disk } = kept;
         ensure_queues(&store, &config, &log).await?;
-        let ingest_listener = bind(listen).await?;
-        let api_listener = bind(api_listen).await?;
+        let ingest_listener = listener(sockets.ingest, listen).await?;
+        let api_listener = listener(sockets.api, api_listen).await?;
         let api_address = reachable(address_of(&api_listener, api_listen)?);
         let queue_urls = QueueUrls::at(api_address, &config);
         let config = Arc::new(config);
@@ -295,6 +308,12 @@ impl Engine {
     /// Is ready once the engine cannot go on: it is to be dropped, and its process to end.
     pub async fn failed(&self) -> Failure {
         self.store.failed().await
+    }
+
+    /// Whether it still does what it is for: its store answers, be it that the disk is full, and ingest
+    /// takes connections. Does not return while the store does not.
+    pub async fn lives(&self) -> bool {
+        self.store.answers().await && self.ingest.is_accepting()
     }
 
     /// Lets the function finish what it works on, accepting events meanwhile, and ends. Takes up to the
@@ -430,8 +449,15 @@ fn mapping_options(
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, EngineError> {
-    TcpListener::bind(address).await.map_err(|source| EngineError::Listen { address, source })
+async fn listener(
+    socket: Option<std::net::TcpListener>,
+    address: SocketAddr,
+) -> Result<TcpListener, EngineError> {
+    let listener = match socket {
+        Some(socket) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)),
+        None => TcpListener::bind(address).await,
+    };
+    listener.map_err(|source| EngineError::Listen { address, source })
 }
 
 fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, EngineError> {

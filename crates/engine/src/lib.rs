@@ -49,7 +49,7 @@ mod target;
 
 pub use check::{Findings, check};
 pub use disk::RESERVE_BYTES;
-pub use engine::{Engine, EngineError, EngineOptions};
+pub use engine::{Engine, EngineError, EngineOptions, Sockets};
 pub use failure::Failure;
 pub use gateway::Gateway;
 pub use storage::Storage;

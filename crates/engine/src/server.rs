@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::http::header::{CONNECTION, HeaderValue};
 use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -26,8 +30,12 @@ const CONNECTIONS_MAX: usize = 1_024;
 /// How long a client may take to send a request's head, idle time between two requests included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long answers may take to leave once the listener stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what has begun may take to be answered once the listener stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a new connection may take to begin a request once the listener stops: who has connected
+/// just now is about to.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a connection may take to end that is closed for another one. One that has sent nothing does
 /// at once.
@@ -73,6 +81,11 @@ impl Server {
         self.address
     }
 
+    /// Whether it accepts connections: nothing has ended that but a stop.
+    pub(crate) fn is_accepting(&self) -> bool {
+        !self.accepting.is_finished()
+    }
+
     /// Accepts no more, and returns once the answers under way have left.
     pub(crate) async fn stop(mut self) {
         self.stopping.send_replace(true);
@@ -83,6 +96,77 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
+    }
+}
+
+/// How far a connection is with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing came yet.
+    New,
+    /// A part of a request is there.
+    Begun,
+    /// The request is, and its answer is awaited.
+    Asked,
+    /// The answer is on its way, or has gone.
+    Answered,
+}
+
+/// A connection that notes when a request begins. hyper takes one whose next request is there in part
+/// for idle, and would close it.
+struct Watched {
+    stream: TcpStream,
+    progress: watch::Sender<Progress>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.progress.send_if_modified(|progress| {
+                let begins = matches!(progress, Progress::New | Progress::Answered);
+                if begins {
+                    *progress = Progress::Begun;
+                }
+                begins
+            });
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -153,10 +237,8 @@ async fn accept<H, F>(
         if permits.available_permits() == 0 {
             idle.close_oldest();
         }
-        let permit = tokio::select! {
-            permit = Arc::clone(&permits).acquire_owned() => permit,
-            () = stopped(&mut stopping) => break,
-        };
+        // A stop does not end this wait: who was taken is served, and a stop has others end soon.
+        let permit = Arc::clone(&permits).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
         let connection = serve(stream, peer, handler.clone(), Arc::clone(&idle), stopping.clone());
         connections.spawn(async move {
@@ -182,14 +264,22 @@ async fn serve<H, F>(
     let _refused = stream.set_nodelay(true);
     let close = Arc::<Notify>::default();
     let since = Arc::new(AtomicU64::new(idle.idle(&close)));
+    let progress = watch::Sender::new(Progress::New);
     let service = service_fn({
         let (idle, close, since) = (Arc::clone(&idle), Arc::clone(&close), Arc::clone(&since));
+        let (progress, stopping) = (progress.clone(), stopping.clone());
         move |request| {
+            progress.send_replace(Progress::Asked);
             idle.busy(since.swap(BUSY, Ordering::Relaxed));
             let answer = handler(peer, request);
             let (idle, close, since) = (Arc::clone(&idle), Arc::clone(&close), Arc::clone(&since));
+            let (progress, stopping) = (progress.clone(), stopping.clone());
             async move {
-                let answer = answer.await;
+                let mut answer = answer.await;
+                if *stopping.borrow() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                progress.send_replace(Progress::Answered);
                 since.store(idle.idle(&close), Ordering::Relaxed);
                 Ok::<_, Infallible>(answer)
             }
@@ -198,14 +288,28 @@ async fn serve<H, F>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Watched { stream, progress: progress.clone() }), service);
     let mut connection = std::pin::pin!(connection);
     // A connection that breaks concerns its client only, who knows already.
     tokio::select! {
         _broken = connection.as_mut() => {}
         () = stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            let _broken = connection.await;
+            let mut progress = progress.subscribe();
+            let is_new = *progress.borrow_and_update() == Progress::New;
+            let begins = async {
+                !is_new || tokio::time::timeout(BEGIN_TIMEOUT, progress.changed()).await.is_ok()
+            };
+            let begins = tokio::select! {
+                _broken = connection.as_mut() => false,
+                begins = begins => begins,
+            };
+            if begins {
+                if *progress.borrow() == Progress::Answered {
+                    connection.as_mut().graceful_shutdown();
+                }
+                // The answers say themselves that they are the last.
+                let _broken = connection.await;
+            }
         }
         () = close.notified() => {
             connection.as_mut().graceful_shutdown();
@@ -311,5 +415,57 @@ mod tests {
         more.write_all(REQUEST).await.unwrap();
         answers.add_permits(1);
         assert!(answer(&mut more).await.starts_with("HTTP/1.1 200"));
+    }
+
+    /// What came before `server` read something else, it has read.
+    async fn has_read(server: &Server) {
+        let mut other = connect(server).await;
+        other.write_all(REQUEST).await.unwrap();
+        answer(&mut other).await;
+    }
+
+    /// Connections in every state that a stop can find them in.
+    #[tokio::test]
+    async fn a_stop_answers_what_has_begun_and_waits_for_nobody_else() {
+        let (server, answers) = server().await;
+        answers.add_permits(3);
+        let mut half_of_second = connect(&server).await;
+        half_of_second.write_all(REQUEST).await.unwrap();
+        answer(&mut half_of_second).await;
+        let mut half_of_first = connect(&server).await;
+        for stream in [&mut half_of_second, &mut half_of_first] {
+            stream.write_all(&REQUEST[..20]).await.unwrap();
+        }
+        has_read(&server).await;
+        let mut idle = connect(&server).await;
+        idle.write_all(REQUEST).await.unwrap();
+        answer(&mut idle).await;
+        let address = server.address();
+        let stopping = tokio::spawn(server.stop());
+        assert!(is_closed(&mut idle).await);
+        // Who has closed the idle one goes on with the others only while it is asked to.
+        answers.add_permits(2);
+        for stream in [&mut half_of_second, &mut half_of_first] {
+            stream.write_all(&REQUEST[20..]).await.unwrap();
+            let answer = answer(stream).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert!(answer.contains("connection: close"), "{answer}");
+            assert!(is_closed(stream).await);
+        }
+        tokio::time::timeout(LIMIT, stopping).await.unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// A load balancer connects ahead of need.
+    #[tokio::test]
+    async fn a_connection_without_a_request_delays_a_stop_little() {
+        let (server, answers) = server().await;
+        answers.add_permits(1);
+        let mut silent = connect(&server).await;
+        has_read(&server).await;
+        let before = std::time::Instant::now();
+        server.stop().await;
+        assert!((BEGIN_TIMEOUT..STOP_TIMEOUT).contains(&before.elapsed()));
+        assert!(is_closed(&mut silent).await);
     }
 }

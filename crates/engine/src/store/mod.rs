@@ -206,6 +206,12 @@ impl Store {
         self.departures.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether the thread that writes takes what it is asked to do, be it that the disk refuses.
+    pub async fn answers(&self) -> bool {
+        let answer = self.jobs.run(|_tx| Ok(())).await;
+        !matches!(answer, Err(StoreError::Storage(StorageError::Closed)))
+    }
+
     /// The clocks that everything here is measured with.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {

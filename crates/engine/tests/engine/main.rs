@@ -10,6 +10,7 @@ mod gateway;
 mod ingest;
 mod outages;
 mod program;
+mod service;
 mod support;
 
 /// What [`support::function`] starts; by itself it does nothing.

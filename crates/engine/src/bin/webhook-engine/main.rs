@@ -5,6 +5,7 @@ mod check_config;
 mod environment;
 mod health;
 mod serve;
+mod service;
 
 use std::fmt::Display;
 use std::process::ExitCode;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use domain::config::{Config, LogLevel};
 use engine::clock::SystemClock;
-use engine::{Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Storage};
+use engine::{Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Sockets, Storage};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::environment::Environment;
-use crate::{Exit, fail, runtime};
+use crate::{Exit, fail, runtime, service};
 
 /// Bytes.
 const MIB: u64 = 1024 * 1024;
@@ -61,6 +62,9 @@ The log goes to stdout, one JSON object a line, and into engine.log in the data 
 nine older files of 10 MB are kept. SIGINT and SIGTERM stop the engine once what is
 being delivered has ended; a second one stops it at once. Either way nothing accepted is lost.
 
+As a service of systemd it says when it is ready and that it lives (Type=notify, WatchdogSec=), and
+takes the sockets of socket units named ingest and api in the place of --listen and --api-listen.
+
 Exit codes:
   0  stopped by a signal, or the command is done
   1  failure: an address in use, storage that cannot be written or does not keep what is written
@@ -74,10 +78,17 @@ impl Serve {
         no_core_dumps()
             .map_err(|error| fail(Exit::Failure, &format_args!("core dumps stay on: {error}")))?;
         let config = environment.config()?;
-        runtime()?.block_on(self.serve(environment, config))
+        let sockets = service::sockets()
+            .map_err(|error| fail(Exit::Configuration, &format_args!("sockets: {error}")))?;
+        runtime()?.block_on(self.serve(environment, config, sockets))
     }
 
-    async fn serve(self, environment: Environment, config: Config) -> Result<(), Exit> {
+    async fn serve(
+        self,
+        environment: Environment,
+        config: Config,
+        sockets: Sockets,
+    ) -> Result<(), Exit> {
         let Self { data_dir, listen, api_listen, api_host, reserve } = self;
         let no_signals = |error| fail(Exit::Failure, &format_args!("no signals: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
@@ -88,6 +99,7 @@ impl Serve {
             forwarder: Some(environment.forwarder),
             listen,
             api_listen,
+            sockets,
             api_hosts: api_host,
             reserve_bytes: reserve.saturating_mul(MIB),
             clock: Arc::new(SystemClock::new()),
@@ -102,7 +114,7 @@ impl Serve {
             };
             fail(exit, &engine::in_full(&error))
         })?;
-        if !api_listen.ip().is_loopback() {
+        if !engine.api_address().ip().is_loopback() {
             let fields = json!({ "api": engine.api_address() });
             let message = "the queues are reachable from other machines, and what opens them is sent there in clear";
             engine.log(LogLevel::Warn, message, &fields);
@@ -113,11 +125,14 @@ impl Serve {
                 _ = terminate.recv() => {}
             }
         };
+        service::tell(&engine, &[NotifyState::Ready]);
         tokio::select! {
             () = signalled() => {}
+            () = service::watchdog(&engine) => {}
             // Dropped, it ends as in a crash: what is on the disk is what there is.
             failure = engine.failed() => return Err(failed(&engine, &failure)),
         }
+        service::tell(&engine, &[NotifyState::Stopping]);
         tokio::select! {
             () = engine.stop() => Ok(()),
             () = signalled() => Err(fail(Exit::Failure, &"stopped at once by a second signal")),
