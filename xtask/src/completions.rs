@@ -102,7 +102,7 @@ fn described_in_full() -> anyhow::Result<Command> {
 
 fn of_operator() -> anyhow::Result<Described> {
     operate::build()?;
-    let mut operator = process::command(workspace::program("webhook-operator"));
+    let mut operator = operate::operator();
     operator.arg("arguments");
     let output = operator.output().map_err(|error| process::cannot_start(&operator, &error))?;
     if !output.status.success() {

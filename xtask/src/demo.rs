@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::engine::{self, Start};
 use crate::http::Client;
+use crate::operate;
 use crate::output::{Color, colored};
 use crate::process::{self, Service};
-use crate::workspace;
 
 /// Show the whole story in half a minute: order, an outage, a rejection, a redrive
 ///
@@ -79,8 +79,14 @@ pub(crate) fn run(build: bool) -> anyhow::Result<()> {
     let data_dir = dir.path().join("data");
     let any = "127.0.0.1:0".parse().context("an address")?;
     let (_stub, stub) = engine::start_stub(any)?;
-    let start =
-        Start { config: &config, data_dir: &data_dir, listen: any, api_listen: any, target: &stub };
+    let start = Start {
+        config: &config,
+        data_dir: &data_dir,
+        listen: any,
+        api_listen: any,
+        target: &stub,
+        command: "cargo xtask demo",
+    };
     let (engine, mut log) = engine::start(&start)?;
     let ingest = process::await_line("the engine", &mut log, |line| {
         (line["message"] == "listening").then(|| line["ingest"].as_str().map(str::to_owned))?
@@ -218,7 +224,7 @@ impl Stage {
     }
 
     fn operator(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut operator = process::command(workspace::program("webhook-operator"));
+        let mut operator = operate::operator();
         operator.arg("dlq").args(arguments).arg("--data-dir").arg(&self.data_dir);
         process::output(&mut operator)
     }

@@ -1,7 +1,7 @@
 //! The engine as a process: building it, starting it, finding a running one.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ChildStdout;
@@ -38,6 +38,8 @@ pub(crate) struct Start<'a> {
     pub(crate) listen: SocketAddr,
     pub(crate) api_listen: SocketAddr,
     pub(crate) target: &'a str,
+    /// By which command of ours it is started again.
+    pub(crate) command: &'a str,
 }
 
 /// What a running engine says of itself.
@@ -63,7 +65,8 @@ pub(crate) fn start(start: &Start<'_>) -> anyhow::Result<(Service, BufReader<Chi
         .arg(workspace::program("forwarder"))
         .args(["--listen", &start.listen.to_string()])
         .args(["--api-listen", &start.api_listen.to_string()])
-        .args(["--target", start.target]);
+        .args(["--target", start.target])
+        .env("WEBHOOK_ENGINE_START_COMMAND", start.command);
     Service::start("the engine", &mut command)
 }
 
@@ -78,15 +81,30 @@ pub(crate) fn start_stub(listen: SocketAddr) -> anyhow::Result<(Service, String)
     Ok((service, format!("http://{address}")))
 }
 
+/// What names the engine in `data_dir` to commands of ours, if it has to be named.
+pub(crate) fn data_dir_option(data_dir: &Path) -> String {
+    if data_dir == workspace::data_dir("local") {
+        return String::new();
+    }
+    let dir = data_dir.to_string_lossy();
+    format!(" --data-dir {}", shlex::try_quote(&dir).unwrap_or_else(|_nul| dir.clone()))
+}
+
 /// The engine that runs in `data_dir`.
 pub(crate) fn running(data_dir: &Path) -> anyhow::Result<Running> {
     let file = data_dir.join(ENGINE_FILE);
     let text = std::fs::read_to_string(&file).map_err(|error| {
-        anyhow!(
-            "no engine runs here: reading {}: {error}; start one with `cargo xtask local`",
-            file.display()
-        )
-        .context(Failure::Environment)
+        let what_to_do = match error.kind() {
+            ErrorKind::NotFound => {
+                format!(
+                    "no engine runs there; `cargo xtask local{}` starts one",
+                    data_dir_option(data_dir)
+                )
+            }
+            ErrorKind::PermissionDenied => "only the engine's user and root may".to_owned(),
+            _ => "is it an engine's data directory?".to_owned(),
+        };
+        anyhow!("reading {}: {error}: {what_to_do}", file.display()).context(Failure::Environment)
     })?;
     serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::output::{self, Color, colored};
 
-/// A log line for people; `None` for what needs no telling.
-pub(crate) fn readable(line: &str) -> Option<String> {
+/// A log line for people; `None` for what needs no telling. `options` name the environment to commands.
+pub(crate) fn readable(line: &str, options: &str) -> Option<String> {
     let Ok(fields) = serde_json::from_str::<Value>(line) else {
         return Some(line.trim_end().to_owned());
     };
@@ -34,9 +34,9 @@ pub(crate) fn readable(line: &str) -> Option<String> {
         "dead_lettered" => (
             Color::Red,
             format!(
-                "because {}; `cargo xtask dlq show local {}`",
+                "because {}; `cargo xtask dlq show local {}{options}`",
                 text("reason"),
-                text("event_id")
+                shlex::try_quote(text("event_id")).unwrap_or_default()
             ),
         ),
         "not_attempted" if text("reason") == "behind_failed" => {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn check(line: &str, expected: &str) {
-        assert_eq!(readable(line).as_deref(), Some(expected));
+        assert_eq!(readable(line, " --data-dir d").as_deref(), Some(expected));
     }
 
     #[test]
@@ -95,6 +95,14 @@ mod tests {
         check(
             r#"{"timestamp":"2026-11-23T16:06:58.325Z","message":"retry","event_id":"c6924934-240f","group":"order-0","error":"refused","retry_in_ms":2000}"#,
             "16:06:58.325  retry         c6924934  order-0           in 2 s because refused",
+        );
+    }
+
+    #[test]
+    fn what_is_advised_is_about_the_same_engine() {
+        check(
+            r#"{"timestamp":"2026-11-23T16:06:58.325Z","message":"dead_lettered","event_id":"e 1","group":"g","reason":"rejected"}"#,
+            "16:06:58.325  dead-lettered e 1       g                 because rejected; `cargo xtask dlq show local 'e 1' --data-dir d`",
         );
     }
 

@@ -14,6 +14,9 @@ use signal_hook::iterator::Signals;
 use crate::engine::{self, Start};
 use crate::{events, workspace};
 
+const LISTEN: &str = "127.0.0.1:8080";
+const API_LISTEN: &str = "127.0.0.1:9324";
+
 /// Run the queue on this machine, with a stand-in for your service or in front of your own
 ///
 /// Builds and starts everything, prints where to post, and then a line for every step an event takes.
@@ -28,11 +31,11 @@ pub(crate) struct Local {
     target: Option<url::Url>,
 
     /// Where webhooks are accepted
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = LISTEN)]
     listen: SocketAddr,
 
     /// Where the queues are served to `cargo xtask dlq` and other SQS clients
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9324")]
+    #[arg(long, value_name = "ADDR", default_value = API_LISTEN)]
     api_listen: SocketAddr,
 
     /// Where the stand-in listens
@@ -71,6 +74,7 @@ impl Local {
             listen: self.listen,
             api_listen: self.api_listen,
             target: &target,
+            command: &self.command(),
         })?;
         let pid = engine.pid().context("the engine has no process id")?;
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
@@ -81,12 +85,13 @@ impl Local {
                 let _ended = kill_process(pid, Signal::INT);
             }
         });
+        let options = self.data_dir_option();
         for line in log.lines() {
             let line = line.context("reading the engine's log")?;
             match listening(&line) {
                 Some(address) => self.welcome(&config, &address, &data_dir, stub.is_some()),
                 None => {
-                    if let Some(line) = events::readable(&line) {
+                    if let Some(line) = events::readable(&line, &options) {
                         println!("{line}");
                     }
                 }
@@ -98,6 +103,23 @@ impl Local {
         }
         println!("stopped; events that wait are kept in {}", data_dir.display());
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What to type to start it again, without what may be a token, and with what it has now.
+    fn command(&self) -> String {
+        let target = if self.target.is_some() { " --target URL" } else { "" };
+        let address = |option: &str, address: SocketAddr, default: &str| {
+            let address = address.to_string();
+            if address == default { String::new() } else { format!(" {option} '{address}'") }
+        };
+        let listen = address("--listen", self.listen, LISTEN);
+        let api_listen = address("--api-listen", self.api_listen, API_LISTEN);
+        format!("cargo xtask local{target}{listen}{api_listen}{}", self.data_dir_option())
+    }
+
+    /// What names this engine to other commands.
+    fn data_dir_option(&self) -> String {
+        self.data_dir.as_deref().map(engine::data_dir_option).unwrap_or_default()
     }
 
     fn welcome(

@@ -1,7 +1,7 @@
 //! Commands that the operator carries out: it talks to the queues through the AWS SDK.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::process;
 use crate::{aws, engine, workspace};
@@ -20,10 +20,17 @@ pub(crate) fn build() -> anyhow::Result<()> {
     process::build(&["operator"])
 }
 
+/// The operator, which says of every command that it advises that it is one of ours.
+pub(crate) fn operator() -> Command {
+    let mut operator = process::command(workspace::program("webhook-operator"));
+    operator.env("WEBHOOK_OPERATOR_CALLED_AS", "cargo xtask");
+    operator
+}
+
 /// Runs the operator's command `name`.
 pub(crate) fn run(name: &str, given: &Arguments) -> anyhow::Result<ExitCode> {
     build()?;
-    let mut operator = process::command(workspace::program("webhook-operator"));
+    let mut operator = operator();
     operator.arg(name).args(&given.arguments);
     // `local` is the engine if one runs, and else what was deployed to the emulator.
     let local = given.arguments.iter().any(|argument| argument == aws::LOCAL);

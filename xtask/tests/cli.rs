@@ -125,7 +125,8 @@ fn a_second_clone_with_the_same_target_directory_is_its_own() {
 fn without_an_engine_send_ends_with_3_and_says_how_to_start_one() {
     let dir = tempfile::tempdir().unwrap();
     let arguments = ["send", "local", "--data-dir", utf8(dir.path())];
-    check_refused(&arguments, 3, "start one with `cargo xtask local`");
+    let advice = format!("`cargo xtask local --data-dir {}` starts one", utf8(dir.path()));
+    check_refused(&arguments, 3, &advice);
 }
 
 #[test]

@@ -156,6 +156,10 @@ fn paused_events_are_accepted_and_go_out_when_resumed() {
     let paused: serde_json::Value =
         serde_json::from_str(&operate(&["pause", "local", "--reason", "test", "--json"])).unwrap();
     assert_eq!((&paused["state"], &paused["waiting"]), (&"paused".into(), &2.into()));
+    let engine = std::fs::read(dir.path().join("engine.json")).unwrap();
+    let engine: serde_json::Value = serde_json::from_slice(&engine).unwrap();
+    let start = "cargo xtask local --target URL --listen '127.0.0.1:0' --api-listen '127.0.0.1:0'";
+    assert_eq!(engine["start_command"], format!("{start} --data-dir {}", dir.path().display()));
 
     let resumed = operate(&["resume", "local"]);
     assert!(resumed.contains("\nthe queue is empty"), "{resumed}");

@@ -63,6 +63,8 @@ pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
     /// Where log lines go.
     pub log: Box<dyn Write + Send>,
+    /// By which command it can be started again, for whoever finds it gone.
+    pub start_command: Option<String>,
 }
 
 /// Listening sockets that outlive the engine, so that nobody is refused while another one takes its place.
@@ -91,6 +93,7 @@ impl EngineOptions {
             reserve_bytes: RESERVE_BYTES,
             clock: Arc::new(SystemClock::new()),
             log: Box::new(io::sink()),
+            start_command: None,
         }
     }
 }
@@ -169,6 +172,7 @@ impl Engine {
             reserve_bytes,
             clock,
             log,
+            start_command,
         } = options;
         let data_dir = match &storage {
             Storage::Directory(dir) => Some(dir.as_path()),
@@ -255,7 +259,7 @@ impl Engine {
         let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
         let engine =
             Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
-        engine.announce(config.environment(), data_dir)?;
+        engine.announce(config.environment(), data_dir, start_command.as_deref())?;
         Ok(engine)
     }
 
@@ -338,7 +342,12 @@ impl Engine {
         let _held = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
     }
 
-    fn announce(&self, environment: &str, data_dir: Option<&Path>) -> Result<(), EngineError> {
+    fn announce(
+        &self,
+        environment: &str,
+        data_dir: Option<&Path>,
+        start_command: Option<&str>,
+    ) -> Result<(), EngineError> {
         let (ingest, api) = (self.ingest_address(), self.api_address());
         if let Some(file) = &self.address_file {
             let text = json!({
@@ -349,6 +358,7 @@ impl Engine {
                 "dead_letter_queue_url": self.queue_urls.dead_letter_queue,
                 "environment": environment,
                 "access_key_id": self.access.id(),
+                "start_command": start_command,
             });
             write_durably(file, format!("{text:#}\n").as_bytes())
                 .map_err(|source| EngineError::File { what: "writing engine.json", source })?;

@@ -13,7 +13,7 @@ use crate::engine_api::EngineApi;
 use crate::environment::{Environment, EnvironmentArgs, Host};
 use crate::history::{History, pattern, time_of};
 use crate::people::{self, ago, printable, span};
-use crate::{mapping, table};
+use crate::{mapping, program, table};
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
 /// can have, and its jitter.
@@ -38,8 +38,8 @@ pub(crate) const SAYING: [&str; 7] = [
 /// is to "retry" waits for a destination that is down or slow.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask blocked local\n  cargo xtask blocked dev --rejected\n  \
-                  cargo xtask blocked dev --json | jq -r '.groups[].event_id'"
+    after_help = crate::program::help("Examples:\n  {program} blocked local\n  {program} blocked dev --rejected\n  \
+                  {program} blocked dev --json | jq -r '.groups[].event_id'")
 )]
 pub(crate) struct Blocked {
     #[command(flatten)]
@@ -270,8 +270,9 @@ fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
         ["GROUP", "WAITS FOR", "REASON", "DESTINATION", "SINCE", "NEXT TRY", "BEHIND", "EVENT"];
     let mut text = table::render(heading, &rows);
     text = format!(
-        "{text}`cargo xtask trace {environment} EVENT` tells what happened to one\n\
-         `cargo xtask skip {environment} EVENT --reason TEXT` takes one out of its group's way\n"
+        "{text}`{}` tells what happened to one\n`{}` takes one out of its group's way\n",
+        program::command(["trace", environment, "EVENT"]),
+        program::command(["skip", environment, "EVENT", "--reason", "TEXT"])
     );
     text
 }

@@ -11,12 +11,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use crate::sdk;
+
 /// Where an engine on this machine can be asked.
 #[derive(Clone)]
 pub(crate) struct EngineApi {
     address: String,
     /// What it wants to be shown; an engine of before wants nothing.
     access_key_id: String,
+    /// How it is started, for when it does not answer.
+    start: String,
 }
 
 /// The id is a secret.
@@ -27,25 +31,31 @@ impl fmt::Debug for EngineApi {
 }
 
 impl EngineApi {
-    pub(crate) fn at(address: String, access_key_id: String) -> Self {
-        Self { address, access_key_id }
+    pub(crate) fn at(address: String, access_key_id: String, start: String) -> Self {
+        Self { address, access_key_id, start }
+    }
+
+    /// Whether somebody listens there.
+    pub(crate) async fn probe(&self) -> anyhow::Result<()> {
+        let connected = TcpStream::connect(&self.address).await;
+        connected.map(drop).map_err(|error| self.nobody_answers(&error.into()))
+    }
+
+    fn nobody_answers(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!("nobody answers at {} ({error:#}); {}", self.address, self.start)
     }
 
     /// Asks for a document.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let (status, body) = self.exchange(path).await.map_err(|error| {
-            anyhow!(
-                "nobody answers at {} as the engine of engine.json would ({error}); it may have \
-                 crashed: start it again with `cargo xtask local`",
-                self.address
-            )
-        })?;
+        let answered = sdk::in_time(self.exchange(path)).await;
+        let (status, body) = answered.map_err(|error| self.nobody_answers(&error))?;
         if status == StatusCode::NOT_FOUND {
             bail!("the engine at {} knows no {path}: it is older than this command", self.address);
         }
         if !status.is_success() {
             let reason: Value = serde_json::from_slice(&body).unwrap_or_default();
-            bail!("the engine answers {path} with {status}: {}", reason["message"]);
+            let reason = reason["message"].as_str().unwrap_or("it gives no reason");
+            bail!("the engine at {} answers {path} with {status}: {reason}", self.address);
         }
         serde_json::from_slice(&body)
             .with_context(|| format!("reading what the engine says of {path}"))

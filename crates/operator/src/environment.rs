@@ -1,6 +1,8 @@
 //! From an environment's name to its queues: on AWS by their names, on one machine by what the
 //! running engine wrote into its data directory.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -15,7 +17,7 @@ use serde::Deserialize;
 use crate::audit::AuditLog;
 use crate::engine_api::EngineApi;
 use crate::history::History;
-use crate::sdk;
+use crate::{people, program, sdk};
 
 /// Which environment, and where its files are
 #[derive(Debug, clap::Args)]
@@ -54,14 +56,21 @@ pub(crate) enum Host {
     Aws { sdk: Box<SdkConfig>, deployment: Box<Deployment> },
 }
 
-/// What a running engine says of itself.
+/// Where a running engine is, as it says in its data directory.
 #[derive(Deserialize)]
 struct EngineFile {
     api: String,
     #[serde(default = "any_key")]
     access_key_id: String,
+}
+
+/// What else it says of itself there.
+#[derive(Deserialize)]
+struct About {
     queue_url: String,
     dead_letter_queue_url: String,
+    /// The command that starts it again; an engine of before does not tell.
+    start_command: Option<String>,
 }
 
 /// The name of the file by which a running engine can be found, in its data directory.
@@ -71,21 +80,38 @@ const ENGINE_FILE: &str = "engine.json";
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
 
 impl EnvironmentArgs {
-    /// Finds the queues.
+    /// Finds the queues, and sees that somebody answers there.
     pub(crate) async fn connect(&self) -> anyhow::Result<Environment> {
+        let environment = self.find().await?;
+        if let Host::Engine { api, .. } = &environment.host {
+            api.probe().await?;
+        }
+        Ok(environment)
+    }
+
+    /// Finds the queues: of an engine on this machine without asking it anything.
+    pub(crate) async fn find(&self) -> anyhow::Result<Environment> {
         let name = &self.environment;
-        let data_dir =
-            self.data_dir.clone().unwrap_or_else(|| Path::new(".webhook-queue").join(name));
+        let default = Path::new(".webhook-queue").join(name);
+        let data_dir = self.data_dir.as_deref().unwrap_or(&default);
         let engine_file = data_dir.join(ENGINE_FILE);
-        if engine_file.exists() {
-            return engine(name, &data_dir);
+        match std::fs::read_to_string(&engine_file) {
+            Ok(text) => {
+                let in_file = || format!("in {}", engine_file.display());
+                let file: EngineFile = serde_json::from_str(&text).with_context(in_file)?;
+                let about = serde_json::from_str(&text).with_context(in_file)?;
+                return Ok(engine(name, file, about, data_dir));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(unreadable(&engine_file, &error)),
         }
         // With an endpoint, `local` is what was deployed to the emulator there.
         let emulated = std::env::var_os(ENDPOINT_VARIABLE).is_some();
         if (name == "local" && !emulated) || self.data_dir.is_some() {
             bail!(
-                "no engine is running in {}; start it with `cargo xtask local`",
-                data_dir.display()
+                "no engine is running in {}; {}",
+                data_dir.display(),
+                self.how_to_start(data_dir)
             );
         }
         let deployment = self.deployment()?;
@@ -94,6 +120,17 @@ impl EnvironmentArgs {
             bail!("the configuration of {name} says environment {said:?}");
         }
         aws(deployment).await
+    }
+
+    /// What to do about an engine that left no word, as it was stopped.
+    fn how_to_start(&self, data_dir: &Path) -> &'static str {
+        if self.data_dir.is_none() && program::is_xtask() {
+            "start it with `cargo xtask local`"
+        } else if data_dir.exists() {
+            "start it as it is started on this machine, such as by `systemctl start webhook-queue`"
+        } else {
+            "its data directory is what --data-dir names, such as /var/lib/webhook-queue"
+        }
     }
 
     /// The environment's name.
@@ -118,13 +155,24 @@ fn any_key() -> String {
     "engine".to_owned()
 }
 
-/// An engine on this machine. It looks at the access key id only.
-fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
-    let file = &data_dir.join(ENGINE_FILE);
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let EngineFile { api, access_key_id, queue_url, dead_letter_queue_url } =
-        serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))?;
+/// Why `file`, of an engine that may well run, cannot be read, and who can.
+fn unreadable(file: &Path, error: &std::io::Error) -> anyhow::Error {
+    let failed = format!("reading {}: {error}", file.display());
+    if error.kind() != ErrorKind::PermissionDenied {
+        return anyhow::anyhow!(failed);
+    }
+    // Of what may not even be looked into the owner is not known.
+    let owner = file.metadata().or_else(|_| file.parent().unwrap_or(file).metadata());
+    let owner = match owner.map(|metadata| metadata.uid()) {
+        Ok(0) | Err(_) => String::new(),
+        Ok(uid) => format!(", or as the engine's user (`sudo -u '#{uid}'`)"),
+    };
+    anyhow::anyhow!("{failed}: only the engine's user and root may: use sudo{owner}")
+}
+
+/// An engine. It looks at the access key id only.
+fn engine(name: &str, file: EngineFile, about: About, data_dir: &Path) -> Environment {
+    let EngineFile { api, access_key_id } = file;
     let credentials = Credentials::new(&access_key_id, "any", None, None, "engine");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -133,18 +181,25 @@ fn engine(name: &str, data_dir: &Path) -> anyhow::Result<Environment> {
         .endpoint_url(format!("http://{api}"))
         .http_client(Builder::new().build_http())
         .build();
-    Ok(Environment {
+    let start = match about.start_command {
+        Some(command) => format!(
+            "the engine may have crashed: start it again with `{}`",
+            people::printable(&command)
+        ),
+        None => "the engine may have crashed: start it again as it was started".to_owned(),
+    };
+    Environment {
         name: name.to_owned(),
         client: Client::new(&config),
         lambda: aws_sdk_lambda::Client::new(&config),
         scheduler: aws_sdk_scheduler::Client::new(&config),
-        queue_url,
-        dead_letter_queue_url,
+        queue_url: about.queue_url,
+        dead_letter_queue_url: about.dead_letter_queue_url,
         host: Host::Engine {
-            api: EngineApi::at(api, access_key_id),
+            api: EngineApi::at(api, access_key_id, start),
             data_dir: data_dir.to_owned(),
         },
-    })
+    }
 }
 
 /// The queues on AWS, by the names that the configuration gives them.

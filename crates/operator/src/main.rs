@@ -1,6 +1,7 @@
 //! `webhook-operator`: what talks to an environment through the AWS SDK. On one machine the SDK is
-//! pointed at the engine, so there is one code path. `cargo xtask dlq …` starts it, and so do the
-//! commands that deploy, for what Terraform does not do: artifacts, release records, the log.
+//! pointed at the engine, so there is one code path. Where there is no clone it is called by its own
+//! name; in one, `cargo xtask dlq …` starts it, and so do the commands that deploy, for what Terraform
+//! does not do: artifacts, release records, the log.
 //!
 //! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
 
@@ -22,6 +23,7 @@ mod letter;
 mod mapping;
 mod pause;
 mod people;
+mod program;
 mod progress;
 mod queue;
 mod resume;
@@ -38,16 +40,33 @@ mod waiting;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use manual::Manual;
+
+const EXAMPLES: &str = "\
+Examples:
+  {program} status local
+  {program} status local --data-dir /var/lib/webhook-queue
+  {program} dlq redrive local --all --dry-run
+  {program} doctor dev --config /etc/webhook-queue/dev.json
+
+`--help` on each command teaches it. Of an engine on this machine name the data directory, which its
+user and root may read; of AWS the configuration file.
+
+Exit codes:
+  0    done
+  1    failed or only partly done
+  2    wrong usage
+  130  interrupted";
 
 /// Operate the queues of an environment
 #[derive(Debug, Parser)]
 #[command(
     name = "webhook-operator",
-    bin_name = "cargo xtask",
+    bin_name = program::name(),
     version,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = program::help(EXAMPLES)
 )]
 struct Cli {
     #[command(subcommand)]
@@ -66,9 +85,12 @@ enum Command {
     Blocked(blocked::Blocked),
     Skip(skip::Skip),
     Doctor(doctor::Doctor),
-    #[command(subcommand)]
+    // For xtask, as what follows.
+    #[command(subcommand, hide = true)]
     Store(store::StoreCommand),
+    #[command(hide = true)]
     Whoami(identity::Whoami),
+    #[command(hide = true)]
     AwaitDelivery(delivery::AwaitDelivery),
     Arguments(arguments::Arguments),
     #[command(hide = true)]
@@ -77,7 +99,10 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let matches = Cli::command().get_matches();
+    program::remember(&matches);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Dlq(command) => Box::pin(command.run()).await,
         Command::Status(command) => command.run().await,
         Command::Trace(command) => Box::pin(command.run()).await,

@@ -13,7 +13,7 @@ use crate::environment::EnvironmentArgs;
 use crate::hold::Hold;
 use crate::mapping::Mapping;
 use crate::resumption::Resumption;
-use crate::{people, progress, waiting};
+use crate::{people, program, progress, waiting};
 
 /// Stop delivering: events are accepted, and wait in order
 ///
@@ -23,7 +23,7 @@ use crate::{people, progress, waiting};
 /// --for it ends by itself, wherever this command was typed.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask pause dev --reason 'release 42'\n  cargo xtask pause prod --reason 'database upgrade' --for 30m\n  cargo xtask pause local --reason test --json"
+    after_help = crate::program::help("Examples:\n  {program} pause dev --reason 'release 42'\n  {program} pause prod --reason 'database upgrade' --for 30m\n  {program} pause local --reason test --json")
 )]
 pub(crate) struct Pause {
     #[command(flatten)]
@@ -80,7 +80,7 @@ impl Pause {
             let waits = people::events_wait(waiting.total());
             println!("paused: {waits}; new ones are accepted, and wait too, in order");
             println!("{}", hold.text());
-            let resume = format!("`cargo xtask resume {}`", environment.name);
+            let resume = format!("`{}`", program::command(["resume", &environment.name]));
             match resumes_at {
                 Some(at) => println!("it ends by itself at {at}, or with {resume}"),
                 None => println!("{resume} ends it"),

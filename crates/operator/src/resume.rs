@@ -10,7 +10,7 @@ use crate::environment::{Environment, EnvironmentArgs};
 use crate::mapping::Mapping;
 use crate::resumption::Resumption;
 use crate::waiting::Waiting;
-use crate::{people, progress};
+use crate::{people, program, progress};
 
 /// Between two looks at the queue. It does not tell by itself when it has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -23,7 +23,7 @@ const PACE_LEAST: Duration = Duration::from_secs(5);
 
 /// Go on delivering, and show how what has waited goes out
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask resume dev\n  cargo xtask resume dev --no-wait")]
+#[command(after_help = crate::program::help("Examples:\n  {program} resume dev\n  {program} resume dev --no-wait"))]
 pub(crate) struct Resume {
     #[command(flatten)]
     environment: EnvironmentArgs,
@@ -133,7 +133,10 @@ impl Pace {
             // Less than a second is not worth its milliseconds.
             Some(left) => format!("about {} left", people::span(left.max(Duration::from_secs(1)))),
             None if watched < PACE_LEAST => "no estimate yet".to_owned(),
-            None => format!("not getting fewer: `cargo xtask blocked {environment}` tells why"),
+            None => {
+                let blocked = program::command(["blocked", environment]);
+                format!("not getting fewer: `{blocked}` tells why")
+            }
         }
     }
 }
@@ -164,7 +167,7 @@ mod tests {
         assert_eq!(pace(&[(0, 5)]).text("dev"), "no estimate yet");
         for looks in [[(0, 5), (20, 5)], [(0, 5), (20, 9)]] {
             let text = pace(&looks).text("dev");
-            assert!(text.contains("`cargo xtask blocked dev`"), "{text}");
+            assert!(text.contains(" blocked dev` tells why"), "{text}");
         }
     }
 }

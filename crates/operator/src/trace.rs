@@ -14,6 +14,7 @@ use crate::engine_api::{EngineApi, segment};
 use crate::environment::{EnvironmentArgs, Host};
 use crate::history::{pattern, time_of};
 use crate::people::{self, ago, printable, span};
+use crate::program;
 use crate::sdk::in_time;
 
 /// Show everything that is known of one event, in order of time
@@ -27,8 +28,8 @@ use crate::sdk::in_time;
 /// operators did to the event.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask trace local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
-                  cargo xtask trace dev evt_1 --days 14 --json | jq '.steps[].what'"
+    after_help = crate::program::help("Examples:\n  {program} trace local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
+                  {program} trace dev evt_1 --days 14 --json | jq '.steps[].what'")
 )]
 pub(crate) struct Trace {
     #[command(flatten)]
@@ -340,11 +341,11 @@ fn presumed(steps: &[Step]) -> String {
 
 fn where_it_is(place: &Place, environment: &str, event_id: &str, now: Timestamp) -> String {
     let since = people::time(&place.sent_at).map_or_else(String::new, |at| ago(at, now));
-    let event_id = printable(event_id);
     if place.dead_letter {
         return format!(
-            "a dead letter in {} since {since}: `cargo xtask dlq show {environment} {event_id}`",
-            place.queue
+            "a dead letter in {} since {since}: `{}`",
+            place.queue,
+            program::command(["dlq", "show", environment, event_id])
         );
     }
     let turn = match (place.ahead, place.visible_at.as_deref().and_then(people::time)) {

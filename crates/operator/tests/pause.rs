@@ -34,6 +34,7 @@ async fn engine(dir: &Path) -> Engine {
 
 async fn operator(dir: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND");
     command.args(arguments).arg("test").arg("--data-dir").arg(dir);
     command.output().await.unwrap()
 }
@@ -105,6 +106,7 @@ async fn add_dead_letter(dir: &Path, event_id: &str) {
     std::fs::write(&file, letter.to_string()).unwrap();
     let import = ["dlq", "import", "--json", "test", file.to_str().unwrap()];
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND");
     command.args(import).arg("--data-dir").arg(dir);
     assert!(command.status().await.unwrap().success());
 }
@@ -156,6 +158,7 @@ async fn a_redrive_that_is_interrupted_while_it_pauses_goes_on_delivering() {
     add_dead_letter(dir.path(), "event-2").await;
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND");
     command.args(REDRIVE).arg("test").arg("--data-dir").arg(dir.path());
     let redrive = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while delivers(dir.path()) {
@@ -179,6 +182,7 @@ async fn a_redrive_that_is_killed_while_it_pauses_is_known_of() {
     add_dead_letter(dir.path(), "event-2").await;
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND");
     command.args(REDRIVE).args(["--why", "release 42", "test", "--data-dir"]).arg(dir.path());
     let mut redrive = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while delivers(dir.path()) {
@@ -197,7 +201,11 @@ async fn a_redrive_that_is_killed_while_it_pauses_is_known_of() {
     for arguments in [&REDRIVE[..], &["dlq", "redrive", "--group", "order-7"]] {
         let done = operator(dir.path(), arguments).await;
         let said = String::from_utf8(done.stderr).unwrap();
-        let expected = ["delivery is paused since", "(release 42)", "`cargo xtask resume test`"];
+        let expected = [
+            "delivery is paused since",
+            "(release 42)",
+            "`webhook-operator resume test --data-dir",
+        ];
         assert!(expected.iter().all(|it| said.contains(it)), "{said}");
     }
     json(dir.path(), &["resume", "--no-wait", "--json"]).await;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Environment, local_dir};
-use crate::{operate, process, workspace};
+use crate::{operate, process};
 
 /// The operator, built, for one environment.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ pub(crate) enum Content {
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = process::command(workspace::program("webhook-operator"));
+    let mut command = operate::operator();
     command.args(arguments);
     command
 }

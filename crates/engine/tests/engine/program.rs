@@ -28,6 +28,11 @@ async fn it_announces_where_it_listens_and_stops_on_a_signal() {
     assert_eq!(announced["queue_url"], program.queue_url("test-webhook.fifo"));
     assert_eq!(announced["dead_letter_queue_url"], program.queue_url("test-webhook-dlq.fifo"));
     assert!(announced["pid"].is_u64());
+    let start_command = announced["start_command"].as_str().unwrap();
+    let arguments = format!(" --data-dir {} --forwarder /nowhere ", dir.path().display());
+    assert!(start_command.starts_with("cd "), "{start_command}");
+    assert!(start_command.contains("/webhook-engine --config /"), "{start_command}");
+    assert!(start_command.contains(&arguments), "{start_command}");
     assert!(program.terminate().success());
     assert!(!file.exists());
 }

@@ -15,6 +15,7 @@ use tempfile::NamedTempFile;
 
 use crate::environment::{Environment, EnvironmentArgs};
 use crate::letter::DeadLetter;
+use crate::program;
 use crate::queue::{self, Held};
 
 /// Change the body of a dead letter in an editor, and send it again as the same event
@@ -26,7 +27,7 @@ use crate::queue::{self, Held};
 /// deduplication id that belongs to both the dead letter and its new body.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' cargo xtask dlq edit dev 4f6f… --reason typo\n  cargo xtask dlq edit dev 4f6f… --reason typo --body corrected.json --json"
+    after_help = crate::program::help("Examples:\n  {program} dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' {program} dlq edit dev 4f6f… --reason typo\n  {program} dlq edit dev 4f6f… --reason typo --body corrected.json --json")
 )]
 pub(crate) struct Edit {
     #[command(flatten)]
@@ -137,11 +138,13 @@ impl Edit {
         });
         environment.audit().add("dlq edit", Some(&self.reason), what.clone()).await?;
         if let Err(error) = deleted {
-            let (name, id) = (&environment.name, &self.event_id);
+            let words =
+                ["dlq", "drop", &environment.name, &self.event_id, "--reason", "sent by edit"];
+            let drop = program::command(words);
             return Err(error.context(format!(
                 "it was sent with its new body, but is still a dead letter as well: start it again \
                  with the same body within five minutes, as long as the queue recognises it, or later \
-                 `cargo xtask dlq drop {name} {id} --reason 'sent by edit'`; do not redrive it"
+                 `{drop}`; do not redrive it"
             )));
         }
         released?;
@@ -164,13 +167,11 @@ impl Edit {
             return Ok(());
         }
         let (_file, path) = file.keep().context("keeping what was typed")?;
+        let path = path.display().to_string();
+        let edit = ["dlq", "edit", &environment.name, &self.event_id, "--body", &path];
         eprintln!(
-            "note: what you typed is in {0}; correct it, and go on with\n  cargo xtask dlq edit {1} {2} \
-             --body {0} --reason '{3}'",
-            path.display(),
-            environment.name,
-            self.event_id,
-            self.reason.replace('\'', "'\\''")
+            "note: what you typed is in {path}; correct it, and go on with\n  {}",
+            program::command(edit.into_iter().chain(["--reason", &self.reason]))
         );
         Ok(())
     }

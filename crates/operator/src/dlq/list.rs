@@ -20,7 +20,7 @@ use crate::table::Columns;
 /// messages that SQS itself moved, at most ten of a group can be seen at a time.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq list local\n  cargo xtask dlq list prod --reason rejected --since 2h --limit 20\n  cargo xtask dlq list dev --json | jq -r '.[].event_id'"
+    after_help = crate::program::help("Examples:\n  {program} dlq list local\n  {program} dlq list prod --reason rejected --since 2h --limit 20\n  {program} dlq list dev --json | jq -r '.[].event_id'")
 )]
 pub(crate) struct List {
     #[command(flatten)]

@@ -14,7 +14,7 @@ use crate::table;
 /// Everything that changes something is there: pauses, what was sent again, edited or dropped.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq log prod\n  cargo xtask dlq log prod --json | jq 'select(.action == \"dlq drop\")'"
+    after_help = crate::program::help("Examples:\n  {program} dlq log prod\n  {program} dlq log prod --json | jq 'select(.action == \"dlq drop\")'")
 )]
 pub(crate) struct Log {
     #[command(flatten)]

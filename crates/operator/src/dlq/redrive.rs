@@ -21,7 +21,7 @@ use crate::letter::DeadLetter;
 use crate::mapping::Mapping;
 use crate::people::{self, printable};
 use crate::queue::{self, Chosen, Held, Hold, Kept};
-use crate::{progress, waiting};
+use crate::{program, progress, waiting};
 
 /// Send dead letters again, in their order, as the same events
 ///
@@ -31,15 +31,15 @@ use crate::{progress, waiting};
 /// dead letters are shown again, and within five, as long as the queue recognises what it has; later,
 /// one event may arrive twice, with the same webhook-id. The audit log has a line when it starts and
 /// one when it ends. Killed with --pause-first, it leaves delivery paused: `status` says so, and
-/// `cargo xtask resume` ends that. SQS hides a message for 12 hours at most: a redrive that takes longer shows the
+/// `resume` ends that. SQS hides a message for 12 hours at most: a redrive that takes longer shows the
 /// dead letters again in time, looks anew and goes on. See `dlq list --help` for what looking costs.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "cargo xtask dlq redrive [OPTIONS] <ENV> <ID… | --all | SELECTION>",
+    override_usage = crate::program::help("{program} dlq redrive [OPTIONS] <ENV> <ID… | --all | SELECTION>"),
     group = clap::ArgGroup::new("which").required(true).multiple(true).args(
         ["event_ids", "all", "route", "group", "reason", "since", "until", "grep"]
     ),
-    after_help = "Examples:\n  cargo xtask dlq redrive local --all --dry-run\n  cargo xtask dlq redrive local 4f6f… 91ab…\n  cargo xtask dlq redrive prod --reason rejected --since 2h --rate 5 --why 'fixed in release 42'\n  cargo xtask dlq redrive prod --all --pause-first"
+    after_help = crate::program::help("Examples:\n  {program} dlq redrive local --all --dry-run\n  {program} dlq redrive local 4f6f… 91ab…\n  {program} dlq redrive prod --reason rejected --since 2h --rate 5 --why 'fixed in release 42'\n  {program} dlq redrive prod --all --pause-first")
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(crate) struct Redrive {
@@ -121,7 +121,7 @@ impl Redrive {
         };
         // However it ended: nobody else knows of this pause.
         if let Err(error) = paused.switch(true).await {
-            let resume = format!("cargo xtask resume {}", environment.name);
+            let resume = program::command(["resume", &environment.name]);
             let so = format!("delivery is still paused, and `{resume}` goes on: {error:#}");
             return Err(match done {
                 Ok(_) => anyhow!(so),
@@ -411,8 +411,8 @@ async fn say_if_paused(environment: &Environment) -> anyhow::Result<()> {
         _ => String::new(),
     };
     eprintln!(
-        "note: delivery is paused{by}: what is sent waits until `cargo xtask resume {}`",
-        environment.name
+        "note: delivery is paused{by}: what is sent waits until `{}`",
+        program::command(["resume", &environment.name])
     );
     Ok(())
 }

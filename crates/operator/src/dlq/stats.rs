@@ -15,7 +15,7 @@ use crate::{people, table};
 /// To count them, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask dlq stats dev\n  cargo xtask dlq stats dev --since 2h --json"
+    after_help = crate::program::help("Examples:\n  {program} dlq stats dev\n  {program} dlq stats dev --since 2h --json")
 )]
 pub(crate) struct Stats {
     #[command(flatten)]

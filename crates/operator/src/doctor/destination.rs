@@ -89,8 +89,7 @@ pub(super) async fn check(
 
 fn unreachable(name: String, found: &str, elsewhere: bool, checks: &mut Checks) {
     if elsewhere {
-        let advice =
-            "the function runs in a VPC and may reach it; its log says: `cargo xtask status`";
+        let advice = "the function runs in a VPC and may reach it; `status` tells what it logs";
         checks.warn(name, found, advice);
     } else {
         let advice =

@@ -22,7 +22,7 @@ use crate::history::pattern;
 use crate::people::{self, span};
 use crate::status::aws::alarm_prefix;
 use crate::store::Store;
-use crate::{mapping, sdk};
+use crate::{mapping, program, sdk};
 
 /// How far this machine's clock may be from a destination's: well below the five minutes that a
 /// provider's signature is good for, and above what an answer takes.
@@ -65,11 +65,11 @@ pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
         }
     };
     let name = arguments.name();
-    let environment = match arguments.connect().await {
+    let environment = match arguments.find().await {
         Ok(environment) => environment,
         Err(error) => {
-            let advice = "for AWS: log in and choose with AWS_PROFILE; was it ever deployed? On one \
-                          machine: start the engine, `cargo xtask local`";
+            let advice = "of an engine, name its data directory with --data-dir, as its user or root; \
+                          for AWS, log in and choose with AWS_PROFILE: was it ever deployed?";
             checks.fail("environment", format!("{error:#}"), advice);
             if let Some(deployment) = deployment {
                 destinations(&deployment, checks).await;
@@ -98,7 +98,8 @@ async fn engine(
     let status: EngineStatus = match api.get("/_engine/status").await {
         Ok(status) => status,
         Err(error) => {
-            return checks.fail("engine", format!("{error:#}"), "start it: `cargo xtask local`");
+            let advice = "start it, and see what it said when it ended: docs/one-machine.md";
+            return checks.fail("engine", format!("{error:#}"), advice);
         }
     };
     checks.ok("engine", "it runs and answers");
@@ -117,9 +118,11 @@ async fn engine(
         let repair = "restart the engine with this configuration";
         let settings = retention(environment, config, repair, checks).await;
         if let Some([retention, dead_letter_retention]) = settings {
-            age("queue", &status.queue, retention, "`cargo xtask blocked` tells why", checks);
-            let advice = "redrive or drop them: `cargo xtask dlq`";
-            age("dead letters", &status.dead_letter_queue, dead_letter_retention, advice, checks);
+            let why = format!("`{}` tells why", program::command(["blocked", name]));
+            age("queue", &status.queue, retention, &why, checks);
+            let list = program::command(["dlq", "list", name]);
+            let advice = format!("redrive or drop them: `{list}`");
+            age("dead letters", &status.dead_letter_queue, dead_letter_retention, &advice, checks);
         }
     }
     loss(name, &status.loss_meter, checks);
@@ -151,7 +154,7 @@ async fn aws(
     credentials(sdk, deployment, checks).await;
     checks.ok("clock", "AWS accepts this machine's signatures: less than five minutes off");
     delivery(name, environment, checks).await;
-    let repair = format!("`cargo xtask deploy {name}`");
+    let repair = program::deploy(name);
     retention(environment, &deployment.config, &repair, checks).await;
     let history = environment.history();
     let now = people::now();
@@ -176,7 +179,7 @@ async fn alarms(name: &str, sdk: &SdkConfig, checks: &mut Checks) {
         Ok(alarms) if alarms.is_empty() => checks.warn(
             "alarms",
             format!("there is none whose name begins with {prefix}"),
-            format!("`cargo xtask deploy {name}` makes them"),
+            format!("{} makes them", program::deploy(name)),
         ),
         Ok(alarms) => {
             let ringing = alarms.iter().filter(|alarm| alarm.state == "ALARM");
@@ -244,7 +247,10 @@ async fn delivery(name: &str, environment: &Environment, checks: &mut Checks) {
         Ok(state) => checks.warn(
             "delivery",
             format!("the mapping is {state}: events are accepted and wait"),
-            format!("`cargo xtask resume {name}` goes on, unless somebody paused it on purpose"),
+            format!(
+                "`{}` goes on, unless somebody paused it on purpose",
+                program::command(["resume", name])
+            ),
         ),
         Err(error) => checks.fail(
             "delivery",
@@ -324,7 +330,8 @@ fn loss(name: &str, meter: &LossMeter, checks: &mut Checks) {
             "loss meter",
             format!("{} events are missing since {}", meter.missing, meter.since),
             format!(
-                "`cargo xtask status {name}` tells of which route and how; ask its sender again"
+                "`{}` tells of which route and how; ask its sender again",
+                program::command(["status", name])
             ),
         ),
         more => checks.fail(
@@ -343,7 +350,10 @@ async fn releases(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks)
         Ok(None) => checks.warn(
             "releases",
             format!("{store} holds no release of {environment}"),
-            "status cannot tell what runs; `cargo xtask deploy` keeps a record",
+            format!(
+                "status cannot tell what runs; {} keeps a record",
+                program::deploy(environment)
+            ),
         ),
         Err(error) => {
             let advice = "status, promote and rollback need to read the artifact bucket";

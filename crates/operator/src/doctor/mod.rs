@@ -21,9 +21,9 @@ use checks::{Check, Checks, Verdict};
 /// function in a VPC may reach others.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask doctor local\n  cargo xtask doctor dev --json | jq \
+    after_help = crate::program::help("Examples:\n  {program} doctor local\n  {program} doctor dev --json | jq \
                   '.checks[] | select(.verdict != \"ok\")'\n\n\
-                  Exit codes: 0 nothing failed (warnings may be there); 1 something failed"
+                  Exit codes: 0 nothing failed (warnings may be there); 1 something failed")
 )]
 pub(crate) struct Doctor {
     #[command(flatten)]

@@ -15,7 +15,7 @@ use crate::environment::{Environment, EnvironmentArgs, Host};
 use crate::history::pattern;
 use crate::mapping::Mapping;
 use crate::people::{self, printable, span};
-use crate::{pause, progress, trace};
+use crate::{pause, program, progress, trace};
 use list::SkipList;
 
 /// Between two looks at an engine. It does not tell by itself when an event has left.
@@ -34,8 +34,8 @@ const LOOK_AT_LOG_EVERY: Duration = Duration::from_secs(3);
 /// `dlq edit` send it again, behind what was delivered since.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask skip prod 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11 --reason 'order 7 was cancelled by phone'\n  \
-                  cargo xtask skip local evt_1 --reason test --no-wait"
+    after_help = crate::program::help("Examples:\n  {program} skip prod 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11 --reason 'order 7 was cancelled by phone'\n  \
+                  {program} skip local evt_1 --reason test --no-wait")
 )]
 pub(crate) struct Skip {
     #[command(flatten)]
@@ -87,9 +87,9 @@ impl Skip {
         let Some(head) = waiting.iter().find(|it| it.event_id == self.event_id) else {
             bail!(
                 "event {:?} is not the first of a group that waits, so nothing was changed; \
-                 `cargo xtask blocked {}` shows which are",
+                 `{}` shows which are",
                 self.event_id,
-                environment.name
+                program::command(["blocked", &environment.name])
             );
         };
         let sequence = head.sequence.as_deref().with_context(|| {
@@ -190,17 +190,20 @@ impl Skip {
         let name = &environment.name;
         match outcome {
             Outcome::Asked if is_paused => println!(
-                "asked for; delivery is paused, so it happens after `cargo xtask resume {name}`"
+                "asked for; delivery is paused, so it happens after `{}`",
+                program::command(["resume", name])
             ),
             Outcome::Asked => println!(
-                "asked for; `cargo xtask trace {name} {event_id}` tells when it has happened"
+                "asked for; `{}` tells when it has happened",
+                program::command(["trace", name, &self.event_id])
             ),
             Outcome::Delivered => {
                 println!("{event_id} was delivered after all; nothing was skipped");
             }
             Outcome::Skipped => {
                 println!("{event_id} is a dead letter now, and group {group} goes on");
-                println!("`cargo xtask dlq show {name} {event_id}` shows it");
+                let show = program::command(["dlq", "show", name, &self.event_id]);
+                println!("`{show}` shows it");
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::environment::Environment;
 use crate::history::pattern;
 use crate::sdk::{PATIENCE, in_time, within};
 use crate::store::Store;
-use crate::{actions, mapping, people};
+use crate::{actions, mapping, people, program};
 
 /// How far back the log is read for the last deliveries, at least.
 const LOG_BACK_LEAST: Duration = Duration::from_mins(5);
@@ -287,7 +287,10 @@ async fn reasons(
     Ok(if found.complete {
         by_reason(&found.lines, count, &environment.name)
     } else {
-        Err(format!("the log is too long; `cargo xtask dlq stats {}` tells", environment.name))
+        Err(format!(
+            "the log is too long; `{}` tells",
+            program::command(["dlq", "stats", &environment.name])
+        ))
     })
 }
 
@@ -302,9 +305,9 @@ fn by_reason(
         .collect();
     if reasons.len() as u64 != count {
         return Err(format!(
-            "the log tells of {} since the oldest, and {count} are there; `cargo xtask dlq stats \
-             {environment}` tells",
-            reasons.len()
+            "the log tells of {} since the oldest, and {count} are there; `{}` tells",
+            reasons.len(),
+            program::command(["dlq", "stats", environment])
         ));
     }
     let mut counts = BTreeMap::new();

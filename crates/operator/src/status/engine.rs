@@ -12,7 +12,7 @@ use super::report::{
 };
 use crate::engine_api::EngineApi;
 use crate::environment::Environment;
-use crate::people;
+use crate::{people, program};
 
 /// `/_engine/status`, as far as it is shown.
 #[derive(Debug, Deserialize)]
@@ -92,7 +92,8 @@ pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow
     (meter.until, meter.difference) = (Some(status.now.clone()), Some(meter.missing));
     (meter.uncertain_by, meter.total) = (Some(0), Some(total(meter.routes.values())));
     if status.dead_letters_by_reason.is_none() {
-        let most = "too many to count at a glance: `cargo xtask dlq list` does";
+        let command = program::command(["dlq", "stats", &environment.name]);
+        let most = format!("too many to count at a glance: `{command}` does");
         unknown.push(format!("dead letters by reason ({most})"));
     }
     if status.log_level > LogLevel::Info {

@@ -42,11 +42,11 @@ const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
 /// ago. What could not be asked is shown as "unknown" with the reason, never as 0.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask status local\n  cargo xtask status local --watch\n  \
-                  cargo xtask status dev --since 7days\n  \
-                  cargo xtask status dev --json | jq .queue.events\n\n\
+    after_help = crate::program::help("Examples:\n  {program} status local\n  {program} status local --watch\n  \
+                  {program} status dev --since 7days\n  \
+                  {program} status dev --json | jq .queue.events\n\n\
                   Exit codes: 0 shown, whatever it shows; 1 it could not be asked. \
-                  `cargo xtask doctor ENV` is the one that judges."
+                  `{program} doctor ENV` is the one that judges.")
 )]
 pub(crate) struct Status {
     #[command(flatten)]

@@ -7,7 +7,7 @@ use domain::time::Timestamp;
 use super::report::{Balance, Destination, LastDelivery, LossMeter, Pause, Report};
 use crate::cloudwatch::Alarm;
 use crate::people::{self, ago, count, printable, span};
-use crate::table;
+use crate::{program, table};
 
 /// What the first column holds, in characters.
 const LABEL: usize = 10;
@@ -95,7 +95,8 @@ fn delivery(report: &Report) -> String {
         return text.to_owned();
     };
     let mut text = if delivery.paused {
-        format!("PAUSED ({state}): `cargo xtask resume {}` goes on", report.environment)
+        let resume = program::command(["resume", &report.environment]);
+        format!("PAUSED ({state}): `{resume}` goes on")
     } else {
         state.clone()
     };
@@ -122,7 +123,8 @@ fn queue(report: &Report, now: Timestamp) -> String {
     parts.extend(queue.oldest_age_ms.map(|ms| oldest(ms, queue.oldest_age_at.as_deref(), now)));
     parts.extend(queue.groups.map(|groups| count(groups, "group")));
     if let Some(waiting) = queue.waiting_groups.filter(|waiting| *waiting > 0) {
-        parts.push(format!("{waiting} waiting (`cargo xtask blocked {}`)", report.environment));
+        let blocked = program::command(["blocked", &report.environment]);
+        parts.push(format!("{waiting} waiting (`{blocked}`)"));
     }
     parts.extend(queue.refused.filter(|it| *it > 0).map(|it| format!("{it} requests refused")));
     parts.join(", ")

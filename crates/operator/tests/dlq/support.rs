@@ -277,10 +277,20 @@ impl Queues {
 /// The program, with `arguments`.
 pub(crate) fn operator(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND");
     // Help is as wide as the terminal, else as this says.
     command.args(arguments).env("COLUMNS", "100").current_dir(root());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
+}
+
+/// Types `line` into a shell that knows the program by its name.
+pub(crate) async fn typed(line: &str) -> Done {
+    let programs = Path::new(env!("CARGO_BIN_EXE_webhook-operator")).parent().unwrap();
+    let others = std::env::var("PATH").unwrap_or_default();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line]).env("PATH", format!("{}:{others}", programs.display()));
+    shell.env_remove("SUDO_COMMAND").stdin(Stdio::null()).output().await.unwrap().into()
 }
 
 /// Runs the program, with `arguments`, to its end.

@@ -28,7 +28,9 @@ async fn without_an_engine_it_says_how_to_start_one() {
     assert_eq!(failed.code, Some(1));
     assert_eq!(
         failed.stderr,
-        format!("error: no engine is running in {dir}; start it with `cargo xtask local`\n")
+        format!(
+            "error: no engine is running in {dir}; start it as it is started on this machine, such as by `systemctl start webhook-queue`\n"
+        )
     );
 }
 

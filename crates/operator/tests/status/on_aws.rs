@@ -257,7 +257,7 @@ async fn dead_letters_are_told_by_reason_without_receiving_them() {
     assert_eq!(told["dead_letters"]["by_reason"], Value::Null);
     let unknown = told["unknown"].to_string();
     assert!(unknown.contains("dead letters by reason (the log tells of 2 since"), "{unknown}");
-    assert!(unknown.contains("`cargo xtask dlq stats local` tells"), "{unknown}");
+    assert!(unknown.contains("`webhook-operator dlq stats local --config "), "{unknown}");
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn an_outage_is_seen_and_its_end_too() {
     assert_eq!((&report["delivery"]["paused"], &report["alarms"]), (&json!(false), &Value::Null));
     let screen = site.operate(&["status", "local"]).await.stdout;
     assert!(screen.contains("queue      6 events, "), "{screen}");
-    assert!(screen.contains(" waiting (`cargo xtask blocked local`)"), "{screen}");
+    assert!(screen.contains(" waiting (`webhook-operator blocked local --config "), "{screen}");
     assert!(screen.contains("breaker    sss to service: OPEN, last seen "), "{screen}");
     assert!(screen.contains("loss       0 missing since "), "{screen}");
 
@@ -89,7 +89,7 @@ async fn an_event_that_somebody_deleted_is_missing() {
     let screen = site.operate(&["status", "local"]).await.stdout;
     assert!(screen.contains("loss       1 MISSING: 1 deleted by hand since "), "{screen}");
     assert!(
-        screen.contains("delivery   PAUSED (Disabled): `cargo xtask resume local`"),
+        screen.contains("delivery   PAUSED (Disabled): `webhook-operator resume local --config "),
         "{screen}"
     );
 

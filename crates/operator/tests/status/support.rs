@@ -247,6 +247,7 @@ impl Site {
 /// The program, with `arguments`.
 pub(crate) fn operator(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND");
     // Help is as wide as the terminal, else as this says.
     command.args(arguments).env("COLUMNS", "100").current_dir(env!("CARGO_MANIFEST_DIR"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

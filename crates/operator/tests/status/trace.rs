@@ -32,7 +32,7 @@ async fn an_event_is_followed_from_its_acceptance_to_its_end() {
     assert!(text.contains("accepted       route sss, group "), "{text}");
     assert!(text.contains("retry          service answered 503 in "), "{text}");
     assert!(text.contains("dead_lettered  for rejected\n"), "{text}");
-    assert!(text.contains(&format!("`cargo xtask dlq show local {id}`")), "{text}");
+    assert!(text.contains(&format!("`webhook-operator dlq show local {id} --config ")), "{text}");
 
     service.set(Behavior::Answer(200));
     for id in [&id, &behind] {

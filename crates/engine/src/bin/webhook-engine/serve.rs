@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use domain::config::{Config, LogLevel};
 use engine::clock::SystemClock;
-use engine::{Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Sockets, Storage};
+use engine::{
+    Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Sockets, Storage, start_command,
+};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
 use sd_notify::NotifyState;
@@ -104,6 +106,7 @@ impl Serve {
             reserve_bytes: reserve.saturating_mul(MIB),
             clock: Arc::new(SystemClock::new()),
             log: Box::new(std::io::stdout()),
+            start_command: Some(start_command()),
         };
         let engine = Engine::start(options).await.map_err(|error| {
             let exit = match &error {

@@ -1,0 +1,125 @@
+//! What this program is called, so that every command it advises works when it is typed as printed: by
+//! the name by which it was called, and for the same environment.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, OnceLock};
+
+use clap::ArgMatches;
+
+use crate::people::printable;
+
+/// The variable by which `cargo xtask`, which starts this program, says that it is what was typed.
+const CALLED_AS_VARIABLE: &str = "WEBHOOK_OPERATOR_CALLED_AS";
+
+/// The options that say which environment is meant, as clap knows them and as they are typed.
+const OPTIONS: [(&str, &str); 2] = [("config", "--config"), ("data_dir", "--data-dir")];
+
+/// Those of [`OPTIONS`] that were given, as they are typed.
+static GIVEN: OnceLock<String> = OnceLock::new();
+
+/// What was typed to start this program.
+static NAME: LazyLock<String> = LazyLock::new(|| {
+    let variable = |name: &str| std::env::var(name).ok();
+    let typed = std::env::args_os().next().map(PathBuf::from);
+    name_from(typed.as_deref(), variable)
+});
+
+fn name_from(typed: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> String {
+    if let Some(name) = variable(CALLED_AS_VARIABLE) {
+        return name;
+    }
+    let Some(typed) = typed else { return "webhook-operator".to_owned() };
+    let name = quoted(&typed.display().to_string());
+    // As `sudo` says which command it runs; of a shell that it started it is that shell.
+    let sudoed = variable("SUDO_COMMAND").is_some_and(|command| {
+        let program = command.split(' ').next().map(Path::new);
+        program.and_then(Path::file_name) == typed.file_name()
+    });
+    if sudoed { format!("sudo {name}") } else { name }
+}
+
+/// What to type to start this program.
+pub(crate) fn name() -> &'static str {
+    &NAME
+}
+
+/// Whether the repository and its other commands are at hand.
+pub(crate) fn is_xtask() -> bool {
+    std::env::var_os(CALLED_AS_VARIABLE).is_some()
+}
+
+/// A help text in which `{program}` is what to type.
+pub(crate) fn help(text: &str) -> String {
+    text.replace("{program}", name())
+}
+
+/// Keeps the options of the command that is carried out, for [`command`].
+pub(crate) fn remember(matches: &ArgMatches) {
+    let mut leaf = matches;
+    while let Some((_name, below)) = leaf.subcommand() {
+        leaf = below;
+    }
+    let given = |(id, option): (&str, &str)| {
+        let values = leaf.try_get_raw(id).ok().flatten()?;
+        let words = values.map(|value| format!(" {option} {}", quoted(&value.to_string_lossy())));
+        Some(words.collect::<String>())
+    };
+    let given = OPTIONS.into_iter().filter_map(given).collect();
+    GIVEN.set(given).expect("one command is carried out");
+}
+
+/// How a command of this program is typed for the environment that was named.
+pub(crate) fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words = words.into_iter().map(|word| format!(" {}", quoted(word)));
+    let given = GIVEN.get().map(String::as_str).unwrap_or_default();
+    format!("{}{}{given}", name(), words.collect::<String>())
+}
+
+/// How `environment` is deployed again: by a command of the repository, which is not everywhere.
+pub(crate) fn deploy(environment: &str) -> String {
+    if is_xtask() {
+        format!("`cargo xtask deploy {environment}`")
+    } else {
+        "a deployment from the repository".to_owned()
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    // What is printable has no NUL in it.
+    shlex::try_quote(&printable(word)).map_or_else(|_nul| word.to_owned(), Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(typed: &str, variables: &[(&str, &str)], expected: &str) {
+        let variable = |name: &str| {
+            variables.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
+        };
+        assert_eq!(name_from(Some(Path::new(typed)), variable), expected);
+    }
+
+    #[test]
+    fn it_is_called_what_was_typed() {
+        check("webhook-operator", &[], "webhook-operator");
+        check("./target/webhook-operator", &[], "./target/webhook-operator");
+        check("/opt/my tools/webhook-operator", &[], "'/opt/my tools/webhook-operator'");
+        let xtask = (CALLED_AS_VARIABLE, "cargo xtask");
+        check("/target/debug/webhook-operator", &[xtask], "cargo xtask");
+        let sudo = ("SUDO_COMMAND", "/usr/local/bin/webhook-operator status local");
+        check("webhook-operator", &[sudo], "sudo webhook-operator");
+        check("webhook-operator", &[("SUDO_COMMAND", "/bin/bash")], "webhook-operator");
+    }
+
+    #[test]
+    fn a_shell_takes_each_word_as_it_is() {
+        let words = ["dlq", "show", "local", "e; rm -rf ~\u{1b}", "$(x)|y", "it's", ""];
+        let typed = command(words);
+        let split = shlex::split(&typed).unwrap();
+        assert_eq!(split[1..5], ["dlq", "show", "local", "e; rm -rf ~\u{fffd}"]);
+        assert_eq!(split[5..], ["$(x)|y", "it's", ""]);
+    }
+}

@@ -1,0 +1,204 @@
+//! What `webhook-operator` is called, and what it says to type: on a machine without a clone, in one, of
+//! an engine that is gone, and as a user who may not look.
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
+
+use std::fs::Permissions;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use domain::config::Config;
+use engine::{Engine, EngineOptions, Storage};
+use serde_json::{Value, json};
+
+/// A user who is nobody here. Source: Debian policy, "UID and GID classes".
+const NOBODY: u32 = 65_534;
+
+fn operator(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    std::os::unix::process::CommandExt::arg0(&mut command, "webhook-operator");
+    command.args(arguments).env("COLUMNS", "100").env_remove("SUDO_COMMAND");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Every command, as a list of words, with its help.
+fn helps(calling: &dyn Fn(&[&str]) -> Command) -> Vec<(Vec<String>, String)> {
+    let described = operator(&["arguments"]).output().unwrap();
+    let tree: Value = serde_json::from_slice(&described.stdout).unwrap();
+    let mut found = Vec::new();
+    let mut left = vec![(Vec::<String>::new(), tree)];
+    while let Some((words, command)) = left.pop() {
+        let typed: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = calling(&typed).output().unwrap();
+        assert!(help.status.success(), "{words:?}");
+        found.push((words.clone(), text(&help.stdout)));
+        for below in command["commands"].as_array().unwrap() {
+            let name = below["name"].as_str().unwrap().to_owned();
+            left.push(([words.clone(), vec![name]].concat(), below.clone()));
+        }
+    }
+    found
+}
+
+#[test]
+fn called_directly_it_knows_nothing_of_a_clone() {
+    let helps = helps(&operator);
+    assert!(helps.len() > 15, "{}", helps.len());
+    for (words, help) in &helps {
+        assert!(!help.contains("xtask") && !help.contains("{program}"), "{words:?}: {help}");
+        let usage = ["webhook-operator", &words.join(" ")].join(" ");
+        assert!(help.contains(&format!("Usage: {}", usage.trim())), "{words:?}: {help}");
+    }
+    let top = helps.iter().find(|(words, _)| words.is_empty()).unwrap();
+    insta::assert_snapshot!("help", top.1);
+}
+
+#[test]
+fn called_by_xtask_it_says_so_everywhere() {
+    let by_xtask = |arguments: &[&str]| {
+        let mut command = operator(arguments);
+        command.env("WEBHOOK_OPERATOR_CALLED_AS", "cargo xtask");
+        command
+    };
+    for (words, help) in helps(&by_xtask) {
+        let lines = help.lines().filter(|line| !line.contains("/webhook-queue"));
+        assert!(!lines.clone().any(|line| line.contains("webhook-operator")), "{words:?}: {help}");
+        assert!(
+            help.contains(&format!(
+                "Usage: {}",
+                ["cargo xtask", &words.join(" ")].join(" ").trim()
+            ))
+        );
+    }
+    let wrong = by_xtask(&["dlq", "show"]).output().unwrap();
+    assert!(text(&wrong.stderr).contains("Usage: cargo xtask dlq show"), "{wrong:?}");
+}
+
+async fn engine(data_dir: &Path, start_command: Option<&str>) -> Engine {
+    let config = json!({ "environment": "test", "routes": { "sss": {
+        "path": "/sqs-hook", "ordering_key": "all",
+        "destinations": [{ "name": "sss", "url": "http://127.0.0.1:9/hook" }],
+    }}});
+    let mut options = EngineOptions::in_memory(Config::parse(&config.to_string()).unwrap());
+    options.storage = Storage::Directory(data_dir.to_owned());
+    // There is a mapping, and no function that would deliver.
+    options.forwarder = Some("/nowhere".into());
+    options.start_command = start_command.map(str::to_owned);
+    Engine::start(options).await.unwrap()
+}
+
+async fn run(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+async fn operate(data_dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = operator(arguments);
+    command.arg("--data-dir").arg(data_dir);
+    run(command).await
+}
+
+/// What stands between the first two backquotes.
+fn advised(said: &str) -> &str {
+    said.split('`').nth(1).unwrap_or_else(|| panic!("it advises no command: {said}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_advises_works_as_it_is_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    // Whatever a shell would make of it.
+    let data_dir = dir.path().join("data of $(me)");
+    let _engine = engine(&data_dir, None).await;
+    let paused = operate(&data_dir, &["pause", "test", "--reason", "test"]).await;
+    let said = text(&paused.stdout);
+    let resume = advised(&said).to_owned();
+    assert!(resume.starts_with("webhook-operator resume test --data-dir "), "{said}");
+
+    let programs = Path::new(env!("CARGO_BIN_EXE_webhook-operator")).parent().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &resume]).env_remove("SUDO_COMMAND");
+    shell.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
+    let resumed = run(shell).await;
+    assert!(resumed.status.success(), "{resumed:?}");
+    assert!(text(&resumed.stdout).starts_with("resumed"), "{resumed:?}");
+}
+
+/// The file of an engine that was killed: nobody listens there any more.
+fn of_killed(data_dir: &Path, start_command: Option<&str>) {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = json!({
+        "api": closed, "access_key_id": "WQ0", "queue_url": "http://q", "start_command": start_command,
+        "dead_letter_queue_url": "http://d",
+    });
+    std::fs::write(data_dir.join("engine.json"), file.to_string()).unwrap();
+}
+
+const COMMANDS: [&[&str]; 9] = [
+    &["status", "local"],
+    &["blocked", "local"],
+    &["doctor", "local"],
+    &["trace", "local", "evt"],
+    &["pause", "local", "--reason", "test"],
+    &["resume", "local"],
+    &["dlq", "list", "local"],
+    &["dlq", "redrive", "local", "--all"],
+    &["skip", "local", "evt", "--reason", "test"],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
+    let dir = tempfile::tempdir().unwrap();
+    for (start_command, expected) in [
+        (Some("systemctl start q.service"), "start it again with `systemctl start q.service`"),
+        (Some("cargo xtask local"), "start it again with `cargo xtask local`"),
+        (None, "start it again as it was started"),
+    ] {
+        of_killed(dir.path(), start_command);
+        for command in COMMANDS {
+            let failed = operate(dir.path(), command).await;
+            assert_eq!(failed.status.code(), Some(1), "{command:?}");
+            let said = text(&failed.stderr) + &text(&failed.stdout);
+            assert!(said.contains("nobody answers at 127.0.0.1:"), "{command:?}: {said}");
+            assert!(said.contains(expected), "{command:?}: {said}");
+            let of_xtask = start_command.is_some_and(|command| command.contains("xtask"));
+            assert_eq!(said.contains("xtask"), of_xtask, "{command:?}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_look_is_told_so_and_never_that_no_engine_runs() {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can be another user");
+        return;
+    }
+    // The program is in a folder that only root may enter, if the clone is: a copy is not.
+    let programs = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(programs.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = programs.path().join("webhook-operator");
+    std::fs::copy(env!("CARGO_BIN_EXE_webhook-operator"), &program).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let _engine = engine(&data_dir, None).await;
+    let closed = Permissions::from_mode(0o700);
+    let open = Permissions::from_mode(0o755);
+    for (outer, inner) in [(&closed, &closed), (&open, &closed), (&open, &open)] {
+        std::fs::set_permissions(dir.path(), outer.clone()).unwrap();
+        std::fs::set_permissions(&data_dir, inner.clone()).unwrap();
+        for command in COMMANDS {
+            let mut command_of_nobody = Command::new(&program);
+            command_of_nobody.args(command).arg("--data-dir").arg(&data_dir);
+            command_of_nobody.uid(NOBODY).gid(NOBODY).current_dir("/").env_remove("SUDO_COMMAND");
+            let failed = run(command_of_nobody).await;
+            assert_eq!(failed.status.code(), Some(1), "{command:?}");
+            let said = text(&failed.stderr) + &text(&failed.stdout);
+            assert!(said.contains("ermission denied") && said.contains("use sudo"), "{said}");
+            assert!(!said.contains("no engine"), "{command:?}: {said}");
+        }
+    }
+}
