@@ -2,8 +2,9 @@
 //! of a group one after another, and nothing overtakes.
 //!
 //! Of a batch, every message ends as done or as kept. A kept one is reported as failed, with the time
-//! after which the queue shows it again. A group stays locked until all its returned messages are
-//! visible, so all of them get the same time.
+//! after which the queue shows it again. A message in flight holds back those behind it, so a follower
+//! that came back later than its head would miss the head's next receive and hold up its group; all
+//! that is kept of a group gets the same time.
 
 use std::collections::VecDeque;
 use std::time::Duration;

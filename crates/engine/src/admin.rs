@@ -64,7 +64,7 @@ pub(crate) struct QueueStats {
     delayed: u64,
     message_groups: u64,
     /// Groups that wait for a message in flight.
-    locked_groups: u64,
+    groups_in_flight: u64,
     /// Since it was sent; of a dead letter, since it became one.
     pub(crate) oldest_age_ms: Option<u64>,
 }
@@ -160,7 +160,7 @@ impl QueueStats {
             in_flight: queue.in_flight,
             delayed: queue.delayed,
             message_groups: queue.message_groups,
-            locked_groups: queue.locked_groups,
+            groups_in_flight: queue.groups_in_flight,
             oldest_age_ms: queue.oldest_age.map(ms),
         }
     }

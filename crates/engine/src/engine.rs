@@ -32,7 +32,7 @@ use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
 use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
-use crate::store::{OpenError, Store, StoreError, arn};
+use crate::store::{GroupLock, OpenError, Store, StoreError, arn};
 use crate::{departures, queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
@@ -61,6 +61,8 @@ pub struct EngineOptions {
     pub reserve_bytes: u64,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
+    /// What a message in flight holds back: no user's choice, but tests try every one.
+    pub group_lock: GroupLock,
     /// Where log lines go.
     pub log: Box<dyn Write + Send>,
     /// By which command it can be started again, for whoever finds it gone.
@@ -92,6 +94,7 @@ impl EngineOptions {
             api_hosts: Vec::new(),
             reserve_bytes: RESERVE_BYTES,
             clock: Arc::new(SystemClock::new()),
+            group_lock: GroupLock::default(),
             log: Box::new(io::sink()),
             start_command: None,
         }
@@ -171,6 +174,7 @@ impl Engine {
             api_hosts,
             reserve_bytes,
             clock,
+            group_lock,
             log,
             start_command,
         } = options;
@@ -187,6 +191,7 @@ impl Engine {
             log,
         )?;
         let Kept { store, access, log, health, disk } = kept;
+        let store = store.with_group_lock(group_lock);
         ensure_queues(&store, &config, &log).await?;
         let ingest_listener = listener(sockets.ingest, listen).await?;
         let api_listener = listener(sockets.api, api_listen).await?;
@@ -208,13 +213,10 @@ impl Engine {
             Some(executable) => {
                 let queues = (&queue_urls, api_address, access.id());
                 let options = function_options(&config, executable, queues, data_dir)?;
-                let function = Function::new(
-                    options,
-                    Arc::clone(store.clock()),
-                    log.clone(),
-                    Arc::clone(&deliveries),
-                );
-                let options = mapping_options(&config, function, &store, &log, &health);
+                let (clock, log, seen) = (store.clock(), &log, &deliveries);
+                let function =
+                    Function::new(options, Arc::clone(clock), log.clone(), Arc::clone(seen));
+                let options = mapping_options(&config, function, &store, log, &health);
                 Some(EventSourceMapping::start(options, data_dir).await?)
             }
         };

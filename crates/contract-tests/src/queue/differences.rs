@@ -59,6 +59,8 @@ pub const MINISTACK: &[Difference] = &[
         "false",
         DEAD_LETTER_ID,
     ),
+    differs("order::of_a_head_that_fails", "comes back alone", "[]", WHOLE_GROUP),
+    differs("order::of_what_comes_back", "it comes back alone", "[]", WHOLE_GROUP),
     differs("queues::purge", "again within 60 seconds", "Ok(())", PURGE_INTERVAL),
     differs("queues::settings", "scope", "None", UNSET),
     differs("queues::settings", "throughput", "None", UNSET),
@@ -104,6 +106,7 @@ const GROUP_WITH_SPACE: &str =
 const ALLOW_POLICY: &str = "The redrive allow policy is kept but not enforced.";
 const DEAD_LETTER_ID: &str =
     "A dead letter keeps the sender's deduplication id, so the dead-letter queue can swallow one.";
+const WHOLE_GROUP: &str = "A message in flight holds back its whole group.";
 const PURGE_INTERVAL: &str = "Purges are not limited to one a minute.";
 const UNSET: &str = "The attribute is shown only when it was set.";
 const FORGOTTEN_HANDLE: &str =

@@ -49,11 +49,15 @@ pub async fn run(queues: &Queues) -> Findings {
     macro_rules! run {
         ($($scenario:path),* $(,)?) => {$(
             let scenario = stringify!($scenario).trim_start_matches("scenarios::");
-            $scenario(queues, &mut Check { scenario, findings: &mut findings }).await;
+            let mut check = Check { scenario, findings: &mut findings };
+            // On the heap, as they are many and together large.
+            Box::pin($scenario(queues, &mut check)).await;
         )*};
     }
     run!(
         scenarios::order::of_groups,
+        scenarios::order::of_what_comes_back,
+        scenarios::order::of_a_head_that_fails,
         scenarios::order::of_a_batch,
         scenarios::deduplication::by_id,
         scenarios::deduplication::by_content,

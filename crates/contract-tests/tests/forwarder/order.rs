@@ -90,7 +90,7 @@ async fn a_503_keeps_the_message_and_the_rest_of_its_group() {
     let mut delivered = sss.event_ids();
     delivered.sort();
     assert_eq!(delivered, ["evt-m-1", "evt-m-2", "evt-m-3", "evt-m-5"]);
-    // Its whole group is shown again at the same time, as it stays locked until the last is.
+    // Its whole group is shown again at the same time: what came later would hold it up.
     for id in ["m-2", "m-4", "m-6"] {
         assert_eq!(forwarder.sqs().visibility(id), Some(2), "{id}");
     }

@@ -124,8 +124,8 @@ impl EventSourceMapping {
         data_dir: Option<&Path>,
     ) -> Result<Self, MappingError> {
         // Safe, because the processes that these messages were given to are gone with the last run
-        // (its lock on the data directory is), and because a group's messages become visible
-        // together: their order holds, and a repeat of what was in flight is all that can happen.
+        // (its lock on the data directory is), and because what stays in flight holds back all that
+        // is behind it: order holds, and a repeat of what was in flight is all that can happen.
         // Waiting for the visibility timeout would give the same, minutes later. A delay that the
         // function asked for is no longer the receiver's and stays.
         let released = options.store.release_in_flight(&options.queue, RECEIVER).await?;

@@ -1,18 +1,31 @@
-//! Message groups: which message is first, and how many are in flight.
+//! Message groups: which message is first, and whether it is in flight.
 
 use rusqlite::params;
 
 use super::departure::{Departure, Why};
 use super::error::StoreError;
 use super::ledger::{EVENT_ID_SQL, ROUTE_SQL, Way};
-use super::queue_time::QueueTime;
+use super::limits;
+use super::queue_time::{QueueTime, seconds};
 use super::queues::Queue;
 use super::send;
 use super::tx::Tx;
 use super::view::View;
 use super::wake::Wake;
 
-/// A group that no receive has anything of, and its first message.
+/// What a message in flight holds back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GroupLock {
+    /// The messages behind it: those before the first one in flight can be received. So it was
+    /// recorded on SQS.
+    #[default]
+    Behind,
+    /// Its whole group, as SQS's guide can be read. Deliveries keep their order under both, and
+    /// tests hold them against both.
+    Group,
+}
+
+/// A group whose first message can be received.
 pub(super) struct FreeGroup {
     pub(super) id: i64,
     pub(super) name: String,
@@ -23,21 +36,23 @@ pub(super) struct FreeGroup {
 /// The group that `sequence` goes to the end of; its first message if the group is new.
 pub(super) fn for_message(
     tx: &mut Tx<'_>,
-    queue_id: i64,
+    queue: &Queue,
     name: &str,
     sequence: i64,
 ) -> Result<i64, StoreError> {
     let group: Option<(i64, bool)> = tx.first(
-        "SELECT id, locked FROM message_group WHERE queue_id = ?1 AND name = ?2",
-        params![queue_id, name],
+        "SELECT id, head_in_flight FROM message_group WHERE queue_id = ?1 AND name = ?2",
+        params![queue.id, name],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let (group_id, locked) = match group {
+    let (group_id, head_in_flight) = match group {
         Some(group) => group,
-        None => (create(tx, queue_id, name, sequence)?, false),
+        None => (create(tx, queue.id, name, sequence)?, false),
     };
-    if !locked {
-        tx.wake(Wake::One(queue_id));
+    match queue.settings.delay_seconds {
+        _ if head_in_flight => {}
+        0 => tx.wake(Wake::One(queue.id)),
+        delay => tx.wake_at(queue.id, tx.now().plus(seconds(delay))),
     }
     Ok(group_id)
 }
@@ -53,12 +68,19 @@ fn create(tx: &Tx<'_>, queue_id: i64, name: &str, head: i64) -> Result<i64, Stor
 }
 
 /// The free group whose first message is the oldest.
-pub(super) fn first_free(tx: &Tx<'_>, queue_id: i64) -> Result<Option<FreeGroup>, StoreError> {
+pub(super) fn first_free(
+    tx: &Tx<'_>,
+    queue_id: i64,
+    lock: GroupLock,
+) -> Result<Option<FreeGroup>, StoreError> {
     let group = tx.first(
         "SELECT g.id, g.name, g.head_sequence, m.sent_ms
          FROM message_group g JOIN message m ON m.sequence = g.head_sequence
-         WHERE g.queue_id = ?1 AND g.locked = 0 ORDER BY g.head_sequence LIMIT 1",
-        [queue_id],
+         WHERE g.queue_id = ?1 AND g.head_in_flight = 0 AND (?2 OR NOT EXISTS (
+             SELECT 1 FROM message JOIN delivery USING (sequence)
+             WHERE group_id = g.id AND visible_at_ms IS NOT NULL))
+         ORDER BY g.head_sequence LIMIT 1",
+        params![queue_id, lock == GroupLock::Behind],
         |row| {
             Ok(FreeGroup {
                 id: row.get(0)?,
@@ -76,12 +98,12 @@ pub(super) fn oldest(
     view: &View<'_>,
     queue_id: i64,
 ) -> Result<Option<(i64, QueueTime)>, StoreError> {
-    let of = |locked: bool| {
+    let of = |head_in_flight: bool| {
         view.first(
             "SELECT g.head_sequence, m.sent_ms
              FROM message_group g JOIN message m ON m.sequence = g.head_sequence
-             WHERE g.queue_id = ?1 AND g.locked = ?2 ORDER BY g.head_sequence LIMIT 1",
-            params![queue_id, i64::from(locked)],
+             WHERE g.queue_id = ?1 AND g.head_in_flight = ?2 ORDER BY g.head_sequence LIMIT 1",
+            params![queue_id, head_in_flight],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
     };
@@ -89,20 +111,37 @@ pub(super) fn oldest(
     Ok(heads.into_iter().flatten().min())
 }
 
-/// Counts `messages` of a group as in flight (or, negative, as no longer).
+/// Counts `messages` of a group as in flight (or, negative, as no longer), once their deliveries say
+/// so.
 pub(super) fn change_in_flight(
     tx: &mut Tx<'_>,
     queue_id: i64,
     group_id: i64,
     messages: i64,
 ) -> Result<(), StoreError> {
-    let locked = tx.first(
-        "UPDATE message_group SET in_flight = in_flight + ?2 WHERE id = ?1 RETURNING in_flight > 0",
-        params![group_id, messages],
+    let in_flight: Option<i64> = tx.first(
+        "UPDATE queue_count SET in_flight = in_flight + ?2 WHERE queue_id = ?1 RETURNING in_flight",
+        [queue_id, messages],
         |row| row.get(0),
     )?;
-    count(tx, queue_id, 0, messages)?;
-    if locked == Some(false) {
+    // Who met the limit waits for room, in whatever group.
+    let full = |in_flight: i64| in_flight >= limits::IN_FLIGHT_MAX;
+    if in_flight.is_some_and(|now| !full(now) && full(now - messages)) {
+        tx.wake(Wake::One(queue_id));
+    }
+    look_at_head(tx, queue_id, group_id)
+}
+
+/// Takes note of whether a group's first message is in flight; if it is not, it can be received.
+fn look_at_head(tx: &mut Tx<'_>, queue_id: i64, group_id: i64) -> Result<(), StoreError> {
+    let head_in_flight = tx.first(
+        "UPDATE message_group SET head_in_flight = EXISTS (
+             SELECT 1 FROM delivery WHERE sequence = head_sequence AND visible_at_ms IS NOT NULL)
+         WHERE id = ?1 RETURNING head_in_flight",
+        [group_id],
+        |row| row.get(0),
+    )?;
+    if head_in_flight == Some(false) {
         tx.wake(Wake::One(queue_id));
     }
     Ok(())
@@ -195,10 +234,7 @@ pub(super) fn remove(
     )?;
     count(tx, queue_id, -1, 0)?;
     move_up(tx, queue_id, group_id, sequence)?;
-    if in_flight == Some(true) {
-        change_in_flight(tx, queue_id, group_id, -1)?;
-    }
-    Ok(())
+    change_in_flight(tx, queue_id, group_id, -i64::from(in_flight == Some(true)))
 }
 
 fn move_up(tx: &Tx<'_>, queue_id: i64, group_id: i64, removed: i64) -> Result<(), StoreError> {

@@ -7,7 +7,8 @@ use super::ledger;
 
 /// The step at place N leads from version N to N + 1. Never changed once released; a schema is changed
 /// by one more.
-const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 2] = [begin, count_what_is_queued];
+const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 3] =
+    [begin, count_what_is_queued, know_heads_in_flight];
 
 /// The version that this engine works with. An engine refuses what a newer one wrote.
 pub(super) const VERSION: usize = STEPS.len();
@@ -82,5 +83,18 @@ fn count_what_is_queued(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
              WHERE (SELECT ledger_number <> next_number FROM progress);
          UPDATE progress SET ledger_since_ms = last_time_ms WHERE ledger_number <> next_number;
          ALTER TABLE progress DROP COLUMN ledger_number;",
+    )
+}
+
+/// A group was locked while any of its messages was in flight; it is while its head is.
+fn know_heads_in_flight(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "DROP INDEX message_group_by_head;
+         ALTER TABLE message_group DROP COLUMN locked;
+         ALTER TABLE message_group DROP COLUMN in_flight;
+         ALTER TABLE message_group ADD COLUMN head_in_flight INTEGER NOT NULL DEFAULT FALSE;
+         UPDATE message_group SET head_in_flight = TRUE
+             WHERE head_sequence IN (SELECT sequence FROM delivery WHERE visible_at_ms IS NOT NULL);
+         CREATE INDEX message_group_by_head ON message_group (queue_id, head_in_flight, head_sequence);",
     )
 }

@@ -49,6 +49,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::departure::{Departure, Departures, Why};
 pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::faults::{Faults, HeldCommits};
+pub use self::groups::GroupLock;
 pub use self::ledger::{QueueLedger, Ways};
 pub use self::look::{GroupCount, Place, WaitingGroup};
 pub use self::message::{
@@ -102,6 +103,7 @@ pub struct Store {
     ended: Ended,
     failures: Failures,
     departures: Arc<Mutex<Option<Departures>>>,
+    group_lock: GroupLock,
 }
 
 /// What the reader is started beside.
@@ -168,12 +170,28 @@ impl Store {
         let beside = Beside { jobs: &jobs, clock: Arc::clone(&clock), in_use, failures: &failures };
         let reader = reader(beside)?;
         let departures = Arc::new(Mutex::new(Some(departures)));
-        let store =
-            Self { jobs, reader, counts, clock, wakers, switches, ended, failures, departures };
+        let store = Self {
+            jobs,
+            reader,
+            counts,
+            clock,
+            wakers,
+            switches,
+            ended,
+            failures,
+            departures,
+            group_lock: GroupLock::default(),
+        };
         for task in unfinished {
             store.drive(task);
         }
         Ok(store)
+    }
+
+    /// This store's queues under another lock, for tests of what has to keep order under both.
+    #[must_use]
+    pub fn with_group_lock(self, group_lock: GroupLock) -> Self {
+        Self { group_lock, ..self }
     }
 
     fn drive(&self, task: Drive) {
@@ -450,7 +468,8 @@ impl Store {
                 return Ok(batch.messages);
             }
             if !batch.look_again {
-                let next = batch.next.map_or(deadline, |next| next.min(deadline));
+                let announced = waker.announced_after(self.clock.now().queue);
+                let next = batch.next.into_iter().chain(announced).fold(deadline, QueueTime::min);
                 tokio::select! {
                     () = &mut stop => return Ok(Vec::new()),
                     () = woken => {}
@@ -461,12 +480,12 @@ impl Store {
     }
 
     async fn look(&self, queue: &str, request: &ReceiveRequest) -> Result<(i64, u32, Batch)> {
-        let (queue, request) = (queue.to_owned(), request.clone());
+        let (queue, request, lock) = (queue.to_owned(), request.clone(), self.group_lock);
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
                 let wait = request.wait_seconds.unwrap_or(queue.settings.receive_wait_seconds);
-                Ok((queue.id, wait, receive::receive(tx, &queue, &request)?))
+                Ok((queue.id, wait, receive::receive(tx, &queue, &request, lock)?))
             })
             .await
     }

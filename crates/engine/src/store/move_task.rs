@@ -14,12 +14,11 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::error::{StorageError, StoreError};
-use super::groups::FreeGroup;
+use super::groups::{FreeGroup, GroupLock};
 use super::queues::{self, Queue};
 use super::redrive::{self, Identity};
 use super::sender::Sender;
 use super::tx::Tx;
-use super::wake::Wake;
 use super::writer::WeakJobs;
 use super::{arn, groups, limits, retention, visibility};
 use crate::clock::Clock;
@@ -305,7 +304,7 @@ fn step(tx: &mut Tx<'_>, id: &str, messages: u32) -> Result<Step, StoreError> {
         return Ok(Step::More);
     }
     for _ in 0..messages {
-        let head = groups::first_free(tx, source.id)?;
+        let head = groups::first_free(tx, source.id, GroupLock::Behind)?;
         let Some(head) = head.filter(|head| head.head_sequence < work.last_sequence) else {
             set_status(tx, id, MoveTaskStatus::Completed, None)?;
             return Ok(Step::Over);
@@ -345,7 +344,6 @@ fn move_one(
         sender: Some(Sender::Api),
     };
     redrive::relocate(tx, source, head.head_sequence, &destination, &identity)?;
-    tx.wake(Wake::One(destination.id));
     Ok(Ok(()))
 }
 

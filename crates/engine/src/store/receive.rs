@@ -3,7 +3,7 @@
 use rusqlite::{Row, params};
 
 use super::error::StoreError;
-use super::groups::{self, FreeGroup};
+use super::groups::{self, FreeGroup, GroupLock};
 use super::limits;
 use super::message::{MessageAttributes, ReceivedMessage, SequenceNumber, check_id};
 use super::queue_time::{QueueTime, seconds};
@@ -86,6 +86,7 @@ pub(super) fn receive(
     tx: &mut Tx<'_>,
     queue: &Queue,
     request: &ReceiveRequest,
+    lock: GroupLock,
 ) -> Result<Batch, StoreError> {
     visibility::expire(tx, queue)?;
     if retention::expire(tx, queue, retention::PER_LOOK)? {
@@ -103,7 +104,7 @@ pub(super) fn receive(
     {
         return Ok(Batch { messages, ..Batch::default() });
     }
-    let batch = take(tx, queue, request.max_messages, &receive)?;
+    let batch = take(tx, queue, request.max_messages, &receive, lock)?;
     if let Some(id) = &request.attempt_id
         && !batch.messages.is_empty()
     {
@@ -117,19 +118,24 @@ fn take(
     queue: &Queue,
     most: usize,
     receive: &Receive<'_>,
+    lock: GroupLock,
 ) -> Result<Batch, StoreError> {
     let mut batch = Batch::default();
     let most = most.min(room_in_flight(tx, queue)?);
     while batch.messages.len() < most {
-        let Some(group) = groups::first_free(tx, queue.id)? else { break };
+        let Some(group) = groups::first_free(tx, queue.id, lock)? else { break };
         // Groups come by their first message's age, so no later one is due if this one is not.
         let due = group.head_sent.plus(seconds(queue.settings.delay_seconds));
         if due > tx.now() {
             batch.next = Some(due);
             break;
         }
-        let messages = take_of_group(tx, queue, &group, most - batch.messages.len(), receive)?;
+        let room = most - batch.messages.len();
+        let Some(messages) = take_of_group(tx, queue, &group, room, receive)? else { break };
         batch.messages.extend(messages);
+    }
+    if !batch.messages.is_empty() {
+        tx.wake_at(queue.id, receive.visible_at);
     }
     let next_visible = visibility::next(tx, queue.id)?;
     batch.next = batch.next.into_iter().chain(next_visible).min();
@@ -145,27 +151,32 @@ fn room_in_flight(tx: &Tx<'_>, queue: &Queue) -> Result<usize, StoreError> {
     Ok(usize::try_from(room).unwrap_or_default())
 }
 
-/// Takes up to `most` messages from the front of a group; those that were received too often go to
-/// the dead-letter queue instead.
+/// Takes up to `most` messages from the front of a group, none behind one in flight; those that were received too often go to
+/// the dead-letter queue instead. `None` if there was nothing to take, which is to be asked only once.
 fn take_of_group(
     tx: &mut Tx<'_>,
     queue: &Queue,
     group: &FreeGroup,
     most: usize,
     receive: &Receive<'_>,
-) -> Result<Vec<ReceivedMessage>, StoreError> {
+) -> Result<Option<Vec<ReceivedMessage>>, StoreError> {
     let due = tx.now().minus(seconds(queue.settings.delay_seconds));
     let found = tx.all(
         "SELECT sequence, sent_ms, message_id, deduplication_id, dead_letter_source, trace_header,
-                attributes, body, receive_count, first_received_ms, from_api
+                attributes, body, receive_count, first_received_ms, from_api, visible_at_ms IS NULL
          FROM message LEFT JOIN delivery USING (sequence)
          WHERE group_id = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3",
         params![group.id, group.head_sequence, i64::try_from(most).unwrap_or(i64::MAX)],
-        read_row,
+        |row| Ok((read_row(row)?, row.get::<_, bool>(11)?)),
     )?;
     let dead_letter_queue = redrive::target(tx, queue)?;
     let mut messages = Vec::with_capacity(found.len());
-    for row in found.into_iter().take_while(|row| row.sent <= due) {
+    let mut front =
+        found.into_iter().take_while(|(row, visible)| *visible && row.sent <= due).peekable();
+    if front.peek().is_none() {
+        return Ok(None);
+    }
+    for (row, _) in front {
         match &dead_letter_queue {
             Some(target) if row.receive_count >= i64::from(target.max_receive_count) => {
                 redrive::bury(tx, queue, row.sequence, &target.queue)?;
@@ -177,7 +188,7 @@ fn take_of_group(
     if taken > 0 {
         groups::change_in_flight(tx, queue.id, group.id, taken)?;
     }
-    Ok(messages)
+    Ok(Some(messages))
 }
 
 /// A message as it is stored.

@@ -70,7 +70,7 @@ pub(super) fn relocate(
     )?;
     let Some((group, route)) = found else { return Ok(()) };
     let moved = tx.next_number();
-    let group_id = groups::for_message(tx, to.id, &group, moved)?;
+    let group_id = groups::for_message(tx, to, &group, moved)?;
     tx.execute(
         "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
                               dead_letter_source, trace_header, attributes, body, from_api)

@@ -122,7 +122,7 @@ fn insert(
     sent: &Sent,
 ) -> Result<(), StoreError> {
     let sequence = sent.sequence_number.0;
-    let group = groups::for_message(tx, queue.id, &message.group_id, sequence)?;
+    let group = groups::for_message(tx, queue, &message.group_id, sequence)?;
     tx.execute(
         "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
          trace_header, attributes, body, from_api)

@@ -24,7 +24,7 @@ pub struct QueueStatistics {
     /// Message groups that have messages.
     pub message_groups: u64,
     /// `ApproximateNumberOfGroupsWithInflightMessages`.
-    pub locked_groups: u64,
+    pub groups_in_flight: u64,
     /// Since the oldest message was sent (for a dead letter: became one), in flight or not.
     pub oldest_age: Option<Duration>,
     /// `CreatedTimestamp`.
@@ -49,14 +49,14 @@ pub(super) fn of(view: &View<'_>, name: &str) -> Result<QueueStatistics, StoreEr
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let (queued, message_groups): (i64, i64) = counts.unwrap_or_default();
-    let (in_flight, locked_groups): (i64, i64) = hidden.unwrap_or_default();
+    let (in_flight, groups_in_flight): (i64, i64) = hidden.unwrap_or_default();
     let delayed = delayed(view, &queue)?;
     Ok(QueueStatistics {
         visible: whole(queued - in_flight - delayed),
         in_flight: whole(in_flight),
         delayed: whole(delayed),
         message_groups: whole(message_groups),
-        locked_groups: whole(locked_groups),
+        groups_in_flight: whole(groups_in_flight),
         oldest_age: groups::oldest(view, queue.id)?.map(|(_, sent)| view.now().since(sent)),
         created_at: view.shown(queue.created),
         modified_at: view.shown(queue.modified),

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Params, params};
 use super::departure::{Departure, Told};
 use super::error::{StorageError, StoreError};
 use super::ledger::{Ledger, Way};
-use super::queue_time::QueueClock;
+use super::queue_time::{QueueClock, QueueTime};
 use super::queues::Queue;
 use super::view::View;
 use super::wake::Wake;
@@ -151,6 +151,11 @@ impl<'a> Tx<'a> {
     /// Wakes a receive after the commit.
     pub(super) fn wake(&mut self, wake: Wake) {
         self.memory.wakes.push(wake);
+    }
+
+    /// Tells receives that wait, after the commit, that something can be received at `at`.
+    pub(super) fn wake_at(&mut self, queue_id: i64, at: QueueTime) {
+        self.wake(Wake::At { queue_id, now: self.now(), at });
     }
 
     /// Writes down what must not be used or lived through twice, and removes up to `trim` of each

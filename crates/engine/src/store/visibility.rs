@@ -9,7 +9,6 @@ use super::queue_time::{QueueTime, seconds};
 use super::queues::Queue;
 use super::receipt::Receipt;
 use super::tx::Tx;
-use super::wake::Wake;
 
 /// What is known of a message that was received.
 struct InFlight {
@@ -102,7 +101,7 @@ pub(super) fn change(
         "UPDATE delivery SET visible_at_ms = ?2, receiver = NULL WHERE sequence = ?1",
         params![receipt.sequence, visible_at],
     )?;
-    tx.wake(Wake::All(queue.id));
+    tx.wake_at(queue.id, visible_at);
     Ok(())
 }
 

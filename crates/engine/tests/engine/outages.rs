@@ -1,4 +1,5 @@
-//! The service fails; the real forwarder delivers all the same, each key in order, once it is back.
+//! The service fails; the real forwarder delivers all the same, each key in order, once it is back,
+//! whatever a message in flight holds back.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use engine::Engine;
+use engine::store::GroupLock;
 use serde_json::json;
 
 use crate::faults::check_order;
@@ -16,8 +18,9 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 const KEYS: usize = 3;
 const EVENTS: usize = 12;
 const TIMEOUT: Duration = Duration::from_secs(1);
+const LOCKS: [GroupLock; 2] = [GroupLock::Behind, GroupLock::Group];
 
-async fn start(service: SocketAddr) -> (Engine, LogLines) {
+async fn start(service: SocketAddr, lock: GroupLock) -> (Engine, LogLines) {
     let log = LogLines::default();
     let config = config(json!({
         "routes": { "sss": {
@@ -31,6 +34,7 @@ async fn start(service: SocketAddr) -> (Engine, LogLines) {
     let mut options = options(&config, None);
     options.forwarder = Some(forwarder::executable());
     options.log = Box::new(log.clone());
+    options.group_lock = lock;
     (Engine::start(options).await.unwrap(), log)
 }
 
@@ -58,22 +62,25 @@ async fn check_delivered(engine: Engine, service: &Service) -> Vec<String> {
     delivered
 }
 
-/// The service behaves badly for at least `requests` requests, then well.
-async fn check(behavior: Behavior, requests: usize) -> Vec<String> {
-    let service = Service::start(ANY_PORT, behavior).await;
-    let (engine, log) = start(service.address).await;
-    post_events(&engine).await;
-    service.requested(requests).await;
-    log.wait_for("retry", |line| line["error"].is_string()).await;
-    service.set(Behavior::Well);
-    check_delivered(engine, &service).await
+/// The service behaves badly for at least `requests` requests, then well; nothing comes twice.
+async fn check(behavior: Behavior, requests: usize) {
+    for lock in LOCKS {
+        let service = Service::start(ANY_PORT, behavior).await;
+        let (engine, log) = start(service.address, lock).await;
+        post_events(&engine).await;
+        service.requested(requests).await;
+        log.wait_for("retry", |line| line["error"].is_string()).await;
+        service.set(Behavior::Well);
+        let delivered = check_delivered(engine, &service).await;
+        assert_eq!(delivered.len(), EVENTS, "{lock:?}");
+    }
 }
 
 #[tokio::test]
 async fn the_service_refuses_connections() {
     // Nobody listens at a port that was somebody's just now.
     let address = Service::start(ANY_PORT, Behavior::Well).await.address;
-    let (engine, log) = start(address).await;
+    let (engine, log) = start(address, GroupLock::default()).await;
     post_events(&engine).await;
     log.wait_for("retry", |line| line["error"].is_string()).await;
     let service = Service::start(address, Behavior::Well).await;
@@ -83,33 +90,29 @@ async fn the_service_refuses_connections() {
 
 #[tokio::test]
 async fn the_service_hangs() {
-    let delivered = check(Behavior::Hang, 2).await;
-    assert_eq!(delivered.len(), EVENTS, "and once");
+    check(Behavior::Hang, 2).await;
 }
 
 #[tokio::test]
 async fn the_service_resets_connections() {
-    let delivered = check(Behavior::Reset, 2).await;
-    assert_eq!(delivered.len(), EVENTS, "and once");
+    check(Behavior::Reset, 2).await;
 }
 
 #[tokio::test]
 async fn the_service_answers_garbage() {
-    let delivered = check(Behavior::Garbage, 2).await;
-    assert_eq!(delivered.len(), EVENTS, "and once");
+    check(Behavior::Garbage, 2).await;
 }
 
 #[tokio::test]
 async fn the_service_closes_half_way() {
-    let delivered = check(Behavior::HalfAnswer, 2).await;
-    assert_eq!(delivered.len(), EVENTS, "and once");
+    check(Behavior::HalfAnswer, 2).await;
 }
 
 #[tokio::test]
 async fn the_service_takes_exactly_the_timeout() {
     // Either outcome is right for an attempt; what is not is an event that is lost or overtaken.
     let service = Service::start(ANY_PORT, Behavior::Slow(TIMEOUT)).await;
-    let (engine, _log) = start(service.address).await;
+    let (engine, _log) = start(service.address, GroupLock::default()).await;
     post_events(&engine).await;
     service.requested(3).await;
     service.set(Behavior::Well);
@@ -118,8 +121,13 @@ async fn the_service_takes_exactly_the_timeout() {
 
 #[tokio::test]
 async fn the_forwarder_is_killed_while_the_service_hangs() {
+    let [one, other] = LOCKS.map(check_killed);
+    tokio::join!(one, other);
+}
+
+async fn check_killed(lock: GroupLock) {
     let service = Service::start(ANY_PORT, Behavior::Hang).await;
-    let (engine, log) = start(service.address).await;
+    let (engine, log) = start(service.address, lock).await;
     post_events(&engine).await;
     service.requested(1).await;
     let started = log.all().into_iter().filter(|line| line["message"] == "forwarder_started");

@@ -157,6 +157,30 @@ async fn a_creation_that_was_cut_short_is_made_again() {
         .unwrap();
 }
 
+/// Of a group's two messages the second is in flight, which locked the whole group, and another group
+/// has nothing else.
+#[tokio::test]
+async fn what_was_in_flight_in_a_former_version_holds_back_what_is_behind_it() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+    let in_flight = "
+        INSERT INTO delivery
+            SELECT m.sequence, m.queue_id, 1, first_received_ms, received_ms, 5, visible_at_ms, NULL
+            FROM delivery, message m WHERE m.sequence IN (2, 3);
+        UPDATE message_group SET in_flight = 1 WHERE queue_id = 2;
+        UPDATE queue_count SET in_flight = 2 WHERE queue_id = 2;";
+    version_1(dir.path(), clock.wall(), in_flight);
+    for _ in 0..2 {
+        Store::open(dir.path(), clock.clone()).unwrap().close().await;
+    }
+    let store = Store::open(dir.path(), clock.clone()).unwrap();
+    let queue = Fixture { store, clock };
+    assert_eq!(bodies(&queue.receive_from(FORMER_QUEUE, 10).await), [r#"{"n":1}"#]);
+    assert!(queue.receive_from(FORMER_QUEUE, 10).await.is_empty());
+    queue.advance_seconds(60);
+    let all = queue.receive_from(FORMER_QUEUE, 10).await;
+    assert_eq!(bodies(&all), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+}
+
 #[tokio::test]
 async fn the_data_directory_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -81,7 +81,7 @@ async fn counts_follow_the_messages() {
     let first = queue.receive(1).await.remove(0);
     let statistics = queue.store.statistics(QUEUE).await.unwrap();
     assert_eq!((statistics.visible, statistics.in_flight), (2, 1));
-    assert_eq!((statistics.message_groups, statistics.locked_groups), (2, 1));
+    assert_eq!((statistics.message_groups, statistics.groups_in_flight), (2, 1));
     let five_seconds = Some(std::time::Duration::from_secs(5));
     assert_eq!(statistics.oldest_age, five_seconds, "what is in flight ages too");
     queue.delete(&first).await;

@@ -1,7 +1,7 @@
 //! Order, locked groups, visibility, receipt handles.
 
-use crate::support::{Fixture, QUEUE, attributes, bodies};
-use engine::store::{ReceiveRequest, StoreError};
+use crate::support::{DEAD, Fixture, QUEUE, attributes, bodies};
+use engine::store::{GroupLock, ReceiveRequest, StoreError};
 
 #[tokio::test]
 async fn a_receive_takes_one_group_in_order_then_the_next() {
@@ -43,19 +43,75 @@ async fn what_is_not_deleted_comes_back_in_its_place() {
     assert_eq!(again[1].receive_count, 1);
 }
 
+/// Three messages of a group are received, and those named become visible again at once.
+async fn all_received_then_visible(lock: GroupLock, visible: &[usize]) -> Vec<String> {
+    let Fixture { store, clock } = Fixture::new().await;
+    let queue = Fixture { store: store.with_group_lock(lock), clock };
+    for body in ["1", "2", "3"] {
+        queue.send("a", body).await;
+    }
+    let batch = queue.receive(10).await;
+    for place in visible {
+        let handle = &batch[*place].receipt_handle;
+        queue.store.change_visibility(QUEUE, handle, 0).await.unwrap();
+    }
+    queue.receive(10).await.into_iter().map(|message| message.body).collect()
+}
+
 #[tokio::test]
-async fn a_message_made_visible_early_waits_for_the_rest_of_its_batch() {
-    let queue = Fixture::new().await;
+async fn a_message_in_flight_holds_back_what_is_behind_it_and_nothing_before() {
+    let behind = |visible| all_received_then_visible(GroupLock::Behind, visible);
+    assert!(behind(&[]).await.is_empty());
+    assert_eq!(behind(&[0]).await, ["1"]);
+    assert_eq!(behind(&[1, 0]).await, ["1", "2"]);
+    assert_eq!(behind(&[0, 2]).await, ["1"]);
+    assert!(behind(&[1, 2]).await.is_empty());
+    let group = |visible| all_received_then_visible(GroupLock::Group, visible);
+    assert!(group(&[0, 1]).await.is_empty());
+    assert_eq!(group(&[2, 1, 0]).await, ["1", "2", "3"]);
+}
+
+/// The head comes back first, is delivered alone, and fails or succeeds while what is behind it is
+/// still in flight.
+#[tokio::test]
+async fn a_head_that_comes_back_alone_is_not_overtaken() {
+    for succeeds in [true, false] {
+        let queue = Fixture::new().await;
+        for body in ["1", "2", "3"] {
+            queue.send("a", body).await;
+        }
+        let batch = queue.receive(2).await;
+        queue.store.change_visibility(QUEUE, &batch[0].receipt_handle, 1).await.unwrap();
+        queue.store.change_visibility(QUEUE, &batch[1].receipt_handle, 20).await.unwrap();
+        queue.advance_seconds(1);
+        let head = queue.receive(10).await;
+        assert_eq!(bodies(&head), ["1"]);
+        if succeeds {
+            queue.delete(&head[0]).await;
+            assert!(queue.receive(10).await.is_empty(), "the new head is in flight");
+            queue.advance_seconds(19);
+            assert_eq!(bodies(&queue.receive(10).await), ["2", "3"]);
+        } else {
+            queue.advance_seconds(19);
+            assert!(queue.receive(10).await.is_empty(), "2 is visible, behind what is not");
+            queue.store.change_visibility(QUEUE, &head[0].receipt_handle, 5).await.unwrap();
+            queue.advance_seconds(5);
+            assert_eq!(bodies(&queue.receive(10).await), ["1", "2", "3"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_to_the_front_in_flight_is_not_received() {
+    let queue = Fixture::with_dead_letters(1).await;
     queue.send("a", "1").await;
     queue.send("a", "2").await;
     let batch = queue.receive(2).await;
     queue.store.change_visibility(QUEUE, &batch[0].receipt_handle, 0).await.unwrap();
-    assert!(queue.receive(10).await.is_empty());
-    queue.store.change_visibility(QUEUE, &batch[1].receipt_handle, 5).await.unwrap();
-    queue.advance_seconds(4);
-    assert!(queue.receive(10).await.is_empty());
-    queue.advance_seconds(1);
-    assert_eq!(bodies(&queue.receive(10).await), ["1", "2"]);
+    assert!(queue.receive(10).await.is_empty(), "1 is a dead letter now, and 2 is in flight");
+    queue.delete(&batch[1]).await;
+    assert_eq!(queue.store.statistics(QUEUE).await.unwrap().message_groups, 0);
+    assert_eq!(bodies(&queue.receive_from(DEAD, 10).await), ["1"]);
 }
 
 #[tokio::test]

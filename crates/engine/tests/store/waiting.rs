@@ -100,6 +100,61 @@ async fn a_shorter_visibility_timeout_is_heard_of() {
     assert_eq!(bodies(&waiting.await.unwrap()), ["1"]);
 }
 
+/// One receive takes what was sent and another stays: it does not know of the message, which comes
+/// back long before the end of its wait.
+#[tokio::test]
+async fn what_another_receive_took_ends_the_wait_once_it_is_visible_again() {
+    let queue = Fixture::new().await;
+    queue.set("VisibilityTimeout", "2").await;
+    let mut waiting = vec![wait_for(&queue, 20), wait_for(&queue, 20)];
+    settle(&queue).await;
+    queue.send("a", "1").await;
+    settle(&queue).await;
+    waiting.retain(|receive| !receive.is_finished());
+    assert_eq!(waiting.len(), 1);
+    queue.advance_seconds(2);
+    let messages = within_a_minute(waiting.remove(0)).await.unwrap();
+    assert_eq!(bodies(&messages), ["1"]);
+}
+
+/// A time that was told of, and is of nothing any more, is not waited for in place of another.
+#[tokio::test]
+async fn a_wait_that_begins_late_knows_what_the_others_wait_for() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    let gone = queue.receive(1).await.remove(0);
+    queue.store.change_visibility(QUEUE, &gone.receipt_handle, 5).await.unwrap();
+    queue.delete(&gone).await;
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    queue.send("b", "2").await;
+    settle(&queue).await;
+    let taken = waiting.await.unwrap().remove(0);
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    queue.store.change_visibility(QUEUE, &taken.receipt_handle, 10).await.unwrap();
+    settle(&queue).await;
+    queue.advance_seconds(5);
+    settle(&queue).await;
+    assert!(!waiting.is_finished());
+    queue.advance_seconds(5);
+    assert_eq!(bodies(&within_a_minute(waiting).await.unwrap()), ["2"]);
+}
+
+#[tokio::test]
+async fn a_delayed_message_is_heard_of_by_who_waits_for_longer_than_the_others() {
+    let queue = Fixture::with(attributes([("DelaySeconds", "10")])).await;
+    let waiting = [wait_for(&queue, 5), wait_for(&queue, 20)];
+    settle(&queue).await;
+    queue.send("a", "1").await;
+    settle(&queue).await;
+    queue.advance_seconds(5);
+    let [short, long] = waiting;
+    assert!(short.await.unwrap().is_empty());
+    queue.advance_seconds(5);
+    assert_eq!(bodies(&within_a_minute(long).await.unwrap()), ["1"]);
+}
+
 #[tokio::test]
 async fn a_group_that_is_unlocked_ends_the_wait() {
     let queue = Fixture::new().await;

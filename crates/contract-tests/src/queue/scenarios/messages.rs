@@ -206,4 +206,18 @@ pub async fn waiting(queues: &Queues, check: &mut Check<'_>) {
     let (messages, _) = tokio::join!(waiting, queue.send("a", "1"));
     check.that("a send ends the wait", bodies(&messages), vec!["1"]);
     check.that("early", started.elapsed() < Duration::from_secs(10), true);
+
+    // Two wait, one of them gets the message and keeps it; the other has it a second later.
+    let queue = queues.create(&[(QueueAttributeName::VisibilityTimeout, "1")]).await;
+    let started = Instant::now();
+    let waiting = || received(queue.receiving().wait_time_seconds(20));
+    let send = async {
+        tokio::time::sleep(Duration::from_millis(200)).await; // Both are to wait by then.
+        queue.send("a", "1").await
+    };
+    let (one, other, _) = tokio::join!(waiting(), waiting(), send);
+    check.that("both get what is kept by neither", (bodies(&one), bodies(&other)), {
+        (vec!["1"], vec!["1"])
+    });
+    check.that("as soon as it is visible", started.elapsed() < Duration::from_secs(10), true);
 }

@@ -1,4 +1,4 @@
-//! Order within a group, and locked groups.
+//! Order within a group, and what a message in flight holds back.
 
 use crate::queue::Check;
 use crate::queue::client::{Queues, bodies, received, system};
@@ -26,6 +26,49 @@ pub async fn of_groups(queues: &Queues, check: &mut Check<'_>) {
         }
     }
     check.that("then it goes on", bodies(&queue.receive().await), vec!["a3"]);
+}
+
+/// What a message in flight holds back: what is behind it, and nothing before it.
+pub async fn of_what_comes_back(queues: &Queues, check: &mut Check<'_>) {
+    let queue = queues.create(&[]).await;
+    for body in ["1", "2", "3", "4"] {
+        queue.send("a", body).await;
+    }
+    let batch = received(queue.receiving().max_number_of_messages(3)).await;
+    check.that("three of four are received", bodies(&batch), vec!["1", "2", "3"]);
+    let [first, second, third] = batch.as_slice() else { return };
+    check.that("the third is released", queue.change_visibility(third, 0).await, Ok(()));
+    check.that("behind what is in flight", bodies(&queue.receive().await), vec![]);
+    check.that("the first in a second", queue.change_visibility(first, 1).await, Ok(()));
+    let alone = received(queue.receiving().wait_time_seconds(5)).await;
+    check.that("it comes back alone", bodies(&alone), vec!["1"]);
+    let Some(first) = alone.first() else { return };
+    check.that("and is deleted", queue.delete(first).await, Ok(()));
+    check.that("the second is in flight still", bodies(&queue.receive().await), vec![]);
+    check.that("the second is released", queue.change_visibility(second, 0).await, Ok(()));
+    check.that("the rest comes in order", bodies(&queue.receive().await), vec!["2", "3", "4"]);
+}
+
+/// A head that fails again and again while what was received with it is held.
+pub async fn of_a_head_that_fails(queues: &Queues, check: &mut Check<'_>) {
+    let queue = queues.create(&[]).await;
+    for body in ["1", "2", "3"] {
+        queue.send("a", body).await;
+    }
+    let batch = received(queue.receiving().max_number_of_messages(2)).await;
+    let Some(mut head) = batch.first().cloned() else { return };
+    for (subject, again) in [("fails", "comes back alone"), ("fails again", "and once more")] {
+        check.that(subject, queue.change_visibility(&head, 0).await, Ok(()));
+        let alone = queue.receive().await;
+        check.that(again, bodies(&alone), vec!["1"]);
+        let Some(message) = alone.into_iter().next() else { return };
+        head = message;
+    }
+    let Some(second) = batch.get(1) else { return };
+    check.that("the second is released", queue.change_visibility(second, 0).await, Ok(()));
+    check.that("behind its head", bodies(&queue.receive().await), vec![]);
+    check.that("the head is released", queue.change_visibility(&head, 0).await, Ok(()));
+    check.that("all in order", bodies(&queue.receive().await), vec!["1", "2", "3"]);
 }
 
 /// Sequence numbers of a batch that holds several groups.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::config::{Config, LogLevel};
 use engine::clock::SystemClock;
+use engine::store::GroupLock;
 use engine::{
     Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Sockets, Storage, start_command,
 };
@@ -105,6 +106,7 @@ impl Serve {
             api_hosts: api_host,
             reserve_bytes: reserve.saturating_mul(MIB),
             clock: Arc::new(SystemClock::new()),
+            group_lock: GroupLock::default(),
             log: Box::new(std::io::stdout()),
             start_command: Some(start_command()),
         };
