@@ -235,7 +235,8 @@ impl Engine {
             store: store.clone(),
         });
         let lambda = lambda_api(&config, mapping.as_ref());
-        let mut router = sqs::router(store.clone())
+        let kept = [config.queue_name(), config.dead_letter_queue_name()];
+        let mut router = sqs::router_keeping(store.clone(), kept)
             .merge(admin::router(Arc::clone(&admin)))
             .merge(status::router(admin))
             .merge(lambda_api::router(lambda));

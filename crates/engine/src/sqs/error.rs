@@ -106,6 +106,8 @@ impl From<StoreError> for ApiError {
         let (shape, code) = names(&error);
         let status = match error {
             StoreError::Storage(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::PurgeQueueInProgress(_) => StatusCode::FORBIDDEN,
+            StoreError::ResourceNotFound(_) => StatusCode::NOT_FOUND,
             _ => StatusCode::BAD_REQUEST,
         };
         Self { status, shape, code, message: message(&error) }
@@ -179,6 +181,14 @@ mod tests {
             error.body(),
             r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}"#
         );
+    }
+
+    #[test]
+    fn statuses_are_sqs_s() {
+        let status = |error: StoreError| ApiError::from(error).status;
+        assert_eq!(status(StoreError::PurgeQueueInProgress(String::new())), 403);
+        assert_eq!(status(StoreError::ResourceNotFound(String::new())), 404);
+        assert_eq!(status(StoreError::QueueDoesNotExist(String::new())), 400);
     }
 
     #[test]

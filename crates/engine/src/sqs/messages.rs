@@ -37,7 +37,15 @@ impl SendRequest {
             )));
         }
         let mut system = wire::read(self.message_system_attributes.unwrap_or_default())?;
-        let trace_header = system.remove(TRACE_HEADER);
+        let trace_header = match system.remove(TRACE_HEADER) {
+            Some(header) if header.data_type == "String" => header.text().map(str::to_owned),
+            Some(_) => {
+                return Err(StoreError::InvalidParameterValue(format!(
+                    "Message system attribute '{TRACE_HEADER}' must be of type 'String'."
+                )));
+            }
+            None => None,
+        };
         if let Some(name) = system.keys().next() {
             return Err(StoreError::InvalidParameterValue(format!(
                 "Message system attribute name '{name}' is invalid. Valid values: {TRACE_HEADER}."
@@ -48,7 +56,7 @@ impl SendRequest {
             group_id: self.message_group_id,
             deduplication_id: self.message_deduplication_id,
             attributes: wire::read(self.message_attributes.unwrap_or_default())?,
-            trace_header: trace_header.and_then(|header| header.text().map(str::to_owned)),
+            trace_header,
         })
     }
 }
@@ -106,6 +114,7 @@ pub(super) async fn send(cx: Context, request: SendRequest) -> Result<SendAnswer
     let queue = wire::queue_name(&request.queue_url)?.to_owned();
     let message = request.message()?;
     let digests = Digests::of(&message);
+    let message = traced(&cx, message);
     let sent = cx.store.send(&queue, message).await?;
     Ok(SendAnswer::new(None, sent, digests))
 }
@@ -144,11 +153,32 @@ impl<E: Entry> BatchRequest<E> {
     }
 }
 
+/// A message that says nothing of a trace belongs to the request's.
+fn traced(cx: &Context, mut message: NewMessage) -> NewMessage {
+    message.trace_header = message.trace_header.or_else(|| cx.trace_header.clone());
+    message
+}
+
+/// What every entry needs: where one has no group or no deduplication id, none is sent.
+async fn check_ids(cx: &Context, queue: &str, entries: &[SendRequest]) -> Result<(), StoreError> {
+    if entries.iter().any(|entry| entry.message_group_id.is_empty()) {
+        let message = "The request must contain the parameter MessageGroupId.";
+        return Err(StoreError::InvalidParameterValue(message.to_owned()));
+    }
+    if entries.iter().any(|entry| entry.message_deduplication_id.is_none())
+        && !cx.store.settings(queue).await?.content_based_deduplication
+    {
+        return Err(StoreError::no_deduplication_id());
+    }
+    Ok(())
+}
+
 pub(super) async fn send_batch(
     cx: Context,
     request: BatchRequest<SendRequest>,
 ) -> Result<BatchAnswer<SendAnswer>, ApiError> {
     let queue = request.check()?.to_owned();
+    check_ids(&cx, &queue, &request.entries).await?;
     let mut answer = BatchAnswer::new();
     let (mut accepted, mut messages) = (Vec::new(), Vec::new());
     for entry in request.entries {
@@ -156,7 +186,7 @@ pub(super) async fn send_batch(
         match entry.message() {
             Ok(message) => {
                 accepted.push((id, Digests::of(&message)));
-                messages.push(message);
+                messages.push(traced(&cx, message));
             }
             Err(error) => answer.add(id, Err(error)),
         }

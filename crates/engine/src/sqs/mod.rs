@@ -1,9 +1,8 @@
 //! The SQS protocol (AWS JSON 1.0) in front of the [`store`](crate::store), for the AWS SDKs, boto3
 //! and the AWS CLI.
 //!
-//! Signatures are not checked: whoever reaches the listener may do everything, which is why it is
-//! bound to the loopback interface unless told otherwise. Not here: standard queues, permissions,
-//! and the older query protocol.
+//! What it takes, what it does not, and where it differs, is in `docs/sqs.md`, which tests read. Who
+//! may call it at all is `access`'s business.
 
 mod error;
 pub(crate) mod md5;
@@ -11,6 +10,8 @@ mod messages;
 mod move_tasks;
 mod queues;
 mod wire;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -20,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use uuid::Uuid;
 
 use self::error::ApiError;
@@ -34,15 +36,29 @@ const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 /// Serves a store's queues. Clients post to any path: to the endpoint's root or to a queue's URL.
 /// Queue URLs in answers begin with the host that the request was sent to.
 pub fn router(store: Store) -> Router {
+    router_keeping(store, [])
+}
+
+/// The same, but the queues of these names cannot be deleted.
+pub(crate) fn router_keeping<const N: usize>(store: Store, kept: [String; N]) -> Router {
     let limit = DefaultBodyLimit::max(REQUEST_BYTES_MAX);
-    Router::new().fallback_service(post(serve).layer(limit).with_state(store))
+    let served = Served { store, kept: Arc::new(kept) };
+    Router::new().fallback_service(post(serve).layer(limit).with_state(served))
+}
+
+#[derive(Clone)]
+struct Served {
+    store: Store,
+    kept: Arc<[String]>,
 }
 
 /// What an operation works with.
-#[derive(Clone)]
 struct Context {
     store: Store,
+    kept: Arc<[String]>,
     host: String,
+    /// What the request is traced as; so is a message that it sends and that says nothing else.
+    trace_header: Option<String>,
 }
 
 impl Context {
@@ -51,12 +67,20 @@ impl Context {
     }
 }
 
-async fn serve(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> Response {
+async fn serve(
+    State(Served { store, kept }): State<Served>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text("host").unwrap_or("localhost").to_owned();
     let target = text("x-amz-target").unwrap_or_default();
     let result = match target.strip_prefix("AmazonSQS.") {
-        Some(operation) => dispatch(Context { store, host }, operation, &body).await,
+        Some(operation) => {
+            let trace_header = text("x-amzn-trace-id").filter(|it| !it.is_empty());
+            let trace_header = trace_header.map(str::to_owned);
+            dispatch(Context { store, kept, host, trace_header }, operation, &body).await
+        }
         None => Err(ApiError::unknown_operation(target)),
     };
     let response = match result {
@@ -110,9 +134,31 @@ where
     A: Serialize,
     F: Future<Output = Result<A, ApiError>>,
 {
-    let request = serde_json::from_slice(body).map_err(|error| ApiError::unreadable(&error))?;
-    let answer = operation(cx, request).await?;
+    let answer = operation(cx, read(body)?).await?;
     Ok(serde_json::to_vec(&answer).expect("answers have string keys only"))
+}
+
+/// Reads a request. A member that is `null` is absent, which few clients write, so it is looked for
+/// only in what cannot be read otherwise.
+fn read<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, ApiError> {
+    serde_json::from_slice(body).or_else(|error| {
+        let without_nulls = serde_json::from_slice(body).ok().and_then(|mut value| {
+            remove_nulls(&mut value);
+            serde_json::from_value(value).ok()
+        });
+        without_nulls.ok_or_else(|| ApiError::unreadable(&error))
+    })
+}
+
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
+        _ => {}
+    }
 }
 
 /// The answer of an operation that has nothing to say.

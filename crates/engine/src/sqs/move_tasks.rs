@@ -52,12 +52,13 @@ fn task_handle(task_id: &str, source_arn: &str) -> String {
 #[serde(rename_all = "camelCase")]
 struct TaskHandle {
     task_id: String,
+    source_arn: String,
 }
 
-fn task_id(handle: &str) -> Result<String, StoreError> {
+fn read_handle(handle: &str) -> Result<TaskHandle, StoreError> {
     let bytes = STANDARD.decode(handle).ok();
-    let parsed = bytes.and_then(|bytes| serde_json::from_slice::<TaskHandle>(&bytes).ok());
-    parsed.map(|handle| handle.task_id).ok_or_else(|| {
+    let parsed = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    parsed.ok_or_else(|| {
         StoreError::InvalidParameterValue("Value for parameter TaskHandle is invalid.".to_owned())
     })
 }
@@ -129,6 +130,9 @@ pub(super) struct CancelAnswer {
 }
 
 pub(super) async fn cancel(cx: Context, request: CancelRequest) -> Result<CancelAnswer, ApiError> {
-    let moved = cx.store.cancel_move_task(&task_id(&request.task_handle)?).await?;
+    let handle = read_handle(&request.task_handle)?;
+    // Says that the source is not there, if it is not.
+    cx.store.move_tasks(queue_name(&handle.source_arn, "SourceArn")?, 1).await?;
+    let moved = cx.store.cancel_move_task(&handle.task_id).await?;
     Ok(CancelAnswer { approximate_number_of_messages_moved: moved })
 }

@@ -37,6 +37,9 @@ pub(super) struct NameRequest {
 }
 
 pub(super) async fn url(cx: Context, request: NameRequest) -> Result<UrlAnswer, ApiError> {
+    if request.queue_name.is_empty() {
+        return Err(StoreError::MissingParameter("QueueName").into());
+    }
     cx.store.settings(&request.queue_name).await?;
     Ok(UrlAnswer { queue_url: cx.queue_url(&request.queue_name) })
 }
@@ -48,7 +51,14 @@ pub(super) struct QueueRequest {
 }
 
 pub(super) async fn delete(cx: Context, request: QueueRequest) -> Result<Done, ApiError> {
-    cx.store.delete_queue(wire::queue_name(&request.queue_url)?).await?;
+    let queue = wire::queue_name(&request.queue_url)?;
+    if cx.kept.iter().any(|kept| kept == queue) {
+        return Err(StoreError::UnsupportedOperation(format!(
+            "{queue} is what this engine delivers from, and cannot be deleted; PurgeQueue empties it."
+        ))
+        .into());
+    }
+    cx.store.delete_queue(queue).await?;
     Ok(Done {})
 }
 
@@ -212,6 +222,9 @@ pub(super) struct TagRequest {
 
 pub(super) async fn tag(cx: Context, request: TagRequest) -> Result<Done, ApiError> {
     let queue = wire::queue_name(&request.queue_url)?;
+    if request.tags.is_empty() {
+        return Err(StoreError::MissingParameter("Tags").into());
+    }
     cx.store.change_tags(queue, &request.tags, &[]).await?;
     Ok(Done {})
 }
@@ -225,6 +238,12 @@ pub(super) struct UntagRequest {
 
 pub(super) async fn untag(cx: Context, request: UntagRequest) -> Result<Done, ApiError> {
     let queue = wire::queue_name(&request.queue_url)?;
+    if request.tag_keys.is_empty() {
+        return Err(StoreError::InvalidParameterValue(
+            "Tag keys must be between 1 and 128 characters in length.".to_owned(),
+        )
+        .into());
+    }
     cx.store.change_tags(queue, &Tags::new(), &request.tag_keys).await?;
     Ok(Done {})
 }

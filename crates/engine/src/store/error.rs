@@ -55,6 +55,17 @@ pub enum StoreError {
     Storage(#[from] StorageError),
 }
 
+impl StoreError {
+    /// A send without an id to a queue that makes none.
+    pub(crate) fn no_deduplication_id() -> Self {
+        Self::InvalidParameterValue(
+            "The queue should either have ContentBasedDeduplication enabled or \
+             MessageDeduplicationId provided explicitly"
+                .to_owned(),
+        )
+    }
+}
+
 /// Why storage failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {

@@ -207,17 +207,34 @@ fn check_attribute(name: &str, attribute: &MessageAttribute) -> Result<(), Store
             if text.chars().all(quota::is_body_char) {
                 Ok(())
             } else {
-                Err(StoreError::InvalidMessageContents(format!(
-                    "message attribute {name:?} contains a character that is not allowed"
-                )))
+                invalid("the value contains a character that is not allowed")
             }
         }
-        ("Number", AttributeValue::Text(text)) if text.parse::<f64>().is_ok() => Ok(()),
-        ("Number", AttributeValue::Text(_)) => invalid("the value is not a number"),
+        ("Number", AttributeValue::Text(text)) if is_number(text) => Ok(()),
+        ("Number", AttributeValue::Text(_)) => invalid("the value cannot be cast to a number"),
         ("Binary", AttributeValue::Binary(bytes)) if !bytes.is_empty() => Ok(()),
         ("Binary", AttributeValue::Binary(_)) => invalid("the value is empty"),
         _ => invalid("the type must be String, Number or Binary, and fit the value"),
     }
+}
+
+/// Digits with a point and an exponent, within SQS's range: 38 digits, from 10^-128 to 10^126.
+/// Source: SQS guide, "Message metadata".
+fn is_number(text: &str) -> bool {
+    const DIGITS_MAX: usize = 38;
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, fraction].concat();
+    let significant = digits.trim_matches('0').len();
+    let Some(value) = exponent.parse::<i32>().ok().and_then(|_| unsigned.parse::<f64>().ok())
+    else {
+        return false;
+    };
+    !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && significant <= DIGITS_MAX
+        && (significant == 0 || (1e-128..=1e126).contains(&value))
 }
 
 fn is_attribute_name(name: &str) -> bool {
@@ -292,6 +309,44 @@ mod tests {
             with_attribute("a", "Text", text("v")),
         ] {
             assert!(bad.check(1024).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_one_of_sqs_s() {
+        let largest = format!("1{}", "0".repeat(126));
+        for good in ["0", "-0.0", "+7", ".5", "5.", "1E10", "-1.5e-3", "1e126", "1e-128", &largest]
+        {
+            assert!(is_number(good), "{good}");
+        }
+        let digits = ["1".repeat(38), "1".repeat(39)];
+        assert!(is_number(&digits[0]));
+        for bad in [
+            "",
+            "-",
+            ".",
+            "e1",
+            "1e",
+            "NaN",
+            "nan",
+            "inf",
+            "-inf",
+            "Infinity",
+            "1e400",
+            "1e127",
+            "1e-129",
+            "0x10",
+            "1_000",
+            " 1",
+            "1 ",
+            "--1",
+            "1.2.3",
+            "1e1.5",
+            "1e99999999999",
+            "１",
+            &digits[1],
+        ] {
+            assert!(!is_number(bad), "{bad}");
         }
     }
 

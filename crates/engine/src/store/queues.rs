@@ -12,7 +12,7 @@ use super::departure::{Departure, Why};
 use super::error::{StorageError, StoreError};
 use super::limits;
 use super::queue_time::{QueueTime, SharedQueueTime};
-use super::settings::{Attributes, QueueSettings};
+use super::settings::{self, Attributes, QueueSettings};
 use super::tx::Tx;
 use super::view::View;
 
@@ -70,7 +70,8 @@ pub(super) fn create(
     tags: &Tags,
 ) -> Result<(), StoreError> {
     check_name(name)?;
-    if attributes.get("FifoQueue").map(String::as_str) != Some("true") {
+    let fifo = attributes.get("FifoQueue").map(|value| settings::boolean("FifoQueue", value));
+    if !fifo.transpose()?.unwrap_or_default() {
         return Err(StoreError::InvalidParameterValue(format!(
             "{name}: only FIFO queues are supported, and they need the attribute FifoQueue"
         )));
@@ -215,7 +216,7 @@ pub(super) fn set_tags(tx: &mut Tx<'_>, name: &str, tags: &Tags) -> Result<(), S
 fn check_tags(tags: &Tags) -> Result<(), StoreError> {
     if tags.len() > limits::TAGS_MAX {
         return Err(StoreError::InvalidParameterValue(format!(
-            "a queue can have {} tags, these are {}",
+            "A queue can have {} tags, and these are {}.",
             limits::TAGS_MAX,
             tags.len()
         )));
@@ -238,19 +239,18 @@ fn check_name(name: &str) -> Result<(), StoreError> {
 
 fn check_redrive(tx: &mut Tx<'_>, name: &str, settings: &QueueSettings) -> Result<(), StoreError> {
     let Some(policy) = &settings.redrive_policy else { return Ok(()) };
-    let refuse = |reason: String| {
-        Err(StoreError::InvalidAttributeValue { name: "RedrivePolicy".to_owned(), reason })
-    };
+    let refuse =
+        |reason: &str| Err(settings::invalid_policy("RedrivePolicy", &write_json(policy), reason));
     let target = arn::queue_name(&policy.dead_letter_target_arn).unwrap_or_default();
     let queue = match tx.queue(target) {
         Err(StoreError::QueueDoesNotExist(_)) => {
-            return refuse(format!("dead letter target {target} does not exist"));
+            return refuse("Dead letter target does not exist");
         }
         other => other?,
     };
     let allow = queue.settings.redrive_allow_policy.as_ref();
     if allow.is_some_and(|allow| !allow.allows(&arn::of_queue(name))) {
-        return refuse(format!("the redrive allow policy of {target} does not allow {name}"));
+        return refuse(&format!("the redrive allow policy of {target} does not allow {name}"));
     }
     Ok(())
 }

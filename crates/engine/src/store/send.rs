@@ -47,11 +47,7 @@ fn deduplication_id(queue: &Queue, message: &NewMessage) -> Result<String, Store
         None if queue.settings.content_based_deduplication => {
             Ok(hex(&Sha256::digest(&message.body)))
         }
-        None => Err(StoreError::InvalidParameterValue(
-            "The queue should either have ContentBasedDeduplication enabled or \
-             MessageDeduplicationId provided explicitly"
-                .to_owned(),
-        )),
+        None => Err(StoreError::no_deduplication_id()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A queue's attributes: what they may be, and what they are unless set.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use domain::json::JsonError;
 use domain::quota;
@@ -232,6 +233,13 @@ fn invalid(name: &str, reason: impl Into<String>) -> StoreError {
     StoreError::InvalidAttributeValue { name: name.to_owned(), reason: reason.into() }
 }
 
+/// Of the two policies about dead letters SQS says what it says of parameters, not of attributes.
+pub(super) fn invalid_policy(name: &str, value: &str, reason: impl Display) -> StoreError {
+    StoreError::InvalidParameterValue(format!(
+        "Value {value} for parameter {name} is invalid. Reason: {reason}."
+    ))
+}
+
 fn number(name: &str, value: &str, least: u32, most: u32) -> Result<u32, StoreError> {
     value
         .parse()
@@ -240,8 +248,9 @@ fn number(name: &str, value: &str, least: u32, most: u32) -> Result<u32, StoreEr
         .ok_or_else(|| invalid(name, format!("{value:?} is not a number from {least} to {most}")))
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool, StoreError> {
-    match value {
+pub(super) fn boolean(name: &str, value: &str) -> Result<bool, StoreError> {
+    // In any case, as Python and JavaScript write them.
+    match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(invalid(name, format!("{value:?} is neither true nor false"))),
@@ -258,7 +267,7 @@ fn redrive_policy(value: &str) -> Result<Option<RedrivePolicy>, StoreError> {
         return Ok(None);
     }
     let policy: Value = serde_json::from_str(value)
-        .map_err(|error| invalid(name, JsonError::from(error).to_string()))?;
+        .map_err(|error| invalid_policy(name, value, JsonError::from(error)))?;
     // AWS takes the count as a number and as a string; Terraform's jsonencode gives either.
     let max_receive_count = match policy.get("maxReceiveCount") {
         Some(Value::String(text)) => text.parse().ok(),
@@ -273,9 +282,10 @@ fn redrive_policy(value: &str) -> Result<Option<RedrivePolicy>, StoreError> {
                 max_receive_count: count,
             }))
         }
-        _ => Err(invalid(
+        _ => Err(invalid_policy(
             name,
-            format!("{value} needs deadLetterTargetArn, and maxReceiveCount from 1 to 1000"),
+            value,
+            "it needs deadLetterTargetArn, and maxReceiveCount from 1 to 1000",
         )),
     }
 }
@@ -286,11 +296,12 @@ fn redrive_allow_policy(value: &str) -> Result<Option<RedriveAllowPolicy>, Store
         return Ok(None);
     }
     let policy: RedriveAllowPolicy = serde_json::from_str(value)
-        .map_err(|error| invalid(name, JsonError::from(error).to_string()))?;
+        .map_err(|error| invalid_policy(name, value, JsonError::from(error)))?;
     let named = policy.source_queue_arns.len();
     let by_queue = policy.redrive_permission == RedrivePermission::ByQueue;
     if by_queue != (named > 0) || named > limits::REDRIVE_SOURCES_MAX {
-        return Err(invalid(name, "byQueue, and only it, needs 1 to 10 sourceQueueArns"));
+        let reason = "byQueue, and only it, needs 1 to 10 sourceQueueArns";
+        return Err(invalid_policy(name, value, reason));
     }
     Ok(Some(policy))
 }
@@ -337,6 +348,7 @@ mod tests {
             ("MaximumMessageSize", "1048577"),
             ("FifoQueue", "false"),
             ("ContentBasedDeduplication", "yes"),
+            ("ContentBasedDeduplication", ""),
             ("DeduplicationScope", "group"),
             ("FifoThroughputLimit", "perMessageGroupId"),
             ("RedrivePolicy", r#"{"maxReceiveCount":3}"#),
@@ -348,6 +360,14 @@ mod tests {
             ("NoSuchAttribute", "1"),
         ] {
             assert!(check(name, value).is_err(), "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn a_boolean_may_be_written_in_any_case() {
+        for (value, expected) in [("True", true), ("TRUE", true), ("False", false)] {
+            let settings = check("ContentBasedDeduplication", value).unwrap();
+            assert_eq!(settings.content_based_deduplication, expected, "{value}");
         }
     }
 

@@ -11,6 +11,7 @@ mod ingest;
 mod outages;
 mod program;
 mod service;
+mod sqs;
 mod support;
 
 /// What [`support::function`] starts; by itself it does nothing.

@@ -174,11 +174,12 @@ async fn what_was_in_flight_in_a_former_version_holds_back_what_is_behind_it() {
     }
     let store = Store::open(dir.path(), clock.clone()).unwrap();
     let queue = Fixture { store, clock };
-    assert_eq!(bodies(&queue.receive_from(FORMER_QUEUE, 10).await), [r#"{"n":1}"#]);
+    queue.store.send(FORMER_QUEUE, message("z", "new")).await.unwrap();
+    assert_eq!(bodies(&queue.receive_from(FORMER_QUEUE, 10).await), [r#"{"n":1}"#, "new"]);
     assert!(queue.receive_from(FORMER_QUEUE, 10).await.is_empty());
     queue.advance_seconds(60);
     let all = queue.receive_from(FORMER_QUEUE, 10).await;
-    assert_eq!(bodies(&all), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+    assert_eq!(bodies(&all), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#, "new"]);
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ async fn a_redrive_policy_needs_a_queue_that_allows_it() {
     };
     allow(r#"{"redrivePermission":"denyAll"}"#).await;
     let error = set(&policy(DEAD)).await.unwrap_err();
-    assert!(matches!(error, StoreError::InvalidAttributeValue { .. }), "{error}");
+    assert!(matches!(error, StoreError::InvalidParameterValue(_)), "{error}");
     let by_queue = |name: &str| {
         let source = arn::of_queue(name);
         format!(r#"{{"redrivePermission":"byQueue","sourceQueueArns":["{source}"]}}"#)

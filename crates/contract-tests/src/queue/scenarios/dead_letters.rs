@@ -62,7 +62,10 @@ pub async fn redrive_allow_policy(queues: &Queues, check: &mut Check<'_>) {
         let set = dead.set(QueueAttributeName::RedriveAllowPolicy, policy).await;
         set.expect("the policy is accepted");
     };
-    let refused = Err("InvalidAttributeValue".to_owned());
+    let refused = Err("InvalidParameterValue".to_owned());
+    let gone = policy.replace(".fifo", "-gone.fifo");
+    let set = queue.set(QueueAttributeName::RedrivePolicy, &gone).await;
+    check.that("a dead-letter queue that is not there", set, refused.clone());
     allow(r#"{"redrivePermission":"denyAll"}"#).await;
     let set = queue.set(QueueAttributeName::RedrivePolicy, &policy).await;
     check.that("none", set, refused.clone());

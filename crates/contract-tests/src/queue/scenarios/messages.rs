@@ -44,6 +44,10 @@ pub async fn batches(queues: &Queues, check: &mut Check<'_>) {
     let refused = vec![("4".to_owned(), "InvalidParameterValue".to_owned())];
     check.that("one is refused", sent, Ok((vec!["3".to_owned()], refused)));
 
+    let sent = send_batch(&queue, vec![entry("5", Some("b")), entry("6", None)]).await;
+    let refused = Err("InvalidParameterValue".to_owned());
+    check.that("one without a group refuses all", sent, refused);
+
     let error = |name: &str| Err(format!("AWS.SimpleQueueService.{name}"));
     check.that("no entry", send_batch(&queue, vec![]).await, error("EmptyBatchRequest"));
     let eleven = (0..11).map(|number| entry(&number.to_string(), Some("a"))).collect();
@@ -150,6 +154,9 @@ pub async fn attributes(queues: &Queues, check: &mut Check<'_>) {
     check.that("a reserved name", refused("AWS.x", text("String", "v")).await, invalid());
     check.that("an unknown type", refused("x", text("Text", "v")).await, invalid());
     check.that("an empty value", refused("x", text("String", "")).await, invalid());
+    check.that("a control character", refused("x", text("String", "\u{1}")).await, invalid());
+    check.that("no number", refused("x", text("Number", "NaN")).await, invalid());
+    check.that("a number too large", refused("x", text("Number", "1e400")).await, invalid());
     let mut eleven = queue.message("a", "eleven");
     for number in 0..11 {
         eleven = eleven.message_attributes(format!("n{number}"), text("String", "v"));

@@ -34,6 +34,10 @@ pub async fn life(queues: &Queues, check: &mut Check<'_>) {
     let tags = tags.expect("tags can be listed").tags.unwrap_or_default();
     check.that("tags", tags, [("team".to_owned(), "a".to_owned())].into());
 
+    let none = queues.client.tag_queue().queue_url(&url);
+    let none = none.set_tags(Some(std::collections::HashMap::new())).send().await;
+    check.that("tagging with nothing", code(none).map(drop), Err("MissingParameter".to_owned()));
+
     let deleted = queues.client.delete_queue().queue_url(&url).send().await;
     check.that("deleting", code(deleted).map(drop), Ok(()));
     let missing = Err("AWS.SimpleQueueService.NonExistentQueue".to_owned());
@@ -66,6 +70,10 @@ pub async fn settings(queues: &Queues, check: &mut Check<'_>) {
     ] {
         check.that(subject, queue.attribute(name).await.as_deref(), Some(expected));
     }
+    let set = queue.set(QueueAttributeName::ContentBasedDeduplication, "True").await;
+    check.that("a boolean as Python writes it", set, Ok(()));
+    let shown = queue.attribute(QueueAttributeName::ContentBasedDeduplication).await;
+    check.that("is one", shown.as_deref(), Some("true"));
     let set = queue.set(QueueAttributeName::VisibilityTimeout, "60").await;
     check.that("setting one", set, Ok(()));
     let shown = queue.attribute(QueueAttributeName::VisibilityTimeout).await;
