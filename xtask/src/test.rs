@@ -6,12 +6,16 @@ use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
 use crate::{aws, demo, lint, package, release, workspace};
 
+/// Says to tests that take minutes that they are left out.
+const QUICK_VARIABLE: &str = "XTASK_QUICK";
+
 /// Run everything that can run on this machine
 ///
 /// Ends with what ran, what was skipped and why. Exits with 0 only if nothing failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Leave out what takes minutes: building the artifact twice to compare the bytes
+    /// Leave out what takes minutes: clients of SQS on the engine, and building the artifact twice to
+    /// compare the bytes
     #[arg(long)]
     quick: bool,
 
@@ -26,16 +30,20 @@ impl Test {
         // With the tests' features: built without, fifty crates would be built again for the tests.
         let build = ["build", "--workspace", "--all-targets"];
         steps.add("build", move || process::run(cargo().args(build)));
-        steps.add("tests", || {
+        let quick = self.quick;
+        steps.add("tests", move || {
             let mut tests = cargo();
             tests.args(["test", "--workspace", "--no-fail-fast"]).env(process::BUILT_VARIABLE, "1");
+            if quick {
+                tests.env(QUICK_VARIABLE, "1");
+            }
             process::run(tests.env("FORWARDER_BINARY", workspace::program("forwarder")))
         });
         steps.add("demo", || demo::run(false));
         lint::add(&mut steps);
         steps.add_optional("deploy local, on an AWS emulator", aws::proof::run);
         steps.add_optional("artifact is reproducible", move || {
-            if self.quick {
+            if quick {
                 return Ok(Outcome::Skipped("left out by --quick".to_owned()));
             }
             package::check_reproducible()

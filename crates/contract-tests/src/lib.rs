@@ -12,6 +12,7 @@ pub mod event;
 pub mod fake_aws;
 pub mod fake_sqs;
 pub mod forwarder;
+pub mod installed;
 pub mod log;
 pub mod queue;
 pub mod runtime_api;

@@ -8,7 +8,7 @@ use contract_tests::queue::{differences, run};
 
 #[tokio::test]
 async fn ministack_differs_from_sqs_only_where_listed() {
-    let ministack = match MiniStack::start(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+    let ministack = match MiniStack::start(Path::new(env!("CARGO_TARGET_TMPDIR"))).await {
         Ok(ministack) => ministack,
         Err(reason) => {
             // Straight to stderr, which the test harness does not hold back.

@@ -3,10 +3,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::client::Queues;
+use crate::installed;
 
 /// The release that [`differences`](super::differences) describes.
 pub const VERSION: &str = "1.5.33";
@@ -32,8 +33,10 @@ impl MiniStack {
     /// # Errors
     ///
     /// Why it cannot be had on this machine, for the user.
-    pub fn start(target_dir: &Path) -> Result<Self, String> {
-        let program = install(target_dir)?;
+    pub async fn start(target_dir: &Path) -> Result<Self, String> {
+        // CloudWatch's SDK speaks CBOR, which the emulator understands with a package more.
+        let packages = [&*format!("ministack=={VERSION}"), "cbor2==6.3.0"];
+        let program = installed::python(target_dir, &packages).await?.join("ministack");
         let port = free_port().map_err(|error| format!("no port is free: {error}"))?;
         let mut process = Command::new(&program)
             .env("GATEWAY_PORT", port.to_string())
@@ -60,32 +63,4 @@ impl MiniStack {
 
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn install(target_dir: &Path) -> Result<PathBuf, String> {
-    let environment = target_dir.join(format!("ministack-{VERSION}"));
-    let program = environment.join("bin/ministack");
-    let complete = environment.join("complete");
-    if complete.exists() {
-        return Ok(program);
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    run(Command::new(environment.join("bin/pip"))
-        .args(["install", "--quiet", "--disable-pip-version-check"])
-        // CloudWatch's SDK speaks CBOR, which the emulator understands with a package more.
-        .args([&format!("ministack=={VERSION}"), "cbor2==6.3.0"]))?;
-    std::fs::write(&complete, VERSION)
-        .map_err(|error| format!("{}: {error}", complete.display()))?;
-    Ok(program)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("{name} does not start: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let last_line = stderr.lines().last().unwrap_or_default();
-    Err(format!("{name} ended with {}: {last_line}", output.status))
 }
