@@ -26,10 +26,11 @@ const SUMS_FILE: &str = "SHA256SUMS";
 
 /// What is in an archive beside programs and what is made of them: the file in the repository, and its
 /// place.
-const FILES: [(&str, &str, u32); 10] = [
+const FILES: [(&str, &str, u32); 11] = [
     ("packaging/install.sh", "install.sh", 0o755),
     ("packaging/README.md", "README.md", 0o644),
     ("packaging/config.json", "config.json", 0o644),
+    ("packaging/Caddyfile", "Caddyfile", 0o644),
     ("packaging/webhook-queue.service", "systemd/webhook-queue.service", 0o644),
     ("packaging/webhook-queue.socket", "systemd/webhook-queue.socket", 0o644),
     ("packaging/webhook-queue-api.socket", "systemd/webhook-queue-api.socket", 0o644),

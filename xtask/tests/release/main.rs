@@ -1,6 +1,8 @@
 //! `cargo xtask release`: what is in an archive, and that it can be installed.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod page;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -60,6 +62,10 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
 fn install(arguments: &[&str]) -> Output {
     Command::new(unpacked().root.join("install.sh"))
         .args(arguments)
@@ -106,7 +112,9 @@ fn everything_that_is_needed_is_in_the_archive() {
         "man/webhook-engine-check-config.1",
         "man/webhook-operator-dlq-redrive.1",
         "sbom.cdx.json",
+        "systemd/webhook-queue-api.socket",
         "systemd/webhook-queue.service",
+        "systemd/webhook-queue.socket",
     ] {
         assert!(files.contains(file), "{file} in {files:?}");
     }
@@ -242,8 +250,7 @@ fn an_installation_that_cannot_be_says_why_and_does_nothing() {
     // As nobody: root needs no test to be told that it may.
     let mut nobody = Command::new("setpriv");
     nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let mut command = if is_root { nobody } else { Command::new("env") };
+    let mut command = if is_root() { nobody } else { Command::new("env") };
     let output = command.arg(unpacked().root.join("install.sh")).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("needs root: run it with sudo"), "{output:?}");

@@ -1,0 +1,74 @@
+# A machine of its own for the commands of a page: this one's programs, and nothing else of it. Started
+# by page.rs in new namespaces, as their root. Arguments: an empty folder, that of the archive, the script.
+set -eu
+root=$1 archives=$2 script=$3
+ip link set lo up
+mount -t tmpfs tmpfs "$root"
+for dir in bin sbin lib lib32 lib64 libx32 usr; do
+  if [ -L "/$dir" ]; then
+    cp -P "/$dir" "$root/$dir"
+  elif [ -d "/$dir" ]; then
+    mkdir "$root/$dir"
+    mount --rbind "/$dir" "$root/$dir"
+  fi
+done
+mount -t tmpfs tmpfs "$root/usr/local"
+mkdir -p "$root/dev" "$root/proc" "$root/tmp" "$root/run" "$root/var/lib" "$root/usr/local/sbin" \
+  "$root/etc/systemd/system" "$root/home/operator"
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+for file in passwd group nsswitch.conf hosts ld.so.cache alternatives; do
+  if [ -e "/etc/$file" ]; then cp -a "/etc/$file" "$root/etc/$file"; fi
+done
+cp "$archives"/*.tar.gz "$root/home/operator/"
+cp "$script" "$root/home/operator/page"
+
+# What stands in for what is not there, or would be another machine's.
+cat >"$root/usr/local/sbin/sudo" <<'END'
+#!/bin/sh
+exec "$@"
+END
+cat >"$root/usr/local/sbin/systemctl" <<'END'
+#!/bin/sh
+# The service as its unit starts it, without systemd's sockets and sandbox.
+set -eu
+unit=/etc/systemd/system/webhook-queue.service
+stop() {
+  if [ -e /run/webhook-queue.pid ]; then
+    pid=$(cat /run/webhook-queue.pid)
+    kill "$pid"
+    while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status"; do :; done
+    rm /run/webhook-queue.pid
+  fi
+}
+start() {
+  mkdir -p -m 0700 "/var/lib/$(sed -n 's/^StateDirectory=//p' $unit)"
+  command=$(sed -n '/^ExecStart=/,/[^\\]$/p' $unit | tr -d '\\\n' | sed 's/^ExecStart=//')
+  # shellcheck disable=SC2086 # The unit's words.
+  $command >>/run/webhook-queue.log 2>&1 &
+  echo $! >/run/webhook-queue.pid
+  until webhook-engine health >/dev/null 2>&1; do
+    [ -d "/proc/$(cat /run/webhook-queue.pid)" ] || exit 1
+  done
+}
+case $1 in
+daemon-reload) ;;
+enable | start) start ;;
+restart) stop; start ;;
+stop) stop ;;
+*) echo "systemctl $1 is not known here" >&2; exit 1 ;;
+esac
+END
+cat >"$root/usr/local/sbin/journalctl" <<'END'
+#!/bin/sh
+exec cat /run/webhook-queue.log
+END
+for program in aws caddy; do
+  cat >"$root/usr/local/sbin/$program" <<'END'
+#!/bin/sh
+echo "not run: ${0##*/} $*"
+END
+done
+chmod 0755 "$root"/usr/local/sbin/*
+cd "$root/home/operator"
+exec chroot "$root" /bin/sh -c 'cd /home/operator && PATH=/usr/local/sbin:/usr/local/bin:$PATH exec sh -eu page'
