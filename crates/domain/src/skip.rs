@@ -73,6 +73,21 @@ impl Skips {
         self.skips.insert(event_id.to_owned(), sequence_number.to_owned());
     }
 
+    /// Asks for all that `others` ask for.
+    pub fn add_all(&mut self, others: &Self) {
+        self.skips.extend(others.skips.clone());
+    }
+
+    /// Takes back what `others` ask for. Asked for another sequence number, an event stays.
+    pub fn remove_all(&mut self, others: &Self) {
+        self.skips.retain(|event_id, sequence| others.skips.get(event_id) != Some(sequence));
+    }
+
+    /// The sequence numbers by event id.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.skips.iter().map(|(event_id, sequence)| (&**event_id, &**sequence))
+    }
+
     /// Keeps the skips whose event id `still_waits`.
     pub fn retain(&mut self, still_waits: impl Fn(&str) -> bool) {
         self.skips.retain(|event_id, _sequence_number| still_waits(event_id));
@@ -90,6 +105,22 @@ impl Skips {
 mod tests {
     use super::*;
     use crate::message::tests::{changed, message};
+
+    #[test]
+    fn what_is_taken_back_is_that_message_and_no_later_one() {
+        let list = |sequence: &str| {
+            let mut list = Skips::default();
+            list.add("m-1", sequence);
+            list
+        };
+        let mut skips = list("2");
+        skips.remove_all(&list("1"));
+        assert_eq!(skips, list("2"));
+        skips.remove_all(&list("2"));
+        assert_eq!(skips, Skips::default());
+        skips.add_all(&list("3"));
+        assert_eq!(skips.iter().collect::<Vec<_>>(), [("m-1", "3")]);
+    }
 
     fn skips() -> Skips {
         let mut skips = Skips::default();

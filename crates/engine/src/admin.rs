@@ -46,6 +46,17 @@ pub(crate) struct Admin {
     /// hold a token.
     pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) started: Uptime,
+    pub(crate) about: About,
+}
+
+/// What `engine.json` says as well, for who cannot read that and knows what opens the API.
+#[derive(Debug, Serialize)]
+pub(crate) struct About {
+    pub(crate) environment: String,
+    pub(crate) queue_url: String,
+    pub(crate) dead_letter_queue_url: String,
+    /// By which command this engine is started again.
+    pub(crate) start_command: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +90,7 @@ struct Change {
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/_engine/health", get(health))
+        .route("/_engine/about", get(about))
         .route("/_engine/stats", get(stats))
         .route("/_engine/event-source-mapping", get(mapping).put(set_mapping))
         .with_state(admin)
@@ -102,6 +114,10 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
         "forwarder": trouble.as_deref().unwrap_or("ok"),
     });
     answer(status, &body)
+}
+
+async fn about(State(admin): State<Arc<Admin>>) -> Response {
+    answer(StatusCode::OK, &admin.about)
 }
 
 async fn stats(State(admin): State<Arc<Admin>>) -> Response {

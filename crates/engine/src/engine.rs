@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::access::Access;
-use crate::admin::{self, Admin};
+use crate::admin::{self, About, Admin};
 use crate::clock::{Clock, SystemClock};
 use crate::deliveries::Deliveries;
 use crate::disk::RESERVE_BYTES;
@@ -33,7 +33,7 @@ use crate::server::Server;
 use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
 use crate::store::{GroupLock, OpenError, Store, StoreError, arn};
-use crate::{departures, queues, sqs, status};
+use crate::{departures, operators, queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
 const ADDRESS_FILE: &str = "engine.json";
@@ -164,38 +164,25 @@ impl Engine {
     ///
     /// [`EngineError`]; nothing is left running then.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
-        let EngineOptions {
-            config,
-            storage,
-            forwarder,
-            listen,
-            api_listen,
-            sockets,
-            api_hosts,
-            reserve_bytes,
-            clock,
-            group_lock,
-            log,
-            start_command,
-        } = options;
-        let data_dir = match &storage {
+        let config = options.config;
+        let data_dir = match &options.storage {
             Storage::Directory(dir) => Some(dir.as_path()),
             Storage::Memory => None,
         };
         let kept = Kept::open(
             data_dir,
             config.forwarder().log_level,
-            api_hosts,
-            reserve_bytes,
-            clock,
-            log,
+            options.api_hosts,
+            options.reserve_bytes,
+            options.clock,
+            options.log,
         )?;
         let Kept { store, access, log, health, disk } = kept;
-        let store = store.with_group_lock(group_lock);
+        let store = store.with_group_lock(options.group_lock);
         ensure_queues(&store, &config, &log).await?;
-        let ingest_listener = listener(sockets.ingest, listen).await?;
-        let api_listener = listener(sockets.api, api_listen).await?;
-        let api_address = reachable(address_of(&api_listener, api_listen)?);
+        let ingest_listener = listener(options.sockets.ingest, options.listen).await?;
+        let api_listener = listener(options.sockets.api, options.api_listen).await?;
+        let api_address = reachable(address_of(&api_listener, options.api_listen)?);
         let queue_urls = QueueUrls::at(api_address, &config);
         let config = Arc::new(config);
 
@@ -208,7 +195,7 @@ impl Engine {
         );
         let ingest = Arc::new(Ingest::new(backend, Arc::clone(store.clock()), log.clone()));
         let deliveries = Arc::<Deliveries>::default();
-        let mapping = match forwarder {
+        let mapping = match options.forwarder {
             None => None,
             Some(executable) => {
                 let queues = (&queue_urls, api_address, access.id());
@@ -231,6 +218,7 @@ impl Engine {
             deliveries,
             log_level: config.forwarder().log_level,
             origins: origins(&config),
+            about: queue_urls.about(&config, options.start_command.as_deref()),
             started: store.clock().uptime(),
             store: store.clone(),
         });
@@ -239,7 +227,8 @@ impl Engine {
         let mut router = sqs::router_keeping(store.clone(), kept)
             .merge(admin::router(Arc::clone(&admin)))
             .merge(status::router(admin))
-            .merge(lambda_api::router(lambda));
+            .merge(lambda_api::router(lambda))
+            .merge(operators::router(data_dir));
         let mut waiting = departures::watch(&store, config.dead_letter_queue_name(), &log, health);
         if let Some(disk) = disk {
             let watch = disk.watch(Arc::clone(store.clock()));
@@ -253,16 +242,16 @@ impl Engine {
             waiting.spawn(store.failures().clone().task("the scheduler", scheduler.run()));
         }
         let api = start_router(api_listener, router, Arc::clone(&access))
-            .map_err(|source| EngineError::Listen { address: api_listen, source })?;
+            .map_err(|source| EngineError::Listen { address: options.api_listen, source })?;
         let ingest = Server::start(ingest_listener, move |peer, request| {
             Arc::clone(&ingest).answer(peer, request)
         })
-        .map_err(|source| EngineError::Listen { address: listen, source })?;
+        .map_err(|source| EngineError::Listen { address: options.listen, source })?;
 
         let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
         let engine =
             Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
-        engine.announce(config.environment(), data_dir, start_command.as_deref())?;
+        engine.announce(config.environment(), data_dir, options.start_command.as_deref())?;
         Ok(engine)
     }
 
@@ -379,6 +368,15 @@ impl QueueUrls {
         Self {
             queue: url(config.queue_name()),
             dead_letter_queue: url(config.dead_letter_queue_name()),
+        }
+    }
+
+    fn about(&self, config: &Config, start_command: Option<&str>) -> About {
+        About {
+            environment: config.environment().to_owned(),
+            queue_url: self.queue.clone(),
+            dead_letter_queue_url: self.dead_letter_queue.clone(),
+            start_command: start_command.map(str::to_owned),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 /// What others may not do: read, write, execute.
 const OTHERS: u32 = 0o077;
 
-/// How the names of the files begin that engines write. What operators write is theirs to close.
+/// How the names of the files begin that engines write. What operators of before
+/// wrote is theirs to close.
 const NAMES: [&str; 7] = [
     "queues.db",
     "reserve.",

@@ -10,13 +10,14 @@
 //! | from the queue to the function | `event_source_mapping` |
 //! | the function's processes | `function`, `runtime_api` |
 //! | who may use the API | `access` |
-//! | the engine's own API | `admin`, `status`, `metrics` |
+//! | the engine's own API | `admin`, `status`, `metrics`, [`operators`] |
 //! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
 //! | would it start? | [`check()`] |
 //! | webhooks in, for what was deployed to an AWS emulator | [`Gateway`] |
 
 pub mod clock;
+pub mod operators;
 pub mod sqs;
 pub mod store;
 

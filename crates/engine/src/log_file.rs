@@ -54,6 +54,11 @@ impl LogFile {
     }
 }
 
+/// The files that there may be in `dir`, the oldest first.
+pub(crate) fn oldest_first(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    (0..FILES).rev().map(|number| path(dir, number))
+}
+
 fn path(dir: &Path, number: u32) -> PathBuf {
     match number {
         0 => dir.join("engine.log"),

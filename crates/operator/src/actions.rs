@@ -12,7 +12,7 @@ use crate::{people, sdk};
 /// The actions since a time, the oldest first.
 pub(crate) async fn since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Vec<Line>> {
     let mut lines = match log {
-        AuditLog::File(_) => log.read().await?,
+        AuditLog::Engine(_) | AuditLog::File(_) => log.read().await?,
         AuditLog::Bucket { config, bucket, environment } => {
             let client = Client::new(config);
             let mut lines = Vec::new();
@@ -33,7 +33,7 @@ pub(crate) async fn newest(
     wanted: impl Fn(&Line) -> bool,
 ) -> anyhow::Result<Option<Line>> {
     match log {
-        AuditLog::File(_) => {
+        AuditLog::Engine(_) | AuditLog::File(_) => {
             let lines = self::since(log, since).await?;
             Ok(lines.into_iter().rfind(wanted))
         }

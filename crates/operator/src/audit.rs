@@ -14,6 +14,7 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::engine_api::EngineApi;
 use crate::{identity, sdk};
 
 /// The log's file in the data directory.
@@ -37,7 +38,9 @@ pub(crate) struct Line {
 /// Where an environment's log is kept.
 #[derive(Debug, Clone)]
 pub(crate) enum AuditLog {
-    /// A file, a line an action.
+    /// An engine's, a line an action: it writes them, as its own user.
+    Engine(EngineApi),
+    /// A file on this machine, for what was deployed to an emulator.
     File(PathBuf),
     /// Objects, one an action, as S3 cannot append.
     Bucket { config: Box<SdkConfig>, bucket: String, environment: String },
@@ -74,13 +77,14 @@ impl AuditLog {
     async fn write(&self, action: &str, reason: Option<&str>, what: Value) -> anyhow::Result<()> {
         let at = Timestamp::from(SystemTime::now()).to_string();
         let by = match self {
-            Self::File(_) => user(),
+            Self::Engine(_) | Self::File(_) => user(),
             Self::Bucket { config, .. } => identity::caller(config).await?.arn,
         };
         let line =
             Line { at, by, action: action.to_owned(), reason: reason.map(str::to_owned), what };
         let json = serde_json::to_string(&line)?;
         match self {
+            Self::Engine(api) => api.post::<Value>("/_engine/audit", &line).await.map(drop),
             Self::File(file) => append(file, &json),
             Self::Bucket { config, bucket, environment } => {
                 let key = key(environment, &line)?;
@@ -95,6 +99,13 @@ impl AuditLog {
     /// Everything that was done, the oldest first.
     pub(crate) async fn read(&self) -> anyhow::Result<Vec<Line>> {
         match self {
+            Self::Engine(api) => {
+                let mut lines = Vec::new();
+                api.lines("/_engine/audit", |line| lines.push(serde_json::from_value(line)))
+                    .await?;
+                let lines: Result<Vec<Line>, _> = lines.into_iter().collect();
+                lines.context("understanding the engine's audit log")
+            }
             Self::File(file) => read_file(file),
             Self::Bucket { config, bucket, environment } => {
                 read_bucket(&aws_sdk_s3::Client::new(config), bucket, environment).await

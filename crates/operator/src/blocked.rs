@@ -158,7 +158,7 @@ async fn of_engine(
     let about = |line: &Value| {
         is_attempt(line) && line["event_id"].as_str().is_some_and(|id| heads.contains(id))
     };
-    let lines = history.find("", since, about).await?;
+    let lines = history.find(&pattern("message", &SAYING), since, about).await?;
     let mut last: HashMap<&str, &Value> = HashMap::new();
     for line in &lines {
         last.extend(line["event_id"].as_str().map(|event_id| (event_id, line)));

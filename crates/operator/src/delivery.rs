@@ -46,7 +46,7 @@ impl AwaitDelivery {
             let mut pages = client
                 .filter_log_events()
                 .log_group_name(&self.log_group)
-                .filter_pattern(&pattern)
+                .filter_pattern(pattern.to_string())
                 .start_time(self.since_ms)
                 .into_paginator()
                 .send();

@@ -3,15 +3,16 @@
 use std::fmt;
 
 use anyhow::{Context as _, anyhow, bail};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::sdk;
+use crate::{progress, sdk};
 
 /// Where an engine on this machine can be asked.
 #[derive(Clone)]
@@ -37,8 +38,9 @@ impl EngineApi {
 
     /// Whether somebody listens there.
     pub(crate) async fn probe(&self) -> anyhow::Result<()> {
-        let connected = TcpStream::connect(&self.address).await;
-        connected.map(drop).map_err(|error| self.nobody_answers(&error.into()))
+        let _asked = self.waiting_for();
+        let connected = async { Ok(TcpStream::connect(&self.address).await?) };
+        sdk::in_time(connected).await.map(drop).map_err(|error| self.nobody_answers(&error))
     }
 
     fn nobody_answers(&self, error: &anyhow::Error) -> anyhow::Error {
@@ -47,34 +49,127 @@ impl EngineApi {
 
     /// Asks for a document.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let answered = sdk::in_time(self.exchange(path)).await;
-        let (status, body) = answered.map_err(|error| self.nobody_answers(&error))?;
-        if status == StatusCode::NOT_FOUND {
-            bail!("the engine at {} knows no {path}: it is older than this command", self.address);
-        }
-        if !status.is_success() {
-            let reason: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let reason = reason["message"].as_str().unwrap_or("it gives no reason");
-            bail!("the engine at {} answers {path} with {status}: {reason}", self.address);
-        }
-        serde_json::from_slice(&body)
+        self.document(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Sends a document, and takes the answer.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.document(Method::POST, path, serde_json::to_vec(body)?.into()).await
+    }
+
+    async fn document<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<T> {
+        let _asked = self.waiting_for();
+        let answered = async {
+            let mut lines = self.ask(method, path, body).await?;
+            let mut document = Vec::new();
+            while let Some(piece) = lines.piece().await? {
+                document.extend_from_slice(&piece);
+            }
+            Ok(document)
+        };
+        let document = sdk::in_time(answered).await;
+        let document = document.with_context(|| self.asking(path))?;
+        serde_json::from_slice(&document)
             .with_context(|| format!("reading what the engine says of {path}"))
     }
 
-    async fn exchange(&self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+    /// Asks for lines of JSON, however many, and hands each to `take`. What is none is passed over.
+    pub(crate) async fn lines(
+        &self,
+        path: &str,
+        mut take: impl FnMut(Value),
+    ) -> anyhow::Result<()> {
+        let _asked = self.waiting_for();
+        let asked = sdk::in_time(self.ask(Method::GET, path, Bytes::new())).await;
+        let mut answer = asked.with_context(|| self.asking(path))?;
+        let mut rest = Vec::new();
+        while let Some(piece) =
+            sdk::in_time(answer.piece()).await.with_context(|| self.asking(path))?
+        {
+            rest.extend_from_slice(&piece);
+            let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
+            let lines = rest[..end].split(|byte| *byte == b'\n');
+            lines.filter_map(|line| serde_json::from_slice(line).ok()).for_each(&mut take);
+            rest.drain(..=end);
+        }
+        Ok(())
+    }
+
+    fn waiting_for(&self) -> progress::GoingOn {
+        progress::waiting_for(format!("the engine at {}", self.address))
+    }
+
+    fn asking(&self, path: &str) -> String {
+        format!("asking the engine at {} for {path}", self.address)
+    }
+
+    /// Asks, and fails unless the answer is one.
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Answer> {
+        let exchanged = self.exchange(method, path, body).await;
+        let (status, body) = exchanged.map_err(|error| self.nobody_answers(&error))?;
+        let mut answer = Answer(body);
+        if status.is_success() {
+            return Ok(answer);
+        }
+        if status == StatusCode::NOT_FOUND {
+            bail!("it knows no such thing: it is older than this command");
+        }
+        let mut reason = Vec::new();
+        while let Some(piece) = answer.piece().await? {
+            reason.extend_from_slice(&piece);
+        }
+        let reason: Value = serde_json::from_slice(&reason).unwrap_or_default();
+        bail!("{status}: {}", reason["message"].as_str().unwrap_or("it gives no reason"));
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<(StatusCode, Incoming)> {
         let stream = TcpStream::connect(&self.address).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Whatever breaks it, the exchange sees too.
         tokio::spawn(async move { drop(connection.await) });
-        let request = Request::get(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header("host", &self.address)
             .header("authorization", format!("Bearer {}", self.access_key_id))
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .context("the path")?;
         let response = sender.send_request(request).await?;
-        let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
+        Ok((response.status(), response.into_body()))
+    }
+}
+
+/// An answer as it comes.
+struct Answer(Incoming);
+
+impl Answer {
+    /// The next bytes, if there are any.
+    async fn piece(&mut self) -> anyhow::Result<Option<Bytes>> {
+        loop {
+            match self.0.frame().await {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Ok(bytes) = frame.context("the answer ended early")?.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -33,6 +33,11 @@ pub(crate) struct EnvironmentArgs {
     /// Data directory of an engine on this machine [default: .webhook-queue/ENV]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Where an engine's API listens, instead of its data directory; its access key id is in
+    /// `AWS_ACCESS_KEY_ID`
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "data_dir")]
+    api: Option<String>,
 }
 
 /// The queues of an environment, and Lambda's API for what delivers from them.
@@ -50,8 +55,8 @@ pub(crate) struct Environment {
 /// What runs an environment.
 #[derive(Debug)]
 pub(crate) enum Host {
-    /// An engine on this machine, and its data directory.
-    Engine { api: EngineApi, data_dir: PathBuf },
+    /// An engine, and its data directory if it was found by that.
+    Engine { api: EngineApi, data_dir: Option<PathBuf> },
     /// AWS, or an emulator of it.
     Aws { sdk: Box<SdkConfig>, deployment: Box<Deployment> },
 }
@@ -79,6 +84,9 @@ const ENGINE_FILE: &str = "engine.json";
 /// Where the SDK finds an emulator. Source: AWS SDKs and tools reference, "Service-specific endpoints".
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
 
+/// Where an engine's access key id is, if its data directory cannot be read: as for other SQS clients.
+const ACCESS_KEY_ID_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
+
 impl EnvironmentArgs {
     /// Finds the queues, and sees that somebody answers there.
     pub(crate) async fn connect(&self) -> anyhow::Result<Environment> {
@@ -92,6 +100,9 @@ impl EnvironmentArgs {
     /// Finds the queues: of an engine on this machine without asking it anything.
     pub(crate) async fn find(&self) -> anyhow::Result<Environment> {
         let name = &self.environment;
+        if let Some(address) = &self.api {
+            return engine_at(name, address).await;
+        }
         let default = Path::new(".webhook-queue").join(name);
         let data_dir = self.data_dir.as_deref().unwrap_or(&default);
         let engine_file = data_dir.join(ENGINE_FILE);
@@ -100,7 +111,7 @@ impl EnvironmentArgs {
                 let in_file = || format!("in {}", engine_file.display());
                 let file: EngineFile = serde_json::from_str(&text).with_context(in_file)?;
                 let about = serde_json::from_str(&text).with_context(in_file)?;
-                return Ok(engine(name, file, about, data_dir));
+                return Ok(engine(name, file, about, Some(data_dir)));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(unreadable(&engine_file, &error)),
@@ -167,11 +178,29 @@ fn unreadable(file: &Path, error: &std::io::Error) -> anyhow::Error {
         Ok(0) | Err(_) => String::new(),
         Ok(uid) => format!(", or as the engine's user (`sudo -u '#{uid}'`)"),
     };
-    anyhow::anyhow!("{failed}: only the engine's user and root may: use sudo{owner}")
+    anyhow::anyhow!(
+        "{failed}: only the engine's user and root may: use sudo{owner}; or --api with its access \
+         key id in {ACCESS_KEY_ID_VARIABLE}"
+    )
+}
+
+/// The engine whose API is at `address`, with the access key id that the environment has.
+async fn engine_at(name: &str, address: &str) -> anyhow::Result<Environment> {
+    let access_key_id = std::env::var(ACCESS_KEY_ID_VARIABLE).ok().filter(|id| !id.is_empty());
+    let access_key_id = access_key_id.with_context(|| {
+        format!(
+            "--api needs the engine's access key id in {ACCESS_KEY_ID_VARIABLE}: `access_key_id` of \
+             {ENGINE_FILE} in its data directory"
+        )
+    })?;
+    let start = "is an engine's API there, and does it run?".to_owned();
+    let api = EngineApi::at(address.to_owned(), access_key_id.clone(), start);
+    let about = api.get("/_engine/about").await?;
+    Ok(engine(name, EngineFile { api: address.to_owned(), access_key_id }, about, None))
 }
 
 /// An engine. It looks at the access key id only.
-fn engine(name: &str, file: EngineFile, about: About, data_dir: &Path) -> Environment {
+fn engine(name: &str, file: EngineFile, about: About, data_dir: Option<&Path>) -> Environment {
     let EngineFile { api, access_key_id } = file;
     let credentials = Credentials::new(&access_key_id, "any", None, None, "engine");
     let config = SdkConfig::builder()
@@ -180,6 +209,7 @@ fn engine(name: &str, file: EngineFile, about: About, data_dir: &Path) -> Enviro
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(format!("http://{api}"))
         .http_client(Builder::new().build_http())
+        .timeout_config(sdk::timeouts())
         .build();
     let start = match about.start_command {
         Some(command) => format!(
@@ -197,7 +227,7 @@ fn engine(name: &str, file: EngineFile, about: About, data_dir: &Path) -> Enviro
         dead_letter_queue_url: about.dead_letter_queue_url,
         host: Host::Engine {
             api: EngineApi::at(api, access_key_id, start),
-            data_dir: data_dir.to_owned(),
+            data_dir: data_dir.map(Path::to_owned),
         },
     }
 }
@@ -236,7 +266,7 @@ impl Environment {
     /// The audit log.
     pub(crate) fn audit(&self) -> AuditLog {
         match &self.host {
-            Host::Engine { data_dir, .. } => AuditLog::in_dir(data_dir),
+            Host::Engine { api, .. } => AuditLog::Engine(api.clone()),
             Host::Aws { sdk, deployment } => {
                 match deployment.aws.as_ref().and_then(|aws| aws.artifact_bucket.clone()) {
                     Some(bucket) => AuditLog::Bucket {
@@ -256,7 +286,7 @@ impl Environment {
     /// The log.
     pub(crate) fn history(&self) -> History {
         match &self.host {
-            Host::Engine { data_dir, .. } => History::Files(data_dir.clone()),
+            Host::Engine { api, .. } => History::Engine(api.clone()),
             // Source: `modules/webhook-forwarder`.
             Host::Aws { sdk, deployment } => History::LogGroup {
                 client: aws_sdk_cloudwatchlogs::Client::new(sdk),

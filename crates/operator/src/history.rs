@@ -1,20 +1,15 @@
-//! The log of an environment, looked through: the engine's files on one machine, the forwarder's log
+//! The log of an environment, looked through: the engine's on one machine, the forwarder's log
 //! group on AWS. Both hold the forwarder's lines; the engine's hold its own as well.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::fmt;
 
-use anyhow::Context as _;
 use aws_sdk_cloudwatchlogs::Client;
 use domain::time::Timestamp;
 use serde_json::Value;
 
+use crate::engine_api::{EngineApi, segment};
 use crate::people;
 use crate::sdk;
-
-/// Files that an engine keeps at most, the oldest first; see `engine::log_file`.
-const ENGINE_FILES: u32 = 10;
 
 /// Pages of a log group that are read at most: `FilterLogEvents` allows five calls a second for the
 /// whole account.
@@ -23,8 +18,8 @@ const PAGES_MAX: usize = 50;
 /// Where the lines are.
 #[derive(Debug)]
 pub(crate) enum History {
-    /// The engine's data directory.
-    Files(PathBuf),
+    /// An engine's own, which it shows.
+    Engine(EngineApi),
     /// A log group.
     LogGroup { client: Client, name: String },
 }
@@ -38,22 +33,36 @@ pub(crate) struct Found {
     pub(crate) complete: bool,
 }
 
-/// The lines whose `field` is one of `values`, as a filter pattern.
-/// Source: `CloudWatch` Logs guide, "Filter pattern syntax", JSON log events.
-pub(crate) fn pattern(field: &str, values: &[&str]) -> String {
-    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
-    let terms: Vec<String> =
-        values.iter().map(|value| format!("($.{field} = \"{}\")", escaped(value))).collect();
-    format!("{{ {} }}", terms.join(" || "))
+/// Which lines are asked for: those whose field is one of some values.
+#[derive(Debug)]
+pub(crate) struct Pattern<'a> {
+    field: &'a str,
+    values: Vec<&'a str>,
+}
+
+/// The lines whose `field` is one of `values`.
+pub(crate) fn pattern<'a>(field: &'a str, values: &[&'a str]) -> Pattern<'a> {
+    Pattern { field, values: values.to_vec() }
+}
+
+/// As a filter pattern. Source: `CloudWatch` Logs guide, "Filter pattern syntax", JSON log events.
+impl fmt::Display for Pattern<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, values } = self;
+        let escaped = |value: &&str| value.replace('\\', "\\\\").replace('"', "\\\"");
+        let term = |value| format!("($.{field} = \"{}\")", escaped(value));
+        let terms: Vec<String> = values.iter().map(term).collect();
+        write!(f, "{{ {} }}", terms.join(" || "))
+    }
 }
 
 impl History {
-    /// The lines since a time that match [`pattern`] and that `keep` takes, in order of time. Files are
-    /// not asked by pattern, so `keep` must not rely on it. Of a log that is longer than is read the
+    /// The lines since a time that match [`pattern`] and that `keep` takes, in order of time. An engine
+    /// gives others as well, so `keep` must not rely on it. Of a log that is longer than is read the
     /// newest are missing: [`Self::look`] says whether.
     pub(crate) async fn find(
         &self,
-        pattern: &str,
+        pattern: &Pattern<'_>,
         since: Timestamp,
         keep: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Vec<Value>> {
@@ -63,13 +72,15 @@ impl History {
     /// The same, and whether all of the log was looked through.
     pub(crate) async fn look(
         &self,
-        pattern: &str,
+        pattern: &Pattern<'_>,
         since: Timestamp,
         keep: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Found> {
         let keep = |line: &Value| keep(line) && time_of(line).is_none_or(|time| time >= since);
         let mut found = match self {
-            Self::Files(dir) => Found { lines: in_files(dir, keep)?, complete: true },
+            Self::Engine(api) => {
+                Found { lines: of_engine(api, pattern, keep).await?, complete: true }
+            }
             Self::LogGroup { client, name } => {
                 in_log_group(client, name, pattern, since, keep).await?
             }
@@ -81,7 +92,7 @@ impl History {
     /// What is looked through, for people.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Files(dir) => dir.join("engine.log").display().to_string(),
+            Self::Engine(_) => "engine.log".to_owned(),
             Self::LogGroup { name, .. } => format!("log group {name}"),
         }
     }
@@ -92,38 +103,31 @@ pub(crate) fn time_of(line: &Value) -> Option<Timestamp> {
     people::time(line["timestamp"].as_str()?)
 }
 
-fn in_files(dir: &Path, keep: impl Fn(&Value) -> bool) -> anyhow::Result<Vec<Value>> {
+async fn of_engine(
+    api: &EngineApi,
+    pattern: &Pattern<'_>,
+    keep: impl Fn(&Value) -> bool,
+) -> anyhow::Result<Vec<Value>> {
+    let path = match (pattern.field, pattern.values.as_slice()) {
+        ("event_id", [event_id]) => format!("/_engine/log/{}", segment(event_id)),
+        _ => "/_engine/log".to_owned(),
+    };
     let mut found = Vec::new();
-    for number in (0..ENGINE_FILES).rev() {
-        let path = match number {
-            0 => dir.join("engine.log"),
-            number => dir.join(format!("engine.{number}.log")),
-        };
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            file => file.with_context(|| format!("reading {}", path.display()))?,
-        };
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.with_context(|| format!("reading {}", path.display()))?;
-            // One that was cut off by a crash, or that is not ours, is none.
-            let line = serde_json::from_slice::<Value>(&line).ok();
-            found.extend(line.filter(|line| keep(line)));
-        }
-    }
+    api.lines(&path, |line| found.extend(Some(line).filter(|line| keep(line)))).await?;
     Ok(found)
 }
 
 async fn in_log_group(
     client: &Client,
     name: &str,
-    pattern: &str,
+    pattern: &Pattern<'_>,
     since: Timestamp,
     keep: impl Fn(&Value) -> bool,
 ) -> anyhow::Result<Found> {
     let mut pages = client
         .filter_log_events()
         .log_group_name(name)
-        .filter_pattern(pattern)
+        .filter_pattern(pattern.to_string())
         .start_time(i64::try_from(since.as_ms()).unwrap_or_default())
         .into_paginator()
         .send();
@@ -147,33 +151,12 @@ mod tests {
     #[test]
     fn a_value_cannot_leave_its_quotes() {
         assert_eq!(
-            pattern("event_id", &[r#"a" || $.x = "b\"#]),
+            pattern("event_id", &[r#"a" || $.x = "b\"#]).to_string(),
             r#"{ ($.event_id = "a\" || $.x = \"b\\") }"#
         );
         assert_eq!(
-            pattern("message", &["retry", "blocked"]),
+            pattern("message", &["retry", "blocked"]).to_string(),
             r#"{ ($.message = "retry") || ($.message = "blocked") }"#
         );
-    }
-
-    #[tokio::test]
-    async fn files_are_read_from_the_oldest_and_halves_of_lines_passed_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let line = |n: u32| {
-            format!(
-                "{{\"timestamp\":\"2026-01-01T00:00:0{n}.000Z\",\"message\":\"retry\",\
-                 \"event_id\":\"e\",\"n\":{n}}}\n"
-            )
-        };
-        std::fs::write(dir.path().join("engine.1.log"), line(1)).unwrap();
-        let text = format!("{{\"half\n{}{}", line(2), line(3).replace("\"e\"", "\"f\""));
-        std::fs::write(dir.path().join("engine.log"), text).unwrap();
-        let history = History::Files(dir.path().to_owned());
-        let found =
-            history.find("", Timestamp::default(), |line| line["event_id"] == "e").await.unwrap();
-        assert_eq!(found.iter().map(|line| &line["n"]).collect::<Vec<_>>(), [1, 2]);
-        let since = people::time("2026-01-01T00:00:02Z").unwrap();
-        let found = history.find("", since, |_| true).await.unwrap();
-        assert_eq!(found.iter().map(|line| &line["n"]).collect::<Vec<_>>(), [2, 3]);
     }
 }

@@ -48,10 +48,11 @@ Examples:
   {program} status local
   {program} status local --data-dir /var/lib/webhook-queue
   {program} dlq redrive local --all --dry-run
+  AWS_ACCESS_KEY_ID=… {program} blocked local --api 127.0.0.1:9324
   {program} doctor dev --config /etc/webhook-queue/dev.json
 
 `--help` on each command teaches it. Of an engine on this machine name the data directory, which its
-user and root may read; of AWS the configuration file.
+user and root may read, or where its API listens; of AWS the configuration file.
 
 Exit codes:
   0    done
@@ -102,6 +103,8 @@ async fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     program::remember(&matches);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    progress::never_silent();
+    let _whatever_it_is = progress::waiting_for("an answer of the environment");
     let result = match cli.command {
         Command::Dlq(command) => Box::pin(command.run()).await,
         Command::Status(command) => command.run().await,
@@ -109,7 +112,7 @@ async fn main() -> ExitCode {
         Command::Blocked(command) => command.run().await,
         Command::Skip(command) => command.run().await,
         Command::Doctor(command) => command.run().await,
-        Command::Pause(command) => command.run().await,
+        Command::Pause(command) => Box::pin(command.run()).await,
         Command::Resume(command) => command.run().await,
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,

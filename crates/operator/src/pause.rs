@@ -59,7 +59,7 @@ impl Pause {
                 Some(at)
             }
         };
-        let wait = progress::spinner("waiting until deliveries under way have ended");
+        let wait = progress::spinner("the end of the deliveries under way");
         mapping.switch(false).await?;
         let waiting = waiting::settled(&environment).await?;
         wait.finish_and_clear();

@@ -13,7 +13,8 @@ use crate::people::printable;
 const CALLED_AS_VARIABLE: &str = "WEBHOOK_OPERATOR_CALLED_AS";
 
 /// The options that say which environment is meant, as clap knows them and as they are typed.
-const OPTIONS: [(&str, &str); 2] = [("config", "--config"), ("data_dir", "--data-dir")];
+const OPTIONS: [(&str, &str); 3] =
+    [("config", "--config"), ("data_dir", "--data-dir"), ("api", "--api")];
 
 /// Those of [`OPTIONS`] that were given, as they are typed.
 static GIVEN: OnceLock<String> = OnceLock::new();

@@ -41,7 +41,7 @@ impl Resume {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
         let mapping = Mapping::find(&environment).await?;
-        let wait = progress::spinner("waiting until the mapping is enabled");
+        let wait = progress::spinner("the mapping to be enabled");
         mapping.switch(true).await?;
         Resumption::of(&environment, &mapping).cancel().await?;
         wait.finish_and_clear();

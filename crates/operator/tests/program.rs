@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 use std::fs::Permissions;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use domain::config::Config;
 use engine::{Engine, EngineOptions, Storage};
@@ -200,5 +201,31 @@ async fn who_may_not_look_is_told_so_and_never_that_no_engine_runs() {
             assert!(said.contains("ermission denied") && said.contains("use sudo"), "{said}");
             assert!(!said.contains("no engine"), "{command:?}: {said}");
         }
+    }
+}
+
+/// An engine that takes connections and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_hangs_without_a_word() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = json!({
+        "api": silent.local_addr().unwrap(), "access_key_id": "WQ0", "queue_url": "http://q",
+        "dead_letter_queue_url": "http://d",
+    });
+    std::fs::write(dir.path().join("engine.json"), file.to_string()).unwrap();
+    for command in [&["status", "local"][..], &["dlq", "stats", "local"]] {
+        let mut operator = operator(command);
+        operator.arg("--data-dir").arg(dir.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let said = tokio::task::spawn_blocking(move || {
+            let mut child = operator.spawn().unwrap();
+            let mut said = String::new();
+            BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            said
+        });
+        let said = said.await.unwrap();
+        assert!(said.starts_with("waiting for "), "{command:?}: {said}");
     }
 }

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
 
+use crate::progress;
+
 /// Fails early if a question will come that nobody can answer.
 pub(super) fn can_confirm(yes: bool) -> anyhow::Result<()> {
     if !yes && !std::io::stdin().is_terminal() {
@@ -21,6 +23,7 @@ pub(super) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
+    let _asked = progress::quiet();
     eprint!("{question} [y/N] ");
     std::io::stderr().flush().context("asking")?;
     let mut answer = String::new();

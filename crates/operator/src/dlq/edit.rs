@@ -15,8 +15,8 @@ use tempfile::NamedTempFile;
 
 use crate::environment::{Environment, EnvironmentArgs};
 use crate::letter::DeadLetter;
-use crate::program;
 use crate::queue::{self, Held};
+use crate::{program, progress};
 
 /// Change the body of a dead letter in an editor, and send it again as the same event
 ///
@@ -204,6 +204,7 @@ fn file_with(body: &str) -> anyhow::Result<NamedTempFile> {
 /// Lets a person edit a file.
 fn open(editor: &[String], file: &Path) -> anyhow::Result<()> {
     let (program, arguments) = editor.split_first().context("no editor is set")?;
+    let _edited = progress::quiet();
     let status = Command::new(program).args(arguments).arg(file).status();
     let status = status.with_context(|| format!("starting the editor {program}"))?;
     ensure!(status.success(), "the editor {program} ended with {status}; nothing was sent");

@@ -419,7 +419,7 @@ async fn say_if_paused(environment: &Environment) -> anyhow::Result<()> {
 
 /// Stops delivery and waits until what is under way has ended, or until the person has had enough.
 async fn pause(environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
-    let wait = progress::spinner("waiting until deliveries under way have ended");
+    let wait = progress::spinner("the end of the deliveries under way");
     let paused = async {
         mapping.switch(false).await?;
         waiting::settled(environment).await.map(drop)

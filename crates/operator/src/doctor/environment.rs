@@ -80,7 +80,7 @@ pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
     match &environment.host {
         Host::Engine { api, data_dir } => {
             let config = deployment.as_ref().map(|deployment| &deployment.config);
-            engine(name, &environment, api, data_dir, config, checks).await;
+            engine(name, &environment, api, data_dir.as_deref(), config, checks).await;
         }
         Host::Aws { sdk, deployment } => aws(name, &environment, sdk, deployment, checks).await,
     }
@@ -90,11 +90,13 @@ async fn engine(
     name: &str,
     environment: &Environment,
     api: &EngineApi,
-    data_dir: &Path,
+    data_dir: Option<&Path>,
     config: Option<&Config>,
     checks: &mut Checks,
 ) {
-    disk::check(data_dir, checks);
+    if let Some(data_dir) = data_dir {
+        disk::check(data_dir, checks);
+    }
     let status: EngineStatus = match api.get("/_engine/status").await {
         Ok(status) => status,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use domain::skip::Skips;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -35,23 +36,39 @@ const LOOK_AT_LOG_EVERY: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = crate::program::help("Examples:\n  {program} skip prod 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11 --reason 'order 7 was cancelled by phone'\n  \
-                  {program} skip local evt_1 --reason test --no-wait")
+                  {program} skip local evt_1 --reason test --no-wait\n  \
+                  {program} skip local --list")
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(crate) struct Skip {
     #[command(flatten)]
     environment: EnvironmentArgs,
 
     /// The event, as `blocked` shows it
-    #[arg(value_name = "EVENT-ID")]
-    event_id: String,
+    #[arg(value_name = "EVENT-ID", required_unless_present = "list", conflicts_with = "list")]
+    event_id: Option<String>,
 
     /// Why; it stands in the audit log
-    #[arg(long, value_name = "TEXT", value_parser = pause::parse_reason)]
-    reason: String,
+    #[arg(
+        long,
+        value_name = "TEXT",
+        value_parser = pause::parse_reason,
+        required_unless_present_any = ["list", "undo"],
+        conflicts_with = "list"
+    )]
+    reason: Option<String>,
 
     /// Do not wait for its next attempt
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["list", "undo"])]
     no_wait: bool,
+
+    /// Take back what was asked for, if its next attempt is still to come
+    #[arg(long, conflicts_with = "list")]
+    undo: bool,
+
+    /// Show the events that were asked for
+    #[arg(long)]
+    list: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -82,42 +99,97 @@ impl Outcome {
 impl Skip {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
-        let asked_at = people::now();
-        let (waiting, _unknown) = blocked::waiting(&environment).await?;
-        let Some(head) = waiting.iter().find(|it| it.event_id == self.event_id) else {
+        let list = SkipList::of(&environment);
+        match &self.event_id {
+            None => self.show(&environment, &list).await?,
+            Some(event_id) if self.undo => self.undo(&environment, &list, event_id).await?,
+            Some(event_id) => return self.skip(&environment, &list, event_id).await,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show(&self, environment: &Environment, list: &SkipList) -> anyhow::Result<()> {
+        let skips = list.read().await?;
+        if self.json {
+            let skips: Vec<Value> = skips
+                .iter()
+                .map(|(event_id, sequence)| json!({ "event_id": event_id, "sequence": sequence }))
+                .collect();
+            let list = json!({ "environment": environment.name, "skips": skips });
+            return Ok(people::print(&format!("{list:#}\n"))?);
+        }
+        let lines: String =
+            skips.iter().map(|(event_id, _sequence)| printable(event_id) + "\n").collect();
+        people::print(if lines.is_empty() { "no event is to be skipped\n" } else { &lines })?;
+        Ok(())
+    }
+
+    async fn undo(
+        &self,
+        environment: &Environment,
+        list: &SkipList,
+        event_id: &str,
+    ) -> anyhow::Result<()> {
+        let mut asked_for = list.read().await?;
+        asked_for.retain(|it| it == event_id);
+        let Some((_, sequence)) = asked_for.iter().next() else {
             bail!(
-                "event {:?} is not the first of a group that waits, so nothing was changed; \
+                "nobody asked for event {event_id:?} to be skipped, so nothing was changed; \
+                 `{}` shows which",
+                program::command(["skip", &environment.name, "--list"])
+            );
+        };
+        let what = json!({ "event_id": event_id, "sequence": sequence });
+        list.change(&asked_for, &Skips::default()).await?;
+        environment.audit().add("skip --undo", self.reason.as_deref(), what).await?;
+        if self.json {
+            println!("{}", json!({ "event_id": event_id, "outcome": "undone" }));
+        } else {
+            println!("{} is not skipped, unless that has just happened", printable(event_id));
+        }
+        Ok(())
+    }
+
+    async fn skip(
+        &self,
+        environment: &Environment,
+        list: &SkipList,
+        event_id: &str,
+    ) -> anyhow::Result<ExitCode> {
+        let asked_at = people::now();
+        let (waiting, _unknown) = blocked::waiting(environment).await?;
+        let Some(head) = waiting.iter().find(|it| it.event_id == event_id) else {
+            bail!(
+                "event {event_id:?} is not the first of a group that waits, so nothing was changed; \
                  `{}` shows which are",
-                self.event_id,
                 program::command(["blocked", &environment.name])
             );
         };
         let sequence = head.sequence.as_deref().with_context(|| {
-            format!("the log does not tell the sequence number of event {:?}", self.event_id)
+            format!("the log does not tell the sequence number of event {event_id:?}")
         })?;
-        let list = SkipList::of(&environment);
         // Those that wait no longer have left one way or another.
-        list.change(|skips| {
-            skips.retain(|event_id| waiting.iter().any(|it| it.event_id == event_id));
-            skips.add(&self.event_id, sequence);
-        })
-        .await?;
+        let mut gone = list.read().await?;
+        gone.retain(|it| !waiting.iter().any(|waiting| waiting.event_id == it));
+        let mut asked_for = Skips::default();
+        asked_for.add(event_id, sequence);
+        list.change(&gone, &asked_for).await?;
         let what = json!({
-            "event_id": self.event_id, "group": head.group, "sequence": sequence,
+            "event_id": event_id, "group": head.group, "sequence": sequence,
             "why": head.why, "last_answer": head.reason,
         });
-        environment.audit().add("skip", Some(&self.reason), what).await?;
+        environment.audit().add("skip", self.reason.as_deref(), what).await?;
 
-        let is_paused = !Mapping::find(&environment).await?.is_enabled().await?;
+        let is_paused = !Mapping::find(environment).await?.is_enabled().await?;
         let mut interrupted = false;
         let mut outcome = Outcome::Asked;
         if !self.no_wait && !is_paused {
             if !self.json {
                 eprintln!("asked for; {}", next_attempt(head, asked_at));
             }
-            let wait = progress::spinner("waiting for its next attempt");
+            let wait = progress::spinner("its next attempt");
             tokio::select! {
-                left = self.left(&environment, sequence, asked_at) => outcome = left?,
+                left = left(environment, event_id, sequence, asked_at) => outcome = left?,
                 signal = tokio::signal::ctrl_c() => {
                     signal.context("waiting for Ctrl-C")?;
                     interrupted = true;
@@ -126,67 +198,22 @@ impl Skip {
             wait.finish_and_clear();
         }
         if outcome != Outcome::Asked {
-            list.change(|skips| skips.retain(|event_id| event_id != self.event_id)).await?;
+            list.change(&asked_for, &Skips::default()).await?;
         }
-        self.report(&environment, head, outcome, is_paused);
+        self.report(environment, head, outcome, is_paused);
         Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
-    }
-
-    /// Waits until the event has left the queue.
-    async fn left(
-        &self,
-        environment: &Environment,
-        sequence: &str,
-        asked_at: Timestamp,
-    ) -> anyhow::Result<Outcome> {
-        loop {
-            let (left, pause) = match &environment.host {
-                Host::Engine { api, .. } => (self.left_engine(api, sequence).await?, LOOK_EVERY),
-                Host::Aws { .. } => {
-                    (self.left_by_log(environment, asked_at).await?, LOOK_AT_LOG_EVERY)
-                }
-            };
-            if let Some(outcome) = left {
-                return Ok(outcome);
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    /// A dead letter is there before the message is gone, so none then means that it was delivered.
-    async fn left_engine(
-        &self,
-        api: &EngineApi,
-        sequence: &str,
-    ) -> anyhow::Result<Option<Outcome>> {
-        let places = trace::places(api, &self.event_id).await?;
-        if places.iter().any(|place| !place.dead_letter && place.sequence == sequence) {
-            return Ok(None);
-        }
-        let is_dead = places.iter().any(|place| place.dead_letter);
-        Ok(Some(if is_dead { Outcome::Skipped } else { Outcome::Delivered }))
-    }
-
-    async fn left_by_log(
-        &self,
-        environment: &Environment,
-        asked_at: Timestamp,
-    ) -> anyhow::Result<Option<Outcome>> {
-        let about = |line: &Value| line["event_id"] == *self.event_id;
-        let of_event = pattern("event_id", &[&self.event_id]);
-        Ok(outcome(&environment.history().find(&of_event, asked_at, about).await?))
     }
 
     fn report(&self, environment: &Environment, head: &Waiting, outcome: Outcome, is_paused: bool) {
         if self.json {
             let report = json!({
-                "environment": environment.name, "event_id": self.event_id, "group": head.group,
+                "environment": environment.name, "event_id": head.event_id, "group": head.group,
                 "outcome": outcome.as_str(), "behind": head.behind, "paused": is_paused,
             });
             println!("{report}");
             return;
         }
-        let (event_id, group) = (printable(&self.event_id), printable(&head.group));
+        let (event_id, group) = (printable(&head.event_id), printable(&head.group));
         let name = &environment.name;
         match outcome {
             Outcome::Asked if is_paused => println!(
@@ -195,18 +222,63 @@ impl Skip {
             ),
             Outcome::Asked => println!(
                 "asked for; `{}` tells when it has happened",
-                program::command(["trace", name, &self.event_id])
+                program::command(["trace", name, &head.event_id])
             ),
             Outcome::Delivered => {
                 println!("{event_id} was delivered after all; nothing was skipped");
             }
             Outcome::Skipped => {
                 println!("{event_id} is a dead letter now, and group {group} goes on");
-                let show = program::command(["dlq", "show", name, &self.event_id]);
+                let show = program::command(["dlq", "show", name, &head.event_id]);
                 println!("`{show}` shows it");
             }
         }
     }
+}
+
+/// Waits until the event has left the queue.
+async fn left(
+    environment: &Environment,
+    event_id: &str,
+    sequence: &str,
+    asked_at: Timestamp,
+) -> anyhow::Result<Outcome> {
+    loop {
+        let (left, pause) = match &environment.host {
+            Host::Engine { api, .. } => (left_engine(api, event_id, sequence).await?, LOOK_EVERY),
+            Host::Aws { .. } => {
+                (left_by_log(environment, event_id, asked_at).await?, LOOK_AT_LOG_EVERY)
+            }
+        };
+        if let Some(outcome) = left {
+            return Ok(outcome);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// A dead letter is there before the message is gone, so none then means that it was delivered.
+async fn left_engine(
+    api: &EngineApi,
+    event_id: &str,
+    sequence: &str,
+) -> anyhow::Result<Option<Outcome>> {
+    let places = trace::places(api, event_id).await?;
+    if places.iter().any(|place| !place.dead_letter && place.sequence == sequence) {
+        return Ok(None);
+    }
+    let is_dead = places.iter().any(|place| place.dead_letter);
+    Ok(Some(if is_dead { Outcome::Skipped } else { Outcome::Delivered }))
+}
+
+async fn left_by_log(
+    environment: &Environment,
+    event_id: &str,
+    asked_at: Timestamp,
+) -> anyhow::Result<Option<Outcome>> {
+    let about = |line: &Value| line["event_id"] == *event_id;
+    let history = environment.history();
+    Ok(outcome(&history.find(&pattern("event_id", &[event_id]), asked_at, about).await?))
 }
 
 fn next_attempt(head: &Waiting, now: Timestamp) -> String {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::environment::{EnvironmentArgs, Host};
-use crate::people;
+use crate::{people, progress};
 use report::Report;
 
 /// Between two looks of `--watch`.
@@ -83,6 +83,7 @@ impl Status {
     /// What fails meanwhile is shown, and asked again: it is what one watches for.
     async fn watch(self) -> anyhow::Result<ExitCode> {
         let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+        let _between_looks = progress::quiet();
         loop {
             let looked = Box::pin(self.look()).await;
             let on_aws = looked.as_ref().is_ok_and(|report| report.host == "aws");

@@ -212,7 +212,7 @@ async fn a_redrive_that_takes_longer_than_they_are_hidden_holds_them() {
     let redrive = ["redrive", "test", "--all", "--rate", "1", "--hold-seconds", "4", "--json"];
     let redrive = queues.start_dlq(&redrive);
     let done: Done = redrive.wait_with_output().await.unwrap().into();
-    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), "waiting for 8 to be sent\n"));
     let sent: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(sent["sent"].as_array().map(Vec::len), Some(8));
     assert_eq!(order(&queues.take_webhooks().await)[..5], IN_ORDER);

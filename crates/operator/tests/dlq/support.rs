@@ -83,7 +83,9 @@ impl Queues {
         let fault = Arc::<Mutex<Fault>>::default();
         // Nothing delivers from these queues.
         let no_mapping = || async { "{\"EventSourceMappings\":[]}" };
+        let data_dir = tempfile::tempdir().unwrap();
         let api = engine::sqs::router(store)
+            .merge(engine::operators::router(Some(data_dir.path())))
             .route("/2015-03-31/event-source-mappings", axum::routing::get(no_mapping))
             .layer(middleware::from_fn_with_state(Arc::clone(&fault), interfere));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -99,7 +101,6 @@ impl Queues {
         let client = Client::from_conf(config);
         let queue_url = create_queue(&client, "test-webhook.fifo").await;
         let dead_letter_queue_url = create_queue(&client, "test-webhook-dlq.fifo").await;
-        let data_dir = tempfile::tempdir().unwrap();
         let engine = json!({
             "api": address, "queue_url": queue_url, "dead_letter_queue_url": dead_letter_queue_url,
         });

@@ -1,5 +1,7 @@
 //! `skip`: an event out of the way of its group.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use serde_json::{Value, json};
 
 use crate::support::{Behavior, Service, Site};
@@ -84,4 +86,63 @@ async fn what_does_not_wait_is_not_skipped() {
     }
     let log = site.operate(&["dlq", "log", "local", "--json"]).await;
     assert_eq!((log.code, log.stdout.as_str()), (Some(0), ""), "nothing was done");
+}
+
+/// Nothing that a command does goes through a file that its user would have to share with the engine's.
+#[tokio::test]
+async fn another_user_than_the_engine_s_skips_over_its_api() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    let first = blocked(&site).await;
+    let skip = ["skip", "local", &first, "--reason", "cancelled by phone"];
+    let Some(skipped) = site.operate_as_nobody(&skip).await else { return };
+    assert_eq!(skipped.code, Some(0), "{}", skipped.stderr);
+    let said = format!("{first} is a dead letter now, and group order-7 goes on");
+    assert!(skipped.stdout.contains(&said), "{}", skipped.stdout);
+    site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
+
+    for name in ["skips.json", "audit.jsonl"] {
+        let metadata = std::fs::metadata(site.file(name)).unwrap();
+        assert_eq!((metadata.uid(), metadata.mode() & 0o777), (0, 0o600), "{name}");
+    }
+    for (command, expected) in [
+        (&["dlq", "log", "local"][..], "cancelled by phone"),
+        (&["trace", "local", &first], "a dead letter"),
+        (&["dlq", "show", "local", &first], "skipped"),
+        (&["blocked", "local"], "no group waits"),
+        (&["status", "local"], "1 dead letter"),
+        (&["skip", "local", "--list"], "no event is to be skipped"),
+        (&["pause", "local", "--reason", "test"], " resume local --api 127.0.0.1:"),
+        (&["resume", "local"], "the queue is empty"),
+        (&["dlq", "redrive", "local", "--all"], "sent 1"),
+    ] {
+        let done = site.operate_as_nobody(command).await.unwrap();
+        assert_eq!(done.code, Some(0), "{command:?}: {}", done.stderr);
+        assert!(done.stdout.contains(expected), "{command:?}: {}", done.stdout);
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_listed_and_taken_back() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    let first = blocked(&site).await;
+    site.set_delivery(false).await;
+    let skip = ["skip", "local", &first, "--reason", "in haste", "--no-wait"];
+    assert_eq!(site.operate(&skip).await.code, Some(0));
+    let list = site.json(&["skip", "local", "--list"]).await;
+    assert_eq!(list["skips"][0]["event_id"], *first, "{list}");
+
+    let undone = site.operate(&["skip", "local", &first, "--undo"]).await;
+    assert_eq!(undone.code, Some(0), "{}", undone.stderr);
+    let again = site.operate(&["skip", "local", &first, "--undo"]).await;
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("nobody asked for event"), "{}", again.stderr);
+    let requests = service.requests();
+    site.set_delivery(true).await;
+    service.requested(requests + 2).await;
+    assert_eq!(site.json(&["dlq", "list", "local"]).await, json!([]), "it stays where it was");
+    assert_eq!(service.delivered(), [""; 0]);
 }

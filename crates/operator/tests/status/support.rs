@@ -1,6 +1,8 @@
 //! An environment on this machine: an engine, the real forwarder, a service, and an operator.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,6 +19,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::fake_cloudwatch::FakeCloudWatch;
+
+/// A user who is nobody here. Source: Debian policy, "UID and GID classes".
+const NOBODY: u32 = 65_534;
 
 /// Longest wait for something that is to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -189,6 +194,30 @@ impl Site {
     /// Starts an operator's command. It is killed when dropped.
     pub(crate) fn start_command(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().unwrap()
+    }
+
+    /// Runs an operator's command as a user who can read no file of the engine's, and knows where its API
+    /// is and what opens it; `None` where only root could be that user.
+    pub(crate) async fn operate_as_nobody(&self, arguments: &[&str]) -> Option<Done> {
+        if !rustix::process::getuid().is_root() {
+            eprintln!("skipped: only root can be another user");
+            return None;
+        }
+        // The program may be in a folder that only root may enter: a copy is not.
+        let programs = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(programs.path(), Permissions::from_mode(0o755)).unwrap();
+        let program = programs.path().join("webhook-operator");
+        std::fs::copy(env!("CARGO_BIN_EXE_webhook-operator"), &program).unwrap();
+        let mut command = Command::new(program);
+        command.args(arguments).args(["--api", &self.engine.api_address().to_string()]);
+        command.env("AWS_ACCESS_KEY_ID", self.engine.access_key_id());
+        command.uid(NOBODY).gid(NOBODY).current_dir("/").stdin(Stdio::null());
+        Some(command.output().await.unwrap().into())
+    }
+
+    /// A file of the data directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join("data").join(name)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -365,6 +394,11 @@ impl Service {
         let mut requested = self.requested.subscribe();
         let enough = requested.wait_for(|requests| *requests >= least);
         tokio::time::timeout(PATIENCE, enough).await.unwrap().unwrap();
+    }
+
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> usize {
+        *self.requested.borrow()
     }
 
     /// The bodies that were taken.

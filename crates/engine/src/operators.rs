@@ -1,0 +1,261 @@
+//! What operators and this engine share: the list of skips, the audit log, the engine's log. Operators
+//! are other users, who may not be able to read or write a file of the engine's, nor it one of theirs;
+//! so they ask here, and every file is written by the engine.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::routing::get;
+use domain::environment::SKIPS_FILE;
+use domain::json::JsonError;
+use domain::skip::{Skips, SkipsError};
+use hyper::body::{Body as HttpBody, Frame};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::admin::{answer, failed};
+use crate::files::write_durably;
+use crate::log_file;
+
+/// The audit log's file in the data directory.
+const AUDIT_FILE: &str = "audit.jsonl";
+
+/// Pieces of a log that wait for their reader.
+const PIECES: usize = 4;
+
+/// Size of such a piece, in bytes, and more by a line.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What operators ask for.
+#[derive(Debug)]
+struct Operators {
+    data_dir: PathBuf,
+    /// Two operators may change something at the same time, and neither's change is lost.
+    changing: Mutex<()>,
+}
+
+/// A change of the list of skips: sequence numbers by event id.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default)]
+    add: Skips,
+    #[serde(default)]
+    remove: Skips,
+}
+
+/// Why something is not done.
+#[derive(Debug, thiserror::Error)]
+enum OperatorsError {
+    #[error("{}: {source}{}", file.display(), way_out(source))]
+    File { file: PathBuf, source: io::Error },
+    #[error("{}: {source}; remove the file to begin with an empty list", file.display())]
+    Kept { file: PathBuf, source: SkipsError },
+    #[error(transparent)]
+    Skips(#[from] SkipsError),
+}
+
+/// The routes below `/_engine/` that take a data directory; without one there are none.
+pub fn router(data_dir: Option<&Path>) -> Router {
+    let Some(data_dir) = data_dir else { return Router::new() };
+    let operators = Operators { data_dir: data_dir.to_owned(), changing: Mutex::default() };
+    Router::new()
+        .route("/_engine/skips", get(skips).post(change_skips))
+        .route("/_engine/audit", get(audit).post(add_to_audit))
+        .route("/_engine/log", get(log))
+        .route("/_engine/log/{event_id}", get(log_of))
+        .with_state(Arc::new(operators))
+}
+
+async fn skips(State(operators): State<Arc<Operators>>) -> Response {
+    done(spawn_blocking(move || operators.skips()).await, |skips| answer(StatusCode::OK, &skips))
+}
+
+async fn change_skips(State(operators): State<Arc<Operators>>, body: Bytes) -> Response {
+    // An array would do for a struct.
+    let object = serde_json::from_slice::<Map<String, Value>>(&body);
+    let change: Change = match object.and_then(|object| serde_json::from_value(object.into())) {
+        Ok(change) => change,
+        Err(error) => return refused(&format!("the change is none: {}", JsonError::from(error))),
+    };
+    let changed = spawn_blocking(move || operators.change_skips(&change)).await;
+    done(changed, |skips| answer(StatusCode::OK, &skips))
+}
+
+async fn audit(State(operators): State<Arc<Operators>>) -> Response {
+    done(spawn_blocking(move || operators.audit()).await, |lines| {
+        Response::builder()
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .body(Body::from(lines))
+            .expect("a fixed header")
+    })
+}
+
+async fn add_to_audit(State(operators): State<Arc<Operators>>, body: Bytes) -> Response {
+    let line: Map<String, Value> = match serde_json::from_slice(&body) {
+        Ok(line) => line,
+        Err(error) => return refused(&format!("the line is none: {}", JsonError::from(error))),
+    };
+    let added = spawn_blocking(move || operators.add_to_audit(line)).await;
+    done(added, |()| answer(StatusCode::OK, &json!({})))
+}
+
+async fn log(State(operators): State<Arc<Operators>>) -> Response {
+    stream_log(operators, None)
+}
+
+async fn log_of(
+    State(operators): State<Arc<Operators>>,
+    UrlPath(event_id): UrlPath<String>,
+) -> Response {
+    stream_log(operators, Some(event_id))
+}
+
+fn stream_log(operators: Arc<Operators>, event_id: Option<String>) -> Response {
+    let (pieces, body) = mpsc::channel(PIECES);
+    spawn_blocking(move || {
+        if let Err(error) = operators.read_log(event_id.as_deref(), &pieces) {
+            // Its reader, if it is still there, sees that something is missing.
+            let _gone = pieces.blocking_send(Err(error));
+        }
+    });
+    Response::builder()
+        .header(CONTENT_TYPE, "application/x-ndjson")
+        .body(Body::new(Pieces(body)))
+        .expect("a fixed header")
+}
+
+/// A body that is sent as it is made.
+struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+impl Operators {
+    fn skips(&self) -> Result<Skips, OperatorsError> {
+        let file = self.data_dir.join(SKIPS_FILE);
+        match fs::read(&file) {
+            Ok(json) => Skips::parse(&json).map_err(|source| OperatorsError::Kept { file, source }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Skips::default()),
+            Err(source) => Err(OperatorsError::File { file, source }),
+        }
+    }
+
+    fn change_skips(&self, change: &Change) -> Result<Skips, OperatorsError> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut skips = self.skips()?;
+        skips.remove_all(&change.remove);
+        skips.add_all(&change.add);
+        let file = self.data_dir.join(SKIPS_FILE);
+        write_durably(&file, skips.to_json()?.as_bytes())
+            .map_err(|source| OperatorsError::File { file, source })?;
+        Ok(skips)
+    }
+
+    fn audit(&self) -> Result<Vec<u8>, OperatorsError> {
+        let file = self.data_dir.join(AUDIT_FILE);
+        match fs::read(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(|source| OperatorsError::File { file, source }),
+        }
+    }
+
+    fn add_to_audit(&self, line: Map<String, Value>) -> Result<(), OperatorsError> {
+        let file = self.data_dir.join(AUDIT_FILE);
+        let line = format!("{}\n", Value::Object(line));
+        let add = || {
+            let mut log = File::options().create(true).append(true).mode(0o600).open(&file)?;
+            // In one write, so that a line of an operator of before does not mix with it.
+            log.write_all(line.as_bytes())?;
+            log.sync_data()
+        };
+        add().map_err(|source| OperatorsError::File { file: file.clone(), source })
+    }
+
+    /// Sends the log, the oldest lines first; of an event the lines that name it, and maybe others.
+    fn read_log(
+        &self,
+        event_id: Option<&str>,
+        pieces: &mpsc::Sender<io::Result<Bytes>>,
+    ) -> io::Result<()> {
+        let named = event_id.map(|event_id| Value::from(event_id).to_string());
+        let mut piece = Vec::new();
+        for path in log_file::oldest_first(&self.data_dir) {
+            let mut file = match File::open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                file => BufReader::new(file?),
+            };
+            let mut line = Vec::new();
+            while file.read_until(b'\n', &mut line)? > 0 {
+                if !line.ends_with(b"\n") {
+                    line.push(b'\n');
+                }
+                if named.as_ref().is_none_or(|named| contains(&line, named.as_bytes())) {
+                    piece.append(&mut line);
+                }
+                line.clear();
+                if piece.len() >= PIECE_BYTES && !send(pieces, &mut piece) {
+                    return Ok(());
+                }
+            }
+        }
+        send(pieces, &mut piece);
+        Ok(())
+    }
+}
+
+/// Whether there is still somebody who reads.
+fn send(pieces: &mpsc::Sender<io::Result<Bytes>>, piece: &mut Vec<u8>) -> bool {
+    pieces.blocking_send(Ok(std::mem::take(piece).into())).is_ok()
+}
+
+fn contains(line: &[u8], part: &[u8]) -> bool {
+    line.windows(part.len()).any(|window| window == part)
+}
+
+/// Operators of before wrote these files themselves, as whom they were.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => "; another user made the file: chown it to the engine's",
+        _ => "",
+    }
+}
+
+fn refused(message: &str) -> Response {
+    answer(StatusCode::BAD_REQUEST, &json!({ "message": message }))
+}
+
+/// What was done, or why not.
+fn done<T>(
+    result: Result<Result<T, OperatorsError>, tokio::task::JoinError>,
+    response: impl FnOnce(T) -> Response,
+) -> Response {
+    match result {
+        Ok(Ok(value)) => response(value),
+        Ok(Err(OperatorsError::Skips(error))) => refused(&error.to_string()),
+        Ok(Err(error)) => failed(&error.to_string()),
+        Err(error) => failed(&format!("the engine stops: {error}")),
+    }
+}
