@@ -76,6 +76,8 @@ pub(crate) struct QueueStats {
     message_groups: u64,
     /// Groups that wait for a message in flight.
     groups_in_flight: u64,
+    /// Messages that cannot be delivered as they were accepted; they count as in flight, too.
+    pub(crate) damaged: u64,
     /// Since it was sent; of a dead letter, since it became one.
     pub(crate) oldest_age_ms: Option<u64>,
 }
@@ -177,6 +179,7 @@ impl QueueStats {
             delayed: queue.delayed,
             message_groups: queue.message_groups,
             groups_in_flight: queue.groups_in_flight,
+            damaged: queue.damaged,
             oldest_age_ms: queue.oldest_age.map(ms),
         }
     }

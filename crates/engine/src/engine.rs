@@ -33,7 +33,7 @@ use crate::server::Server;
 use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
 use crate::store::{GroupLock, OpenError, Store, StoreError, arn};
-use crate::{departures, operators, queues, sqs, status};
+use crate::{damage_api, departures, operators, queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
 const ADDRESS_FILE: &str = "engine.json";
@@ -227,6 +227,7 @@ impl Engine {
         let mut router = sqs::router_keeping(store.clone(), kept)
             .merge(admin::router(Arc::clone(&admin)))
             .merge(status::router(admin))
+            .merge(damage_api::router(store.clone()))
             .merge(lambda_api::router(lambda))
             .merge(operators::router(data_dir));
         let mut waiting = departures::watch(&store, config.dead_letter_queue_name(), &log, health);

@@ -24,6 +24,7 @@ pub mod store;
 mod access;
 mod admin;
 mod check;
+mod damage_api;
 mod deliveries;
 mod departures;
 mod disk;

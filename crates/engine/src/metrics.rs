@@ -83,6 +83,10 @@ impl Text {
         for (name, queue) in queues {
             self.sample("webhook_queue_in_flight", &[("queue", name)], queue.in_flight);
         }
+        self.family("webhook_damaged_messages", "gauge", "Messages that are not what was accepted");
+        for (name, queue) in queues {
+            self.sample("webhook_damaged_messages", &[("queue", name)], queue.damaged);
+        }
         self.family("webhook_queue_oldest_age_seconds", "gauge", "Age of the oldest message");
         for (name, queue) in queues {
             let seconds = seconds(queue.oldest_age_ms.unwrap_or_default());

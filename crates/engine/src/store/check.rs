@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
@@ -12,7 +13,7 @@ use super::departure::{Departure, Why};
 use super::error::OpenError;
 
 use super::writer::WeakJobs;
-use super::{InUse, StoreError, groups, ledger, open};
+use super::{InUse, StoreError, damage, groups, ledger, open};
 use crate::failure::{Failure, Failures};
 
 /// Is in the data directory once damage was found: the next start looks before it accepts anything.
@@ -30,7 +31,15 @@ pub(super) fn before_use(connection: &Connection, dir: &Path) -> Result<(), Open
     if let Some(detail) = damage(connection) {
         return Err(OpenError::Corrupt { file: dir.join(open::DATABASE_FILE), detail });
     }
-    fs::remove_file(mark).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })
+    forget_damage(dir).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })
+}
+
+/// To be called when a database that was damaged is not any more.
+pub(super) fn forget_damage(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(DAMAGED_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Tells that a database turned out to be damaged.
@@ -72,7 +81,7 @@ pub(super) fn beside_use(
 }
 
 /// What is wrong with a database, if something is.
-fn damage(connection: &Connection) -> Option<String> {
+pub(super) fn damage(connection: &Connection) -> Option<String> {
     let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match verdict {
         Ok(verdict) if verdict == "ok" => None,
@@ -101,6 +110,7 @@ async fn correct(
 ) -> Result<(), StoreError> {
     let Some(jobs) = jobs.upgrade() else { return Ok(()) };
     jobs.run(move |tx| {
+        damage::mend_heads(tx)?;
         for ((queue_id, route), messages) in &differences {
             tx.ledger().recount(*queue_id, route, *messages);
             groups::count(tx, *queue_id, *messages, 0)?;

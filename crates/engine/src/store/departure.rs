@@ -27,6 +27,9 @@ pub enum Why {
     Deleted,
     /// Somebody purged the queue, or deleted it.
     Purged,
+    /// It is in its queue, and cannot be delivered as it was accepted. What stands for the event is its
+    /// sequence number.
+    Damaged,
     /// Nobody knows: they were counted, and their rows are not there.
     Gone,
 }

@@ -1,12 +1,12 @@
 //! Message groups: which message is first, and whether it is in flight.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::departure::{Departure, Why};
 use super::error::StoreError;
 use super::ledger::{EVENT_ID_SQL, ROUTE_SQL, Way};
 use super::limits;
-use super::queue_time::{QueueTime, seconds};
+use super::queue_time::{NEVER, QueueTime, seconds};
 use super::queues::Queue;
 use super::send;
 use super::tx::Tx;
@@ -180,6 +180,8 @@ pub(super) enum Removal<'a> {
     Moved,
     /// It is older than the retention.
     Expired,
+    /// Its queue is purged, which is told of once for all messages.
+    Purged,
 }
 
 impl Removal<'_> {
@@ -195,8 +197,14 @@ impl Removal<'_> {
             Self::Deleted => Way::Deleted,
             Self::Moved => Way::MovedOut,
             Self::Expired => Way::Expired,
+            Self::Purged => Way::Purged,
         })
     }
+}
+
+/// A text, empty where it is damaged.
+fn text(row: &Row<'_>, column: usize) -> String {
+    row.get(column).unwrap_or_default()
 }
 
 /// Removes a message: its group's next one moves up, or the group goes with its last.
@@ -213,7 +221,7 @@ pub(super) fn remove(
              RETURNING group_id, {ROUTE_SQL}, message_id, {EVENT_ID_SQL}"
         ),
         [sequence],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        |row| Ok((row.get(0)?, text(row, 1), text(row, 2), text(row, 3))),
     )?;
     let Some((group_id, route, message_id, event_id)) = removed else { return Ok(()) };
     let way = why.way(tx, &message_id)?;
@@ -221,18 +229,39 @@ pub(super) fn remove(
     let gone = match why {
         Removal::Expired => Some(Why::Expired),
         Removal::Deleted => Some(Why::Deleted),
-        Removal::Done { .. } | Removal::Moved => None,
+        Removal::Done { .. } | Removal::Moved | Removal::Purged => None,
     };
     if let Some(why) = gone {
         let queue = queue.name.clone();
         tx.depart(Departure { queue, why, route, messages: 1, event_id: Some(event_id) });
     }
+    let delivery: Option<(bool, bool)> = tx.first(
+        "DELETE FROM delivery WHERE sequence = ?1
+         RETURNING visible_at_ms IS NOT NULL, ifnull(visible_at_ms, 0) = ?2",
+        params![sequence, NEVER],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (in_flight, is_damaged) = delivery.unwrap_or_default();
+    if is_damaged {
+        tx.execute("DELETE FROM damaged WHERE sequence = ?1", [sequence])?;
+    }
+    count(tx, queue_id, -1, 0)?;
+    move_up(tx, queue_id, group_id, sequence)?;
+    change_in_flight(tx, queue_id, group_id, -i64::from(in_flight))
+}
+
+/// Takes note that a message is gone whose row nobody deleted.
+pub(super) fn lost(
+    tx: &mut Tx<'_>,
+    queue_id: i64,
+    group_id: i64,
+    sequence: i64,
+) -> Result<(), StoreError> {
     let in_flight: Option<bool> = tx.first(
         "DELETE FROM delivery WHERE sequence = ?1 RETURNING visible_at_ms IS NOT NULL",
         [sequence],
         |row| row.get(0),
     )?;
-    count(tx, queue_id, -1, 0)?;
     move_up(tx, queue_id, group_id, sequence)?;
     change_in_flight(tx, queue_id, group_id, -i64::from(in_flight == Some(true)))
 }

@@ -229,14 +229,16 @@ impl Ledger {
         self.add(queue_id, route, Way::Opening, 0, queued);
     }
 
-    /// Counts all that a queue holds as gone; tells how many messages of which route these are.
-    pub(super) fn purge(&mut self, queue_id: i64) -> Vec<(String, i64)> {
+    /// How many messages of which route a queue holds.
+    pub(super) fn held(&self, queue_id: i64) -> Vec<(String, i64)> {
         let routes = self.committed.lock().routes(queue_id, &self.pending);
-        let held = routes.into_iter().map(|(route, ways)| (route, ways.queued));
-        let purged: Vec<(String, i64)> = held
-            .filter(|(_, queued)| *queued > 0)
-            .map(|(route, queued)| (route, i64::try_from(queued).unwrap_or(i64::MAX)))
-            .collect();
+        let held = routes.into_iter().filter(|(_, ways)| ways.queued > 0);
+        held.map(|(route, ways)| (route, i64::try_from(ways.queued).unwrap_or(i64::MAX))).collect()
+    }
+
+    /// Counts all that a queue holds as gone; tells what that is.
+    pub(super) fn purge(&mut self, queue_id: i64) -> Vec<(String, i64)> {
+        let purged = self.held(queue_id);
         for (route, queued) in &purged {
             self.add(queue_id, route, Way::Purged, *queued, -queued);
         }

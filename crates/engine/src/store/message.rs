@@ -128,9 +128,20 @@ pub struct Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceNumber(pub(super) i64);
 
+/// So that all have 20 digits, as SQS's have.
+const FIRST_OF_20_DIGITS: u64 = 10_000_000_000_000_000_000;
+
+impl SequenceNumber {
+    /// The number that a text shows.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = text.parse::<u64>().ok()?.checked_sub(FIRST_OF_20_DIGITS)?;
+        i64::try_from(number).ok().map(Self)
+    }
+}
+
 impl std::fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const FIRST_OF_20_DIGITS: u64 = 10_000_000_000_000_000_000;
         write!(f, "{}", FIRST_OF_20_DIGITS.saturating_add(self.0.unsigned_abs()))
     }
 }

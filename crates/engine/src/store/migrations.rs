@@ -7,8 +7,8 @@ use super::ledger;
 
 /// The step at place N leads from version N to N + 1. Never changed once released; a schema is changed
 /// by one more.
-const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 3] =
-    [begin, count_what_is_queued, know_heads_in_flight];
+const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 4] =
+    [begin, count_what_is_queued, know_heads_in_flight, know_what_is_damaged];
 
 /// The version that this engine works with. An engine refuses what a newer one wrote.
 pub(super) const VERSION: usize = STEPS.len();
@@ -96,5 +96,20 @@ fn know_heads_in_flight(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
          UPDATE message_group SET head_in_flight = TRUE
              WHERE head_sequence IN (SELECT sequence FROM delivery WHERE visible_at_ms IS NOT NULL);
          CREATE INDEX message_group_by_head ON message_group (queue_id, head_in_flight, head_sequence);",
+    )
+}
+
+/// What was stored before has no digest, and is taken as it is.
+fn know_what_is_damaged(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE message ADD COLUMN digest BLOB;
+         -- Messages that cannot be delivered as they were accepted. Each is in flight for good, so that
+         -- it holds back what is behind it and nothing else.
+         CREATE TABLE damaged (
+             sequence INTEGER PRIMARY KEY,
+             queue_id INTEGER NOT NULL,
+             reason TEXT NOT NULL,
+             found_ms INTEGER NOT NULL
+         ) STRICT;",
     )
 }

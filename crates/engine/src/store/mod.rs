@@ -9,6 +9,8 @@
 
 pub mod arn;
 mod check;
+mod copy;
+mod damage;
 mod departure;
 mod error;
 mod faults;
@@ -46,6 +48,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
+pub use self::copy::{Copied, CopyError, backup, compact, restore};
+pub use self::damage::{DamagedMessage, RawMessage};
 pub use self::departure::{Departure, Departures, Why};
 pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::faults::{Faults, HeldCommits};
@@ -71,6 +75,7 @@ use self::groups::Removal;
 use self::ledger::{Committed, Ledger};
 use self::move_task::Drive;
 use self::queue_time::{QueueClock, QueueTime, seconds};
+use self::queues::Emptying;
 use self::reader::Reader;
 use self::receive::Batch;
 use self::tx::{Memory, Tx};
@@ -269,13 +274,30 @@ impl Store {
     /// Deletes a queue with its messages.
     pub async fn delete_queue(&self, name: &str) -> Result<()> {
         let name = name.to_owned();
+        // So that what is left to do at once is little.
+        let queue = name.clone();
+        let emptying = self.jobs.run(move |tx| queues::emptying(tx, &queue)).await?;
+        self.empty(emptying).await?;
         self.jobs.run(move |tx| queues::delete(tx, &name)).await
     }
 
-    /// Deletes all messages of a queue, at most once in 60 seconds.
+    /// Deletes all messages that are in a queue now, at most once in 60 seconds.
     pub async fn purge_queue(&self, name: &str) -> Result<()> {
         let name = name.to_owned();
-        self.jobs.run(move |tx| queues::purge(tx, &name)).await
+        let emptying = self.jobs.run(move |tx| queues::purge(tx, &name)).await?;
+        self.empty(emptying).await
+    }
+
+    /// Removes messages, a part of them at a time. As a task: whoever asked and has gone has asked.
+    async fn empty(&self, mut emptying: Emptying) -> Result<()> {
+        let jobs = self.jobs.clone();
+        let task = async move {
+            while !emptying.is_done() {
+                emptying = jobs.run(move |tx| emptying.step(tx)).await?;
+            }
+            Ok(())
+        };
+        tokio::spawn(task).await.map_err(|_panicked| StorageError::Closed)?
     }
 
     /// The names of the queues that begin with `prefix`, in order.
@@ -365,6 +387,21 @@ impl Store {
     pub async fn dead_letter_reasons(&self, queue: &str) -> Result<Option<Vec<(String, u64)>>> {
         let queue = queue.to_owned();
         self.reader.look(move |view| look::reasons(view, &queue)).await
+    }
+
+    /// All messages that cannot be delivered as they were accepted.
+    pub async fn damaged(&self) -> Result<Vec<DamagedMessage>> {
+        self.reader.look(damage::list).await
+    }
+
+    /// What is stored of one of them; `None` if it is none of them.
+    pub async fn damaged_message(&self, sequence: SequenceNumber) -> Result<Option<RawMessage>> {
+        self.reader.look(move |view| damage::raw(view, sequence.0)).await
+    }
+
+    /// Deletes one of them, and its group goes on; tells whether it was one of them.
+    pub async fn delete_damaged(&self, sequence: SequenceNumber) -> Result<bool> {
+        self.jobs.run(move |tx| damage::delete(tx, sequence.0)).await
     }
 
     /// A queue's tags.
@@ -601,6 +638,12 @@ impl Store {
     pub async fn cancel_move_task(&self, id: &str) -> Result<u64> {
         let id = id.to_owned();
         self.jobs.run(move |tx| move_task::cancel(tx, &id)).await
+    }
+
+    /// Gives some room in the database that nothing uses back to the disk; tells whether there is more.
+    /// Takes the writer for a few milliseconds.
+    pub async fn shrink(&self) -> Result<bool> {
+        self.jobs.run(queues::shrink).await
     }
 
     /// Removes what is older than its queue's retention, where nobody receives who would. Each that

@@ -130,7 +130,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The version of a database that is ours.
-fn version(connection: &Connection, file: &Path) -> Result<usize, OpenError> {
+pub(super) fn version(connection: &Connection, file: &Path) -> Result<usize, OpenError> {
     let failed = |source| refusal(file, source);
     let number =
         |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0)).map_err(failed);

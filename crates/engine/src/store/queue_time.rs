@@ -28,6 +28,9 @@ const STEP_LEAST_MS: u64 = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct QueueTime(i64);
 
+/// A point that is never reached: in a hundred thousand years.
+pub(super) const NEVER: QueueTime = QueueTime(1 << 52);
+
 impl QueueTime {
     /// This point and `duration`.
     pub(super) fn plus(self, duration: Duration) -> Self {

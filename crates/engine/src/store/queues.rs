@@ -10,11 +10,21 @@ use serde::de::DeserializeOwned;
 use super::arn;
 use super::departure::{Departure, Why};
 use super::error::{StorageError, StoreError};
+use super::groups::{self, Removal};
 use super::limits;
 use super::queue_time::{QueueTime, SharedQueueTime};
 use super::settings::{self, Attributes, QueueSettings};
 use super::tx::Tx;
 use super::view::View;
+
+/// Messages that one transaction of a purge looks at.
+const EMPTIED_AT_ONCE: i64 = 500;
+
+/// Free pages of the database that stay in the file: 16 MiB.
+pub(super) const FREE_PAGES_KEPT: i64 = 4_096;
+
+/// Pages that go at a time: 1 MiB.
+const PAGES_FREED_AT_ONCE: i64 = 256;
 
 /// Tags of a queue.
 pub type Tags = BTreeMap<String, String>;
@@ -154,7 +164,10 @@ pub(super) fn dead_letter_sources(view: &View<'_>, name: &str) -> Result<Vec<Str
 pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
     let queue = tx.queue(name)?;
     remove_messages(tx, queue.id)?;
-    count_purged(tx, &queue);
+    for (route, messages) in tx.ledger().purge(queue.id) {
+        let queue = name.to_owned();
+        tx.depart(Departure { queue, why: Why::Purged, route, messages, event_id: None });
+    }
     tx.execute("DELETE FROM queue_count WHERE queue_id = ?1", [queue.id])?;
     tx.execute("DELETE FROM move_task WHERE source = ?1", [name])?;
     tx.execute("DELETE FROM queue WHERE id = ?1", [queue.id])?;
@@ -163,18 +176,61 @@ pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Deletes the queue's messages, those in flight too.
-pub(super) fn purge(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
+/// Begins to delete the queue's messages, those in flight too.
+pub(super) fn purge(tx: &mut Tx<'_>, name: &str) -> Result<Emptying, StoreError> {
     let queue = tx.queue(name)?;
     let now = tx.now();
     if queue.purged.is_some_and(|purged| now < purged.plus(limits::PURGE_INTERVAL)) {
         return Err(StoreError::PurgeQueueInProgress(name.to_owned()));
     }
-    remove_messages(tx, queue.id)?;
-    count_purged(tx, &queue);
     tx.execute("UPDATE queue SET purged_ms = ?2 WHERE id = ?1", params![queue.id, now])?;
     tx.forget_queue(name);
-    Ok(())
+    emptying(tx, name)
+}
+
+/// What is left to do of a purge.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Emptying {
+    queue_id: i64,
+    /// The last message that was looked at.
+    after: i64,
+    /// Messages with this number and greater ones came later.
+    before: i64,
+}
+
+/// Tells of all that is in a queue that it goes, and gives what removes it.
+pub(super) fn emptying(tx: &mut Tx<'_>, name: &str) -> Result<Emptying, StoreError> {
+    let queue = tx.queue(name)?;
+    for (route, messages) in tx.ledger().held(queue.id) {
+        let queue = name.to_owned();
+        tx.depart(Departure { queue, why: Why::Purged, route, messages, event_id: None });
+    }
+    Ok(Emptying { queue_id: queue.id, after: 0, before: tx.next_number() })
+}
+
+impl Emptying {
+    pub(super) fn is_done(self) -> bool {
+        self.after >= self.before
+    }
+
+    /// Removes the next ones.
+    pub(super) fn step(mut self, tx: &mut Tx<'_>) -> Result<Self, StoreError> {
+        let name: Option<String> =
+            tx.first("SELECT name FROM queue WHERE id = ?1", [self.queue_id], |row| row.get(0))?;
+        let Some(name) = name else { return Ok(Self { after: self.before, ..self }) };
+        let queue = tx.queue(&name)?;
+        let next = tx.all(
+            "SELECT sequence, queue_id FROM message WHERE sequence > ?1 AND sequence < ?2
+             ORDER BY sequence LIMIT ?3",
+            [self.after, self.before, EMPTIED_AT_ONCE],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.after = next.last().map_or(self.before, |(sequence, _): &(i64, i64)| *sequence);
+        for (sequence, _) in next.into_iter().filter(|(_, queue_id)| *queue_id == self.queue_id) {
+            groups::remove(tx, &queue, sequence, &Removal::Purged)?;
+        }
+        Ok(self)
+    }
 }
 
 fn remove_messages(tx: &Tx<'_>, queue_id: i64) -> Result<(), StoreError> {
@@ -190,11 +246,17 @@ fn remove_messages(tx: &Tx<'_>, queue_id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn count_purged(tx: &mut Tx<'_>, queue: &Queue) {
-    for (route, messages) in tx.ledger().purge(queue.id) {
-        let queue = queue.name.clone();
-        tx.depart(Departure { queue, why: Why::Purged, route, messages, event_id: None });
+/// Gives free pages of the database back to the disk, as many as hold nobody up. As many as
+/// [`FREE_PAGES_KEPT`] stay, for what comes next.
+pub(super) fn shrink(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    let number = |pragma: &str| tx.first(pragma, [], |row| row.get::<_, i64>(0));
+    let free = number("PRAGMA freelist_count")?.unwrap_or_default();
+    // 2 is incremental; a database of a former version keeps its pages until it is compacted.
+    if free <= FREE_PAGES_KEPT || number("PRAGMA auto_vacuum")? != Some(2) {
+        return Ok(false);
     }
+    tx.all(&format!("PRAGMA incremental_vacuum({PAGES_FREED_AT_ONCE})"), [], |_| Ok(()))?;
+    Ok(true)
 }
 
 /// The queue's tags.

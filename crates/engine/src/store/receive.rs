@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, params};
 
+use super::damage;
 use super::error::StoreError;
 use super::groups::{self, FreeGroup, GroupLock};
 use super::limits;
@@ -163,20 +164,30 @@ fn take_of_group(
     let due = tx.now().minus(seconds(queue.settings.delay_seconds));
     let found = tx.all(
         "SELECT sequence, sent_ms, message_id, deduplication_id, dead_letter_source, trace_header,
-                attributes, body, receive_count, first_received_ms, from_api, visible_at_ms IS NULL
+                attributes, body, receive_count, first_received_ms, from_api, visible_at_ms IS NULL,
+                digest
          FROM message LEFT JOIN delivery USING (sequence)
          WHERE group_id = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3",
         params![group.id, group.head_sequence, i64::try_from(most).unwrap_or(i64::MAX)],
-        |row| Ok((read_row(row)?, row.get::<_, bool>(11)?)),
+        |row| Ok((row.get(0)?, row.get::<_, bool>(11)?, read_row(row), row.get(12))),
     )?;
     let dead_letter_queue = redrive::target(tx, queue)?;
     let mut messages = Vec::with_capacity(found.len());
+    let is_due =
+        |row: &rusqlite::Result<StoredMessage>| row.as_ref().map_or(true, |it| it.sent <= due);
     let mut front =
-        found.into_iter().take_while(|(row, visible)| *visible && row.sent <= due).peekable();
+        found.into_iter().take_while(|(_, visible, row, _)| *visible && is_due(row)).peekable();
     if front.peek().is_none() {
         return Ok(None);
     }
-    for (row, _) in front {
+    for (sequence, _, row, digest) in front {
+        let row = match damage::sound(row, digest) {
+            Ok(row) => row,
+            Err(reason) => {
+                damage::set_aside(tx, queue, group.id, sequence, &reason)?;
+                break;
+            }
+        };
         match &dead_letter_queue {
             Some(target) if row.receive_count >= i64::from(target.max_receive_count) => {
                 redrive::bury(tx, queue, row.sequence, &target.queue)?;
@@ -199,8 +210,8 @@ pub(super) struct StoredMessage {
     deduplication_id: String,
     dead_letter_source: Option<String>,
     trace_header: Option<String>,
-    attributes: Option<String>,
-    body: String,
+    pub(super) attributes: Option<String>,
+    pub(super) body: String,
     receive_count: i64,
     first_received: Option<QueueTime>,
     sender: Sender,

@@ -73,9 +73,10 @@ pub(super) fn relocate(
     let group_id = groups::for_message(tx, to, &group, moved)?;
     tx.execute(
         "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
-                              dead_letter_source, trace_header, attributes, body, from_api)
+                              dead_letter_source, trace_header, attributes, body, from_api,
+                              digest)
          SELECT ?2, ?3, ?4, ?5, ifnull(?6, message_id), iif(?6 IS NULL, message_id, deduplication_id),
-                ?7, trace_header, attributes, body, ifnull(?8, from_api)
+                ?7, trace_header, attributes, body, ifnull(?8, from_api), digest
          FROM message WHERE sequence = ?1",
         params![
             sequence,

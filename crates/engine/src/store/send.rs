@@ -5,6 +5,7 @@ use rusqlite::params;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::damage;
 use super::error::StoreError;
 use super::groups;
 use super::ledger::{self, Way};
@@ -119,10 +120,12 @@ fn insert(
 ) -> Result<(), StoreError> {
     let sequence = sent.sequence_number.0;
     let group = groups::for_message(tx, queue, &message.group_id, sequence)?;
+    let attributes = attributes_json(&message.attributes);
+    let digest = damage::digest(&message.body, attributes.as_deref());
     tx.execute(
         "INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id,
-         trace_header, attributes, body, from_api)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         trace_header, attributes, body, from_api, digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             sequence,
             queue.id,
@@ -131,9 +134,10 @@ fn insert(
             sent.message_id,
             deduplication_id,
             message.trace_header,
-            attributes_json(&message.attributes),
+            attributes,
             message.body,
             sender,
+            digest,
         ],
     )?;
     groups::count(tx, queue.id, 1, 0)?;

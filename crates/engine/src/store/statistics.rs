@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::error::StoreError;
-use super::groups;
 use super::queue_time::seconds;
 use super::queues::Queue;
 use super::view::View;
+use super::{damage, groups};
 use domain::time::Timestamp;
 
 /// What is in a queue, and how old it is.
@@ -25,6 +25,8 @@ pub struct QueueStatistics {
     pub message_groups: u64,
     /// `ApproximateNumberOfGroupsWithInflightMessages`.
     pub groups_in_flight: u64,
+    /// Messages that cannot be delivered as they were accepted: they count as in flight, too.
+    pub damaged: u64,
     /// Since the oldest message was sent (for a dead letter: became one), in flight or not.
     pub oldest_age: Option<Duration>,
     /// `CreatedTimestamp`.
@@ -57,6 +59,7 @@ pub(super) fn of(view: &View<'_>, name: &str) -> Result<QueueStatistics, StoreEr
         delayed: whole(delayed),
         message_groups: whole(message_groups),
         groups_in_flight: whole(groups_in_flight),
+        damaged: whole(damage::count(view, queue.id)?),
         oldest_age: groups::oldest(view, queue.id)?.map(|(_, sent)| view.now().since(sent)),
         created_at: view.shown(queue.created),
         modified_at: view.shown(queue.modified),

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up must succeed, in its helpers too")]
 
 mod clocks;
+mod copy;
+mod damage;
 mod deduplication;
 mod durability;
 mod faults;

@@ -2,6 +2,7 @@
 //! and the library's.
 
 mod check_config;
+mod data;
 mod environment;
 mod health;
 mod serve;
@@ -37,6 +38,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     CheckConfig(check_config::CheckConfig),
+    Backup(data::Backup),
+    Restore(data::Restore),
+    Compact(data::Compact),
     Health(health::Health),
     #[command(hide = true)]
     Manual(Manual),
@@ -53,6 +57,9 @@ enum Exit {
 fn main() -> ExitCode {
     let result = match Cli::parse() {
         Cli { command: Some(Command::CheckConfig(command)), .. } => command.run(),
+        Cli { command: Some(Command::Backup(command)), .. } => command.run(),
+        Cli { command: Some(Command::Restore(command)), .. } => command.run(),
+        Cli { command: Some(Command::Compact(command)), .. } => command.run(),
         Cli { command: Some(Command::Health(command)), .. } => command.run(),
         Cli { command: Some(Command::Manual(command)), .. } => command
             .write(env!("CARGO_BIN_NAME"), Cli::command())

@@ -1,0 +1,169 @@
+//! What is done with a data directory besides serving from it: a copy, and back, and less room.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use domain::time::Timestamp;
+use engine::clock::{Clock as _, SystemClock};
+use engine::store::{self, Copied, CopyError, OpenError};
+use rustix::fs::Mode;
+use rustix::process::umask;
+use serde_json::json;
+
+use crate::{Exit, fail};
+
+/// How long something is done without a word on how far it is.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Copy the queues, and whether delivery is paused, into a new file
+///
+/// An engine may be at work. What was accepted before this began is in the copy.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  webhook-engine backup --data-dir /var/lib/webhook-queue /var/backups/queue-$(date +%F).db
+
+Exit codes:
+  0  the copy is complete, on the disk, and was read back
+  1  there is none, and why
+  3  no queues there, or damaged ones")]
+pub(crate) struct Backup {
+    /// Directory of the queues
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The copy; nothing is overwritten
+    file: PathBuf,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Put a copy into a data directory, while no engine runs there
+///
+/// What was accepted after the copy was made is not in it, and what was delivered since is delivered
+/// again, with the same `webhook-id`. Numbers of messages go on beyond any that were given before.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  systemctl stop webhook-queue.socket webhook-queue
+  webhook-engine restore --data-dir /var/lib/webhook-queue --replace /var/backups/queue-2026-01-31.db
+  systemctl start webhook-queue.socket webhook-queue
+
+Exit codes:
+  0  done
+  1  nothing was changed, and why
+  3  an engine runs there, or the copy is damaged or of a newer engine")]
+pub(crate) struct Restore {
+    /// Directory of the queues; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The copy
+    file: PathBuf,
+    /// Put queues that are there aside
+    #[arg(long)]
+    replace: bool,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Give room back to the disk, while no engine runs there
+///
+/// Needed once, for queues of an engine before 0.2: those of newer ones shrink by themselves. It needs
+/// twice the room of what is in the queues, and looks before it begins.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  webhook-engine compact --data-dir /var/lib/webhook-queue
+
+Exit codes:
+  0  done
+  1  nothing was changed, and why
+  3  an engine runs there, or the queues are damaged")]
+pub(crate) struct Compact {
+    /// Directory of the queues
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Backup {
+    pub(crate) fn run(self) -> Result<(), Exit> {
+        let mut told = Instant::now();
+        let progress = |left: u32, of: u32| {
+            if told.elapsed() >= SILENCE {
+                told = Instant::now();
+                eprintln!("{} of {of} pages copied", of - left.min(of));
+            }
+        };
+        let now = SystemClock::new().wall();
+        let copied = store::backup(&self.data_dir, &self.file, now, progress)
+            .map_err(|error| ended(&error))?;
+        print(self.json, &copied, &format_args!("{} holds", self.file.display()));
+        Ok(())
+    }
+}
+
+impl Restore {
+    pub(crate) fn run(self) -> Result<(), Exit> {
+        umask(Mode::RWXG | Mode::RWXO);
+        let copied = store::restore(&self.file, &self.data_dir, self.replace)
+            .map_err(|error| ended(&error))?;
+        print(self.json, &copied, &format_args!("{} has again", self.data_dir.display()));
+        if !self.json {
+            if let Some(replaced) = &copied.replaced {
+                println!("the queues that were there are {}", replaced.display());
+            }
+            println!(
+                "what was accepted after the copy was made is not in it; what was delivered since is \
+                 delivered again, with the same webhook-id"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Compact {
+    pub(crate) fn run(self) -> Result<(), Exit> {
+        umask(Mode::RWXG | Mode::RWXO);
+        let (before, after) = store::compact(&self.data_dir).map_err(|error| ended(&error))?;
+        if self.json {
+            println!("{}", json!({ "bytes_before": before, "bytes": after }));
+        } else {
+            println!("{before} bytes before, {after} bytes now");
+        }
+        Ok(())
+    }
+}
+
+fn print(json: bool, copied: &Copied, what: &dyn Display) {
+    let taken_at = copied.taken_at_ms.map(|ms| Timestamp::from_ms(ms).to_string());
+    if json {
+        let messages: serde_json::Map<_, _> =
+            copied.messages.iter().map(|(queue, count)| (queue.clone(), json!(count))).collect();
+        let text = json!({
+            "taken_at": taken_at, "bytes": copied.bytes, "messages": messages,
+            "replaced": copied.replaced,
+        });
+        return println!("{text}");
+    }
+    let of = taken_at.map_or_else(String::new, |at| format!(", as of {at}"));
+    println!("{what} {} bytes{of}:", copied.bytes);
+    for (queue, messages) in &copied.messages {
+        println!("  {queue}  {messages}");
+    }
+}
+
+fn ended(error: &CopyError) -> Exit {
+    let exit = match error {
+        CopyError::NoQueues(_)
+        | CopyError::Open(
+            OpenError::InUse { .. } | OpenError::Corrupt { .. } | OpenError::Newer { .. },
+        ) => Exit::DataDirectory,
+        _ => Exit::Failure,
+    };
+    fail(exit, &engine::in_full(error))
+}

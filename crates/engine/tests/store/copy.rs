@@ -1,0 +1,230 @@
+//! A copy of the queues, and back.
+
+use std::fs;
+use std::path::Path;
+
+use engine::clock::Clock as _;
+use engine::store::{Copied, CopyError, NewMessage, OpenError, Store, backup, compact, restore};
+
+use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message, version_1};
+
+async fn open(dir: &Path) -> Fixture {
+    let clock = manual_clock();
+    let store = Store::open(dir, clock.clone()).unwrap();
+    store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
+    Fixture { store, clock }
+}
+
+fn copy(dir: &Path, file: &Path) -> Result<Copied, CopyError> {
+    backup(dir, file, manual_clock().wall(), |_, _| {})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_under_traffic_has_all_that_was_accepted_before_it() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let queue = open(dir.path()).await;
+    for number in 0..200 {
+        queue.send("a", &format!("before-{number:03}")).await;
+    }
+    let store = queue.store.clone();
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let traffic = tokio::spawn(async move {
+        for number in 0.. {
+            if stopped.try_recv().is_ok() {
+                return number;
+            }
+            let body = format!("during-{number:05}");
+            store.send(QUEUE, message("a", &body)).await.unwrap();
+        }
+        0
+    });
+    let file = copies.path().join("copy.db");
+    let (data_dir, to) = (dir.path().to_owned(), file.clone());
+    let copied = tokio::task::spawn_blocking(move || copy(&data_dir, &to)).await.unwrap().unwrap();
+    stop.send(()).unwrap();
+    let sent_during = traffic.await.unwrap();
+    assert_eq!(copied.taken_at_ms, Some(manual_clock().wall().as_ms()));
+    let last = queue.send("a", "after").await.sequence_number;
+    queue.store.close().await;
+
+    let new = tempfile::tempdir().unwrap();
+    let restored = restore(&file, new.path(), false).unwrap();
+    assert_eq!(restored, copied);
+    let queue = open(new.path()).await;
+    let mut found = Vec::new();
+    loop {
+        let messages = queue.receive(10).await;
+        if messages.is_empty() {
+            break;
+        }
+        for message in &messages {
+            queue.delete(message).await;
+        }
+        found.extend(bodies(&messages).into_iter().map(str::to_owned));
+    }
+    let (before, during) = found.split_at(200);
+    assert!(before.iter().enumerate().all(|(n, body)| *body == format!("before-{n:03}")));
+    assert!(during.iter().enumerate().all(|(n, body)| *body == format!("during-{n:05}")));
+    assert!(during.len() <= sent_during);
+    assert_eq!(restored.messages, [(QUEUE.to_owned(), found.len() as u64)]);
+    assert!(queue.send("a", "new").await.sequence_number > last, "no number is given twice");
+}
+
+#[tokio::test]
+async fn a_pause_and_the_skips_go_with_it_and_nothing_else_does() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    open(dir.path()).await.store.close().await;
+    let names = ["event-source-mapping.json", "schedule.json", "access-key-id", "engine.log"];
+    for name in names {
+        fs::write(dir.path().join(name), name).unwrap();
+    }
+    let file = copies.path().join("copy.db");
+    copy(dir.path(), &file).unwrap();
+    let new = tempfile::tempdir().unwrap();
+    fs::write(new.path().join("skips.json"), "of former queues").unwrap();
+    restore(&file, new.path(), false).unwrap();
+    let there = |name: &str| fs::read_to_string(new.path().join(name)).ok();
+    assert_eq!(there("event-source-mapping.json").as_deref(), Some("event-source-mapping.json"));
+    assert_eq!(there("schedule.json").as_deref(), Some("schedule.json"));
+    assert_eq!(
+        (there("access-key-id"), there("engine.log"), there("skips.json")),
+        (None, None, None)
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_overwritten_unless_asked_and_then_put_aside() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = copies.path().join("copy.db");
+    let empty = copy(dir.path(), &file).unwrap_err();
+    assert!(matches!(empty, CopyError::NoQueues(_)), "{empty}");
+    let queue = open(dir.path()).await;
+    queue.send("a", "copied").await;
+    copy(dir.path(), &file).unwrap();
+    let again = copy(dir.path(), &file).unwrap_err();
+    assert!(matches!(again, CopyError::Exists(_)), "{again}");
+    assert_eq!(fs::read_dir(copies.path()).unwrap().count(), 1, "nothing half-made is left");
+
+    queue.send("a", "later").await;
+    let running = restore(&file, dir.path(), true).unwrap_err();
+    assert!(matches!(running, CopyError::Open(OpenError::InUse { .. })), "{running}");
+    queue.store.close().await;
+    let there = restore(&file, dir.path(), false).unwrap_err();
+    assert!(matches!(there, CopyError::HasQueues(_)), "{there}");
+    let replaced = restore(&file, dir.path(), true).unwrap().replaced.unwrap();
+    let queue = open(dir.path()).await;
+    assert_eq!(bodies(&queue.receive(10).await), ["copied"]);
+    queue.store.close().await;
+
+    // What was put aside is whole.
+    let other = tempfile::tempdir().unwrap();
+    restore(&replaced, other.path(), false).unwrap();
+    let queue = open(other.path()).await;
+    assert_eq!(bodies(&queue.receive(10).await), ["copied", "later"]);
+}
+
+#[tokio::test]
+async fn what_is_no_copy_or_a_damaged_one_changes_nothing() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let queue = open(dir.path()).await;
+    for number in 0..100 {
+        let body = "x".repeat(2_000);
+        let message = NewMessage { body, ..message("a", &number.to_string()) };
+        queue.store.send(QUEUE, message).await.unwrap();
+    }
+    queue.store.close().await;
+    let file = copies.path().join("copy.db");
+    copy(dir.path(), &file).unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8_192].fill(0xa5);
+    fs::write(&file, &bytes).unwrap();
+    let text = copies.path().join("text");
+    fs::write(&text, "no database").unwrap();
+    let before = fs::read(dir.path().join("queues.db")).unwrap();
+    for file in [&file, &text, &copies.path().join("missing")] {
+        restore(file, dir.path(), true).unwrap_err();
+    }
+    assert!(fs::read(dir.path().join("queues.db")).unwrap() == before);
+    assert_eq!(open(dir.path()).await.store.statistics(QUEUE).await.unwrap().visible, 100);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_former_version_is_one_to_go_on_with() {
+    let (former, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    version_1(former.path(), manual_clock().wall(), "");
+    restore(&former.path().join("queues.db"), new.path(), false).unwrap();
+    let store = Store::open(new.path(), manual_clock()).unwrap();
+    assert_eq!(store.statistics(crate::support::FORMER_QUEUE).await.unwrap().visible, 3);
+}
+
+/// 40 MB in the queue, and then nothing.
+async fn filled_and_emptied(queue: &Fixture) {
+    for number in 0..40 {
+        let body = "x".repeat(1_000_000);
+        let message = NewMessage { body, ..message("a", &number.to_string()) };
+        queue.store.send(QUEUE, message).await.unwrap();
+    }
+    queue.store.purge_queue(QUEUE).await.unwrap();
+    assert_eq!(queue.store.statistics(QUEUE).await.unwrap().visible, 0);
+}
+
+#[tokio::test]
+async fn room_that_is_not_used_goes_back_to_the_disk() {
+    const KEPT_BYTES: u64 = (4_096 - 256) * 4_096;
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    filled_and_emptied(&queue).await;
+    while queue.store.shrink().await.unwrap() {}
+    queue.send("a", "kept").await;
+    queue.store.close().await;
+    let bytes = fs::metadata(dir.path().join("queues.db")).unwrap().len();
+    assert!((KEPT_BYTES..KEPT_BYTES + 2_000_000).contains(&bytes), "{bytes}");
+    assert_eq!(bodies(&open(dir.path()).await.receive(1).await), ["kept"]);
+}
+
+#[tokio::test]
+async fn a_former_versions_room_goes_back_by_a_command() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+    version_1(dir.path(), clock.wall(), "");
+    let queue = open(dir.path()).await;
+    filled_and_emptied(&queue).await;
+    queue.send("a", "kept").await;
+    assert!(!queue.store.shrink().await.unwrap(), "it was not made for that");
+    let running = compact(dir.path()).unwrap_err();
+    assert!(matches!(running, CopyError::Open(OpenError::InUse { .. })), "{running}");
+    queue.store.close().await;
+    let (before, after) = compact(dir.path()).unwrap();
+    assert!(before > 40_000_000 && after < 1_000_000, "{before} {after}");
+    let queue = open(dir.path()).await;
+    assert_eq!(bodies(&queue.receive(1).await), ["kept"]);
+    queue.advance_seconds(300);
+    filled_and_emptied(&queue).await;
+    assert!(queue.store.shrink().await.unwrap(), "now it shrinks by itself");
+}
+
+#[tokio::test]
+async fn a_purge_takes_what_was_there_and_nothing_that_comes_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    for first in (0..1_200).step_by(10) {
+        let of = |number: usize| message(&format!("group-{}", number % 7), &number.to_string());
+        queue.store.send_batch(QUEUE, (first..first + 10).map(of).collect()).await.unwrap();
+    }
+    queue.receive(10).await;
+    let mut commits = queue.store.faults().hold_commits();
+    let store = queue.store.clone();
+    let purging = tokio::spawn(async move { store.purge_queue(QUEUE).await });
+    commits.held().await;
+    // Both wait for the purge's first step, and come before its second.
+    let (store, other) = (queue.store.clone(), queue.store.clone());
+    let sending = tokio::spawn(async move { store.send(QUEUE, message("group-1", "new")).await });
+    let again = tokio::spawn(async move { other.purge_queue(QUEUE).await });
+    drop(commits);
+    sending.await.unwrap().unwrap();
+    again.await.unwrap().unwrap_err();
+    purging.await.unwrap().unwrap();
+    assert_eq!(bodies(&queue.receive(10).await), ["new"]);
+    let statistics = queue.store.statistics(QUEUE).await.unwrap();
+    assert_eq!((statistics.visible, statistics.in_flight, statistics.message_groups), (0, 1, 1));
+}
