@@ -40,16 +40,16 @@ async fn a_copy_under_traffic_has_all_that_was_accepted_before_it() {
     });
     let file = copies.path().join("copy.db");
     let (data_dir, to) = (dir.path().to_owned(), file.clone());
-    let copied = tokio::task::spawn_blocking(move || copy(&data_dir, &to)).await.unwrap().unwrap();
+    let made = tokio::task::spawn_blocking(move || copy(&data_dir, &to)).await.unwrap().unwrap();
     stop.send(()).unwrap();
     let sent_during = traffic.await.unwrap();
-    assert_eq!(copied.taken_at_ms, Some(manual_clock().wall().as_ms()));
+    assert_eq!(made.taken_at_ms, Some(manual_clock().wall().as_ms()));
     let last = queue.send("a", "after").await.sequence_number;
     queue.store.close().await;
 
     let new = tempfile::tempdir().unwrap();
     let restored = restore(&file, new.path(), false).unwrap();
-    assert_eq!(restored, copied);
+    assert_eq!(restored, made);
     let queue = open(new.path()).await;
     let mut found = Vec::new();
     loop {
