@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::support::{Fixture, QUEUE, attributes, bodies};
-use engine::store::{ReceiveRequest, ReceivedMessage};
+use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock};
+use engine::store::{ReceiveRequest, ReceivedMessage, Store};
 use tokio::task::JoinHandle;
 
 fn wait_for(queue: &Fixture, seconds: u32) -> JoinHandle<Vec<ReceivedMessage>> {
@@ -153,6 +153,32 @@ async fn a_delayed_message_is_heard_of_by_who_waits_for_longer_than_the_others()
     assert!(short.await.unwrap().is_empty());
     queue.advance_seconds(5);
     assert_eq!(bodies(&within_a_minute(long).await.unwrap()), ["1"]);
+}
+
+/// The others of the 120,000 are only counted: nothing looks for their rows.
+#[tokio::test]
+async fn at_the_limit_of_messages_in_flight_a_receive_waits_for_room() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+    let open = || Store::open(dir.path(), clock.clone()).unwrap();
+    let store = open();
+    store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
+    store.close().await;
+    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
+    database.execute("UPDATE queue_count SET in_flight = 119_999", []).unwrap();
+    database.close().unwrap();
+
+    let queue = Fixture { store: open(), clock: clock.clone() };
+    for group in ["a", "b", "c"] {
+        queue.send(group, group).await;
+    }
+    let last = queue.receive(10).await;
+    assert_eq!(bodies(&last), ["a"]);
+    assert!(queue.receive(10).await.is_empty());
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    assert!(!waiting.is_finished());
+    queue.delete(&last[0]).await;
+    assert_eq!(bodies(&within_a_minute(waiting).await.unwrap()), ["b"]);
 }
 
 #[tokio::test]
