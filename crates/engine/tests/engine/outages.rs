@@ -11,8 +11,9 @@ use engine::store::GroupLock;
 use serde_json::json;
 
 use crate::faults::check_order;
+use crate::sqs::Api;
 use crate::support::service::{Behavior, Service};
-use crate::support::{LogLines, config, forwarder, get, options, post};
+use crate::support::{LogLines, config, forwarder, get, options, post, set_enabled};
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const KEYS: usize = 3;
@@ -117,6 +118,46 @@ async fn the_service_takes_exactly_the_timeout() {
     service.requested(3).await;
     service.set(Behavior::Well);
     check_delivered(engine, &service).await;
+}
+
+/// Somebody holds the first two events of a key, and the first one comes back alone: the forwarder gets
+/// it at once, and what is behind it only after the second.
+#[tokio::test]
+async fn a_head_comes_back_while_its_followers_are_held() {
+    for lock in LOCKS {
+        let service = Service::start(ANY_PORT, Behavior::Well).await;
+        let (engine, _log) = start(service.address, lock).await;
+        set_enabled(&engine, false).await;
+        for number in 1..=3 {
+            let event = format!("k-{number}");
+            assert_eq!(post(&crate::support::http_client(), &engine, "k", event).await, 200);
+        }
+        let queues = Api::of(engine);
+        let url = json!("test-webhook.fifo");
+        let two = json!({ "QueueUrl": url, "MaxNumberOfMessages": 2, "VisibilityTimeout": 600 });
+        let held = queues.done("ReceiveMessage", &two).await["Messages"].clone();
+        let release = async |place: usize| {
+            let request = json!({ "QueueUrl": url, "VisibilityTimeout": 0,
+                                  "ReceiptHandle": held[place]["ReceiptHandle"] });
+            queues.done("ChangeMessageVisibility", &request).await;
+        };
+        release(0).await;
+        set_enabled(&queues.engine, true).await;
+        if lock == GroupLock::Behind {
+            // Delivered, and deleted.
+            while get(&queues.engine, "stats").await["event_source_mapping"]["messages_deleted"]
+                == 0
+            {
+                tokio::task::yield_now().await;
+            }
+            let all = service.delivered(|events| !events.is_empty()).await;
+            assert_eq!(all, ["k-1"], "the second is held, and the third behind it");
+        }
+        release(1).await;
+        let all = service.delivered(|events| events.len() == 3).await;
+        assert_eq!(all, ["k-1", "k-2", "k-3"], "{lock:?}");
+        queues.engine.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -36,8 +36,9 @@ const ACTIONS: [&str; 23] = [
     "UntagQueue",
 ];
 
-struct Api {
-    engine: Engine,
+/// An engine's queues, as a client has them.
+pub(crate) struct Api {
+    pub(crate) engine: Engine,
     client: reqwest::Client,
 }
 
@@ -46,7 +47,10 @@ type Answer = (u16, String, Value);
 
 impl Api {
     async fn start() -> Self {
-        let engine = Engine::start(options(&config(json!({})), None)).await.unwrap();
+        Self::of(Engine::start(options(&config(json!({})), None)).await.unwrap())
+    }
+
+    pub(crate) fn of(engine: Engine) -> Self {
         let client = api_client(engine.access_key_id());
         Self { engine, client }
     }
@@ -70,7 +74,7 @@ impl Api {
     }
 
     /// What must succeed.
-    async fn done(&self, action: &str, request: &Value) -> Value {
+    pub(crate) async fn done(&self, action: &str, request: &Value) -> Value {
         let (status, code, body) = self.call(action, request).await;
         assert_eq!((status, code.as_str()), (200, ""), "{action} {request}: {body}");
         body
