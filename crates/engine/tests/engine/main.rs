@@ -8,6 +8,7 @@ mod faults;
 mod function;
 mod gateway;
 mod ingest;
+mod monitoring;
 mod operators;
 mod outages;
 mod program;
