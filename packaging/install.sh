@@ -44,7 +44,7 @@ put 0644 systemd/* /etc/systemd/system
 put 0644 man/* /usr/local/share/man/man1
 put 0644 completions/_* /usr/local/share/zsh/site-functions
 put 0644 completions/*.fish /usr/local/share/fish/vendor_completions.d
-put 0644 docs/* CHANGELOG.md LICENSE* THIRD-PARTY-LICENSES sbom.cdx.json /usr/local/share/doc/webhook-queue
+put 0644 docs/* monitoring/* Caddyfile CHANGELOG.md LICENSE* THIRD-PARTY-LICENSES sbom.cdx.json /usr/local/share/doc/webhook-queue
 for file in completions/*.bash; do
   mkdir -p "$destdir/usr/local/share/bash-completion/completions"
   name=${file##*/}

@@ -26,7 +26,7 @@ const SUMS_FILE: &str = "SHA256SUMS";
 
 /// What is in an archive beside programs and what is made of them: the file in the repository, and its
 /// place.
-const FILES: [(&str, &str, u32); 11] = [
+const FILES: [(&str, &str, u32); 17] = [
     ("packaging/install.sh", "install.sh", 0o755),
     ("packaging/README.md", "README.md", 0o644),
     ("packaging/config.json", "config.json", 0o644),
@@ -34,6 +34,12 @@ const FILES: [(&str, &str, u32); 11] = [
     ("packaging/webhook-queue.service", "systemd/webhook-queue.service", 0o644),
     ("packaging/webhook-queue.socket", "systemd/webhook-queue.socket", 0o644),
     ("packaging/webhook-queue-api.socket", "systemd/webhook-queue-api.socket", 0o644),
+    ("packaging/container/Caddyfile", "container/Caddyfile", 0o644),
+    ("packaging/container/Dockerfile", "container/Dockerfile", 0o644),
+    ("packaging/container/compose.yml", "container/compose.yml", 0o644),
+    ("packaging/container/queues/.keep", "container/queues/.keep", 0o644),
+    ("packaging/monitoring/alerts.yml", "monitoring/alerts.yml", 0o644),
+    ("packaging/monitoring/dashboard.json", "monitoring/dashboard.json", 0o644),
     ("CHANGELOG.md", "CHANGELOG.md", 0o644),
     ("LICENSE", "LICENSE", 0o644),
     ("LICENSE-APACHE", "LICENSE-APACHE", 0o644),
