@@ -84,7 +84,8 @@ pub(crate) fn run(build: bool) -> anyhow::Result<()> {
         data_dir: &data_dir,
         listen: any,
         api_listen: any,
-        target: &stub,
+        target: Some(&stub),
+        keep_destinations: false,
         command: "cargo xtask demo",
     };
     let (engine, mut log) = engine::start(&start)?;

@@ -1,15 +1,18 @@
 //! The engine as a process: building it, starting it, finding a running one.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ChildStdout;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use serde::Deserialize;
+use url::{Host, Url};
 
 use crate::exit::Failure;
+use crate::http::Client;
 use crate::process::{self, Service};
 use crate::workspace;
 
@@ -30,6 +33,9 @@ const DATA_FILES: [&str; 9] = [
 /// The name of the file that a running engine has locked, in its data directory.
 const LOCK_FILE: &str = "lock";
 
+/// What ends a program of ours, in good order, with the process that started it, however that ends.
+const UNTIL_STDIN_ENDS: &str = "--until-stdin-ends";
+
 /// How an engine is started.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
@@ -37,7 +43,10 @@ pub(crate) struct Start<'a> {
     pub(crate) data_dir: &'a Path,
     pub(crate) listen: SocketAddr,
     pub(crate) api_listen: SocketAddr,
-    pub(crate) target: &'a str,
+    /// Where everything goes instead of the configured destinations.
+    pub(crate) target: Option<&'a str>,
+    /// Whether it is not to start where what waits was accepted for other destinations.
+    pub(crate) keep_destinations: bool,
     /// By which command of ours it is started again.
     pub(crate) command: &'a str,
 }
@@ -46,6 +55,37 @@ pub(crate) struct Start<'a> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Running {
     pub(crate) ingest: String,
+    /// Where it can be asked.
+    pub(crate) api: String,
+}
+
+/// `/_engine/status`, as far as it says where deliveries go.
+#[derive(Debug, Deserialize)]
+struct Status {
+    /// Scheme, host and port by route and destination.
+    origins: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Running {
+    /// Where the events of a route go: scheme, host and port by destination.
+    pub(crate) fn destinations(&self, route: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let url = format!("http://{}/_engine/status", self.api);
+        let answer = Client::new().get(&url)?;
+        ensure!(answer.status == 200, "{url} answers {}", answer.status);
+        let mut status: Status =
+            serde_json::from_str(&answer.body).with_context(|| format!("reading {url}"))?;
+        Ok(status.origins.remove(route).unwrap_or_default())
+    }
+}
+
+/// Whether a URL is of this machine alone.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// Builds the engine, the forwarder and what `more` names.
@@ -65,15 +105,21 @@ pub(crate) fn start(start: &Start<'_>) -> anyhow::Result<(Service, BufReader<Chi
         .arg(workspace::program("forwarder"))
         .args(["--listen", &start.listen.to_string()])
         .args(["--api-listen", &start.api_listen.to_string()])
-        .args(["--target", start.target])
+        .arg(UNTIL_STDIN_ENDS)
         .env("WEBHOOK_ENGINE_START_COMMAND", start.command);
+    if let Some(target) = start.target {
+        command.args(["--target", target]);
+    }
+    if start.keep_destinations {
+        command.arg("--keep-destinations");
+    }
     Service::start("the engine", &mut command)
 }
 
 /// Starts a stub on `listen` and returns its URL. It is told to log nothing more, as nobody reads it.
 pub(crate) fn start_stub(listen: SocketAddr) -> anyhow::Result<(Service, String)> {
     let mut command = process::command(workspace::program("sss-stub"));
-    command.args(["--quiet", "--listen", &listen.to_string()]);
+    command.args(["--quiet", UNTIL_STDIN_ENDS, "--listen", &listen.to_string()]);
     let (service, mut log) = Service::start("the stub", &mut command)?;
     let address = process::await_line("the stub", &mut log, |line| {
         (line["message"] == "listening").then(|| line["address"].as_str().map(str::to_owned))?

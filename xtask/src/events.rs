@@ -20,7 +20,12 @@ pub(crate) fn readable(line: &str, options: &str) -> Option<String> {
         "accepted" => (Color::Dim, format!("{} bytes", fields["bytes"])),
         "delivered" => (
             Color::Green,
-            format!("in {}, {} after it was sent", time("latency_ms"), time("age_ms")),
+            format!(
+                "by {} in {}, {} after it was sent",
+                text("host"),
+                time("latency_ms"),
+                time("age_ms")
+            ),
         ),
         "retry" => (Color::Yellow, format!("in {} because {because}", time("retry_in_ms"))),
         "rejected" | "skipped" => (Color::Red, format!("because {because}")),
@@ -80,13 +85,13 @@ mod tests {
             "16:06:38.973  accepted      dafbca67  order-1           7 bytes",
         );
         check(
-            r#"{"timestamp":"2026-11-23T16:06:39.002Z","message":"delivered","event_id":"dafbca67-f86e","group":"order-1","status":200,"latency_ms":5,"age_ms":32}"#,
-            "16:06:39.002  delivered     dafbca67  order-1           in 5 ms, 32 ms after it was sent",
+            r#"{"timestamp":"2026-11-23T16:06:39.002Z","message":"delivered","event_id":"dafbca67-f86e","group":"order-1","host":"127.0.0.1:9010","status":200,"latency_ms":5,"age_ms":32}"#,
+            "16:06:39.002  delivered     dafbca67  order-1           by 127.0.0.1:9010 in 5 ms, 32 ms after it was sent",
         );
         // Where metrics are on, the line carries them as well.
         check(
             include_str!("../../contracts/delivered-line.json"),
-            "00:00:00.123  delivered     0b5dbb3e  5f3c1a52-7a0e-4f6e-8d0f-6f2b8c9e1d34  in 200 ms, 1.3 s after it was sent",
+            "00:00:00.123  delivered     0b5dbb3e  5f3c1a52-7a0e-4f6e-8d0f-6f2b8c9e1d34  by sss.example.com in 200 ms, 1.3 s after it was sent",
         );
         check(
             r#"{"timestamp":"2026-11-23T16:06:58.325Z","message":"retry","event_id":"c6924934-240f","group":"order-0","status":503,"retry_in_ms":4000}"#,

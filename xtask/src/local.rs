@@ -5,30 +5,47 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use domain::config::Config;
+use domain::route::Route;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::engine::{self, Start};
+use crate::exit::Failure;
 use crate::{events, workspace};
+
+/// The engine's exit code where events wait that were accepted for other destinations.
+const OTHER_DESTINATIONS: i32 = 4;
 
 const LISTEN: &str = "127.0.0.1:8080";
 const API_LISTEN: &str = "127.0.0.1:9324";
 
-/// Run the queue on this machine, with a stand-in for your service or in front of your own
+/// Run the queue on this machine, in front of what its configuration names as destinations
 ///
 /// Builds and starts everything, prints where to post, and then a line for every step an event takes.
 /// Events are kept in the data directory: stop it, kill it, start it again, and they are still there.
+/// Where all destinations are at the address of the stand-in for your service, as they are at first, it
+/// is started as well. What waits was accepted for certain destinations: with others it does not start,
+/// unless --switch says that those are to get it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask local\n  cargo xtask local --target http://127.0.0.1:3000/webhook\n  cargo xtask local --fresh"
+    after_help = "Examples:\n  cargo xtask local\n  cargo xtask local --target http://127.0.0.1:3000/webhook\n  cargo xtask local --stub\n  cargo xtask local --fresh"
 )]
 pub(crate) struct Local {
-    /// Deliver to this URL instead of a stand-in; the configured paths stay unless it has one
+    /// Deliver to this URL instead of the configured ones, whose paths stay unless it has one
     #[arg(long, value_name = "URL")]
     target: Option<url::Url>,
+
+    /// Deliver everything to the stand-in, whatever is configured
+    #[arg(long, conflicts_with = "target")]
+    stub: bool,
+
+    /// Deliver what waits to other destinations than it was accepted for
+    #[arg(long)]
+    switch: bool,
 
     /// Where webhooks are accepted
     #[arg(long, value_name = "ADDR", default_value = LISTEN)]
@@ -62,18 +79,21 @@ impl Local {
         if self.fresh {
             remove(&data_dir)?;
         }
-        let (stub, target) = if let Some(target) = &self.target {
-            (None, target.to_string())
-        } else {
+        let starts_stub = self.stub || (self.target.is_none() && self.is_stub_configured(&config));
+        let (stub, target) = if starts_stub {
             let (stub, url) = engine::start_stub(self.stub_listen)?;
-            (Some(stub), url)
+            // Where it is configured, nothing is to be replaced.
+            (Some(stub), self.stub.then_some(url))
+        } else {
+            (None, self.target.as_ref().map(url::Url::to_string))
         };
         let (mut engine, log) = engine::start(&Start {
             config: &workspace::config_file("local"),
             data_dir: &data_dir,
             listen: self.listen,
             api_listen: self.api_listen,
-            target: &target,
+            target: target.as_deref(),
+            keep_destinations: !self.switch,
             command: &self.command(),
         })?;
         let pid = engine.pid().context("the engine has no process id")?;
@@ -86,10 +106,14 @@ impl Local {
             }
         });
         let options = self.data_dir_option();
+        let mut has_started = false;
         for line in log.lines() {
             let line = line.context("reading the engine's log")?;
             match listening(&line) {
-                Some(address) => self.welcome(&config, &address, &data_dir, stub.is_some()),
+                Some(address) => {
+                    has_started = true;
+                    self.welcome(&config, &address, &data_dir, stub.is_some());
+                }
                 None => {
                     if let Some(line) = events::readable(&line, &options) {
                         println!("{line}");
@@ -97,7 +121,15 @@ impl Local {
                 }
             }
         }
-        engine.wait()?;
+        let ended = engine.wait();
+        if !has_started && engine.code() == Some(OTHER_DESTINATIONS) {
+            let error = anyhow!(
+                "start it as before, so that they are delivered where they were accepted for, or with \
+                 --switch, to deliver them to the destinations of now; --fresh deletes them"
+            );
+            return Err(error.context(Failure::Usage));
+        }
+        ended?;
         if let Some(stub) = stub {
             stub.stop()?;
         }
@@ -105,9 +137,24 @@ impl Local {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Whether every destination is where the stand-in listens.
+    fn is_stub_configured(&self, config: &Config) -> bool {
+        let mut destinations = config.routes().values().flat_map(Route::destinations);
+        destinations.all(|destination| {
+            let url = destination.url();
+            // Another host's name is nobody's to look up here.
+            let is_here = url.scheme() == "http" && engine::is_loopback(url);
+            is_here && url.socket_addrs(|| None).is_ok_and(|it| it.contains(&self.stub_listen))
+        })
+    }
+
     /// What to type to start it again, without what may be a token, and with what it has now.
     fn command(&self) -> String {
-        let target = if self.target.is_some() { " --target URL" } else { "" };
+        let target = match &self.target {
+            Some(_) => " --target URL",
+            None if self.stub => " --stub",
+            None => "",
+        };
         let address = |option: &str, address: SocketAddr, default: &str| {
             let address = address.to_string();
             if address == default { String::new() } else { format!(" {option} '{address}'") }
@@ -122,19 +169,27 @@ impl Local {
         self.data_dir.as_deref().map(engine::data_dir_option).unwrap_or_default()
     }
 
-    fn welcome(
-        &self,
-        config: &domain::config::Config,
-        address: &str,
-        data_dir: &std::path::Path,
-        with_stub: bool,
-    ) {
+    fn welcome(&self, config: &Config, address: &str, data_dir: &std::path::Path, with_stub: bool) {
         println!("\nPost webhooks to");
         for route in config.routes().values() {
             println!("  http://{address}{}", route.path());
         }
         if let Some(route) = config.routes().values().next() {
             println!("\nTry\n  {}", curl(route, address));
+        }
+        println!("\nIt delivers to");
+        if self.stub {
+            println!("  the stand-in for your service, and to nobody else: --stub");
+        } else if let Some(target) = &self.target {
+            println!("  {}, and to nobody else: --target", target.origin().ascii_serialization());
+        } else {
+            for destination in config.routes().values().flat_map(Route::destinations) {
+                println!(
+                    "  {} ({})",
+                    destination.url().origin().ascii_serialization(),
+                    destination.name()
+                );
+            }
         }
         if with_stub {
             let stub = self.stub_listen;
@@ -149,7 +204,7 @@ impl Local {
 }
 
 /// A request that the route accepts.
-fn curl(route: &domain::route::Route, address: &str) -> String {
+fn curl(route: &Route, address: &str) -> String {
     let mut headers: Vec<&str> = route.ordering_key().headers().collect();
     headers.extend(route.carried_headers());
     headers.sort_unstable();
@@ -181,4 +236,53 @@ fn remove(dir: &std::path::Path) -> anyhow::Result<()> {
     }
     eprintln!("removing {} and the events in it", dir.display());
     std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        local: Local,
+    }
+
+    fn check(urls: &[&str], expected: bool) {
+        let destination = |(n, url): (usize, &&str)| serde_json::json!({ "name": format!("d-{n}"), "url": url, "timeout_seconds": 1 });
+        let destinations: Vec<Value> = urls.iter().enumerate().map(destination).collect();
+        let config = serde_json::json!({ "environment": "local", "routes": { "sss": {
+            "path": "/sqs-hook", "ordering_key": "all", "destinations": destinations,
+        }}});
+        let config = Config::parse(&config.to_string()).unwrap();
+        let Cli { local } = Cli::parse_from(["local"]);
+        assert_eq!(local.is_stub_configured(&config), expected, "{urls:?}");
+    }
+
+    #[test]
+    fn the_stand_in_starts_only_where_everything_goes_to_it() {
+        check(&["http://127.0.0.1:9010/application-hook"], true);
+        check(&["http://127.0.0.1:9010/a", "http://127.0.0.1:9010/b"], true);
+        check(&["http://127.0.0.1:9010/a", "http://127.0.0.1:3000/b"], false);
+        check(&["http://127.0.0.1:3000/hook"], false);
+        check(&["https://127.0.0.1:9010/hook"], false);
+        check(&["https://sss.example.com/hook"], false);
+        check(&["http://[::1]:9010/hook"], false);
+    }
+
+    #[test]
+    fn it_is_started_again_as_it_was_and_never_afresh() {
+        let typed = |arguments: &[&str]| {
+            let arguments = ["local"].iter().chain(arguments);
+            Cli::parse_from(arguments).local.command()
+        };
+        assert_eq!(typed(&["--fresh", "--switch"]), "cargo xtask local");
+        assert_eq!(typed(&["--target", "http://t:s@x/?k=1"]), "cargo xtask local --target URL");
+        assert_eq!(
+            typed(&["--stub", "--listen", "127.0.0.1:1", "--data-dir", "my data"]),
+            "cargo xtask local --stub --listen '127.0.0.1:1' --data-dir 'my data'"
+        );
+    }
 }

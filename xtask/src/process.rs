@@ -100,19 +100,21 @@ pub(crate) struct Service {
     name: &'static str,
     child: Child,
     stopped: bool,
+    code: Option<i32>,
 }
 
 impl Service {
     /// Starts `command`. It gets signals from us only, not from the terminal, so that each is sent
-    /// once. Its standard output is the caller's to read.
+    /// once. Its standard input ends when we do, however that comes: a program that watches it ends too.
+    /// Its standard output is the caller's to read.
     pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
     ) -> anyhow::Result<(Self, BufReader<ChildStdout>)> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| cannot_start(command, &error))?;
         let stdout = child.stdout.take().expect("standard output is piped");
-        Ok((Self { name, child, stopped: false }, BufReader::new(stdout)))
+        Ok((Self { name, child, stopped: false, code: None }, BufReader::new(stdout)))
     }
 
     /// Asks the process to stop, and waits until it has.
@@ -132,8 +134,13 @@ impl Service {
     /// When it ends with another code than 0.
     pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         let status = self.child.wait().with_context(|| format!("waiting for {}", self.name))?;
-        self.stopped = true;
+        (self.stopped, self.code) = (true, status.code());
         if status.success() { Ok(()) } else { bail!("{} ended with {status}", self.name) }
+    }
+
+    /// The code with which the process ended.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.code
     }
 
     /// The process's id, to signal it from another thread.

@@ -1,5 +1,6 @@
 //! `cargo xtask send`
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use anyhow::{Context as _, anyhow};
 use domain::route::Route;
 use serde_json::json;
 
+use crate::aws::ask::confirm;
 use crate::exit::Failure;
 use crate::http::Client;
 use crate::{aws, engine, workspace};
@@ -53,6 +55,10 @@ pub(crate) struct Send {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// Send it, also where the engine on this machine delivers to another one
+    #[arg(long)]
+    yes: bool,
+
     /// Print a JSON object per event
     #[arg(long)]
     json: bool,
@@ -75,8 +81,9 @@ impl Send {
             let error = anyhow!("the path {} has parameters; post to it with curl", route.path());
             return Err(error.context(Failure::Usage));
         }
+        let address = self.address(route)?;
         let body = self.body.as_ref().map(read).transpose()?;
-        self.post_all(route, &self.address(route)?, body.as_deref())
+        self.post_all(route, &address, body.as_deref())
     }
 
     /// Where the route takes webhooks: on the engine if one runs here, else where it was deployed.
@@ -87,13 +94,33 @@ impl Send {
         let default = || workspace::data_dir(&self.environment);
         let data_dir = self.data_dir.clone().unwrap_or_else(default);
         match engine::running(&data_dir) {
-            Ok(engine) => Ok(format!("http://{}{}", engine.ingest, route.path())),
+            Ok(engine) => {
+                self.confirm(&engine.destinations(route.name())?)?;
+                Ok(format!("http://{}{}", engine.ingest, route.path()))
+            }
             Err(error) if self.data_dir.is_some() => Err(error),
             Err(error) if self.environment == aws::LOCAL && !aws::emulator::is_running() => {
                 Err(error)
             }
             Err(_no_engine) => aws::ingest_url(&self.environment, route.name()),
         }
+    }
+
+    /// Says who will get what is sent, and asks if that is beyond this machine.
+    fn confirm(&self, destinations: &BTreeMap<String, String>) -> anyhow::Result<()> {
+        let named: Vec<String> =
+            destinations.iter().map(|(name, origin)| format!("{origin} ({name})")).collect();
+        let named = named.join(", ");
+        let is_here = |origin: &String| origin.parse().is_ok_and(|url| engine::is_loopback(&url));
+        if destinations.values().all(is_here) {
+            eprintln!("to be delivered to {named}");
+            return Ok(());
+        }
+        let events = self.count;
+        confirm(
+            &format!("This engine delivers to {named}; it would get {events} events of yours."),
+            self.yes,
+        )
     }
 
     fn post_all(&self, route: &Route, url: &str, body: Option<&str>) -> anyhow::Result<ExitCode> {

@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -129,8 +130,34 @@ fn what_waited_when_it_was_stopped_is_delivered_when_it_is_started_again() {
     let kept = format!("stopped; events that wait are kept in {}", dir.path().display());
     assert_eq!(rest.last(), Some(&kept));
 
-    let mut local = Local::start(dir.path(), &service());
+    // Nobody else gets them unless that is said.
+    let other = service();
+    let refused = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args([
+            "local",
+            "--listen",
+            "127.0.0.1:0",
+            "--api-listen",
+            "127.0.0.1:0",
+            "--target",
+            &other,
+        ])
+        .arg("--data-dir")
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    for expected in
+        ["accepted for other destinations (1 do): sss/sss from http://127.0.0.1:", "--switch"]
+    {
+        assert!(said.contains(expected), "{said}");
+    }
+
+    let mut local = Local::start_with(dir.path(), &other, &["--switch"]);
     let delivered = local.wait_for("  delivered ");
+    let host = url::Url::parse(&other).unwrap();
+    assert!(delivered.contains(&format!(" by 127.0.0.1:{} ", host.port().unwrap())), "{delivered}");
     let event_id = accepted.split_whitespace().nth(2).unwrap();
     assert!(delivered.contains(event_id), "{event_id} in {delivered}");
     assert!(local.interrupt().0.success());
@@ -167,6 +194,55 @@ fn paused_events_are_accepted_and_go_out_when_resumed() {
         local.wait_for("  delivered ");
     }
     assert!(local.interrupt().0.success());
+}
+
+#[test]
+fn killed_it_takes_its_engine_along_in_good_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut local = Local::start(dir.path(), &service());
+    assert_eq!(local.post(), 200);
+    local.wait_for("  delivered ");
+    let file = dir.path().join("engine.json");
+    let engine: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let process = Path::new("/proc").join(engine["pid"].to_string());
+    assert!(process.exists());
+    local.child.kill().unwrap();
+    local.child.wait().unwrap();
+    let limit = Instant::now() + Duration::from_mins(1);
+    while file.exists() {
+        assert!(Instant::now() < limit, "the engine goes on");
+        std::thread::yield_now();
+    }
+    let log = || std::fs::read_to_string(dir.path().join("engine.log")).unwrap();
+    while !log().contains("\"message\":\"stopped\"") {
+        assert!(Instant::now() < limit, "it was not stopped in good order: {}", log());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_sent_to_another_host_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let send = |more: &[&str]| {
+        let mut send = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        send.args(["send", "local"]).args(more).arg("--data-dir").arg(dir.path());
+        let done = send.stdin(Stdio::null()).output().unwrap();
+        (done.status.code(), String::from_utf8(done.stderr).unwrap())
+    };
+    // For documentation: nobody is there. Source: RFC 5737.
+    let elsewhere = Local::start(dir.path(), "https://192.0.2.1/hook");
+    let (code, said) = send(&[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("https://192.0.2.1") && said.contains("`--yes`"), "{said}");
+    let (code, said) = send(&["--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(elsewhere.interrupt().0.success());
+
+    let here = Local::start_with(dir.path(), &service(), &["--switch"]);
+    let (code, said) = send(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("to be delivered to http://127.0.0.1:"), "{said}");
+    assert!(here.interrupt().0.success());
 }
 
 /// Whatever an engine and operators leave in its directory is theirs to remove.

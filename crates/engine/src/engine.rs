@@ -1,6 +1,5 @@
 //! One engine: what it is made of, in which order it starts, and in which it stops.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,7 +8,6 @@ use std::time::Duration;
 
 use axum::Router;
 use domain::config::{Config, LogLevel};
-use domain::route::{Destination, Route};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
@@ -33,7 +31,7 @@ use crate::server::Server;
 use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
 use crate::store::{GroupLock, OpenError, Store, StoreError, arn};
-use crate::{damage_api, departures, operators, queues, sqs, status};
+use crate::{damage_api, departures, destinations, operators, queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
 const ADDRESS_FILE: &str = "engine.json";
@@ -67,6 +65,8 @@ pub struct EngineOptions {
     pub log: Box<dyn Write + Send>,
     /// By which command it can be started again, for whoever finds it gone.
     pub start_command: Option<String>,
+    /// Whether not to start where events wait that were accepted for other destinations.
+    pub keep_destinations: bool,
 }
 
 /// Listening sockets that outlive the engine, so that nobody is refused while another one takes its place.
@@ -97,6 +97,7 @@ impl EngineOptions {
             group_lock: GroupLock::default(),
             log: Box::new(io::sink()),
             start_command: None,
+            keep_destinations: false,
         }
     }
 }
@@ -117,6 +118,14 @@ pub enum EngineError {
     /// What the last run held cannot be released.
     #[error("what was in flight cannot be released")]
     Release(#[source] StoreError),
+    /// Events wait that were accepted for other destinations, and are not to go elsewhere.
+    #[error("events wait that were accepted for other destinations ({waiting} do): {moved}")]
+    Destinations {
+        /// How many wait.
+        waiting: u64,
+        /// What moved, for people.
+        moved: String,
+    },
     /// An address is in use, or not this machine's.
     #[error("cannot listen at {address}")]
     Listen {
@@ -165,10 +174,7 @@ impl Engine {
     /// [`EngineError`]; nothing is left running then.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
         let config = options.config;
-        let data_dir = match &options.storage {
-            Storage::Directory(dir) => Some(dir.as_path()),
-            Storage::Memory => None,
-        };
+        let data_dir = options.storage.dir();
         let kept = Kept::open(
             data_dir,
             config.forwarder().log_level,
@@ -180,6 +186,8 @@ impl Engine {
         let Kept { store, access, log, health, disk } = kept;
         let store = store.with_group_lock(options.group_lock);
         ensure_queues(&store, &config, &log).await?;
+        let keep = options.keep_destinations;
+        let origins = destinations::settle(&store, &config, data_dir, keep, &log).await?;
         let ingest_listener = listener(options.sockets.ingest, options.listen).await?;
         let api_listener = listener(options.sockets.api, options.api_listen).await?;
         let api_address = reachable(address_of(&api_listener, options.api_listen)?);
@@ -200,10 +208,9 @@ impl Engine {
             Some(executable) => {
                 let queues = (&queue_urls, api_address, access.id());
                 let options = function_options(&config, executable, queues, data_dir)?;
-                let (clock, log, seen) = (store.clock(), &log, &deliveries);
-                let function =
-                    Function::new(options, Arc::clone(clock), log.clone(), Arc::clone(seen));
-                let options = mapping_options(&config, function, &store, log, &health);
+                let clock = Arc::clone(store.clock());
+                let function = Function::new(options, clock, log.clone(), Arc::clone(&deliveries));
+                let options = mapping_options(&config, function, &store, &log, &health);
                 Some(EventSourceMapping::start(options, data_dir).await?)
             }
         };
@@ -217,7 +224,7 @@ impl Engine {
             log: log.clone(),
             deliveries,
             log_level: config.forwarder().log_level,
-            origins: origins(&config),
+            origins,
             about: queue_urls.about(&config, options.start_command.as_deref()),
             started: store.clock().uptime(),
             store: store.clone(),
@@ -391,12 +398,6 @@ impl From<MappingError> for EngineError {
             }
         }
     }
-}
-
-fn origins(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
-    let origin = |it: &Destination| (it.name().to_owned(), it.url().origin().ascii_serialization());
-    let of_route = |route: &Route| route.destinations().iter().map(origin).collect();
-    config.routes().iter().map(|(name, route)| (name.clone(), of_route(route))).collect()
 }
 
 fn lambda_api(config: &Config, mapping: Option<&EventSourceMapping>) -> LambdaApi {

@@ -27,6 +27,7 @@ mod check;
 mod damage_api;
 mod deliveries;
 mod departures;
+mod destinations;
 mod disk;
 mod engine;
 mod event_source_mapping;

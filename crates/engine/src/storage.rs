@@ -26,6 +26,16 @@ pub enum Storage {
     Memory,
 }
 
+impl Storage {
+    /// The data directory, if there is one.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(dir) => Some(dir),
+            Self::Memory => None,
+        }
+    }
+}
+
 /// What is open.
 pub(crate) struct Kept {
     pub(crate) store: Store,

@@ -63,6 +63,9 @@ pub(crate) struct Line<'a> {
     pub(crate) sequence: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) destination: Option<&'a str>,
+    /// Where that is: its host, and its port if it is no usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]

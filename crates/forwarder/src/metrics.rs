@@ -341,6 +341,7 @@ mod tests {
             group: Some("5f3c1a52-7a0e-4f6e-8d0f-6f2b8c9e1d34"),
             sequence: Some("18889012345678901504"),
             destination: Some("sss"),
+            host: Some("sss.example.com"),
             attempt: Some(1),
             status: Some(200),
             latency_ms: Some(Duration::from_millis(200)),

@@ -8,6 +8,7 @@ use domain::dead_letter::Class;
 use domain::message::Message;
 use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive, Verdict};
 use domain::route::{Destination, Route};
+use url::Position;
 
 use crate::logging::{Line, Logger, What};
 use crate::metrics::Metrics;
@@ -94,6 +95,7 @@ impl Report {
             level,
             what,
             destination: Some(destination.name()),
+            host: Some(&destination.url()[Position::BeforeHost..Position::AfterPort]),
             attempt: Some(receive.attempt),
             status,
             reason: error.filter(|_| not_attempted),

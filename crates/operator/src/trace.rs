@@ -249,6 +249,8 @@ fn accepted_before(line: &Value) -> Option<Step> {
 fn text(line: &Value) -> String {
     let field = |name: &str| line[name].as_str().map(printable);
     let to = field("destination").unwrap_or_else(|| "the destination".to_owned());
+    // A forwarder of before does not tell.
+    let to = field("host").map_or_else(|| to.clone(), |host| format!("{to} ({host})"));
     let took = line["latency_ms"].as_u64().map(|ms| format!(" in {ms} ms")).unwrap_or_default();
     let answer = match (line["status"].as_u64(), field("error")) {
         (Some(status), _) => format!("{to} answered {status}{took}"),

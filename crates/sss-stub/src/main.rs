@@ -31,6 +31,10 @@ struct Cli {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     delay_ms: u64,
 
+    /// Stop when standard input ends, as it does with the process that holds its other end
+    #[arg(long)]
+    until_stdin_ends: bool,
+
     /// Print nothing per webhook
     #[arg(long)]
     quiet: bool,
@@ -57,5 +61,21 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     tokio::select! {
         served = stub.serve(listener) => match served.context("accepting connections")? {},
         stopped = tokio::signal::ctrl_c() => stopped.context("waiting for ctrl-c"),
+        () = stdin_ends(cli.until_stdin_ends) => Ok(()),
     }
+}
+
+/// Waits until standard input ends, or for ever.
+async fn stdin_ends(watched: bool) {
+    if !watched {
+        return std::future::pending().await;
+    }
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    // A thread of its own: a runtime would wait for it before the program ends.
+    std::thread::spawn(move || {
+        // However it ends, nobody is there any more.
+        let _ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        drop(ended);
+    });
+    let _ended = end.await;
 }

@@ -24,7 +24,7 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
-    can_confirm(yes)?;
+    can_confirm(yes).with_context(|| question.to_owned())?;
     eprint!("{question} Type `yes` to go on: ");
     std::io::stderr().flush().context("asking")?;
     let mut answer = String::new();

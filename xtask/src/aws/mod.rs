@@ -4,7 +4,7 @@
 //! as processes. What is decided here is in which order, and what is refused.
 
 pub(crate) mod artifact;
-mod ask;
+pub(crate) mod ask;
 mod background;
 pub(crate) mod check;
 pub(crate) mod deploy;

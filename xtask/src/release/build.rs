@@ -148,6 +148,8 @@ pub(super) fn manual() -> anyhow::Result<TempDir> {
     process::build(&PROGRAMS.map(|program| program.package))?;
     for program in ["webhook-engine", "webhook-operator"] {
         let mut command = process::command(workspace::program(program));
+        // By their names, wherever they were built.
+        command.env("WEBHOOK_OPERATOR_CALLED_AS", program);
         process::output(command.arg("manual").arg(dir.path()))?;
     }
     Ok(dir)

@@ -37,6 +37,9 @@ async fn a_delivery_is_one_line() {
         "group": "order-7", "sequence": sequence, "destination": "sss", "attempt": 1, "status": 200,
     });
     check_line(about[0], &expected);
+    // Who took it, without what a path or a query may hold.
+    let url = sss.url();
+    assert_eq!(about[0]["host"].as_str(), url.split('/').nth(2));
     let age = about[0]["age_ms"].as_u64().expect("a number");
     assert!((90_000..150_000).contains(&age), "{age}");
     assert!(about[0]["latency_ms"].is_number(), "{}", about[0]);

@@ -37,6 +37,45 @@ async fn it_announces_where_it_listens_and_stops_on_a_signal() {
     assert!(!file.exists());
 }
 
+#[tokio::test]
+async fn where_deliveries_go_is_kept_and_a_change_is_said_and_refused_only_if_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = |url: &str| {
+        let destination = json!([{ "name": "sss", "url": url, "timeout_seconds": 1 }]);
+        config(json!({ "routes": { "sss": { "destinations": destination } } }))
+    };
+    let [before, now] = [to("http://127.0.0.1:9/hook?token=1"), to("http://127.0.0.1:7/hook")];
+    let keeping = |config: &Value| {
+        let mut command = command(config, dir.path(), Path::new("/nowhere"));
+        command.args(["--listen", "127.0.0.1:0", "--keep-destinations", "--until-stdin-ends"]);
+        command.output().unwrap()
+    };
+    let first = Program::start(&before, dir.path(), Path::new("/nowhere"));
+    first.send_message("test-webhook.fifo", "g", "1").await;
+    assert!(first.terminate().success());
+    assert_eq!(
+        keeping(&before).status.code(),
+        Some(0),
+        "nothing has changed, and stdin is at its end"
+    );
+    let refused = keeping(&now);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(4), "{said}");
+    let moved = "(1 do): sss/sss from http://127.0.0.1:9 to http://127.0.0.1:7";
+    assert!(said.contains(moved) && !said.contains("token"), "{said}");
+
+    // A URL that is put right must not keep the queue down.
+    assert!(Program::start(&now, dir.path(), Path::new("/nowhere")).terminate().success());
+    let log = std::fs::read_to_string(dir.path().join("engine.log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let moved: Vec<Value> =
+        lines.filter(|line| line["message"] == "deliveries go elsewhere than before").collect();
+    let [moved] = moved.as_slice() else { panic!("{moved:?}") };
+    assert_eq!((&moved["route"], &moved["waiting"]), (&json!("sss"), &json!(1)));
+    assert_eq!(moved["before"], "http://127.0.0.1:9");
+    assert_eq!(moved["now"], "http://127.0.0.1:7");
+}
+
 /// The forwarder inherits it, and has the secrets in its memory.
 #[cfg(target_os = "linux")]
 #[tokio::test]

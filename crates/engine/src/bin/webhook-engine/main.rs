@@ -52,6 +52,7 @@ enum Exit {
     Failure = 1,
     Configuration = 2,
     DataDirectory = 3,
+    Destinations = 4,
 }
 
 fn main() -> ExitCode {

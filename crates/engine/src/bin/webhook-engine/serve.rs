@@ -38,6 +38,12 @@ pub(crate) struct Serve {
     /// Another name that the API is called by, besides addresses and localhost, such as a container's
     #[arg(long, value_name = "NAME")]
     api_host: Vec<String>,
+    /// Do not start where events wait that were accepted for other destinations
+    #[arg(long)]
+    keep_destinations: bool,
+    /// Stop as by a signal when standard input ends, as it does with the process that holds its other end
+    #[arg(long)]
+    until_stdin_ends: bool,
     /// Room on the disk of the data directory below which no events are accepted, so that those that
     /// are queued can be delivered, in MiB
     #[arg(long, value_name = "MIB", default_value_t = RESERVE_BYTES / MIB)]
@@ -72,7 +78,8 @@ Exit codes:
   0  stopped by a signal, or the command is done
   1  failure: an address in use, storage that cannot be written or does not keep what is written
   2  wrong arguments or configuration
-  3  data directory in use by another engine, damaged, or written by a newer one";
+  3  data directory in use by another engine, damaged, or written by a newer one
+  4  with --keep-destinations: events wait that were accepted for others";
 
 impl Serve {
     pub(crate) fn run(self, environment: Environment) -> Result<(), Exit> {
@@ -92,7 +99,7 @@ impl Serve {
         config: Config,
         sockets: Sockets,
     ) -> Result<(), Exit> {
-        let Self { data_dir, listen, api_listen, api_host, reserve } = self;
+        let Self { data_dir, listen, api_listen, api_host, reserve, .. } = self;
         let no_signals = |error| fail(Exit::Failure, &format_args!("no signals: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -109,12 +116,14 @@ impl Serve {
             group_lock: GroupLock::default(),
             log: Box::new(std::io::stdout()),
             start_command: Some(start_command()),
+            keep_destinations: self.keep_destinations,
         };
         let engine = Engine::start(options).await.map_err(|error| {
             let exit = match &error {
                 EngineError::Open(_) | EngineError::Failed(Failure::Damaged { .. }) => {
                     Exit::DataDirectory
                 }
+                EngineError::Destinations { .. } => Exit::Destinations,
                 _ => Exit::Failure,
             };
             fail(exit, &engine::in_full(&error))
@@ -133,6 +142,7 @@ impl Serve {
         service::tell(&engine, &[NotifyState::Ready]);
         tokio::select! {
             () = signalled() => {}
+            () = stdin_ends(self.until_stdin_ends) => {}
             () = service::watchdog(&engine) => {}
             // Dropped, it ends as in a crash: what is on the disk is what there is.
             failure = engine.failed() => return Err(failed(&engine, &failure)),
@@ -143,6 +153,21 @@ impl Serve {
             () = signalled() => Err(fail(Exit::Failure, &"stopped at once by a second signal")),
         }
     }
+}
+
+/// Waits until standard input ends, or for ever.
+async fn stdin_ends(watched: bool) {
+    if !watched {
+        return std::future::pending().await;
+    }
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    // A thread of its own: a runtime would wait for it before the program ends.
+    std::thread::spawn(move || {
+        // However it ends, nobody is there any more.
+        let _ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        drop(ended);
+    });
+    let _ended = end.await;
 }
 
 /// Says why the engine cannot go on, in its log as well.
