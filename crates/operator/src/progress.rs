@@ -105,10 +105,11 @@ impl std::ops::Deref for Shown {
 }
 
 /// Shows that `text` is what is waited for, until it is finished.
-pub(crate) fn spinner(text: &'static str) -> Shown {
+pub(crate) fn spinner(text: impl Into<String>) -> Shown {
+    let text = text.into();
     let spinner = ProgressBar::new_spinner().with_message(format!("waiting for {text}"));
     spinner.enable_steady_tick(Duration::from_millis(100));
-    Shown::with(spinner, text)
+    Shown::with(spinner, &text)
 }
 
 /// A bar for `total` things of which each will be `done`; hidden where there is no terminal.

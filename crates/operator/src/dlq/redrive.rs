@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use aws_sdk_sqs::types::QueueAttributeName;
 use domain::dead_letter::redriven;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -23,12 +24,15 @@ use crate::people::{self, printable};
 use crate::queue::{self, Chosen, Held, Hold, Kept};
 use crate::{program, progress, waiting};
 
+/// Between two looks at how many are hidden. SQS does not tell by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Send dead letters again, in their order, as the same events
 ///
 /// They go back to the end of their groups: behind what has arrived for the same ordering key since.
 /// The copy is sent before the dead letter is deleted, under a deduplication id that belongs to the
-/// dead letter. Should this command be killed in between, start it again after two minutes, when the
-/// dead letters are shown again, and within five, as long as the queue recognises what it has; later,
+/// dead letter. Should this command be killed in between, start it again within five minutes, as long as
+/// the queue recognises what it has: it waits until the dead letters are shown again, after two. Later,
 /// one event may arrive twice, with the same webhook-id. The audit log has a line when it starts and
 /// one when it ends. Killed with --pause-first, it leaves delivery paused: `status` says so, and
 /// `resume` ends that. SQS hides a message for 12 hours at most: a redrive that takes longer shows the
@@ -61,6 +65,11 @@ pub(crate) struct Redrive {
     /// Send this many in a second at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rate: Option<u32>,
+
+    /// How long to wait for dead letters that are hidden, as by a redrive that was killed, before
+    /// anything is sent
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    wait: Duration,
 
     /// Pause delivery, wait until deliveries under way have ended, redrive, and resume
     #[arg(long, conflicts_with = "dry_run")]
@@ -179,6 +188,7 @@ impl Redrive {
         unseen: &mut BTreeSet<&'a str>,
     ) -> anyhow::Result<()> {
         let mut began = Began { at: Timestamp::from(SystemTime::now()), is_first_look: true };
+        unless_interrupted(self.until_all_are_shown(environment)).await?;
         loop {
             let held = self.look(environment, &mut began, unseen).await?;
             let (chosen, _groups) = held.chosen()?;
@@ -217,6 +227,31 @@ impl Redrive {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits until no dead letter is hidden. A redrive that was killed, or somebody who looks, hides the
+    /// first ones of a group, and what came later must not be sent before them.
+    async fn until_all_are_shown(&self, environment: &Environment) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let (mut hidden, mut all) = hidden(environment).await?;
+        if hidden == 0 {
+            return Ok(());
+        }
+        let text =
+            format!("{hidden} of {all} dead letters to be shown again: somebody looks at them");
+        let wait = progress::spinner(text);
+        while hidden > 0 && began.elapsed() < self.wait {
+            tokio::time::sleep(LOOK_EVERY).await;
+            (hidden, all) = self::hidden(environment).await?;
+        }
+        wait.finish_and_clear();
+        ensure!(
+            hidden == 0,
+            "{hidden} of {all} dead letters are hidden still, so nothing was sent: later ones would \
+             come before them. Another command looks at them, or was killed within the last minutes: \
+             try again, or wait longer with --wait"
+        );
+        Ok(())
     }
 
     /// Receives what there is, and keeps what is to be sent. What was redriven and has failed again
@@ -351,6 +386,22 @@ impl Redrive {
         held.release().await?;
         Ok(ended)
     }
+}
+
+/// How many dead letters are hidden, and how many there are, by SQS's approximate counts.
+async fn hidden(environment: &Environment) -> anyhow::Result<(u64, u64)> {
+    let names = [
+        QueueAttributeName::ApproximateNumberOfMessages,
+        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let attributes = environment.attributes_of(&environment.dead_letter_queue_url, &names).await?;
+    let count = |name| -> anyhow::Result<u64> {
+        let value =
+            attributes.get(name).context("SQS does not say how many dead letters there are")?;
+        value.parse().context("reading how many dead letters there are")
+    };
+    let (shown, hidden) = (count(&names[0])?, count(&names[1])?);
+    Ok((hidden, shown + hidden))
 }
 
 /// When a redrive began.

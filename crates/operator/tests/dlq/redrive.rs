@@ -149,6 +149,31 @@ async fn killed_between_copy_and_delete_and_run_again_it_loses_and_doubles_nothi
     assert_eq!(queues.take_dead_letters().await, 0);
 }
 
+/// Those that the killed one holds are not there to be received, and the later ones of their groups are.
+#[tokio::test]
+async fn started_again_at_once_it_sends_nothing_before_those_that_are_hidden() {
+    let queues = two_groups().await;
+    killed_at(&queues, "SendMessage").await;
+    queues.add_rejected(Event::new("a", "a-11", 11)).await;
+    let done = queues.dlq(&["redrive", "test", "--all", "--wait", "1s"]).await;
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    let said = "error: 5 of 6 dead letters are hidden still, so nothing was sent";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
+    assert_eq!(order(&queues.take_webhooks().await), []);
+
+    let mut redrive = queues.start_dlq(&["redrive", "test", "--all"]);
+    let mut said = BufReader::new(redrive.stderr.take().unwrap()).lines();
+    let waits = "waiting for 5 of 6 dead letters to be shown again: somebody looks at them";
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some(waits));
+    queues.advance(UNTIL_SHOWN_AGAIN);
+    let done: Done = redrive.wait_with_output().await.unwrap().into();
+    assert_eq!(done.code, Some(0), "{}", done.stdout);
+    let sent = order(&queues.take_webhooks().await).len();
+    assert_eq!(sent, 6, "{}", done.stdout);
+    let a: Vec<&str> = done.stdout.lines().filter(|line| line.ends_with("to group a")).collect();
+    assert_eq!(a.last(), Some(&"sent a-11 to group a"), "{}", done.stdout);
+}
+
 #[tokio::test]
 async fn killed_before_the_copy_it_has_changed_nothing() {
     let queues = two_groups().await;
