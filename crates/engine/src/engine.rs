@@ -249,9 +249,9 @@ impl Engine {
             router = router.merge(scheduler_api::router(Arc::clone(&scheduler)));
             waiting.spawn(store.failures().clone().task("the scheduler", scheduler.run()));
         }
-        let api = start_router(api_listener, router, Arc::clone(&access))
+        let api = start_router(api_listener, log.clone(), router, Arc::clone(&access))
             .map_err(|source| EngineError::Listen { address: options.api_listen, source })?;
-        let ingest = Server::start(ingest_listener, move |peer, request| {
+        let ingest = Server::start(ingest_listener, log.clone(), move |peer, request| {
             Arc::clone(&ingest).answer(peer, request)
         })
         .map_err(|source| EngineError::Listen { address: options.listen, source })?;
@@ -488,9 +488,14 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn start_router(listener: TcpListener, router: Router, access: Arc<Access>) -> io::Result<Server> {
+fn start_router(
+    listener: TcpListener,
+    log: Log,
+    router: Router,
+    access: Arc<Access>,
+) -> io::Result<Server> {
     let service = TowerToHyperService::new(router);
-    Server::start(listener, move |peer, request| {
+    Server::start(listener, log, move |peer, request| {
         let answer = access.check(peer, &request).map(|()| service.call(request));
         async move {
             match answer {

@@ -41,9 +41,10 @@ impl Gateway {
         )?;
         let backend = Backend::Emulator(Emulator::new(endpoint, api_id));
         let ingest = Arc::new(Ingest::new(backend, clock, log.clone()));
-        let server = Server::start(TcpListener::bind(listen).await?, move |peer, request| {
-            Arc::clone(&ingest).answer(peer, request)
-        })?;
+        let server =
+            Server::start(TcpListener::bind(listen).await?, log.clone(), move |peer, request| {
+                Arc::clone(&ingest).answer(peer, request)
+            })?;
         log.announce(LogLevel::Info, "listening", json!({ "address": server.address() }));
         Ok(Self { server, log })
     }

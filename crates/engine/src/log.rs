@@ -92,6 +92,21 @@ impl Log {
         Ok(Self(Arc::new(Handle { clock, least, places })))
     }
 
+    /// A log of a test that looks at it.
+    #[cfg(test)]
+    pub(crate) fn to_memory(lines: &Memory) -> Self {
+        let clock = Arc::new(crate::clock::SystemClock::new());
+        let outs: Vec<Box<dyn Write + Send>> = vec![Box::new(lines.clone())];
+        Self::new(clock, LogLevel::Info, outs, &Failures::new()).expect("there are threads")
+    }
+
+    /// A log of a test that looks at none.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        let clock = Arc::new(crate::clock::SystemClock::new());
+        Self::new(clock, LogLevel::Error, Vec::new(), &Failures::new()).expect("it needs no thread")
+    }
+
     /// Writes a line with `fields`, which must be an object.
     pub(crate) fn line(&self, level: LogLevel, message: &str, fields: impl Serialize) {
         if level >= self.0.least {
@@ -204,30 +219,34 @@ fn encoded(now: Timestamp, level: LogLevel, message: &str, fields: impl Serializ
     serde_json::to_vec(&line).expect("fields are objects of strings and numbers")
 }
 
+/// What was logged, for tests.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct Memory(Arc<Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl Memory {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("nobody panics meanwhile")).into_owned()
+    }
+}
+
+#[cfg(test)]
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics meanwhile").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl Memory {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn log(least: LogLevel, out: &Memory) -> Log {
         let clock = Arc::new(ManualClock::at(Timestamp::from_ms(1_767_225_600_123)));

@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use uuid::Uuid;
 
+use crate::log::Log;
 use crate::server::Server;
 
 /// Largest response of a function, in bytes. Source: Lambda guide, "Lambda quotas".
@@ -100,7 +101,7 @@ impl Default for FunctionError {
 
 impl RuntimeApi {
     /// Listens at a free port of the loopback interface.
-    pub(crate) async fn start(function_arn: &str) -> io::Result<Self> {
+    pub(crate) async fn start(function_arn: &str, log: Log) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let exchange = Arc::new(Exchange {
             function_arn: HeaderValue::from_str(function_arn).map_err(io::Error::other)?,
@@ -113,7 +114,7 @@ impl RuntimeApi {
             let exchange = Arc::clone(&exchange);
             move |_peer, request| Arc::clone(&exchange).answer(request)
         };
-        Ok(Self { server: Server::start(listener, handler)?, exchange })
+        Ok(Self { server: Server::start(listener, log, handler)?, exchange })
     }
 
     /// The value of `AWS_LAMBDA_RUNTIME_API`. Lambda's is host and port; what has a path is a URL.
@@ -281,7 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_goes_out_and_its_answer_comes_back() {
-        let api = RuntimeApi::start(ARN).await.unwrap();
+        let api = RuntimeApi::start(ARN, Log::nowhere()).await.unwrap();
         let answer = api.offer(invocation("r-1"));
         let event = next(&api).await;
         let header = |name| event.headers()[name].to_str().unwrap().to_owned();
@@ -296,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn next_waits_for_an_event_and_ends_init() {
-        let api = RuntimeApi::start(ARN).await.unwrap();
+        let api = RuntimeApi::start(ARN, Log::nowhere()).await.unwrap();
         let mut init = api.init();
         assert_eq!(*init.borrow(), Init::Running);
         let offer = async {
@@ -309,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_is_the_answer_too() {
-        let api = RuntimeApi::start(ARN).await.unwrap();
+        let api = RuntimeApi::start(ARN, Log::nowhere()).await.unwrap();
         let answer = api.offer(invocation("r-1"));
         next(&api).await;
         let body = r#"{"errorType":"Panic","errorMessage":"no","stackTrace":[]}"#;
@@ -323,7 +324,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_init_is_told() {
-        let api = RuntimeApi::start(ARN).await.unwrap();
+        let api = RuntimeApi::start(ARN, Log::nowhere()).await.unwrap();
         let body = r#"{"errorType":"Runtime.InitError","errorMessage":"QUEUE_URL is missing"}"#;
         assert_eq!(post(&api, "init/error", body).await, 202);
         let Init::Failed(error) = api.init().borrow().clone() else {
@@ -334,7 +335,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_running_invocation_is_answered_and_once() {
-        let api = RuntimeApi::start(ARN).await.unwrap();
+        let api = RuntimeApi::start(ARN, Log::nowhere()).await.unwrap();
         assert_eq!(post(&api, "invocation/r-1/response", "null").await, 400);
         let _answer = api.offer(invocation("r-1"));
         assert_eq!(post(&api, "invocation/r-1/response", "null").await, 400, "not taken yet");
@@ -348,8 +349,10 @@ mod tests {
     /// Who finds the port has to know the path as well: another user of the machine does not.
     #[tokio::test]
     async fn nobody_takes_an_event_who_does_not_know_the_path() {
-        let (api, other) =
-            (RuntimeApi::start(ARN).await.unwrap(), RuntimeApi::start(ARN).await.unwrap());
+        let (api, other) = (
+            RuntimeApi::start(ARN, Log::nowhere()).await.unwrap(),
+            RuntimeApi::start(ARN, Log::nowhere()).await.unwrap(),
+        );
         let mut answer = api.offer(invocation("r-1"));
         let address = api.server.address();
         let others = other.endpoint().rsplit('/').next().unwrap().to_owned();
@@ -368,7 +371,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_can_be_withdrawn_until_it_is_taken() {
-        let api = RuntimeApi::start(ARN).await.unwrap();
+        let api = RuntimeApi::start(ARN, Log::nowhere()).await.unwrap();
         let _answer = api.offer(invocation("r-1"));
         assert_eq!(api.withdraw().unwrap().request_id, "r-1");
         let _answer = api.offer(invocation("r-2"));

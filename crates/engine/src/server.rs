@@ -13,15 +13,19 @@ use std::time::Duration;
 
 use axum::http::header::{CONNECTION, HeaderValue};
 use axum::response::Response;
+use domain::config::LogLevel;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::log::Log;
 
 /// Open connections of one listener. For a further one that which was idle for longest is closed; only
 /// where none is idle does it wait.
@@ -53,16 +57,17 @@ pub(crate) struct Server {
 
 impl Server {
     /// Answers what arrives at `listener` with `handler`.
-    pub(crate) fn start<H, F>(listener: TcpListener, handler: H) -> io::Result<Self>
+    pub(crate) fn start<H, F>(listener: TcpListener, log: Log, handler: H) -> io::Result<Self>
     where
         H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
-        Self::with_limit(listener, CONNECTIONS_MAX, handler)
+        Self::with_limit(listener, log, CONNECTIONS_MAX, handler)
     }
 
     fn with_limit<H, F>(
         listener: TcpListener,
+        log: Log,
         connections_max: usize,
         handler: H,
     ) -> io::Result<Self>
@@ -72,7 +77,7 @@ impl Server {
     {
         let address = listener.local_addr()?;
         let (stopping, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, connections_max, handler, stopped));
+        let accepting = tokio::spawn(accept(listener, log, connections_max, handler, stopped));
         Ok(Self { address, stopping, accepting })
     }
 
@@ -212,8 +217,31 @@ impl Idle {
     }
 }
 
+/// That no connections can be accepted, as when no file descriptors are left: said once when it begins
+/// and once when it is over.
+struct Failing {
+    log: Log,
+    is_told: bool,
+}
+
+impl Failing {
+    fn told(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            let fields = json!({ "error": error.to_string() });
+            self.log.line(LogLevel::Error, "connections cannot be accepted", fields);
+        }
+    }
+
+    fn over(&mut self) {
+        if std::mem::replace(&mut self.is_told, false) {
+            self.log.line(LogLevel::Info, "connections are accepted again", json!({}));
+        }
+    }
+}
+
 async fn accept<H, F>(
     listener: TcpListener,
+    log: Log,
     connections_max: usize,
     handler: H,
     mut stopping: watch::Receiver<bool>,
@@ -223,6 +251,7 @@ async fn accept<H, F>(
 {
     let permits = Arc::new(Semaphore::new(connections_max));
     let idle = Arc::<Idle>::default();
+    let mut failing = Failing { log, is_told: false };
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -230,10 +259,15 @@ async fn accept<H, F>(
             accepted = listener.accept() => accepted,
             () = stopped(&mut stopping) => break,
         };
-        let Ok((stream, peer)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                failing.told(&error);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
+        failing.over();
         if permits.available_permits() == 0 {
             idle.close_oldest();
         }
@@ -351,7 +385,7 @@ mod tests {
                 }
             }
         };
-        (Server::with_limit(listener, 4, handler).unwrap(), answers)
+        (Server::with_limit(listener, Log::nowhere(), 4, handler).unwrap(), answers)
     }
 
     async fn connect(server: &Server) -> TcpStream {
@@ -467,5 +501,22 @@ mod tests {
         server.stop().await;
         assert!((BEGIN_TIMEOUT..STOP_TIMEOUT).contains(&before.elapsed()));
         assert!(is_closed(&mut silent).await);
+    }
+
+    #[test]
+    fn that_nobody_can_be_accepted_is_said_once_and_that_it_is_over() {
+        let lines = crate::log::Memory::default();
+        let log = crate::log::Log::to_memory(&lines);
+        let mut failing = Failing { log: log.clone(), is_told: false };
+        failing.over();
+        for _ in 0..10 {
+            failing.told(&io::Error::other("no file descriptors"));
+        }
+        failing.over();
+        failing.over();
+        log.flush();
+        let text = lines.text();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("no file descriptors") && text.contains("accepted again"), "{text}");
     }
 }

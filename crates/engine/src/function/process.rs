@@ -94,7 +94,7 @@ impl Process {
     /// Starts a process and waits for it to ask for an event.
     pub(super) async fn start(start: Start<'_>) -> Result<Self, StartError> {
         let Start { options, clock, log, deliveries, quiet } = start;
-        let api = RuntimeApi::start(&options.arn).await.map_err(StartError::Listen)?;
+        let api = RuntimeApi::start(&options.arn, log.clone()).await.map_err(StartError::Listen)?;
         let mut child = Command::new(&options.executable)
             .env_clear()
             .envs(&options.environment)

@@ -9,6 +9,7 @@
 
 mod body;
 mod emulator;
+mod line_limit;
 mod response;
 mod routes;
 
@@ -36,6 +37,7 @@ use crate::disk::Disk;
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{MessageAttribute, NewMessage, Store, StoreError};
+use line_limit::LineLimit;
 use response::Refusal;
 use routes::Routes;
 
@@ -60,6 +62,7 @@ pub(crate) struct Ingest {
     clock: Arc<dyn Clock>,
     log: Log,
     counts: Counts,
+    refused_lines: LineLimit,
 }
 
 /// Which routes there are, and the queue behind them.
@@ -121,6 +124,14 @@ struct RefusedLine<'a> {
     path: &'a str,
     status: u16,
     reason: &'a str,
+    /// Requests refused since the last such line that have none of their own.
+    #[serde(skip_serializing_if = "is_zero")]
+    unsaid: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde passes")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Backend {
@@ -215,7 +226,7 @@ fn new_message(message: SendMessage) -> NewMessage {
 
 impl Ingest {
     pub(crate) fn new(backend: Backend, clock: Arc<dyn Clock>, log: Log) -> Self {
-        Self { backend, clock, log, counts: Counts::default() }
+        Self { backend, clock, log, counts: Counts::default(), refused_lines: LineLimit::default() }
     }
 
     pub(crate) fn status(&self) -> IngestStatus {
@@ -323,12 +334,15 @@ impl Ingest {
 
     fn refuse(&self, head: &Parts, refusal: &Refusal) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        // Whoever can send can be refused, as often as he likes: the log is not his to fill.
+        let Some(unsaid) = self.refused_lines.one_more(self.clock.uptime()) else { return };
         let path = head.uri.path();
         let line = RefusedLine {
             method: cut(head.method.as_str(), LOGGED_METHOD_BYTES_MAX),
             path: cut(path, LOGGED_PATH_BYTES_MAX),
             status: refusal.status().as_u16(),
             reason: &refusal.logged_reason(),
+            unsaid,
         };
         // Storage that fails has a line of its own, one for all requests.
         let level = match refusal.status() {

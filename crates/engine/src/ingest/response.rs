@@ -65,8 +65,14 @@ impl Refusal {
     /// What the client is told.
     pub(super) fn reason(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
-            // In API Gateway's words.
-            Self::Unresolvable(error) => return Cow::Owned(error.to_string()),
+            // In API Gateway's words, but for what it says of a template: the whole of ours is nobody's
+            // business who may only send.
+            Self::Unresolvable(error) => {
+                let source = error.missing().unwrap_or("the attributes");
+                let property = error.property();
+                let told = format!("Unable to resolve property {property} from source {source}");
+                return Cow::Owned(told);
+            }
             Self::NotFound => "Not Found",
             Self::HeadersTooLarge => "Request Header Fields Too Large",
             Self::BodyTooLarge => "Request Entity Too Large",

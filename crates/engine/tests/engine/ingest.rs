@@ -118,6 +118,29 @@ async fn what_api_gateway_or_sqs_would_refuse_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_told_what_is_missing_and_not_what_a_message_is_made_of() {
+    let route = json!({ "routes": { "sss": { "event_id": "$request.header.x-id" } } });
+    let (engine, _log) = start(route).await;
+    let (_status, answer) = send(&engine, &request("/sqs-hook", "x-key: k\r\n", b"b"));
+    let told = "Unable to resolve property MessageAttributes from source $request.header.x-id\"";
+    assert!(answer.contains(told), "{answer}");
+    assert!(!answer.contains("accepted_at"), "{answer}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_again_and_again_does_not_fill_the_log() {
+    let (engine, log) = start(json!({})).await;
+    for _ in 0..300 {
+        check_refused(&engine, &request("/elsewhere", "", b"b"), 404, "Not Found");
+    }
+    assert_eq!(crate::support::get(&engine, "status").await["ingest"]["refused"], 300);
+    let lines = log.count("refused");
+    assert!((100..200).contains(&lines), "{lines}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sizes_are_those_of_the_queue_and_of_the_gateway() {
     let (engine, _log) = start(json!({})).await;
     let key = "x-key: k\r\n";
