@@ -3,6 +3,7 @@
 
 mod clocks;
 mod commands;
+mod data;
 mod disk;
 mod faults;
 mod function;
