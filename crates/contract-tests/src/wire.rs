@@ -72,10 +72,14 @@ impl Wire {
     }
 }
 
-/// A URL at which nobody listens.
-pub async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    format!("http://{}/hook", listener.local_addr().expect("it is bound"))
+/// A URL at which nobody listens, and nobody else will: its port stays taken.
+#[must_use]
+pub fn nobody() -> String {
+    let socket = tokio::net::TcpSocket::new_v4().expect("there are sockets");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = socket.local_addr().expect("it is bound");
+    std::mem::forget(socket);
+    format!("http://{address}/hook")
 }
 
 async fn behave(mut stream: TcpStream, behaviour: &Behaviour) -> std::io::Result<()> {

@@ -130,9 +130,8 @@ async fn what_it_advises_works_as_it_is_printed() {
 
 /// The file of an engine that was killed: nobody listens there any more.
 fn of_killed(data_dir: &Path, start_command: Option<&str>) {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let file = json!({
-        "api": closed, "access_key_id": "WQ0", "queue_url": "http://q", "start_command": start_command,
+        "api": "127.0.0.1:1", "access_key_id": "WQ0", "queue_url": "http://q", "start_command": start_command,
         "dead_letter_queue_url": "http://d",
     });
     std::fs::write(data_dir.join("engine.json"), file.to_string()).unwrap();

@@ -96,7 +96,7 @@ async fn check_behaviour(behaviour: Behaviour, error: &str) {
 
 #[tokio::test]
 async fn nobody_there_is_retried() {
-    assert_eq!(failure(&nobody().await, 1).await["error"], "refused");
+    assert_eq!(failure(&nobody(), 1).await["error"], "refused");
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn a_handshake_that_never_ends_is_retried() {
 
 #[tokio::test]
 async fn an_outage_never_costs_a_dead_letter() {
-    let url = nobody().await;
+    let url = nobody();
     let forwarder = Forwarder::start(config_with_timeout(&url, 1)).await;
     for receive in [1, 10, 100, 900] {
         let record = message("m-1", "a").received(receive).aged(Duration::from_hours(71));

@@ -105,7 +105,7 @@ async fn an_event_that_fails_too_old_is_given_up_and_its_group_goes_on() {
 
 #[tokio::test]
 async fn an_event_that_nobody_answered_is_given_up_with_the_error() {
-    let forwarder = Forwarder::start(config_with_timeout(&nobody().await, 1)).await;
+    let forwarder = Forwarder::start(config_with_timeout(&nobody(), 1)).await;
     assert_eq!(forwarder.invoke([message("m-1", "a").aged(GIVE_UP_AFTER)]).await, NONE);
     let dead_letters = forwarder.sqs().dead_letters();
     assert_eq!(dead_letters.len(), 1);

@@ -148,7 +148,7 @@ async fn a_rejection_says_what_and_where_to() {
 
 #[tokio::test]
 async fn no_answer_is_an_error_class() {
-    let forwarder = Forwarder::start(config_with_timeout(&nobody().await, 1)).await;
+    let forwarder = Forwarder::start(config_with_timeout(&nobody(), 1)).await;
     assert_eq!(forwarder.invoke([message("m-1", "a")]).await, ["m-1"]);
     let log = forwarder.kill().await;
     let retries = lines(&log, "retry");
@@ -181,7 +181,7 @@ async fn nothing_secret_is_ever_logged() {
     let mut config = config_with(&url(&sss.url()), |route| {
         route.pass_headers = vec!["x-signature".to_owned()];
     });
-    let nobody = url(&nobody().await);
+    let nobody = url(&nobody());
     config.routes.insert("down".to_owned(), contract_tests::settings::route("/down", &nobody));
     config.forwarder.log_level = LogLevel::Debug;
     let forwarder = Forwarder::start(config).await;
