@@ -125,7 +125,7 @@ async fn about(State(admin): State<Arc<Admin>>) -> Response {
 async fn stats(State(admin): State<Arc<Admin>>) -> Response {
     match admin.stats().await {
         Ok(stats) => answer(StatusCode::OK, &stats),
-        Err(error) => failed(&crate::storage_health::in_full(&error)),
+        Err(error) => failed(&crate::error_text::in_full(&error)),
     }
 }
 

@@ -15,10 +15,10 @@ use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference};
 use crate::clock::SystemClock;
 use crate::deliveries::Deliveries;
 use crate::engine::{QueueUrls, function_options};
+use crate::error_text::in_full;
 use crate::failure::Failures;
 use crate::function::Function;
 use crate::log::Log;
-use crate::storage_health::in_full;
 
 /// Where systemd puts a unit's credentials, for that unit only.
 /// Source: systemd documentation, "System and Service Credentials".

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::admin::{answer, failed};
-use crate::storage_health::in_full;
+use crate::error_text::in_full;
 use crate::store::{SequenceNumber, Store};
 
 /// The routes of this module.

@@ -10,7 +10,7 @@ use domain::config::{Config, LogLevel};
 use domain::route::{Destination, Route};
 use serde_json::json;
 
-use crate::engine::EngineError;
+use crate::error::EngineError;
 use crate::files::write_durably;
 use crate::log::Log;
 use crate::store::Store;

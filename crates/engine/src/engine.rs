@@ -19,7 +19,8 @@ use crate::admin::{self, About, Admin};
 use crate::clock::{Clock, SystemClock};
 use crate::deliveries::Deliveries;
 use crate::disk::RESERVE_BYTES;
-use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingError, MappingOptions};
+use crate::error::EngineError;
+use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingOptions};
 use crate::failure::Failure;
 use crate::files::write_durably;
 use crate::function::{Function, FunctionIdentity, FunctionOptions, Queues, function_environment};
@@ -30,8 +31,8 @@ use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
 use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
-use crate::store::{GroupLock, OpenError, Store, StoreError, arn};
-use crate::{damage_api, departures, destinations, operators, queues, sqs, status};
+use crate::store::{GroupLock, Store, arn};
+use crate::{damage_api, departures, destinations, metrics, operators, queues, sqs, status};
 
 /// Name of the file in the data directory that says where the engine listens.
 const ADDRESS_FILE: &str = "engine.json";
@@ -100,51 +101,6 @@ impl EngineOptions {
             keep_destinations: false,
         }
     }
-}
-
-/// Why an engine does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The data directory is in use, damaged, or cannot be written.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It has failed already.
-    #[error(transparent)]
-    Failed(Failure),
-    /// The queues cannot be created.
-    #[error("the queues cannot be set up")]
-    Queues(#[source] StoreError),
-    /// What the last run held cannot be released.
-    #[error("what was in flight cannot be released")]
-    Release(#[source] StoreError),
-    /// Events wait that were accepted for other destinations, and are not to go elsewhere.
-    #[error("events wait that were accepted for other destinations ({waiting} do): {moved}")]
-    Destinations {
-        /// How many wait.
-        waiting: u64,
-        /// What moved, for people.
-        moved: String,
-    },
-    /// An address is in use, or not this machine's.
-    #[error("cannot listen at {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file of the data directory cannot be read or written.
-    #[error("{what} in the data directory failed")]
-    File {
-        /// What was done.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The system gives no thread for the log, or its file cannot be written.
-    #[error("the log cannot start")]
-    Log(#[source] io::Error),
 }
 
 /// A running engine. Dropped without [`stop`](Engine::stop), it ends as in a crash: nothing is lost.
@@ -233,7 +189,8 @@ impl Engine {
         let kept = [config.queue_name(), config.dead_letter_queue_name()];
         let mut router = sqs::router_keeping(store.clone(), kept)
             .merge(admin::router(Arc::clone(&admin)))
-            .merge(status::router(admin))
+            .merge(status::router(Arc::clone(&admin)))
+            .merge(metrics::router(admin))
             .merge(damage_api::router(store.clone()))
             .merge(lambda_api::router(lambda))
             .merge(operators::router(data_dir));
@@ -385,17 +342,6 @@ impl QueueUrls {
             queue_url: self.queue.clone(),
             dead_letter_queue_url: self.dead_letter_queue.clone(),
             start_command: start_command.map(str::to_owned),
-        }
-    }
-}
-
-impl From<MappingError> for EngineError {
-    fn from(error: MappingError) -> Self {
-        match error {
-            MappingError::Store(source) => Self::Release(source),
-            MappingError::Switch(source) => {
-                Self::File { what: "reading event-source-mapping.json", source }
-            }
         }
     }
 }

@@ -4,19 +4,43 @@
 //! Source: Prometheus documentation, "Exposition formats", text-based format 0.0.4.
 
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::routing::get;
+
+use crate::admin::{Admin, failed};
 use crate::deliveries::{BUCKETS_MS, Destination};
+use crate::error_text::in_full;
 use crate::status::Status;
 
 /// What the text is, as a header value.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The route of this module.
+pub(crate) fn router(admin: Arc<Admin>) -> Router {
+    Router::new().route("/metrics", get(prometheus)).with_state(admin)
+}
+
+async fn prometheus(State(admin): State<Arc<Admin>>) -> Response {
+    match Status::of(&admin).await {
+        Ok(status) => Response::builder()
+            .header(CONTENT_TYPE, TEXT_FORMAT)
+            .body(text(&status).into())
+            .expect("a fixed header"),
+        Err(error) => failed(&in_full(&error)),
+    }
+}
 
 /// A text under construction.
 #[derive(Default)]
 struct Text(String);
 
 /// The text for a status.
-pub(crate) fn text(status: &Status) -> String {
+fn text(status: &Status) -> String {
     let mut text = Text::default();
     text.routes(status);
     text.queues(status);

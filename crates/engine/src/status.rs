@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::config::LogLevel;
@@ -20,12 +19,11 @@ use serde_json::json;
 use crate::admin::{Admin, QueueStats, answer, failed};
 use crate::deliveries::Seen;
 use crate::disk::DiskStatus;
+use crate::error_text::in_full;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
 use crate::ingest::IngestStatus;
 use crate::loss_meter::{self, Balance};
-use crate::metrics;
-use crate::storage_health::in_full;
 use crate::store::{Place, StoreError, WaitingGroup};
 
 /// Groups that are told of at a time.
@@ -86,23 +84,12 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/_engine/groups", get(groups))
         .route("/_engine/groups/after/{name}", get(groups_after))
         .route("/_engine/events/{id}", get(event))
-        .route("/metrics", get(prometheus))
         .with_state(admin)
 }
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {
     match Status::of(&admin).await {
         Ok(status) => answer(StatusCode::OK, &status),
-        Err(error) => failed(&in_full(&error)),
-    }
-}
-
-async fn prometheus(State(admin): State<Arc<Admin>>) -> Response {
-    match Status::of(&admin).await {
-        Ok(status) => Response::builder()
-            .header(CONTENT_TYPE, metrics::CONTENT_TYPE)
-            .body(metrics::text(&status).into())
-            .expect("a fixed header"),
         Err(error) => failed(&in_full(&error)),
     }
 }

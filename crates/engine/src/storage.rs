@@ -10,7 +10,7 @@ use domain::config::LogLevel;
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::disk::{Disk, make_room_to_start};
-use crate::engine::EngineError;
+use crate::error::EngineError;
 use crate::files::close_to_others;
 use crate::log::Log;
 use crate::log_file::LogFile;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use domain::config::LogLevel;
 use serde_json::json;
 
+use crate::error_text::in_full;
 use crate::log::Log;
 use crate::store::{Store, StoreError, Tags};
 
@@ -55,17 +56,4 @@ impl StorageHealth {
         }
         result
     }
-}
-
-/// An error with its causes, on one line.
-#[must_use]
-pub fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -412,7 +412,7 @@ impl Shared {
     }
 
     fn not_deleted(&self, messages: usize, error: &StoreError) {
-        let error = crate::storage_health::in_full(error);
+        let error = crate::error_text::in_full(error);
         let fields = json!({ "messages": messages, "error": error });
         self.options.log.line(LogLevel::Error, "not deleted, comes again", fields);
     }

@@ -2,52 +2,19 @@
 //! somebody needs what is damaged, and a start takes no longer the more is queued.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::runtime::Handle;
 
 use super::departure::{Departure, Why};
 use super::error::OpenError;
-
 use super::writer::WeakJobs;
-use super::{InUse, StoreError, damage, groups, ledger, open};
-use crate::failure::{Failure, Failures};
-
-/// Is in the data directory once damage was found: the next start looks before it accepts anything.
-const DAMAGED_FILE: &str = "queues.db.damaged";
+use super::{DATABASE_FILE, InUse, StoreError, damage, damage_mark, groups, ledger, open};
+use crate::failure::Failures;
 
 /// Instructions of the database between two looks at whether the store is closed.
 const INSTRUCTIONS_AT_ONCE: i32 = 100_000;
-
-/// Checks a database in which damage was found before. Nothing uses it yet.
-pub(super) fn before_use(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
-    let mark = dir.join(DAMAGED_FILE);
-    if !mark.exists() {
-        return Ok(());
-    }
-    if let Some(detail) = damage(connection) {
-        return Err(OpenError::Corrupt { file: dir.join(open::DATABASE_FILE), detail });
-    }
-    forget_damage(dir).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })
-}
-
-/// To be called when a database that was damaged is not any more.
-pub(super) fn forget_damage(dir: &Path) -> io::Result<()> {
-    match fs::remove_file(dir.join(DAMAGED_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Tells that a database turned out to be damaged.
-pub(super) fn found(dir: &Path, detail: String, failures: &Failures) {
-    // Without the mark the next start finds it as this one did.
-    let _marked = fs::write(dir.join(DAMAGED_FILE), &detail);
-    failures.tell(Failure::Damaged { file: dir.join(open::DATABASE_FILE), detail });
-}
 
 /// Starts to check a database that is in use. The check ends early when the store is closed.
 pub(super) fn beside_use(
@@ -60,12 +27,12 @@ pub(super) fn beside_use(
     let closed = jobs.clone();
     connection
         .progress_handler(INSTRUCTIONS_AT_ONCE, Some(move || closed.is_closed()))
-        .map_err(|source| OpenError::Database { file: dir.join(open::DATABASE_FILE), source })?;
+        .map_err(|source| OpenError::Database { file: dir.join(DATABASE_FILE), source })?;
     let (dir, runtime, told) = (dir.to_owned(), Handle::current(), failures.clone());
     let in_dir = dir.clone();
     let thread = move || {
-        if let Some(detail) = damage(&connection) {
-            found(&dir, detail, &told);
+        if let Some(detail) = damage_mark::damage(&connection) {
+            damage_mark::found(&dir, detail, &told);
         } else if let Ok(differences) = miscounted(&connection)
             && !differences.is_empty()
         {
@@ -78,17 +45,6 @@ pub(super) fn beside_use(
     failures
         .thread("store-check", thread)
         .map_err(|source| OpenError::Directory { dir: in_dir, source })
-}
-
-/// What is wrong with a database, if something is.
-pub(super) fn damage(connection: &Connection) -> Option<String> {
-    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    match verdict {
-        Ok(verdict) if verdict == "ok" => None,
-        Ok(verdict) => Some(verdict),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => None,
-        Err(error) => Some(error.to_string()),
-    }
 }
 
 /// By how many messages the rows differ from what was counted as they came and went, by queue and

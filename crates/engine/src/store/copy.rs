@@ -10,9 +10,8 @@ use domain::time::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, Row, params};
 
-use super::check;
 use super::error::OpenError;
-use super::open::{self, DATABASE_FILE};
+use super::{DATABASE_FILE, damage_mark, open};
 
 /// Small files of a data directory that are in a copy: whether delivery is paused and until when, and
 /// which events are skipped.
@@ -184,7 +183,7 @@ pub fn restore(file: &Path, data_dir: &Path, replace: bool) -> Result<Copied, Co
     let replaced = if is_there { Some(put_aside(&database)?) } else { None };
     fs::rename(&new, &database).map_err(in_file(&database))?;
     sync_dir(&database)?;
-    check::forget_damage(data_dir).map_err(in_file(data_dir))?;
+    damage_mark::forget_damage(data_dir).map_err(in_file(data_dir))?;
     for name in FILES {
         let file = data_dir.join(name);
         match files.iter().find(|(known, _)| known == name) {
@@ -229,7 +228,7 @@ fn look(file: &Path) -> Result<Copied, CopyError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(in_database(file))?;
     open::version(&connection, file)?;
-    if let Some(detail) = check::damage(&connection) {
+    if let Some(detail) = damage_mark::damage(&connection) {
         return Err(OpenError::Corrupt { file: file.to_owned(), detail }.into());
     }
     let read = || {

@@ -13,9 +13,9 @@ use super::departure::{Departure, Why};
 use super::error::StoreError;
 use super::groups::{self, Removal};
 use super::message::{MessageAttributes, SequenceNumber};
+use super::queue::Queue;
 use super::queue_time::{NEVER, QueueTime};
-use super::queues::Queue;
-use super::receive::StoredMessage;
+use super::stored::StoredMessage;
 use super::tx::Tx;
 use super::view::View;
 

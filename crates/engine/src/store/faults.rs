@@ -1,62 +1,11 @@
 //! Faults that a test can switch on. Nothing here does anything unless told.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use tokio::sync::oneshot;
-
-use super::error::{StorageError, StoreError};
+use super::error::StoreError;
+use super::fault_switches::{FaultSwitches, HeldCommits};
 use super::writer::Jobs;
-
-/// What the writer asks.
-#[derive(Debug, Default)]
-pub(super) struct FaultSwitches {
-    commits_fail: AtomicBool,
-    syncs_fail: AtomicBool,
-    writer_panics: AtomicBool,
-    hold: Mutex<Option<Hold>>,
-}
-
-impl FaultSwitches {
-    fn lock_hold(&self) -> MutexGuard<'_, Option<Hold>> {
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn check_commit(&self) -> Result<(), StorageError> {
-        if self.commits_fail.load(Ordering::Relaxed) {
-            return Err(StorageError::Injected);
-        }
-        if let Some((holds, wait)) = self.lock_hold().take() {
-            // Both ends say the same: go on.
-            let _gone = holds.send(());
-            let _let_go = wait.recv();
-        }
-        assert!(!self.writer_panics.load(Ordering::Relaxed), "a fault was injected");
-        if self.syncs_fail.load(Ordering::Relaxed) {
-            let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-            return Err(rusqlite::Error::SqliteFailure(error, None).into());
-        }
-        Ok(())
-    }
-}
-
-type Hold = (oneshot::Sender<()>, mpsc::Receiver<()>);
-
-/// A commit that is held for as long as this lives.
-pub struct HeldCommits {
-    held: Option<oneshot::Receiver<()>>,
-    _let_go: mpsc::Sender<()>,
-}
-
-impl HeldCommits {
-    /// Is ready once a commit is held.
-    pub async fn held(&mut self) {
-        if let Some(held) = self.held.take() {
-            // A store that is closed holds nothing any more.
-            let _closed = held.await;
-        }
-    }
-}
 
 /// Makes a store's disk fail, for tests.
 pub struct Faults {
@@ -73,10 +22,7 @@ impl Faults {
     /// The next commit is held, until what is returned is dropped.
     #[must_use]
     pub fn hold_commits(&self) -> HeldCommits {
-        let (let_go, wait) = mpsc::channel();
-        let (holds, held) = oneshot::channel();
-        *self.switches.lock_hold() = Some((holds, wait));
-        HeldCommits { held: Some(held), _let_go: let_go }
+        self.switches.hold_commits()
     }
 
     /// From now on the disk does not keep what is committed.

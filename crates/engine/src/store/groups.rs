@@ -2,13 +2,13 @@
 
 use rusqlite::{Row, params};
 
+use super::deduplication;
 use super::departure::{Departure, Why};
 use super::error::StoreError;
 use super::ledger::{EVENT_ID_SQL, ROUTE_SQL, Way};
 use super::limits;
+use super::queue::Queue;
 use super::queue_time::{NEVER, QueueTime, seconds};
-use super::queues::Queue;
-use super::send;
 use super::tx::Tx;
 use super::view::View;
 use super::wake::Wake;
@@ -189,7 +189,7 @@ impl Removal<'_> {
         Ok(match self {
             // The forwarder gives a dead letter its message's id: see `domain::dead_letter`.
             Self::Done { dead_letter_queue: Some(queue) }
-                if send::was_sent(tx, queue, message_id, message_id)? =>
+                if deduplication::was_sent(tx, queue, message_id, message_id)? =>
             {
                 Way::DeadLettered
             }

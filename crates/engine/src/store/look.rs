@@ -7,6 +7,7 @@ use rusqlite::params;
 use super::error::StoreError;
 use super::ledger::{EVENT_ID_SQL, ROUTE_SQL};
 use super::message::SequenceNumber;
+use super::queue::Queue;
 use super::queue_time::QueueTime;
 use super::view::View;
 
@@ -66,7 +67,7 @@ pub(super) fn waiting_groups(
     name: &str,
     most: u32,
 ) -> Result<Vec<WaitingGroup>, StoreError> {
-    let queue = view.stored_queue(name)?;
+    let queue = Queue::stored(view, name)?;
     let groups = view.all(
         &format!(
             "SELECT g.name, {EVENT_ID_SQL}, {ROUTE_SQL}, m.sent_ms, d.first_received_ms,
@@ -120,7 +121,7 @@ pub(super) fn groups(
     after: &str,
     most: u32,
 ) -> Result<Vec<GroupCount>, StoreError> {
-    let queue = view.stored_queue(name)?;
+    let queue = Queue::stored(view, name)?;
     let groups = view.all(
         "SELECT name, (SELECT count(*) FROM message WHERE group_id = g.id)
          FROM message_group g WHERE queue_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
@@ -132,7 +133,7 @@ pub(super) fn groups(
 
 /// How many groups of a queue wait.
 pub(super) fn waiting(view: &View<'_>, name: &str) -> Result<u64, StoreError> {
-    let queue = view.stored_queue(name)?;
+    let queue = Queue::stored(view, name)?;
     let count: Option<i64> = view.first(
         &format!("SELECT count(*) {WAITING_SQL}"),
         params![queue.id, view.now()],
@@ -196,7 +197,7 @@ pub(super) fn reasons(
     view: &View<'_>,
     name: &str,
 ) -> Result<Option<Vec<(String, u64)>>, StoreError> {
-    let queue = view.stored_queue(name)?;
+    let queue = Queue::stored(view, name)?;
     if queued(view, queue.id)? > DEAD_LETTERS_COUNTED_MAX {
         return Ok(None);
     }

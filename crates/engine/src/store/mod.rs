@@ -11,8 +11,11 @@ pub mod arn;
 mod check;
 mod copy;
 mod damage;
+mod damage_mark;
+mod deduplication;
 mod departure;
 mod error;
+mod fault_switches;
 mod faults;
 mod groups;
 mod ledger;
@@ -22,6 +25,8 @@ mod message;
 mod migrations;
 mod move_task;
 mod open;
+mod purge;
+mod queue;
 mod queue_time;
 mod queues;
 mod reader;
@@ -34,7 +39,9 @@ mod schema;
 mod send;
 mod sender;
 mod settings;
+mod shrink;
 mod statistics;
+mod stored;
 mod tx;
 mod view;
 mod visibility;
@@ -52,7 +59,8 @@ pub use self::copy::{Copied, CopyError, backup, compact, restore};
 pub use self::damage::{DamagedMessage, RawMessage};
 pub use self::departure::{Departure, Departures, Why};
 pub use self::error::{OpenError, StorageError, StoreError};
-pub use self::faults::{Faults, HeldCommits};
+pub use self::fault_switches::HeldCommits;
+pub use self::faults::Faults;
 pub use self::groups::GroupLock;
 pub use self::ledger::{QueueLedger, Ways};
 pub use self::look::{GroupCount, Place, WaitingGroup};
@@ -70,12 +78,13 @@ pub use self::settings::{
 };
 pub use self::statistics::QueueStatistics;
 
-use self::faults::FaultSwitches;
+use self::fault_switches::FaultSwitches;
 use self::groups::Removal;
 use self::ledger::{Committed, Ledger};
 use self::move_task::Drive;
+use self::purge::Emptying;
+use self::queue::Queue;
 use self::queue_time::{QueueClock, QueueTime, seconds};
-use self::queues::Emptying;
 use self::reader::Reader;
 use self::receive::Batch;
 use self::tx::{Memory, Tx};
@@ -84,6 +93,9 @@ use self::writer::{Jobs, Writer};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Failures};
+
+/// The database's file in the data directory.
+const DATABASE_FILE: &str = "queues.db";
 
 /// Hears of the end of the writer, which is the last of the threads to end.
 type Ended = watch::Receiver<()>;
@@ -149,7 +161,7 @@ impl Store {
         reader: impl FnOnce(Beside<'_>) -> Result<Reader, OpenError>,
     ) -> Result<Self, OpenError> {
         let shown = dir.unwrap_or(Path::new(":memory:"));
-        let failed = |source| open::refusal(&shown.join(open::DATABASE_FILE), source);
+        let failed = |source| open::refusal(&shown.join(DATABASE_FILE), source);
         let next_number = connection
             .query_row("SELECT next_number FROM progress", [], |row| row.get(0))
             .map_err(failed)?;
@@ -276,15 +288,15 @@ impl Store {
         let name = name.to_owned();
         // So that what is left to do at once is little.
         let queue = name.clone();
-        let emptying = self.jobs.run(move |tx| queues::emptying(tx, &queue)).await?;
+        let emptying = self.jobs.run(move |tx| purge::emptying(tx, &queue)).await?;
         self.empty(emptying).await?;
-        self.jobs.run(move |tx| queues::delete(tx, &name)).await
+        self.jobs.run(move |tx| purge::delete(tx, &name)).await
     }
 
     /// Deletes all messages that are in a queue now, at most once in 60 seconds.
     pub async fn purge_queue(&self, name: &str) -> Result<()> {
         let name = name.to_owned();
-        let emptying = self.jobs.run(move |tx| queues::purge(tx, &name)).await?;
+        let emptying = self.jobs.run(move |tx| purge::purge(tx, &name)).await?;
         self.empty(emptying).await
     }
 
@@ -321,7 +333,7 @@ impl Store {
     /// What a queue is set to.
     pub async fn settings(&self, name: &str) -> Result<QueueSettings> {
         let name = name.to_owned();
-        self.reader.look(move |view| Ok(view.stored_queue(&name)?.settings)).await
+        self.reader.look(move |view| Ok(Queue::stored(view, &name)?.settings)).await
     }
 
     /// How much is in a queue, and how old it is.
@@ -342,7 +354,7 @@ impl Store {
         self.reader
             .look(move |view| {
                 let [queue, dead_letter_queue] =
-                    [view.stored_queue(&names[0])?.id, view.stored_queue(&names[1])?.id];
+                    [Queue::stored(view, &names[0])?.id, Queue::stored(view, &names[1])?.id];
                 Ok(counts.of([queue, dead_letter_queue], &view.moment).into())
             })
             .await
@@ -643,7 +655,7 @@ impl Store {
     /// Gives some room in the database that nothing uses back to the disk; tells whether there is more.
     /// Takes the writer for a few milliseconds.
     pub async fn shrink(&self) -> Result<bool> {
-        self.jobs.run(queues::shrink).await
+        self.jobs.run(shrink::shrink).await
     }
 
     /// Removes what is older than its queue's retention, where nobody receives who would. Each that

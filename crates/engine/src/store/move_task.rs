@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::error::{StorageError, StoreError};
 use super::groups::{FreeGroup, GroupLock};
-use super::queues::{self, Queue};
+use super::queue::Queue;
+use super::queues;
 use super::redrive::{self, Identity};
 use super::sender::Sender;
 use super::tx::Tx;

@@ -8,10 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::OpenError;
-use super::{check, migrations};
-
-/// The database's file in the data directory.
-pub(super) const DATABASE_FILE: &str = "queues.db";
+use super::{DATABASE_FILE, damage_mark, migrations};
 
 const LOCK_FILE: &str = "lock";
 
@@ -69,7 +66,7 @@ pub(super) fn database(dir: &Path) -> Result<Connection, OpenError> {
     let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
     let version = version(&connection, &file)?;
     configure(&connection).map_err(failed)?;
-    check::before_use(&connection, dir)?;
+    damage_mark::before_use(&connection, dir)?;
     migrations::migrate(&mut connection, version).map_err(failed)?;
     Ok(connection)
 }

@@ -6,9 +6,9 @@ use rusqlite::params;
 use super::error::StoreError;
 use super::limits;
 use super::message::ReceivedMessage;
+use super::queue::{Queue, read_json};
 use super::queue_time::QueueTime;
-use super::queues::{Queue, read_json};
-use super::receive::{Receive, read_row, received};
+use super::stored::{Receive, read_row, received};
 use super::tx::Tx;
 
 struct Attempt {

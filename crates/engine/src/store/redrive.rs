@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::error::StoreError;
 use super::groups::Removal;
 use super::ledger::{ROUTE_SQL, Way};
-use super::queues::Queue;
+use super::queue::Queue;
 use super::sender::Sender;
 use super::tx::Tx;
 use super::{arn, groups};

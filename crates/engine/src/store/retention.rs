@@ -3,8 +3,8 @@
 
 use super::error::StoreError;
 use super::groups::{self, Removal};
+use super::queue::Queue;
 use super::queue_time::seconds;
-use super::queues::Queue;
 use super::tx::Tx;
 
 /// Messages that one look at the queue removes at most, so that no transaction grows without bound.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::error::StoreError;
+use super::queue::Queue;
 use super::queue_time::seconds;
-use super::queues::Queue;
 use super::view::View;
 use super::{damage, groups};
 use domain::time::Timestamp;
@@ -38,7 +38,7 @@ pub struct QueueStatistics {
 /// What is in a queue now. Whoever receives moves messages that became visible and removes those
 /// that expired; until then they are counted as that here.
 pub(super) fn of(view: &View<'_>, name: &str) -> Result<QueueStatistics, StoreError> {
-    let queue = view.stored_queue(name)?;
+    let queue = Queue::stored(view, name)?;
     let counts = view.first(
         "SELECT queued, message_groups FROM queue_count WHERE queue_id = ?1",
         [queue.id],

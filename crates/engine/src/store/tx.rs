@@ -2,6 +2,7 @@
 //! writer keeps in memory (queues; nothing per message, nothing per group).
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Params, params};
@@ -9,8 +10,8 @@ use rusqlite::{Connection, Params, params};
 use super::departure::{Departure, Told};
 use super::error::{StorageError, StoreError};
 use super::ledger::{Ledger, Way};
+use super::queue::Queue;
 use super::queue_time::{QueueClock, QueueTime};
-use super::queues::Queue;
 use super::view::View;
 use super::wake::Wake;
 
@@ -75,6 +76,14 @@ pub(super) struct Tx<'a> {
     memory: &'a mut Memory,
 }
 
+impl<'a> Deref for Tx<'a> {
+    type Target = View<'a>;
+
+    fn deref(&self) -> &View<'a> {
+        &self.view
+    }
+}
+
 impl<'a> Tx<'a> {
     pub(super) fn new(
         connection: &'a Connection,
@@ -82,11 +91,6 @@ impl<'a> Tx<'a> {
         memory: &'a mut Memory,
     ) -> Self {
         Self { view: View { connection, moment: clock.now() }, clock, memory }
-    }
-
-    /// What can be seen in it.
-    pub(super) fn view(&self) -> &View<'a> {
-        &self.view
     }
 
     /// Rows changed since the database was opened.
@@ -116,7 +120,7 @@ impl<'a> Tx<'a> {
         if let Some(queue) = self.memory.queues.get(name) {
             return Ok(Arc::clone(queue));
         }
-        let queue = Arc::new(self.stored_queue(name)?);
+        let queue = Arc::new(Queue::stored(&self.view, name)?);
         self.memory.queues.insert(name.to_owned(), Arc::clone(&queue));
         Ok(queue)
     }

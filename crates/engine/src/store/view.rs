@@ -1,13 +1,9 @@
 //! What a look at the queues works with: one moment of the database, and the time it counts as.
 
-use std::ops::Deref;
-
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
-use super::error::StoreError;
 use super::queue_time::{Now, QueueTime};
-use super::queues::Queue;
 
 /// An open transaction that changes nothing. A job's [`Tx`](super::tx::Tx) is one as well.
 pub(super) struct View<'a> {
@@ -44,18 +40,5 @@ impl View<'_> {
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
         self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
-    }
-
-    /// The queue of this name, read anew.
-    pub(super) fn stored_queue(&self, name: &str) -> Result<Queue, StoreError> {
-        Queue::load(self, name)?.ok_or_else(|| StoreError::QueueDoesNotExist(name.to_owned()))
-    }
-}
-
-impl<'a> Deref for super::tx::Tx<'a> {
-    type Target = View<'a>;
-
-    fn deref(&self) -> &View<'a> {
-        self.view()
     }
 }

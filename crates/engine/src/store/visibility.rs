@@ -5,8 +5,8 @@ use rusqlite::params;
 
 use super::error::StoreError;
 use super::groups::{self, Removal};
+use super::queue::Queue;
 use super::queue_time::{QueueTime, seconds};
-use super::queues::Queue;
 use super::receipt::Receipt;
 use super::tx::Tx;
 

@@ -11,15 +11,14 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::check;
+use super::damage_mark;
 use super::error::{StorageError, StoreError};
-
-use super::faults::FaultSwitches;
+use super::fault_switches::FaultSwitches;
 use super::queue_time::QueueClock;
 use super::tx::{Memory, Tx};
 use super::wake::Wakers;
+use crate::error_text::in_full;
 use crate::failure::{Failure, Failures};
-use crate::storage_health::in_full;
 
 /// Jobs in one transaction. Bounds how long the first of them waits.
 const JOBS_PER_COMMIT_MAX: usize = 256;
@@ -208,7 +207,7 @@ impl Writer {
             self.memory.back_to(mark);
         }
         if let (Some(damage), Some(dir)) = (self.memory.take_damage(), &self.dir) {
-            check::found(dir, damage, &self.failures);
+            damage_mark::found(dir, damage, &self.failures);
         }
         self.wakers.wake(self.memory.take_wakes());
         result

@@ -1,0 +1,53 @@
+//! Damage of the whole database: how it is found, and the mark in the data directory that makes the next
+//! start look before it accepts anything.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::DATABASE_FILE;
+use super::error::OpenError;
+use crate::failure::{Failure, Failures};
+
+/// Is in the data directory once damage was found: the next start looks before it accepts anything.
+const DAMAGED_FILE: &str = "queues.db.damaged";
+
+/// Checks a database in which damage was found before. Nothing uses it yet.
+pub(super) fn before_use(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
+    let mark = dir.join(DAMAGED_FILE);
+    if !mark.exists() {
+        return Ok(());
+    }
+    if let Some(detail) = damage(connection) {
+        return Err(OpenError::Corrupt { file: dir.join(DATABASE_FILE), detail });
+    }
+    forget_damage(dir).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })
+}
+
+/// To be called when a database that was damaged is not any more.
+pub(super) fn forget_damage(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(DAMAGED_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Tells that a database turned out to be damaged.
+pub(super) fn found(dir: &Path, detail: String, failures: &Failures) {
+    // Without the mark the next start finds it as this one did.
+    let _marked = fs::write(dir.join(DAMAGED_FILE), &detail);
+    failures.tell(Failure::Damaged { file: dir.join(DATABASE_FILE), detail });
+}
+
+/// What is wrong with a database, if something is.
+pub(super) fn damage(connection: &Connection) -> Option<String> {
+    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match verdict {
+        Ok(verdict) if verdict == "ok" => None,
+        Ok(verdict) => Some(verdict),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
