@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::config::LogLevel;
@@ -22,6 +21,7 @@ use crate::deliveries::Deliveries;
 use crate::disk::Disk;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
+use crate::http::{answer, failed};
 use crate::ingest::{Ingest, IngestStatus};
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
@@ -192,17 +192,4 @@ impl QueueStats {
 
 fn no_mapping() -> Response {
     answer(StatusCode::NOT_FOUND, &json!({ "message": "this engine runs no function" }))
-}
-
-pub(crate) fn failed(message: &str) -> Response {
-    answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "message": message }))
-}
-
-pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("numbers, texts and field names");
-    Response::builder()
-        .status(status)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Body::from(body))
-        .expect("a status and a fixed header")
 }

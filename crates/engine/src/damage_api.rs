@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::admin::{answer, failed};
 use crate::error_text::in_full;
+use crate::http::{answer, failed};
 use crate::store::{SequenceNumber, Store};
 
 /// The routes of this module.

@@ -7,10 +7,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::json::JsonError;
@@ -18,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::event_source_mapping::MappingHandle;
+use crate::http::{answer, aws_error};
 
 /// The mapping's id; an engine has one mapping.
 pub(crate) const UUID: &str = "00000000-0000-4000-8000-000000000001";
@@ -113,13 +113,5 @@ impl LambdaApi {
 
 fn not_found() -> Response {
     let body = json!({ "Type": "User", "Message": "The resource you requested does not exist." });
-    answer(StatusCode::NOT_FOUND, &body)
-}
-
-fn answer(status: StatusCode, body: &Value) -> Response {
-    let mut response = Response::builder().status(status).header(CONTENT_TYPE, "application/json");
-    if status == StatusCode::NOT_FOUND {
-        response = response.header("x-amzn-errortype", "ResourceNotFoundException");
-    }
-    response.body(Body::from(body.to_string())).expect("a status and fixed headers")
+    aws_error(StatusCode::NOT_FOUND, "ResourceNotFoundException", &body)
 }

@@ -37,6 +37,7 @@ mod failure;
 mod files;
 mod function;
 mod gateway;
+mod http;
 mod ingest;
 mod lambda_api;
 mod log;

@@ -12,9 +12,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 
-use crate::admin::{Admin, failed};
+use crate::admin::Admin;
 use crate::deliveries::{BUCKETS_MS, Destination};
 use crate::error_text::in_full;
+use crate::http::failed;
 use crate::status::Status;
 
 /// What the text is, as a header value.

@@ -26,8 +26,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::admin::{answer, failed};
 use crate::files::write_durably;
+use crate::http::{answer, failed};
 use crate::log_file;
 
 /// The audit log's file in the data directory.

@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use uuid::Uuid;
 
+use crate::http::answer;
 use crate::log::Log;
 use crate::server::Server;
 
@@ -228,7 +229,7 @@ fn function_error(body: &[u8]) -> FunctionError {
 }
 
 fn accepted() -> Response {
-    json_response(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
+    answer(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
 }
 
 fn not_found() -> Response {
@@ -236,15 +237,7 @@ fn not_found() -> Response {
 }
 
 fn refused(status: StatusCode, error_type: &str) -> Response {
-    json_response(status, &json!({ "errorType": error_type, "errorMessage": error_type }))
-}
-
-fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
-    Response::builder()
-        .status(status)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Body::from(body.to_string()))
-        .expect("a status and a fixed header")
+    answer(status, &json!({ "errorType": error_type, "errorMessage": error_type }))
 }
 
 #[cfg(test)]

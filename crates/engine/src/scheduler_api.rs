@@ -11,10 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
 use domain::config::LogLevel;
@@ -27,6 +26,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::event_source_mapping::MappingHandle;
 use crate::files::write_durably;
+use crate::http;
 use crate::lambda_api::UUID;
 use crate::log::Log;
 
@@ -239,25 +239,17 @@ async fn delete(
 }
 
 fn answer(result: Result<Value, Refused>) -> Response {
-    let (status, kind, body) = match result {
-        Ok(body) => (StatusCode::OK, None, body),
-        Err(error) => {
-            let (status, kind) = match &error {
-                Refused::Validation(_) => (StatusCode::BAD_REQUEST, "ValidationException"),
-                Refused::Conflict(_) => (StatusCode::CONFLICT, "ConflictException"),
-                Refused::NotFound(_) => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
-                Refused::Storage(_) => {
-                    (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException")
-                }
-            };
-            (status, Some(kind), json!({ "Message": error.to_string() }))
-        }
+    let error = match result {
+        Ok(body) => return http::answer(StatusCode::OK, &body),
+        Err(error) => error,
     };
-    let mut response = Response::builder().status(status).header(CONTENT_TYPE, "application/json");
-    if let Some(kind) = kind {
-        response = response.header("x-amzn-errortype", kind);
-    }
-    response.body(Body::from(body.to_string())).expect("a status and fixed headers")
+    let (status, kind) = match &error {
+        Refused::Validation(_) => (StatusCode::BAD_REQUEST, "ValidationException"),
+        Refused::Conflict(_) => (StatusCode::CONFLICT, "ConflictException"),
+        Refused::NotFound(_) => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+        Refused::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
+    };
+    http::aws_error(status, kind, &json!({ "Message": error.to_string() }))
 }
 
 #[cfg(test)]

@@ -16,12 +16,13 @@ use domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::admin::{Admin, QueueStats, answer, failed};
+use crate::admin::{Admin, QueueStats};
 use crate::deliveries::Seen;
 use crate::disk::DiskStatus;
 use crate::error_text::in_full;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
 use crate::function::ms;
+use crate::http::{answer, failed};
 use crate::ingest::IngestStatus;
 use crate::loss_meter::{self, Balance};
 use crate::store::{Place, StoreError, WaitingGroup};
