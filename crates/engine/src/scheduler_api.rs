@@ -148,7 +148,11 @@ impl Scheduler {
         if let Some(file) = &self.file {
             match &schedule {
                 Some(schedule) => write_durably(file, &serde_json::to_vec(schedule)?)?,
-                None => std::fs::remove_file(file)?,
+                // Somebody may have removed it by hand: it is gone either way.
+                None => match std::fs::remove_file(file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                },
             }
         }
         self.schedule.send_replace(schedule);

@@ -128,6 +128,36 @@ async fn a_pause_ends_at_its_time_by_the_wall_clock() {
 }
 
 #[tokio::test]
+async fn an_end_whose_file_somebody_removed_ends_one_pause_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (clock, log, function) =
+        (Arc::new(ManualClock::at(morning())), LogLines::default(), Function::new(""));
+    let mut options = manual(&clock, &log);
+    options.storage = engine::Storage::Directory(dir.path().to_owned());
+    options.forwarder = Some(function.executable());
+    let engine = Engine::start(options).await.unwrap();
+    set_enabled(&engine, false).await;
+    schedule_resume(&engine, shifted(morning(), 30)).await;
+    std::fs::remove_file(dir.path().join("schedule.json")).unwrap();
+    clock.advance(Duration::from_mins(31));
+    log.wait_for("event_source_mapping", |line| line["enabled"] == true).await;
+    set_enabled(&engine, false).await;
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(10));
+        schedule_is_gone(&engine).await;
+        assert!(is_paused(&engine).await);
+    }
+    engine.stop().await;
+}
+
+/// Waits until no resume is scheduled.
+async fn schedule_is_gone(engine: &Engine) {
+    let url = format!("http://{}/schedules/resume", engine.api_address());
+    let client = crate::support::api_client(engine.access_key_id());
+    while client.get(&url).send().await.unwrap().status() != 404 {}
+}
+
+#[tokio::test]
 async fn a_suspend_counts_for_the_functions_timeout() {
     let (clock, log, function) =
         (Arc::new(ManualClock::at(morning())), LogLines::default(), Function::new("slow hang"));
