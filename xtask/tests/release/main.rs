@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -17,14 +17,21 @@ use tempfile::TempDir;
 /// What is unpacked from an archive: the one that `RELEASE_ARCHIVE` names, or else one that is built with
 /// what the tests are built with.
 struct Unpacked {
-    _dir: TempDir,
     root: PathBuf,
+    /// Ends with this process, and takes the folder along: nothing static is ever dropped.
+    _remover: Child,
 }
 
 fn unpacked() -> &'static Unpacked {
     static UNPACKED: OnceLock<Unpacked> = OnceLock::new();
     UNPACKED.get_or_init(|| {
         let dir = TempDir::new().unwrap();
+        let remover = Command::new("sh")
+            .args(["-c", "cat >/dev/null; rm -rf -- \"$1\"", "sh"])
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
         let archive = match std::env::var_os("RELEASE_ARCHIVE") {
             Some(archive) => archive.into(),
             None => built(dir.path()),
@@ -35,7 +42,8 @@ fn unpacked() -> &'static Unpacked {
         let root = folder.filter(|it| it.is_dir()).collect::<Vec<_>>().pop().unwrap();
         // Others than the tests' user are to run it, too.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Unpacked { _dir: dir, root }
+        let _kept_until_then = dir.keep();
+        Unpacked { root, _remover: remover }
     })
 }
 
