@@ -157,3 +157,30 @@ pub(super) fn refusal(file: &Path, source: rusqlite::Error) -> OpenError {
         _ => OpenError::Database { file: file.to_owned(), source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::FromSql;
+
+    use super::*;
+
+    fn pragma<T: FromSql>(connection: &Connection, name: &str) -> T {
+        connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()
+    }
+
+    /// When it is made, and when it is opened again.
+    #[test]
+    fn what_is_committed_is_on_disk_and_the_reader_changes_nothing() {
+        const FULL: u8 = 2;
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let writer = database(dir.path()).unwrap();
+            assert_eq!(pragma::<u8>(&writer, "synchronous"), FULL);
+            assert_eq!(pragma::<String>(&writer, "journal_mode"), "wal");
+            let reader = reader(dir.path()).unwrap();
+            assert!(pragma::<bool>(&reader, "query_only"));
+            assert!(reader.is_readonly(rusqlite::MAIN_DB).unwrap());
+            reader.execute("UPDATE progress SET next_number = 1", []).unwrap_err();
+        }
+    }
+}

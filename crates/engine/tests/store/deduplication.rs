@@ -1,7 +1,7 @@
 //! What counts as a repeat, where, and for how long.
 
-use crate::support::{Fixture, QUEUE, attributes, bodies, message};
-use engine::store::NewMessage;
+use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
+use engine::store::{NewMessage, ReceiveRequest, Store, Tags};
 
 #[tokio::test]
 async fn a_repeat_is_answered_like_the_first_and_not_queued() {
@@ -53,4 +53,35 @@ async fn the_body_stands_in_for_the_id_where_the_queue_says_so() {
         received[0].deduplication_id,
         "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
     );
+}
+
+/// What is remembered goes with what comes, so that neither table grows without bound.
+#[tokio::test]
+async fn what_outlived_its_time_is_forgotten() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+    let store = Store::open(dir.path(), clock.clone()).unwrap();
+    store.create_queue(QUEUE, &attributes([("FifoQueue", "true")]), &Tags::new()).await.unwrap();
+    let queue = Fixture { store, clock };
+    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
+    let remembered = |table: &str| -> u32 {
+        let count = format!("SELECT count(*) FROM {table}");
+        database.query_row(&count, [], |row| row.get(0)).unwrap()
+    };
+    let receive = async |id: String| {
+        let request = ReceiveRequest { attempt_id: Some(id), ..ReceiveRequest::default() };
+        let message = queue.store.receive(QUEUE, request).await.unwrap().remove(0);
+        queue.delete(&message).await;
+    };
+    for number in 0..10 {
+        queue.send("a", &format!("old-{number}")).await;
+        receive(format!("old-{number}")).await;
+    }
+    assert_eq!((remembered("deduplication"), remembered("receive_attempt")), (10, 10));
+    queue.advance_seconds(300);
+    for number in 0..10 {
+        queue.send("a", &format!("new-{number}")).await;
+        receive(format!("new-{number}")).await;
+    }
+    assert_eq!((remembered("deduplication"), remembered("receive_attempt")), (10, 10));
+    queue.store.close().await;
 }

@@ -175,6 +175,20 @@ async fn expired_messages_disappear_in_flight_or_not() {
     queue.delete(&held).await;
 }
 
+/// Nobody looks at a queue whose function is away.
+#[tokio::test]
+async fn each_send_removes_more_than_it_adds_of_what_expired() {
+    let queue = Fixture::with(attributes([("MessageRetentionPeriod", "60")])).await;
+    for number in 0..4 {
+        queue.send("a", &format!("old-{number}")).await;
+    }
+    queue.advance_seconds(60);
+    for (sent, left) in [(1, 3), (2, 2), (3, 3)] {
+        queue.send("b", &format!("new-{sent}")).await;
+        assert_eq!(queue.store.statistics(QUEUE).await.unwrap().visible, left, "{sent}");
+    }
+}
+
 #[tokio::test]
 async fn a_shorter_retention_counts_for_what_is_queued() {
     let queue = Fixture::new().await;

@@ -161,6 +161,30 @@ async fn a_move_task_keeps_its_rate_and_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn a_move_task_leaves_what_came_after_its_start() {
+    let queue = Fixture::with_dead_letters(1).await;
+    for body in ["1", "2", "3"] {
+        queue.store.send(DEAD, message("a", body)).await.unwrap();
+    }
+    // One a second, and the clock stands still: it cannot have moved all when the next ones come.
+    let id = queue.store.start_move_task(DEAD, Some(QUEUE), Some(1)).await.unwrap();
+    for (group, body) in [("a", "4"), ("b", "5")] {
+        queue.store.send(DEAD, message(group, body)).await.unwrap();
+    }
+    let task = loop {
+        queue.advance_seconds(1);
+        tokio::task::yield_now().await;
+        let task = queue.store.move_tasks(DEAD, 1).await.unwrap().remove(0);
+        if !task.status.is_active() {
+            break task;
+        }
+    };
+    assert_eq!((task.id, task.status, task.moved), (id, MoveTaskStatus::Completed, 3));
+    assert_eq!(bodies(&queue.receive(10).await), ["1", "2", "3"]);
+    assert_eq!(bodies(&queue.receive_from(DEAD, 10).await), ["4", "5"]);
+}
+
+#[tokio::test]
 async fn a_move_task_needs_a_dead_letter_queue_and_a_sensible_rate() {
     let queue = Fixture::with_dead_letters(1).await;
     let start = async |source: &str, destination, rate| {
