@@ -1,11 +1,14 @@
 //! From the queue to the function and back, with real processes.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use domain::time::Timestamp;
+use engine::clock::ManualClock;
+use engine::store::ReceiveRequest;
 use engine::{Engine, EngineError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::function::Function;
 use crate::support::{LogLines, config, get, options, post, post_to, set_enabled};
@@ -24,6 +27,92 @@ async fn kept_engine(dir: &Path, function: &Function) -> Result<Engine, EngineEr
     let mut options = options(&config(json!({})), Some(dir));
     options.forwarder = Some(function.executable());
     Engine::start(options).await
+}
+
+/// Waits for what the event source mapping says of itself.
+async fn mapping(engine: &Engine, accepts: impl Fn(&Value) -> bool) -> Value {
+    let limit = Instant::now() + Duration::from_mins(1);
+    loop {
+        let mapping = get(engine, "stats").await["event_source_mapping"].take();
+        if accepts(&mapping) {
+            return mapping;
+        }
+        assert!(Instant::now() < limit, "{mapping}");
+    }
+}
+
+/// An engine in `dir`, or in memory, whose clock stands still.
+async fn on_a_clock(
+    dir: Option<&Path>,
+    function: Option<&Function>,
+    clock: &Arc<ManualClock>,
+) -> (Engine, LogLines) {
+    let log = LogLines::default();
+    let mut options = options(&config(json!({})), dir);
+    options.forwarder = function.map(Function::executable);
+    options.clock = Arc::<ManualClock>::clone(clock);
+    options.log = Box::new(log.clone());
+    (Engine::start(options).await.unwrap(), log)
+}
+
+/// Nothing becomes visible by itself here, as no time passes.
+#[tokio::test]
+async fn what_the_last_run_held_is_given_out_again_at_once_and_nothing_else() {
+    let (dir, function) = (tempfile::tempdir().unwrap(), Function::new(""));
+    let clock = Arc::new(ManualClock::at(Timestamp::from(SystemTime::now())));
+    let (first, _log) = on_a_clock(Some(dir.path()), None, &clock).await;
+    let client = crate::support::http_client();
+    for (body, receiver) in [("held", Some("event-source-mapping")), ("another's", None)] {
+        post(&client, &first, body, body.to_owned()).await;
+        let receiver = receiver.map(str::to_owned);
+        let request = ReceiveRequest { receiver, ..ReceiveRequest::default() };
+        let received = first.store().receive("test-webhook.fifo", request).await.unwrap();
+        assert_eq!(received[0].body, body);
+    }
+    first.stop().await;
+
+    let (second, log) = on_a_clock(Some(dir.path()), Some(&function), &clock).await;
+    log.wait_for("released what was in flight", |line| line["messages"] == 1).await;
+    mapping(&second, |mapping| mapping["messages_deleted"] == 1).await;
+    second.stop().await;
+    assert_eq!(function.record(), ["held"]);
+}
+
+/// An engine whose function's two processes have ended after they asked for an event, and before one
+/// took what there was. Processes after them follow `script`.
+async fn not_taken(script: &str) -> (Engine, Function, LogLines, Arc<ManualClock>) {
+    let function = Function::new("leave");
+    let clock = Arc::new(ManualClock::at(Timestamp::from(SystemTime::now())));
+    let (engine, log) = on_a_clock(None, Some(&function), &clock).await;
+    function.wait_for(|record| record == ["left", "left"]).await;
+    post(&crate::support::http_client(), &engine, "k", "x".to_owned()).await;
+    mapping(&engine, |mapping| mapping["batches_in_flight"] == 1).await;
+    function.set_script(script);
+    log.wait_for_count("forwarder_exited", 2).await;
+    (engine, function, log, clock)
+}
+
+#[tokio::test]
+async fn a_batch_that_a_process_did_not_take_is_the_next_one_s() {
+    let (engine, function, _log, _stands_still) = not_taken("").await;
+    let mapping = mapping(&engine, |mapping| mapping["messages_deleted"] == 1).await;
+    assert_eq!(mapping["invocations"], 1, "{mapping}");
+    engine.stop().await;
+    assert_eq!(function.record(), ["left", "left", "x"]);
+}
+
+/// Another process may have it by then.
+#[tokio::test]
+async fn a_batch_that_was_not_taken_in_time_is_received_again() {
+    let (engine, function, log, clock) = not_taken("init not yet").await;
+    log.wait_for("forwarder cannot start", |_| true).await;
+    let visibility_timeout = Duration::from_secs(6 * 4);
+    clock.advance(visibility_timeout);
+    function.set_script("");
+    log.wait_for_count("forwarder_started", 4).await;
+    mapping(&engine, |mapping| mapping["messages_deleted"] == 1).await;
+    engine.stop().await;
+    assert_eq!(function.record(), ["left", "left", "x"], "{:#?}", log.all());
 }
 
 #[tokio::test]
@@ -60,6 +149,8 @@ async fn large_messages_are_delivered_in_order() {
     let record = function.wait_for(|record| record.len() >= 10).await;
     let order: Vec<&str> = record.iter().map(|body| &body[..1]).collect();
     assert_eq!(order, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    let mapping = mapping(&engine, |mapping| mapping["messages_deleted"] == 10).await;
+    assert!(mapping["invocations"].as_u64() > Some(1), "{mapping}");
     engine.stop().await;
     assert_eq!(function.record().len(), 10, "and once");
 }

@@ -13,11 +13,12 @@
 //! | `PART hang` | never answers |
 //!
 //! Before that it writes the bodies into the record, one a line. A script that begins with `init`
-//! makes it fail to start.
+//! makes it fail to start. One that is `leave` makes it ask for an event and hang up, which `left` in the
+//! record says, and end once there is another script.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -95,6 +96,9 @@ pub(crate) fn entry() {
         call(&api, "POST", "runtime/init/error", &body.to_string());
         std::process::exit(1);
     }
+    if script(&dir) == "leave" {
+        leave(&api, &dir);
+    }
     eprintln!("a line on stderr");
     println!("{}", json!({ "message": "a line on stdout", "level": "INFO" }));
     loop {
@@ -106,6 +110,29 @@ pub(crate) fn entry() {
     }
 }
 
+/// Nobody takes what it is offered after this, though it lives.
+fn leave(api: &str, dir: &Path) {
+    let (address, root) = address_and_root(api);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head =
+        format!("GET /{root}/2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: h\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    // The engine has noticed once it hangs up, too.
+    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+    record(dir, "left\n");
+    while script(dir) == "leave" {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::process::exit(4);
+}
+
+/// In one write, which the system does not interleave with those of other processes.
+fn record(dir: &Path, lines: &str) {
+    let mut file = OpenOptions::new().append(true).open(dir.join("record")).unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+}
+
 fn script(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("script")).unwrap()
 }
@@ -115,9 +142,7 @@ fn work(dir: &Path, event: &str) -> (&'static str, String) {
     let records = event["Records"].as_array().unwrap();
     let body = |record: &Value| record["body"].as_str().unwrap().to_owned();
     let lines: String = records.iter().map(|record| body(record) + "\n").collect();
-    // In one write, which the system does not interleave with those of other processes.
-    let mut file = OpenOptions::new().append(true).open(dir.join("record")).unwrap();
-    file.write_all(lines.as_bytes()).unwrap();
+    record(dir, &lines);
     let script = script(dir);
     let chosen = script
         .lines()
@@ -150,7 +175,7 @@ fn call(api: &str, method: &str, path: &str, body: &str) -> (String, String) {
 }
 
 fn try_call(api: &str, method: &str, path: &str, body: &str) -> std::io::Result<(String, String)> {
-    let (address, root) = api.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let (address, root) = address_and_root(api);
     let mut stream = TcpStream::connect(address)?;
     let length = body.len();
     write!(
@@ -168,6 +193,10 @@ fn try_call(api: &str, method: &str, path: &str, body: &str) -> std::io::Result<
     let mut answer = vec![0; header(&head, "content-length").parse().unwrap_or_default()];
     stream.read_exact(&mut answer)?;
     Ok((head, String::from_utf8(answer).unwrap()))
+}
+
+fn address_and_root(api: &str) -> (&str, &str) {
+    api.strip_prefix("http://").unwrap().split_once('/').unwrap()
 }
 
 fn header<'a>(head: &'a str, name: &str) -> &'a str {

@@ -130,6 +130,17 @@ impl LogLines {
         find(&lines.unwrap()).unwrap()
     }
 
+    /// Waits until this many lines have this message.
+    pub(crate) async fn wait_for_count(&self, message: &str, count: usize) {
+        let limit = std::time::Duration::from_mins(1);
+        let mut lines = self.1.subscribe();
+        let of_message =
+            |lines: &Vec<Value>| lines.iter().filter(|line| line["message"] == message).count();
+        let found =
+            tokio::time::timeout(limit, lines.wait_for(|lines| of_message(lines) >= count)).await;
+        assert!(found.is_ok(), "not {count} lines {message:?} in {:#?}", self.all());
+    }
+
     /// All lines so far.
     pub(crate) fn all(&self) -> Vec<Value> {
         self.1.borrow().clone()
