@@ -23,7 +23,9 @@ use crate::error::EngineError;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingOptions};
 use crate::failure::Failure;
 use crate::files::write_durably;
-use crate::function::{Function, FunctionIdentity, FunctionOptions, Queues, function_environment};
+use crate::function::{
+    Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
+};
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
@@ -383,6 +385,7 @@ pub(crate) fn function_options(
         executable,
         environment: function_environment(config, &identity, queues, data_dir.as_deref(), own),
         arn: identity.arn(),
+        init_timeout: INIT_TIMEOUT,
         timeout: config.forwarder().function_timeout,
     })
 }

@@ -348,6 +348,7 @@ mod tests {
         );
         let mut answer = api.offer(invocation("r-1"));
         let address = api.server.address();
+        assert!(address.ip().is_loopback(), "{address}");
         let others = other.endpoint().rsplit('/').next().unwrap().to_owned();
         for root in ["", "/", "//", "/..", &format!("/{others}"), &format!("/{}", "0".repeat(32))] {
             for path in ["invocation/next", "invocation/r-1/response", "init/error"] {

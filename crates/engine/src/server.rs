@@ -27,12 +27,17 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::log::Log;
 
-/// Open connections of one listener. For a further one that which was idle for longest is closed; only
-/// where none is idle does it wait.
-const CONNECTIONS_MAX: usize = 1_024;
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Open connections of one listener. For a further one that which was idle for longest is closed;
+    /// only where none is idle does it wait.
+    connections_max: usize,
+    /// How long a client may take to send a request's head, idle time between two requests included.
+    head_timeout: Duration,
+}
 
-/// How long a client may take to send a request's head, idle time between two requests included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const LIMITS: Limits = Limits { connections_max: 1_024, head_timeout: Duration::from_secs(75) };
 
 /// How long what has begun may take to be answered once the listener stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,13 +67,13 @@ impl Server {
         H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
-        Self::with_limit(listener, log, CONNECTIONS_MAX, handler)
+        Self::with_limits(listener, log, LIMITS, handler)
     }
 
-    fn with_limit<H, F>(
+    fn with_limits<H, F>(
         listener: TcpListener,
         log: Log,
-        connections_max: usize,
+        limits: Limits,
         handler: H,
     ) -> io::Result<Self>
     where
@@ -77,7 +82,7 @@ impl Server {
     {
         let address = listener.local_addr()?;
         let (stopping, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, log, connections_max, handler, stopped));
+        let accepting = tokio::spawn(accept(listener, log, limits, handler, stopped));
         Ok(Self { address, stopping, accepting })
     }
 
@@ -242,14 +247,14 @@ impl Failing {
 async fn accept<H, F>(
     listener: TcpListener,
     log: Log,
-    connections_max: usize,
+    limits: Limits,
     handler: H,
     mut stopping: watch::Receiver<bool>,
 ) where
     H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let permits = Arc::new(Semaphore::new(connections_max));
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
     let idle = Arc::<Idle>::default();
     let mut failing = Failing { log, is_told: false };
     let mut connections = JoinSet::new();
@@ -274,7 +279,8 @@ async fn accept<H, F>(
         // A stop does not end this wait: who was taken is served, and a stop has others end soon.
         let permit = Arc::clone(&permits).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
-        let connection = serve(stream, peer, handler.clone(), Arc::clone(&idle), stopping.clone());
+        let (head_timeout, idle) = (limits.head_timeout, Arc::clone(&idle));
+        let connection = serve(stream, peer, handler.clone(), head_timeout, idle, stopping.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -288,6 +294,7 @@ async fn serve<H, F>(
     stream: TcpStream,
     peer: SocketAddr,
     handler: H,
+    head_timeout: Duration,
     idle: Arc<Idle>,
     mut stopping: watch::Receiver<bool>,
 ) where
@@ -321,7 +328,7 @@ async fn serve<H, F>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .serve_connection(TokioIo::new(Watched { stream, progress: progress.clone() }), service);
     let mut connection = std::pin::pin!(connection);
     // A connection that breaks concerns its client only, who knows already.
@@ -373,6 +380,10 @@ mod tests {
 
     /// A server for four connections, whose answers leave when they are let go.
     async fn server() -> (Server, Arc<Semaphore>) {
+        server_with(Limits { connections_max: 4, ..LIMITS }).await
+    }
+
+    async fn server_with(limits: Limits) -> (Server, Arc<Semaphore>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let answers = Arc::new(Semaphore::new(0));
         let handler = {
@@ -385,7 +396,7 @@ mod tests {
                 }
             }
         };
-        (Server::with_limit(listener, Log::nowhere(), 4, handler).unwrap(), answers)
+        (Server::with_limits(listener, Log::nowhere(), limits, handler).unwrap(), answers)
     }
 
     async fn connect(server: &Server) -> TcpStream {
@@ -404,6 +415,18 @@ mod tests {
     async fn is_closed(stream: &mut TcpStream) -> bool {
         let read = tokio::time::timeout(LIMIT, stream.read(&mut [0; 16])).await.unwrap();
         read.is_ok_and(|bytes| bytes == 0)
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_long_for_a_request_or_for_the_next_one_is_cut_off() {
+        let limits = Limits { head_timeout: Duration::from_secs(2), ..LIMITS };
+        let (server, answers) = server_with(limits).await;
+        answers.add_permits(1);
+        let (mut slow, mut idle) = (connect(&server).await, connect(&server).await);
+        slow.write_all(&REQUEST[..20]).await.unwrap();
+        idle.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200"));
+        assert!(is_closed(&mut slow).await && is_closed(&mut idle).await);
     }
 
     #[tokio::test]

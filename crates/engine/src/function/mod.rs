@@ -18,7 +18,7 @@ use domain::config::LogLevel;
 use serde_json::json;
 
 pub(crate) use environment::{FunctionIdentity, Queues, function_environment};
-pub(crate) use process::{InvocationError, Process};
+pub(crate) use process::{INIT_TIMEOUT, InvocationError, Process};
 
 use crate::clock::Clock;
 use crate::deliveries::Deliveries;
@@ -39,6 +39,8 @@ pub(crate) struct FunctionOptions {
     pub(crate) environment: BTreeMap<String, String>,
     /// Its ARN.
     pub(crate) arn: String,
+    /// How long a process may take until it asks for its first event.
+    pub(crate) init_timeout: Duration,
     /// Longest run for one event.
     pub(crate) timeout: Duration,
 }
@@ -158,4 +160,95 @@ impl Function {
 /// Whole milliseconds, for the log.
 pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A program that is open for writing cannot be run, and a process that is being started has open
+    /// what its parent has.
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+    fn function(
+        executable: PathBuf,
+        variables: &[(&str, &str)],
+        init_timeout: Duration,
+    ) -> Arc<Function> {
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let options = FunctionOptions {
+            executable,
+            environment: variables.iter().map(text).collect(),
+            arn: "arn".to_owned(),
+            init_timeout,
+            timeout: Duration::from_secs(1),
+        };
+        let clock = Arc::new(SystemClock::new());
+        Function::new(options, clock, Log::nowhere(), Arc::default())
+    }
+
+    /// Starts a shell that runs `script` in the directory `$DIR` that is returned, and says why that
+    /// has not asked for an event.
+    async fn try_out(script: &str, init_timeout: Duration) -> (tempfile::TempDir, StartError) {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let dir = tempfile::tempdir().unwrap();
+        let executable = dir.path().join("function");
+        fs::write(&executable, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&executable, Permissions::from_mode(0o700)).unwrap();
+        let variables = [("DIR", dir.path().to_str().unwrap())];
+        let function = function(executable, &variables, init_timeout);
+        let tried = tokio::time::timeout(2 * LIMIT, function.try_out()).await.unwrap();
+        (dir, tried.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_process_that_asks_for_nothing_is_given_up() {
+        let (_dir, error) = try_out("exec /bin/sleep 600", Duration::from_millis(100)).await;
+        assert!(matches!(error, StartError::Timeout(_)), "{error}");
+    }
+
+    /// What the engine knows by its environment is not the function's, and Ctrl-C in a terminal, which
+    /// is its whole process group's, is the engine's alone.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_process_has_an_environment_and_a_group_of_its_own() {
+        let script = "/bin/cat /proc/$$/environ > $DIR/environ; /bin/cat /proc/$$/stat > $DIR/stat";
+        let (dir, error) = try_out(script, LIMIT).await;
+        assert!(matches!(error, StartError::Ended(_)), "{error}");
+        let environment = fs::read_to_string(dir.path().join("environ")).unwrap();
+        let names = environment.split_terminator('\0').filter_map(|it| it.split('=').next());
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        assert_eq!(names, ["AWS_LAMBDA_RUNTIME_API", "DIR", "LAMBDA_TASK_ROOT"]);
+        let stat = fs::read_to_string(dir.path().join("stat")).unwrap();
+        let (pid, rest) = stat.split_once(" (").unwrap();
+        let after_name = rest.rsplit_once(") ").unwrap().1;
+        // The state and the parent stand before it.
+        assert_eq!(after_name.split(' ').nth(2), Some(pid), "{stat}");
+    }
+
+    #[test]
+    fn the_pause_before_a_start_grows_and_not_for_ever() {
+        let function = function(PathBuf::new(), &[], LIMIT);
+        let pauses = [0, 1, 2, 4, 8, 16, 30, 30].map(|seconds| {
+            let pause = function.pause();
+            function.crashed();
+            (pause, Duration::from_secs(seconds))
+        });
+        for (pause, expected) in pauses {
+            assert_eq!(pause, expected);
+        }
+        for _ in 0..100 {
+            function.crashed();
+        }
+        assert_eq!(function.pause(), PAUSE_LONGEST);
+        function.succeeded();
+        assert_eq!(function.pause(), Duration::ZERO);
+    }
 }

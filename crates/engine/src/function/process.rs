@@ -24,7 +24,7 @@ use crate::runtime_api::{FunctionError, Init, Invocation, RuntimeApi};
 
 /// How long a process may take until it asks for its first event.
 /// Source: Lambda guide, "Lambda execution environment lifecycle", init phase.
-const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a process may take to end once it is asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,8 +45,8 @@ pub(crate) enum StartError {
     Init(FunctionError),
     #[error("it ended before it asked for an event: {0}")]
     Ended(ExitStatus),
-    #[error("it did not ask for an event within {} s", INIT_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("it did not ask for an event within {} s", .0.as_secs())]
+    Timeout(Duration),
 }
 
 /// Why an invocation has no answer.
@@ -133,7 +133,7 @@ impl Process {
         tokio::spawn(watch(child, pipes, orders, exited));
         let (clock, timeout) = (Arc::clone(clock), options.timeout);
         let mut process = Self { api, pid, clock, timeout, wanted, exit };
-        match process.init().await {
+        match process.init(options.init_timeout).await {
             Ok(()) => {
                 quiet.store(false, Ordering::Relaxed);
                 log.line(LogLevel::Info, "forwarder_started", json!({ "pid": pid }));
@@ -146,7 +146,7 @@ impl Process {
         }
     }
 
-    async fn init(&mut self) -> Result<(), StartError> {
+    async fn init(&mut self, timeout: Duration) -> Result<(), StartError> {
         let mut init = self.api.init();
         tokio::select! {
             biased;
@@ -163,7 +163,7 @@ impl Process {
                     Init::Running | Init::Done => Err(StartError::Ended(status)),
                 }
             }
-            () = tokio::time::sleep(INIT_TIMEOUT) => Err(StartError::Timeout),
+            () = tokio::time::sleep(timeout) => Err(StartError::Timeout(timeout)),
         }
     }
 

@@ -63,6 +63,7 @@ pub(crate) struct Ingest {
     log: Log,
     counts: Counts,
     refused_lines: LineLimit,
+    body_timeout: Duration,
 }
 
 /// Which routes there are, and the queue behind them.
@@ -226,7 +227,14 @@ fn new_message(message: SendMessage) -> NewMessage {
 
 impl Ingest {
     pub(crate) fn new(backend: Backend, clock: Arc<dyn Clock>, log: Log) -> Self {
-        Self { backend, clock, log, counts: Counts::default(), refused_lines: LineLimit::default() }
+        Self {
+            backend,
+            clock,
+            log,
+            counts: Counts::default(),
+            refused_lines: LineLimit::default(),
+            body_timeout: BODY_TIMEOUT,
+        }
     }
 
     pub(crate) fn status(&self) -> IngestStatus {
@@ -272,7 +280,7 @@ impl Ingest {
             _ => return Err(Refusal::NotFound),
         };
         let body = body::read(body, self.backend.message_bytes_max());
-        let body = tokio::time::timeout(BODY_TIMEOUT, body);
+        let body = tokio::time::timeout(self.body_timeout, body);
         let body = body.await.map_err(|_elapsed| Refusal::Timeout)??;
         let bytes = body.len();
         let request_time = self.clock.wall();
@@ -393,5 +401,44 @@ impl From<StoreError> for Refusal {
             StoreError::Storage(_) => Self::StorageFailed,
             refused => Self::Sqs(refused.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::server::Server;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// What is left of a body would be taken for the next request.
+    #[tokio::test]
+    async fn a_body_that_does_not_end_ends_the_connection() {
+        let config = r#"{"environment":"test","routes":{"sss":{"path":"/sqs-hook",
+            "ordering_key":"all","destinations":[{"name":"sss","url":"http://127.0.0.1:9/hook"}]}}}"#;
+        let (clock, log) = (Arc::new(SystemClock::new()), Log::nowhere());
+        let store = Store::in_memory(clock.clone()).unwrap();
+        let config = Config::parse(config).unwrap();
+        let health = StorageHealth::new(log.clone());
+        let backend = Backend::engine(&config, "http://127.0.0.1/queue", store, health, None);
+        let ingest = Ingest::new(backend, clock, log.clone());
+        let ingest = Arc::new(Ingest { body_timeout: Duration::from_millis(100), ..ingest });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::start(listener, log, move |peer, request| {
+            Arc::clone(&ingest).answer(peer, request)
+        });
+        let server = server.unwrap();
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let part = b"POST /sqs-hook HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nGET ";
+        stream.write_all(part).await.unwrap();
+        let mut answer = String::new();
+        let read = tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer)).await;
+        read.expect("it is closed").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
     }
 }

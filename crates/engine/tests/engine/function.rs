@@ -66,8 +66,8 @@ async fn what_the_last_run_held_is_given_out_again_at_once_and_nothing_else() {
         post(&client, &first, body, body.to_owned()).await;
         let receiver = receiver.map(str::to_owned);
         let request = ReceiveRequest { receiver, ..ReceiveRequest::default() };
-        let received = first.store().receive("test-webhook.fifo", request).await.unwrap();
-        assert_eq!(received[0].body, body);
+        let messages = first.store().receive("test-webhook.fifo", request).await.unwrap();
+        assert_eq!(messages[0].body, body);
     }
     first.stop().await;
 

@@ -1,9 +1,11 @@
 //! The program: its arguments, what it announces, its exit codes.
 
+use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -156,6 +158,27 @@ async fn files_are_their_owner_s_whatever_the_directory_was() {
         for (name, _) in found {
             std::fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o644)).unwrap();
         }
+    }
+}
+
+#[test]
+fn an_api_that_other_machines_reach_is_warned_of() {
+    for (address, warnings) in [("127.0.0.1:0", 0), ("0.0.0.0:0", 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let on_loopback = command(&config(json!({})), dir.path(), Path::new("/nowhere"));
+        let mut command = Command::new(on_loopback.get_program());
+        let arguments = on_loopback.get_args();
+        command
+            .args(arguments.map(|it| if it == "127.0.0.1:0" { OsStr::new(address) } else { it }));
+        command.args(["--listen", "127.0.0.1:0", "--until-stdin-ends"]).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let log = String::from_utf8(output.stdout).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let warned = lines.filter(|line| {
+            line["level"] == "WARN" && line["message"].to_string().contains("other machines")
+        });
+        assert_eq!(warned.count(), warnings, "{log}");
     }
 }
 
