@@ -16,6 +16,7 @@ mod program;
 mod service;
 mod sqs;
 mod support;
+mod syncs;
 
 /// What [`support::function`] starts; by itself it does nothing.
 #[test]
