@@ -30,7 +30,8 @@ async fn an_event_is_followed_from_its_acceptance_to_its_end() {
     assert_eq!(trace["places"][0]["dead_letter"], true);
     let text = site.operate(&["trace", "local", &id]).await.stdout;
     assert!(text.contains("accepted       route sss, group "), "{text}");
-    assert!(text.contains("retry          service answered 503 in "), "{text}");
+    let host = service.url().trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    assert!(text.contains(&format!("retry          service ({host}) answered 503 in ")), "{text}");
     assert!(text.contains("dead_lettered  for rejected\n"), "{text}");
     assert!(text.contains(&format!("`webhook-operator dlq show local {id} --config ")), "{text}");
 
