@@ -81,9 +81,11 @@ async fn what_the_last_run_held_is_given_out_again_at_once_and_nothing_else() {
 /// An engine whose function's two processes have ended after they asked for an event, and before one
 /// took what there was. Processes after them follow `script`.
 async fn not_taken(script: &str) -> (Engine, Function, LogLines, Arc<ManualClock>) {
-    let function = Function::new("leave");
+    let function = Function::new("ask");
     let clock = Arc::new(ManualClock::at(Timestamp::from(SystemTime::now())));
     let (engine, log) = on_a_clock(None, Some(&function), &clock).await;
+    log.wait_for_count("forwarder_started", 2).await;
+    function.set_script("leave");
     function.wait_for(|record| record == ["left", "left"]).await;
     post(&crate::support::http_client(), &engine, "k", "x".to_owned()).await;
     mapping(&engine, |mapping| mapping["batches_in_flight"] == 1).await;

@@ -13,8 +13,8 @@
 //! | `PART hang` | never answers |
 //!
 //! Before that it writes the bodies into the record, one a line. A script that begins with `init`
-//! makes it fail to start. One that is `leave` makes it ask for an event and hang up, which `left` in the
-//! record says, and end once there is another script.
+//! makes it fail to start. One that is `ask` makes it ask for an event; `leave` then makes it hang up, which
+//! `left` in the record says; and with any other script after that it ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -96,8 +96,8 @@ pub(crate) fn entry() {
         call(&api, "POST", "runtime/init/error", &body.to_string());
         std::process::exit(1);
     }
-    if script(&dir) == "leave" {
-        leave(&api, &dir);
+    if script(&dir) == "ask" {
+        ask_and_leave(&api, &dir);
     }
     eprintln!("a line on stderr");
     println!("{}", json!({ "message": "a line on stdout", "level": "INFO" }));
@@ -111,19 +111,23 @@ pub(crate) fn entry() {
 }
 
 /// Nobody takes what it is offered after this, though it lives.
-fn leave(api: &str, dir: &Path) {
+fn ask_and_leave(api: &str, dir: &Path) {
+    let while_script_is = |name| {
+        while script(dir) == name {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
     let (address, root) = address_and_root(api);
     let mut stream = TcpStream::connect(address).unwrap();
     let head =
         format!("GET /{root}/2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: h\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
+    while_script_is("ask");
     stream.shutdown(Shutdown::Write).unwrap();
     // The engine has noticed once it hangs up, too.
     assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
     record(dir, "left\n");
-    while script(dir) == "leave" {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    while_script_is("leave");
     std::process::exit(4);
 }
 
