@@ -48,15 +48,16 @@ async fn log_departures(mut departures: Departures, dead_letter_queue: String, l
             Why::Deleted | Why::Purged => LogLevel::Warn,
             Why::Expired | Why::Damaged | Why::Gone => LogLevel::Error,
         };
-        let message = match why {
-            Why::Expired => "expired: older than the retention of its queue",
-            Why::Deleted => "deleted over the API",
-            Why::Purged => "purged",
-            Why::Damaged => "damaged: its group waits from it on, until it is dropped",
-            Why::Gone => "counted when they were accepted, but not in the database",
+        let (message, reason) = match why {
+            Why::Expired => ("expired", "older than the retention of its queue"),
+            Why::Deleted => ("deleted", "over the API"),
+            Why::Purged => ("purged", "its queue was purged or deleted over the API"),
+            Why::Damaged => ("damaged", "its group waits from it on, until it is dropped"),
+            Why::Gone => ("gone", "counted when it was accepted, and not in the database"),
         };
         let fields = json!({
             "queue": queue, "route": route, "messages": messages, "event_id": event_id,
+            "reason": reason,
         });
         log.line(level, message, fields);
     }
@@ -79,5 +80,48 @@ async fn shrink(store: Store, health: StorageHealth) {
         let is_more = health.read(store.shrink().await).unwrap_or(false);
         let pause = if is_more { SHRINK_PAUSE } else { EXPIRE_EVERY };
         clock.wait_until(clock.uptime().plus(pause)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Memory;
+
+    #[tokio::test]
+    async fn each_departure_has_a_line_as_loud_as_it_is_bad() {
+        let lines = Memory::default();
+        let log = Log::to_memory(&lines);
+        let (sender, departures) = tokio::sync::mpsc::unbounded_channel();
+        for (queue, why) in [
+            ("q.fifo", Why::Expired),
+            ("q.fifo", Why::Deleted),
+            ("dead.fifo", Why::Deleted),
+            ("q.fifo", Why::Purged),
+            ("q.fifo", Why::Damaged),
+            ("q.fifo", Why::Gone),
+        ] {
+            let (queue, route) = (queue.to_owned(), "sss".to_owned());
+            let event_id = Some("evt-1".to_owned());
+            sender.send(Departure { queue, why, route, messages: 3, event_id }).unwrap();
+        }
+        drop(sender);
+        log_departures(departures, "dead.fifo".to_owned(), log.clone()).await;
+        log.flush();
+        let lines: Vec<serde_json::Value> =
+            lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let said: Vec<_> = lines.iter().map(|it| (&it["level"], &it["message"])).collect();
+        assert_eq!(
+            said,
+            [
+                (&json!("ERROR"), &json!("expired")),
+                (&json!("WARN"), &json!("deleted")),
+                (&json!("INFO"), &json!("deleted")),
+                (&json!("WARN"), &json!("purged")),
+                (&json!("ERROR"), &json!("damaged")),
+                (&json!("ERROR"), &json!("gone")),
+            ]
+        );
+        assert_eq!((&lines[0]["event_id"], &lines[0]["messages"]), (&json!("evt-1"), &json!(3)));
     }
 }

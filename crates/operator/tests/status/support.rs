@@ -207,7 +207,11 @@ impl Site {
         let programs = tempfile::tempdir().unwrap();
         std::fs::set_permissions(programs.path(), Permissions::from_mode(0o755)).unwrap();
         let program = programs.path().join("webhook-operator");
-        std::fs::copy(env!("CARGO_BIN_EXE_webhook-operator"), &program).unwrap();
+        // By another process: a file that this one has open for writing could be inherited by what
+        // another test starts just then, and not be run as long as it is.
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_webhook-operator")).arg(&program).status();
+        assert!(copied.await.unwrap().success());
         let mut command = Command::new(program);
         command.args(arguments).args(["--api", &self.engine.api_address().to_string()]);
         command.env("AWS_ACCESS_KEY_ID", self.engine.access_key_id());
