@@ -9,12 +9,16 @@ use domain::config::LogLevel;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::disk::Disk;
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{Departure, Departures, Store, Why};
 
 /// How often expired messages are looked for where nobody receives: retention is days.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
+
+/// How often there may be room to give back.
+const SHRINK_EVERY: Duration = Duration::from_secs(5);
 
 /// Between two steps of giving room back: others write meanwhile.
 const SHRINK_PAUSE: Duration = Duration::from_millis(100);
@@ -25,13 +29,14 @@ pub(crate) fn watch(
     dead_letter_queue: String,
     log: &Log,
     health: StorageHealth,
+    disk: Option<Arc<Disk>>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some(departures) = store.departures() {
         let log = log_departures(departures, dead_letter_queue, log.clone());
         tasks.spawn(store.failures().clone().task("what logs departures", log));
     }
-    let shrink = shrink(store.clone(), health.clone());
+    let shrink = shrink(store.clone(), health.clone(), disk);
     tasks.spawn(store.failures().clone().task("what shrinks the database", shrink));
     let expire = expire(store.clone(), health);
     tasks.spawn(store.failures().clone().task("what removes expired messages", expire));
@@ -74,11 +79,12 @@ async fn expire(store: Store, health: StorageHealth) {
 }
 
 /// Gives room back to the disk, a little at a time, for ever.
-async fn shrink(store: Store, health: StorageHealth) {
+async fn shrink(store: Store, health: StorageHealth, disk: Option<Arc<Disk>>) {
     let clock = Arc::clone(store.clock());
     loop {
-        let is_more = health.read(store.shrink().await).unwrap_or(false);
-        let pause = if is_more { SHRINK_PAUSE } else { EXPIRE_EVERY };
+        let is_short = disk.as_ref().is_some_and(|disk| !disk.status().accepting);
+        let is_more = health.read(store.shrink(is_short).await).unwrap_or(false);
+        let pause = if is_more { SHRINK_PAUSE } else { SHRINK_EVERY };
         clock.wait_until(clock.uptime().plus(pause)).await;
     }
 }

@@ -196,7 +196,8 @@ impl Engine {
             .merge(damage_api::router(store.clone()))
             .merge(lambda_api::router(lambda))
             .merge(operators::router(data_dir));
-        let mut waiting = departures::watch(&store, config.dead_letter_queue_name(), &log, health);
+        let mut waiting =
+            departures::watch(&store, config.dead_letter_queue_name(), &log, health, disk.clone());
         if let Some(disk) = disk {
             let watch = disk.watch(Arc::clone(store.clock()));
             waiting.spawn(store.failures().clone().task("what looks for room", watch));

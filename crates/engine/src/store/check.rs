@@ -33,11 +33,11 @@ pub(super) fn beside_use(
     let thread = move || {
         if let Some(detail) = damage_mark::damage(&connection) {
             damage_mark::found(&dir, detail, &told);
-        } else if let Ok(differences) = miscounted(&connection)
-            && !differences.is_empty()
+        } else if let (Ok(differences), Ok(heads)) =
+            (miscounted(&connection), damage::wrong_heads(&connection))
         {
             // A store that is closing, or failing, counts at its next start.
-            let _closing = runtime.block_on(correct(&jobs, differences));
+            let _closing = runtime.block_on(correct(&jobs, differences, heads));
         }
         drop(connection);
         drop(in_use);
@@ -63,10 +63,16 @@ fn miscounted(connection: &Connection) -> rusqlite::Result<BTreeMap<(i64, String
 async fn correct(
     jobs: &WeakJobs,
     differences: BTreeMap<(i64, String), i64>,
+    heads: Vec<(i64, i64)>,
 ) -> Result<(), StoreError> {
+    if differences.is_empty() && heads.is_empty() {
+        return Ok(());
+    }
     let Some(jobs) = jobs.upgrade() else { return Ok(()) };
     jobs.run(move |tx| {
-        damage::mend_heads(tx)?;
+        for (queue_id, group_id) in &heads {
+            groups::mend_head(tx, *queue_id, *group_id)?;
+        }
         for ((queue_id, route), messages) in &differences {
             tx.ledger().recount(*queue_id, route, *messages);
             groups::count(tx, *queue_id, *messages, 0)?;

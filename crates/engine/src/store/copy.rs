@@ -11,7 +11,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::error::OpenError;
-use super::{DATABASE_FILE, damage_mark, open};
+use super::{DATABASE_FILE, damage, damage_mark, open};
 
 /// Small files of a data directory that are in a copy: whether delivery is paused and until when, and
 /// which events are skipped.
@@ -75,6 +75,8 @@ pub struct Copied {
     pub bytes: u64,
     /// Messages in each queue, by name.
     pub messages: Vec<(String, u64)>,
+    /// How many of them are not what was accepted.
+    pub damaged: u64,
     /// Where the queues are now that were there before.
     pub replaced: Option<PathBuf>,
 }
@@ -93,9 +95,7 @@ pub fn backup(
     progress: impl FnMut(u32, u32),
 ) -> Result<Copied, CopyError> {
     let source = data_dir.join(DATABASE_FILE);
-    if !source.exists() {
-        return Err(CopyError::NoQueues(data_dir.to_owned()));
-    }
+    there_are_queues(data_dir, &source)?;
     if file.exists() {
         return Err(CopyError::Exists(file.to_owned()));
     }
@@ -108,7 +108,19 @@ pub fn backup(
         Ok(copied)
     });
     remove(&part)?;
+    remove(&beside(&part, "-journal"))?;
     made
+}
+
+/// Who may not look is told that, and not that there is nothing.
+fn there_are_queues(data_dir: &Path, database: &Path) -> Result<(), CopyError> {
+    match fs::metadata(database) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(CopyError::NoQueues(data_dir.to_owned()))
+        }
+        Err(error) => Err(in_file(database)(error)),
+    }
 }
 
 fn write_copy(
@@ -119,6 +131,7 @@ fn write_copy(
     mut progress: impl FnMut(u32, u32),
 ) -> Result<(), CopyError> {
     remove(part)?;
+    remove(&beside(part, "-journal"))?;
     new_file(part)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let from = Connection::open_with_flags(source, flags).map_err(in_database(source))?;
@@ -175,10 +188,13 @@ pub fn restore(file: &Path, data_dir: &Path, replace: bool) -> Result<Copied, Co
     }
     let new = beside(&database, ".new");
     remove(&new)?;
-    fs::copy(file, &new).map_err(in_file(&new))?;
-    fs::set_permissions(&new, Permissions::from_mode(0o600)).map_err(in_file(&new))?;
-    let files = prepare(&new).map_err(in_database(&new))?;
-    File::open(&new).and_then(|new| new.sync_all()).map_err(in_file(&new))?;
+    let prepared = copy_to(file, &new);
+    if prepared.is_err() {
+        // It takes room that somebody needs.
+        remove(&new)?;
+        remove(&beside(&new, "-journal"))?;
+    }
+    let files = prepared?;
 
     let replaced = if is_there { Some(put_aside(&database)?) } else { None };
     fs::rename(&new, &database).map_err(in_file(&database))?;
@@ -195,6 +211,14 @@ pub fn restore(file: &Path, data_dir: &Path, replace: bool) -> Result<Copied, Co
     }
     give_to_owner_of(data_dir)?;
     Ok(Copied { replaced, ..copied })
+}
+
+fn copy_to(file: &Path, new: &Path) -> Result<Vec<(String, Vec<u8>)>, CopyError> {
+    fs::copy(file, new).map_err(in_file(new))?;
+    fs::set_permissions(new, Permissions::from_mode(0o600)).map_err(in_file(new))?;
+    let files = prepare(new).map_err(in_database(new))?;
+    File::open(new).and_then(|new| new.sync_all()).map_err(in_file(new))?;
+    Ok(files)
 }
 
 /// Makes a copy's database one to go on with; gives the small files that were in it.
@@ -243,7 +267,8 @@ fn look(file: &Path) -> Result<Copied, CopyError> {
             )?
             .query_map([], |row| Ok((row.get(0)?, whole(1)(row)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        rusqlite::Result::Ok(Copied { taken_at_ms, bytes, messages, replaced: None })
+        let damaged = damage::count_all(&connection)?;
+        rusqlite::Result::Ok(Copied { taken_at_ms, bytes, messages, damaged, replaced: None })
     };
     read().map_err(in_database(file))
 }
@@ -256,9 +281,7 @@ fn look(file: &Path) -> Result<Copied, CopyError> {
 /// [`CopyError`], [`NoRoom`](CopyError::NoRoom) before anything is written; the database is as it was.
 pub fn compact(data_dir: &Path) -> Result<(u64, u64), CopyError> {
     let file = data_dir.join(DATABASE_FILE);
-    if !file.exists() {
-        return Err(CopyError::NoQueues(data_dir.to_owned()));
-    }
+    there_are_queues(data_dir, &file)?;
     let _lock = open::lock(data_dir)?;
     let connection = open::database(data_dir)?;
     let size = || fs::metadata(&file).map(|it| it.len()).map_err(in_file(&file));

@@ -6,8 +6,8 @@
 
 use domain::time::Timestamp;
 use md5::{Digest as _, Md5};
-use rusqlite::params;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
 
 use super::departure::{Departure, Why};
 use super::error::StoreError;
@@ -96,17 +96,36 @@ pub(super) fn set_aside(
     Ok(())
 }
 
-/// Finds the first message of each group whose first one is not there, or takes the group away.
-pub(super) fn mend_heads(tx: &mut Tx<'_>) -> Result<(), StoreError> {
-    let headless: Vec<(i64, i64, i64)> = tx.all(
-        "SELECT g.queue_id, g.id, g.head_sequence FROM message_group g
-         LEFT JOIN message m ON m.sequence = g.head_sequence WHERE m.sequence IS NULL",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
-    headless
-        .into_iter()
-        .try_for_each(|(queue_id, group_id, head)| groups::lost(tx, queue_id, group_id, head))
+/// The groups that take another message for their first one than they have, by queue.
+pub(super) fn wrong_heads(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let wrong = "SELECT queue_id, id FROM message_group g WHERE head_sequence
+                 IS NOT (SELECT min(sequence) FROM message WHERE group_id = g.id)";
+    let mut wrong = connection.prepare(wrong)?;
+    wrong.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// How many messages of a database are not what was stored. Looks at every message.
+pub(super) fn count_all(connection: &Connection) -> rusqlite::Result<u64> {
+    let has_digests = "SELECT count(*) FROM pragma_table_info('message') WHERE name = 'digest'";
+    if connection.query_row(has_digests, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(0);
+    }
+    let mut rows = connection.prepare("SELECT body, attributes, digest FROM message")?;
+    let mut rows = rows.query([])?;
+    let mut damaged = 0;
+    while let Some(row) = rows.next()? {
+        let (body, attributes, kept) =
+            (row.get::<_, String>(0), row.get::<_, Option<String>>(1), row.get(2));
+        let is_sound = match (body, attributes, kept) {
+            (Ok(body), Ok(attributes), Ok(Some(kept))) => {
+                Vec::<u8>::as_slice(&kept) == digest(&body, attributes.as_deref())
+            }
+            (Ok(_), Ok(_), Ok(None)) => true,
+            _ => false,
+        };
+        damaged += u64::from(!is_sound);
+    }
+    Ok(damaged)
 }
 
 /// All that are set aside.

@@ -41,11 +41,23 @@ pub(super) fn found(dir: &Path, detail: String, failures: &Failures) {
     failures.tell(Failure::Damaged { file: dir.join(DATABASE_FILE), detail });
 }
 
+/// Messages that no receive would find: their queue or their group is gone.
+fn homeless(connection: &Connection) -> Option<String> {
+    let count = "SELECT count(*) FROM message m LEFT JOIN queue q ON q.id = m.queue_id
+                 LEFT JOIN message_group g ON g.id = m.group_id WHERE q.id IS NULL OR g.id IS NULL";
+    match connection.query_row(count, [], |row| row.get::<_, i64>(0)) {
+        Ok(0) => None,
+        Ok(count) => Some(format!("{count} messages belong to no queue or to no group")),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 /// What is wrong with a database, if something is.
 pub(super) fn damage(connection: &Connection) -> Option<String> {
     let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match verdict {
-        Ok(verdict) if verdict == "ok" => None,
+        Ok(verdict) if verdict == "ok" => homeless(connection),
         Ok(verdict) => Some(verdict),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => None,
         Err(error) => Some(error.to_string()),

@@ -250,20 +250,25 @@ pub(super) fn remove(
     change_in_flight(tx, queue_id, group_id, -i64::from(in_flight))
 }
 
-/// Takes note that a message is gone whose row nobody deleted.
-pub(super) fn lost(
-    tx: &mut Tx<'_>,
-    queue_id: i64,
-    group_id: i64,
-    sequence: i64,
-) -> Result<(), StoreError> {
-    let in_flight: Option<bool> = tx.first(
-        "DELETE FROM delivery WHERE sequence = ?1 RETURNING visible_at_ms IS NOT NULL",
-        [sequence],
+/// Finds a group's first message again, or takes the group away: what it took for that is gone, or is
+/// not the first.
+pub(super) fn mend_head(tx: &mut Tx<'_>, queue_id: i64, group_id: i64) -> Result<(), StoreError> {
+    let lost: Option<bool> = tx.first(
+        "DELETE FROM delivery WHERE sequence = (SELECT head_sequence FROM message_group WHERE id = ?1)
+         AND sequence NOT IN (SELECT sequence FROM message)
+         RETURNING visible_at_ms IS NOT NULL",
+        [group_id],
         |row| row.get(0),
     )?;
-    move_up(tx, queue_id, group_id, sequence)?;
-    change_in_flight(tx, queue_id, group_id, -i64::from(in_flight == Some(true)))
+    let first = "SELECT min(sequence) FROM message WHERE group_id = ?1";
+    let first: Option<Option<i64>> = tx.first(first, [group_id], |row| row.get(0))?;
+    if let Some(first) = first.flatten() {
+        let sql = "UPDATE message_group SET head_sequence = ?2 WHERE id = ?1";
+        tx.execute(sql, params![group_id, first])?;
+    } else if tx.execute("DELETE FROM message_group WHERE id = ?1", [group_id])? > 0 {
+        count_groups(tx, queue_id, -1)?;
+    }
+    change_in_flight(tx, queue_id, group_id, -i64::from(lost == Some(true)))
 }
 
 fn move_up(tx: &Tx<'_>, queue_id: i64, group_id: i64, removed: i64) -> Result<(), StoreError> {

@@ -120,6 +120,8 @@ pub struct Store {
     ended: Ended,
     failures: Failures,
     departures: Arc<Mutex<Option<Departures>>>,
+    /// Where the database is, unless in memory.
+    dir: Option<Arc<Path>>,
     group_lock: GroupLock,
 }
 
@@ -197,6 +199,7 @@ impl Store {
             ended,
             failures,
             departures,
+            dir: dir.map(Arc::from),
             group_lock: GroupLock::default(),
         };
         for task in unfinished {
@@ -653,9 +656,15 @@ impl Store {
     }
 
     /// Gives some room in the database that nothing uses back to the disk; tells whether there is more.
-    /// Takes the writer for a few milliseconds.
-    pub async fn shrink(&self) -> Result<bool> {
-        self.jobs.run(shrink::shrink).await
+    /// Takes the writer for some milliseconds. Where the disk is `short` of room nothing is kept for later,
+    /// and the write-ahead log goes as well.
+    pub async fn shrink(&self, short: bool) -> Result<bool> {
+        let is_more = self.jobs.run(move |tx| shrink::shrink(tx, short)).await?;
+        if let (true, false, Some(dir)) = (short, is_more, self.dir.clone()) {
+            let cut = tokio::task::spawn_blocking(move || shrink::cut_log(&dir)).await;
+            cut.map_err(|_panicked| StorageError::Closed)??;
+        }
+        Ok(is_more)
     }
 
     /// Removes what is older than its queue's retention, where nobody receives who would. Each that

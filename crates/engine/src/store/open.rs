@@ -22,7 +22,7 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 const LOG_BYTES_KEPT: u32 = 64 * 1_024 * 1_024;
 
 /// How long to wait for somebody else who has the database, such as an operator's `sqlite3`.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements kept prepared: all of this module's.
 const STATEMENTS_KEPT: usize = 128;

@@ -1,23 +1,39 @@
-//! A database's file gets smaller with what is in it.
+//! A database's file, and its log, get smaller with what is in it.
 
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::DATABASE_FILE;
 use super::error::StoreError;
+use super::open::BUSY_TIMEOUT;
 use super::tx::Tx;
 
-/// Free pages of the database that stay in the file: 16 MiB.
+/// Free pages of the database that stay in the file while the disk has room: 16 MiB.
 const FREE_PAGES_KEPT: i64 = 4_096;
 
-/// Pages that go at a time: 1 MiB.
-const PAGES_FREED_AT_ONCE: i64 = 256;
+/// Pages that go at a time: 4 MiB.
+const PAGES_FREED_AT_ONCE: i64 = 1_024;
 
-/// Gives free pages of the database back to the disk, as many as hold nobody up. As many as
-/// [`FREE_PAGES_KEPT`] stay, for what comes next.
-pub(super) fn shrink(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+/// Gives free pages of the database back to the disk, as many as hold nobody up; tells whether there are
+/// more. [`FREE_PAGES_KEPT`] stay for what comes next, unless `all` are asked for.
+pub(super) fn shrink(tx: &mut Tx<'_>, all: bool) -> Result<bool, StoreError> {
     let number = |pragma: &str| tx.first(pragma, [], |row| row.get::<_, i64>(0));
-    let free = number("PRAGMA freelist_count")?.unwrap_or_default();
+    let kept = if all { 0 } else { FREE_PAGES_KEPT };
+    let spare = number("PRAGMA freelist_count")?.unwrap_or_default() - kept;
     // 2 is incremental; a database of a former version keeps its pages until it is compacted.
-    if free <= FREE_PAGES_KEPT || number("PRAGMA auto_vacuum")? != Some(2) {
+    if spare <= 0 || number("PRAGMA auto_vacuum")? != Some(2) {
         return Ok(false);
     }
-    tx.all(&format!("PRAGMA incremental_vacuum({PAGES_FREED_AT_ONCE})"), [], |_| Ok(()))?;
-    Ok(true)
+    let pages = spare.min(PAGES_FREED_AT_ONCE);
+    tx.all(&format!("PRAGMA incremental_vacuum({pages})"), [], |_| Ok(()))?;
+    Ok(spare > pages)
+}
+
+/// Puts the write-ahead log into the database and cuts it off. Another connection does that, as it is
+/// nothing for a transaction; it waits for who reads or writes just then.
+pub(super) fn cut_log(dir: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open(dir.join(DATABASE_FILE))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

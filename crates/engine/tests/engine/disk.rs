@@ -104,6 +104,29 @@ async fn a_disk_that_is_filled_refuses_events_and_delivers_those_that_are_queued
     engine.stop().await;
 }
 
+/// What filled the disk was this queue itself: once it is delivered there is room again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_filled_its_disk_goes_on_once_it_is_delivered() {
+    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let function = Function::new("");
+    let client = http_client();
+    let engine = start(disk.path(), &function).await;
+    assert_eq!(set_enabled(&engine, false).await, 200);
+    let mut accepted = 0;
+    let body = |number: usize| format!("k-{number}{}", " ".repeat(100_000));
+    while post(&client, &engine, &format!("k{}", accepted % 7), body(accepted)).await == 200 {
+        accepted += 1;
+    }
+    assert!(accepted > 50, "{accepted}");
+    assert_eq!(set_enabled(&engine, true).await, 200);
+    function.wait_for(|record| record.len() >= accepted).await;
+    let limit = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while post(&client, &engine, "k", "new".to_owned()).await != 200 {
+        assert!(std::time::Instant::now() < limit, "{}", get(&engine, "status").await["disk"]);
+    }
+    engine.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_files_can_be_paused_and_started_on() {
     let Some(disk) = SmallDisk::mount("size=64m,nr_inodes=40") else { return };

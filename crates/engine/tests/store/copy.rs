@@ -171,11 +171,11 @@ async fn filled_and_emptied(queue: &Fixture) {
 
 #[tokio::test]
 async fn room_that_is_not_used_goes_back_to_the_disk() {
-    const KEPT_BYTES: u64 = (4_096 - 256) * 4_096;
+    const KEPT_BYTES: u64 = 4_096 * 4_096;
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path()).await;
     filled_and_emptied(&queue).await;
-    while queue.store.shrink().await.unwrap() {}
+    while queue.store.shrink(false).await.unwrap() {}
     queue.send("a", "kept").await;
     queue.store.close().await;
     let bytes = fs::metadata(dir.path().join("queues.db")).unwrap().len();
@@ -190,7 +190,7 @@ async fn a_former_versions_room_goes_back_by_a_command() {
     let queue = open(dir.path()).await;
     filled_and_emptied(&queue).await;
     queue.send("a", "kept").await;
-    assert!(!queue.store.shrink().await.unwrap(), "it was not made for that");
+    assert!(!queue.store.shrink(false).await.unwrap(), "it was not made for that");
     let running = compact(dir.path()).unwrap_err();
     assert!(matches!(running, CopyError::Open(OpenError::InUse { .. })), "{running}");
     queue.store.close().await;
@@ -200,7 +200,38 @@ async fn a_former_versions_room_goes_back_by_a_command() {
     assert_eq!(bodies(&queue.receive(1).await), ["kept"]);
     queue.advance_seconds(300);
     filled_and_emptied(&queue).await;
-    assert!(queue.store.shrink().await.unwrap(), "now it shrinks by itself");
+    assert!(queue.store.shrink(false).await.unwrap(), "now it shrinks by itself");
+}
+
+/// Nothing is kept for later then: what there is, is needed now.
+#[tokio::test]
+async fn where_the_disk_is_short_all_room_goes_back_and_the_log_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    filled_and_emptied(&queue).await;
+    while queue.store.shrink(true).await.unwrap() {}
+    for (name, most) in [("queues.db", 400_000), ("queues.db-wal", 100_000)] {
+        let bytes = fs::metadata(dir.path().join(name)).unwrap().len();
+        assert!(bytes < most, "{name}: {bytes}");
+    }
+    queue.send("a", "new").await;
+    assert_eq!(bodies(&queue.receive(1).await), ["new"]);
+}
+
+#[tokio::test]
+async fn a_copy_tells_how_many_messages_of_it_are_damaged() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let queue = open(dir.path()).await;
+    for body in ["1", "2", "3"] {
+        queue.send("a", body).await;
+    }
+    queue.store.close().await;
+    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
+    database.execute_batch("UPDATE message SET body = 'X' WHERE body <> '1'").unwrap();
+    database.close().unwrap();
+    let file = copies.path().join("copy.db");
+    assert_eq!(copy(dir.path(), &file).unwrap().damaged, 2);
+    assert_eq!(restore(&file, dir.path(), true).unwrap().damaged, 2);
 }
 
 #[tokio::test]

@@ -103,6 +103,32 @@ async fn a_group_whose_first_message_is_gone_goes_on_with_the_next() {
 }
 
 #[tokio::test]
+async fn a_group_that_took_another_message_for_its_first_finds_it_again() {
+    let dir = changed("UPDATE message_group SET head_sequence = head_sequence + 1").await;
+    let queue = open(dir.path()).await;
+    let mut found = Vec::new();
+    while found.len() < 4 {
+        found.extend(take(&queue).await);
+        tokio::task::yield_now().await;
+    }
+    found.sort_unstable();
+    assert_eq!(found, ["a-1", "a-2", "a-3", "b-1"]);
+}
+
+/// Nobody would ever find them, and nothing would be missing.
+#[tokio::test]
+async fn messages_whose_queue_or_group_is_gone_are_damage() {
+    for sql in ["DELETE FROM queue", "DELETE FROM message_group WHERE name = 'b'"] {
+        let dir = changed(sql).await;
+        let store = Store::open(dir.path(), manual_clock()).unwrap();
+        let failure = store.failed().await.to_string();
+        assert!(failure.contains("belong to no queue or to no group"), "{failure}");
+        store.close().await;
+        assert!(Store::open(dir.path(), manual_clock()).is_err(), "it looks first now");
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_moves_is_known_there() {
     let queue = Fixture::with_dead_letters(1).await;
     queue.send("a", "1").await;

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use domain::time::Timestamp;
 use engine::clock::{Clock as _, SystemClock};
-use engine::store::{self, Copied, CopyError, OpenError};
+use engine::store::{self, Copied, CopyError};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use serde_json::json;
 
+use crate::serve::is_of_the_data;
 use crate::{Exit, fail};
 
 /// How long something is done without a word on how far it is.
@@ -46,9 +47,9 @@ pub(crate) struct Backup {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  systemctl stop webhook-queue.socket webhook-queue
+  systemctl stop 'webhook-queue*'
   webhook-engine restore --data-dir /var/lib/webhook-queue --replace /var/backups/queue-2026-01-31.db
-  systemctl start webhook-queue.socket webhook-queue
+  systemctl start webhook-queue.socket webhook-queue-api.socket webhook-queue
 
 Exit codes:
   0  done
@@ -60,7 +61,7 @@ pub(crate) struct Restore {
     data_dir: PathBuf,
     /// The copy
     file: PathBuf,
-    /// Put queues that are there aside
+    /// Put queues that are there aside, as queues.db.replaced-N, which is yours to remove
     #[arg(long)]
     replace: bool,
     /// Print it as JSON
@@ -146,7 +147,7 @@ fn print(json: bool, copied: &Copied, what: &dyn Display) {
             copied.messages.iter().map(|(queue, count)| (queue.clone(), json!(count))).collect();
         let text = json!({
             "taken_at": taken_at, "bytes": copied.bytes, "messages": messages,
-            "replaced": copied.replaced,
+            "replaced": copied.replaced, "damaged": copied.damaged,
         });
         return println!("{text}");
     }
@@ -155,14 +156,18 @@ fn print(json: bool, copied: &Copied, what: &dyn Display) {
     for (queue, messages) in &copied.messages {
         println!("  {queue}  {messages}");
     }
+    if copied.damaged > 0 {
+        println!(
+            "{} of them are not what was accepted: their groups wait for you to drop them",
+            copied.damaged
+        );
+    }
 }
 
 fn ended(error: &CopyError) -> Exit {
     let exit = match error {
-        CopyError::NoQueues(_)
-        | CopyError::Open(
-            OpenError::InUse { .. } | OpenError::Corrupt { .. } | OpenError::Newer { .. },
-        ) => Exit::DataDirectory,
+        CopyError::NoQueues(_) => Exit::DataDirectory,
+        CopyError::Open(error) if is_of_the_data(error) => Exit::DataDirectory,
         _ => Exit::Failure,
     };
     fail(exit, &engine::in_full(error))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::config::{Config, LogLevel};
 use engine::clock::SystemClock;
-use engine::store::GroupLock;
+use engine::store::{GroupLock, OpenError};
 use engine::{
     Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Sockets, Storage, start_command,
 };
@@ -76,7 +76,8 @@ takes the sockets of socket units named ingest and api in the place of --listen 
 
 Exit codes:
   0  stopped by a signal, or the command is done
-  1  failure: an address in use, storage that cannot be written or does not keep what is written
+  1  failure: an address in use, storage that cannot be written or does not keep what is written; or
+     stopped at once by a second signal
   2  wrong arguments or configuration
   3  data directory in use by another engine, damaged, or written by a newer one
   4  with --keep-destinations: events wait that were accepted for others";
@@ -120,9 +121,8 @@ impl Serve {
         };
         let engine = Engine::start(options).await.map_err(|error| {
             let exit = match &error {
-                EngineError::Open(_) | EngineError::Failed(Failure::Damaged { .. }) => {
-                    Exit::DataDirectory
-                }
+                EngineError::Open(error) if is_of_the_data(error) => Exit::DataDirectory,
+                EngineError::Failed(Failure::Damaged { .. }) => Exit::DataDirectory,
                 EngineError::Destinations { .. } => Exit::Destinations,
                 _ => Exit::Failure,
             };
@@ -168,6 +168,11 @@ async fn stdin_ends(watched: bool) {
         drop(ended);
     });
     let _ended = end.await;
+}
+
+/// Whether a data directory is in use, damaged, or a newer engine's; else it cannot be read or written.
+pub(crate) fn is_of_the_data(error: &OpenError) -> bool {
+    matches!(error, OpenError::InUse { .. } | OpenError::Corrupt { .. } | OpenError::Newer { .. })
 }
 
 /// Says why the engine cannot go on, in its log as well.
