@@ -3,7 +3,7 @@
 mod list;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use domain::skip::Skips;
@@ -18,6 +18,13 @@ use crate::mapping::Mapping;
 use crate::people::{self, printable, span};
 use crate::{pause, program, progress, trace};
 use list::SkipList;
+
+/// Between two looks for an event that may be attempted just then.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long an event is looked for that does not wait: while it is attempted it does not, and does again
+/// a moment later.
+const ATTEMPTED_FOR: Duration = Duration::from_secs(3);
 
 /// Between two looks at an engine. It does not tell by itself when an event has left.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -96,6 +103,20 @@ impl Outcome {
     }
 }
 
+/// The groups that wait, once `event_id` is the first of one; without it if that does not come to be.
+async fn waiting_with(environment: &Environment, event_id: &str) -> anyhow::Result<Vec<Waiting>> {
+    let limit = Instant::now() + ATTEMPTED_FOR;
+    loop {
+        let (waiting, _unknown) = blocked::waiting(environment).await?;
+        let is_there = waiting.iter().any(|it| it.event_id == event_id);
+        let is_engine = matches!(environment.host, Host::Engine { .. });
+        if is_there || !is_engine || Instant::now() >= limit {
+            return Ok(waiting);
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+}
+
 impl Skip {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
@@ -157,7 +178,7 @@ impl Skip {
         event_id: &str,
     ) -> anyhow::Result<ExitCode> {
         let asked_at = people::now();
-        let (waiting, _unknown) = blocked::waiting(environment).await?;
+        let waiting = waiting_with(environment, event_id).await?;
         let Some(head) = waiting.iter().find(|it| it.event_id == event_id) else {
             bail!(
                 "event {event_id:?} is not the first of a group that waits, so nothing was changed; \

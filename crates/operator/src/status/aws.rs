@@ -125,6 +125,7 @@ pub(super) async fn report(
         host: "aws",
         at: now.to_string(),
         delivery: Delivery { paused, pause, state, batches_in_flight: None, trouble: None },
+        storage: None,
         queue: Queue {
             events: queue.events,
             in_flight: queue.in_flight,

@@ -21,6 +21,10 @@ struct Status {
     started_at: String,
     version: String,
     trouble: Option<String>,
+    /// An engine of before does not tell, as of the disk.
+    #[serde(default)]
+    storage_failing: bool,
+    disk: Option<Disk>,
     ingest: Ingest,
     queue: QueueStats,
     waiting_groups: u64,
@@ -30,6 +34,12 @@ struct Status {
     loss_meter: LossMeter,
     deliveries: Deliveries,
     log_level: LogLevel,
+}
+
+#[derive(Debug, Deserialize)]
+struct Disk {
+    free_bytes: u64,
+    accepting: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,6 +54,8 @@ struct QueueStats {
     delayed: u64,
     message_groups: u64,
     oldest_age_ms: Option<u64>,
+    #[serde(default)]
+    damaged: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +88,22 @@ struct Latency {
     sum_ms: u64,
 }
 
+/// What is wrong with the engine's storage, the worst first.
+fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
+    match (failing, disk.filter(|disk| !disk.accepting), damaged) {
+        (true, _, _) => Some("FAILS: nothing is accepted; the engine's log says why".to_owned()),
+        (false, Some(disk), _) => Some(format!(
+            "the disk is NEARLY FULL ({} free): nothing is accepted, what is queued is delivered",
+            people::bytes(disk.free_bytes)
+        )),
+        (false, None, 0) => None,
+        (false, None, damaged) => Some(format!(
+            "{} DAMAGED: what is behind waits until they are dropped (docs/one-machine.md, \"Damage\")",
+            people::count(damaged, "event")
+        )),
+    }
+}
+
 pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow::Result<Report> {
     let mut status: Status = api.get("/_engine/status").await?;
     let mapping = status.event_source_mapping;
@@ -101,7 +129,10 @@ pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow
             .push("last deliveries and breaker (forwarder.log_level leaves them out)".to_owned());
         status.deliveries = Deliveries::default();
     }
+    let damaged = status.queue.damaged + status.dead_letter_queue.damaged;
+    let storage = storage(status.storage_failing, status.disk.as_ref(), damaged);
     Ok(Report {
+        storage,
         environment: environment.name.clone(),
         host: "engine",
         at: status.now,
@@ -197,4 +228,25 @@ fn destinations(routes: BTreeMap<String, BTreeMap<String, Counts>>) -> Vec<Desti
         })
     };
     routes.into_iter().flat_map(of_route).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_storage_is_said_in_a_sentence_the_worst_first() {
+        let disk = |accepting| Disk { free_bytes: 12_000_000, accepting };
+        assert_eq!(storage(false, Some(&disk(true)), 0), None);
+        assert_eq!(storage(false, None, 0), None, "an engine of before");
+        let said = |failing, accepting, damaged| storage(failing, Some(&disk(accepting)), damaged);
+        let (failing, full, damaged) = (
+            said(true, false, 2).unwrap(),
+            said(false, false, 2).unwrap(),
+            said(false, true, 2).unwrap(),
+        );
+        assert!(failing.starts_with("FAILS"), "{failing}");
+        assert!(full.contains("NEARLY FULL (12 MB free)"), "{full}");
+        assert!(damaged.starts_with("2 events DAMAGED"), "{damaged}");
+    }
 }

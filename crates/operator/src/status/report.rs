@@ -15,6 +15,8 @@ pub(crate) struct Report {
     /// When it was asked, RFC 3339.
     pub(crate) at: String,
     pub(crate) delivery: Delivery,
+    /// What is wrong with where the events are kept; `None` if nothing is, and on AWS.
+    pub(crate) storage: Option<String>,
     pub(crate) queue: Queue,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) loss_meter: Option<LossMeter>,

@@ -25,6 +25,7 @@ pub(super) fn render(report: &Report) -> String {
     if let Some(pause) = &report.delivery.pause {
         lines.insert(1, ("paused", paused(pause, now)));
     }
+    lines.extend(report.storage.iter().map(|storage| ("storage", storage.clone())));
     lines.extend(report.destinations.iter().map(|it| ("breaker", breaker(it, now))));
     lines.push(("release", release(report, now)));
     lines.extend(report.alarms.iter().map(|alarms| ("alarms", alarms_that_ring(alarms, now))));
