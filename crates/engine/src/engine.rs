@@ -21,7 +21,7 @@ use crate::deliveries::Deliveries;
 use crate::disk::RESERVE_BYTES;
 use crate::error::EngineError;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingOptions};
-use crate::failure::Failure;
+use crate::failure::{Failure, Failures};
 use crate::files::write_durably;
 use crate::function::{
     Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
@@ -131,6 +131,17 @@ impl Engine {
     ///
     /// [`EngineError`]; nothing is left running then.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        let mut failures = None;
+        // Whatever failed then did so because of that.
+        Self::start_noting(options, &mut failures).await.map_err(|error| {
+            failures.as_ref().and_then(Failures::first).map_or(error, EngineError::Failed)
+        })
+    }
+
+    async fn start_noting(
+        options: EngineOptions,
+        failures: &mut Option<Failures>,
+    ) -> Result<Self, EngineError> {
         let config = options.config;
         let data_dir = options.storage.dir();
         let kept = Kept::open(
@@ -143,6 +154,7 @@ impl Engine {
         )?;
         let Kept { store, access, log, health, disk } = kept;
         let store = store.with_group_lock(options.group_lock);
+        *failures = Some(store.failures().clone());
         ensure_queues(&store, &config, &log).await?;
         let keep = options.keep_destinations;
         let origins = destinations::settle(&store, &config, data_dir, keep, &log).await?;
@@ -358,10 +370,7 @@ fn lambda_api(config: &Config, mapping: Option<&EventSourceMapping>) -> LambdaAp
 }
 
 async fn ensure_queues(store: &Store, config: &Config, log: &Log) -> Result<(), EngineError> {
-    queues::ensure(store, config).await.map_err(|error| match store.failures().first() {
-        Some(failure) => EngineError::Failed(failure),
-        None => EngineError::Queues(error),
-    })?;
+    queues::ensure(store, config).await.map_err(EngineError::Queues)?;
     for (queue, waiting) in queues::left_behind(store, config).await.map_err(EngineError::Queues)? {
         let message = "events wait in a queue of another environment, which this configuration \
                        does not serve: an engine whose configuration has that name delivers them";
