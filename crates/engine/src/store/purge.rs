@@ -17,10 +17,8 @@ const EMPTIED_AT_ONCE: i64 = 500;
 pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
     let queue = tx.queue(name)?;
     remove_messages(tx, queue.id)?;
-    for (route, messages) in tx.ledger().purge(queue.id) {
-        let queue = name.to_owned();
-        tx.depart(Departure { queue, why: Why::Purged, route, messages, event_id: None });
-    }
+    let purged = tx.ledger().purge(queue.id);
+    tell(tx, name, purged);
     tx.execute("DELETE FROM queue_count WHERE queue_id = ?1", [queue.id])?;
     tx.execute("DELETE FROM move_task WHERE source = ?1", [name])?;
     tx.execute("DELETE FROM queue WHERE id = ?1", [queue.id])?;
@@ -54,11 +52,17 @@ pub(super) struct Emptying {
 /// Tells of all that is in a queue that it goes, and gives what removes it.
 pub(super) fn emptying(tx: &mut Tx<'_>, name: &str) -> Result<Emptying, StoreError> {
     let queue = tx.queue(name)?;
-    for (route, messages) in tx.ledger().held(queue.id) {
-        let queue = name.to_owned();
+    let held = tx.ledger().held(queue.id);
+    tell(tx, name, held);
+    Ok(Emptying { queue_id: queue.id, after: 0, before: tx.next_number() })
+}
+
+/// Tells that messages go, by route.
+fn tell(tx: &mut Tx<'_>, queue: &str, purged: Vec<(String, i64)>) {
+    for (route, messages) in purged {
+        let queue = queue.to_owned();
         tx.depart(Departure { queue, why: Why::Purged, route, messages, event_id: None });
     }
-    Ok(Emptying { queue_id: queue.id, after: 0, before: tx.next_number() })
 }
 
 impl Emptying {

@@ -35,8 +35,8 @@ pub struct QueueStatistics {
     pub modified_at: Timestamp,
 }
 
-/// What is in a queue now. Whoever receives moves messages that became visible and removes those
-/// that expired; until then they are counted as that here.
+/// What is in a queue now. A message whose visibility timeout has run out counts as visible, though only
+/// the next receive takes note of that; one that expired counts until it is removed.
 pub(super) fn of(view: &View<'_>, name: &str) -> Result<QueueStatistics, StoreError> {
     let queue = Queue::stored(view, name)?;
     let counts = view.first(

@@ -171,17 +171,22 @@ async fn a_move_task_leaves_what_came_after_its_start() {
     for (group, body) in [("a", "4"), ("b", "5")] {
         queue.store.send(DEAD, message(group, body)).await.unwrap();
     }
-    let task = loop {
+    let task = ended_task(&queue).await;
+    assert_eq!((task.id, task.status, task.moved), (id, MoveTaskStatus::Completed, 3));
+    assert_eq!(bodies(&queue.receive(10).await), ["1", "2", "3"]);
+    assert_eq!(bodies(&queue.receive_from(DEAD, 10).await), ["4", "5"]);
+}
+
+/// The latest move task, once it has ended; time passes meanwhile.
+async fn ended_task(queue: &Fixture) -> MoveTask {
+    loop {
         queue.advance_seconds(1);
         tokio::task::yield_now().await;
         let task = queue.store.move_tasks(DEAD, 1).await.unwrap().remove(0);
         if !task.status.is_active() {
-            break task;
+            return task;
         }
-    };
-    assert_eq!((task.id, task.status, task.moved), (id, MoveTaskStatus::Completed, 3));
-    assert_eq!(bodies(&queue.receive(10).await), ["1", "2", "3"]);
-    assert_eq!(bodies(&queue.receive_from(DEAD, 10).await), ["4", "5"]);
+    }
 }
 
 #[tokio::test]
@@ -225,14 +230,7 @@ async fn a_move_task_goes_on_after_a_restart() {
     let queue = Fixture { store, clock };
     let unfinished = queue.store.move_tasks(DEAD, 1).await.unwrap().remove(0);
     assert!(unfinished.status.is_active() && unfinished.moved < 10);
-    let task = loop {
-        queue.advance_seconds(1);
-        tokio::task::yield_now().await;
-        let task = queue.store.move_tasks(DEAD, 1).await.unwrap().remove(0);
-        if !task.status.is_active() {
-            break task;
-        }
-    };
+    let task = ended_task(&queue).await;
     assert_eq!((task.id, task.status, task.moved), (id, MoveTaskStatus::Completed, 10));
     let expected: Vec<String> = (0..10).map(|body| body.to_string()).collect();
     assert_eq!(bodies(&queue.receive(10).await), expected);
