@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::support::function::Function;
 use crate::support::program::command;
-use crate::support::{config, http_client, options, post as post_event};
+use crate::support::{config, http_client, options, post as post_event, post_to};
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -42,9 +43,13 @@ impl Notifications {
     }
 }
 
-fn terminate(mut child: Child) -> ExitStatus {
+fn signal(child: &Child, name: &str) {
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+fn terminate(mut child: Child) -> ExitStatus {
+    signal(&child, "-TERM");
     child.wait().unwrap()
 }
 
@@ -69,6 +74,47 @@ fn a_service_manager_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
         .take_while(|it| it != "STOPPING=1")
         .collect();
     assert!(rest.iter().all(|it| it == "WATCHDOG=1"), "{rest:?}");
+}
+
+/// The end of its standard input and a signal often come together: both ask for the same.
+#[tokio::test]
+async fn only_a_second_signal_cuts_off_what_is_being_delivered() {
+    for (stdin_ends, signals, code) in [
+        (true, ["-INT"].as_slice(), 0),
+        (true, &["-INT", "-TERM"], 1),
+        (false, &["-INT"], 0),
+        (false, &["-TERM", "-INT"], 1),
+    ] {
+        let (dir, notifications) = (tempfile::tempdir().unwrap(), Notifications::new());
+        let function = Function::new("event hang");
+        let mut child = command(&config(json!({})), dir.path(), &function.executable())
+            .args(["--listen", "127.0.0.1:0", "--until-stdin-ends"])
+            .env("NOTIFY_SOCKET", &notifications.path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert_eq!(notifications.next(), "READY=1");
+        let announced = std::fs::read(dir.path().join("engine.json")).unwrap();
+        let announced: Value = serde_json::from_slice(&announced).unwrap();
+        let ingest = announced["ingest"].as_str().unwrap();
+        assert_eq!(post_to(&http_client(), ingest, "k", "event".into()).await.unwrap(), 200);
+        function.wait_for(|record| record.len() == 1).await;
+        let (first, rest) = signals.split_first().unwrap();
+        if stdin_ends {
+            drop(child.stdin.take());
+            assert_eq!(notifications.next(), "STOPPING=1");
+            signal(&child, first);
+        } else {
+            signal(&child, first);
+            assert_eq!(notifications.next(), "STOPPING=1");
+        }
+        for name in rest {
+            signal(&child, name);
+        }
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(code), "stdin ends: {stdin_ends}, {signals:?}");
+    }
 }
 
 #[test]

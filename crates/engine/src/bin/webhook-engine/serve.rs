@@ -140,17 +140,24 @@ impl Serve {
             }
         };
         service::tell(&engine, &[NotifyState::Ready]);
-        tokio::select! {
-            () = signalled() => {}
-            () = stdin_ends(self.until_stdin_ends) => {}
-            () = service::watchdog(&engine) => {}
+        let by_signal = tokio::select! {
+            () = signalled() => true,
+            () = stdin_ends(self.until_stdin_ends) => false,
+            () = service::watchdog(&engine) => false,
             // Dropped, it ends as in a crash: what is on the disk is what there is.
             failure = engine.failed() => return Err(failed(&engine, &failure)),
-        }
+        };
         service::tell(&engine, &[NotifyState::Stopping]);
+        // Whoever signals a program while it ends with its standard input has asked once.
+        let second_signal = async {
+            if !by_signal {
+                signalled().await;
+            }
+            signalled().await;
+        };
         tokio::select! {
             () = engine.stop() => Ok(()),
-            () = signalled() => Err(fail(Exit::Failure, &"stopped at once by a second signal")),
+            () = second_signal => Err(fail(Exit::Failure, &"stopped at once by a second signal")),
         }
     }
 }
