@@ -16,10 +16,35 @@ pub(crate) fn run(
     total: usize,
     request: impl Fn(usize) -> Vec<u8> + Copy + 'static,
 ) -> anyhow::Result<Duration> {
+    let started = Instant::now();
+    send(address, connections, total, None, request)?;
+    Ok(started.elapsed())
+}
+
+/// The same, one request every `interval`. Returns since when each is under way: since it was sent, or,
+/// where its connection was still busy, since it was due.
+pub(crate) fn run_paced(
+    address: SocketAddr,
+    connections: usize,
+    total: usize,
+    interval: Duration,
+    request: impl Fn(usize) -> Vec<u8> + Copy + 'static,
+) -> anyhow::Result<Vec<Instant>> {
+    // The first is due once all have connected.
+    let first_due = Instant::now() + Duration::from_millis(100);
+    send(address, connections, total, Some((first_due, interval)), request)
+}
+
+fn send(
+    address: SocketAddr,
+    connections: usize,
+    total: usize,
+    pace: Option<(Instant, Duration)>,
+    request: impl Fn(usize) -> Vec<u8> + Copy + 'static,
+) -> anyhow::Result<Vec<Instant>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        let started = Instant::now();
         let tasks: Vec<_> = (0..connections)
             .map(|first| {
                 tokio::task::spawn_local(async move {
@@ -27,18 +52,32 @@ pub(crate) fn run(
                         TcpStream::connect(address).await.context("connecting to the engine")?;
                     stream.set_nodelay(true)?;
                     let mut answer = Vec::new();
+                    let mut sent = Vec::new();
                     for number in (first..total).step_by(connections) {
+                        let mut since = Instant::now();
+                        if let Some((first_due, interval)) = pace {
+                            let due = first_due + interval * u32::try_from(number)?;
+                            if since < due {
+                                tokio::time::sleep_until(due.into()).await;
+                                since = Instant::now();
+                            } else {
+                                since = due;
+                            }
+                        }
+                        sent.push((number, since));
                         stream.write_all(&request(number)).await?;
                         read(&mut stream, &mut answer).await?;
                     }
-                    anyhow::Ok(())
+                    anyhow::Ok(sent)
                 })
             })
             .collect();
+        let mut sent = Vec::with_capacity(total);
         for task in tasks {
-            task.await??;
+            sent.extend(task.await??);
         }
-        Ok(started.elapsed())
+        sent.sort_unstable();
+        Ok(sent.into_iter().map(|(_, since)| since).collect())
     })
 }
 

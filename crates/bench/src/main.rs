@@ -74,9 +74,9 @@ fn run(cli: &Cli) -> anyhow::Result<Report> {
     if cli.only != Some(Part::Forwarder) {
         eprintln!("the engine …");
         let effort = if cli.quick {
-            engine::Effort { accepts: 20_000, deliveries: 10_000, many: 100_000 }
+            engine::Effort { accepts: 20_000, deliveries: 10_000, paced: 3_000, many: 100_000 }
         } else {
-            engine::Effort { accepts: 100_000, deliveries: 30_000, many: 1_000_000 }
+            engine::Effort { accepts: 100_000, deliveries: 30_000, paced: 10_000, many: 1_000_000 }
         };
         report.engine = Some(engine::measure(effort)?);
     }

@@ -4,9 +4,9 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bench::http::Connection;
@@ -34,6 +34,15 @@ pub(crate) struct Sink {
 struct Counts {
     taken: AtomicU64,
     failed: AtomicU64,
+    /// What arrived when, if that is asked for.
+    arrivals: Option<Mutex<Vec<Arrival>>>,
+}
+
+/// A request's body, and when it had been read.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Instant,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A server's certificate and the file with the authority to trust.
@@ -69,6 +78,16 @@ impl Authority {
 impl Sink {
     /// Starts a destination that answers after `delay`.
     pub(crate) fn start(tls: Option<&Authority>, delay: Duration) -> anyhow::Result<Self> {
+        Self::counting(tls, delay, Counts::default())
+    }
+
+    /// Starts one that answers at once and notes what arrives when.
+    pub(crate) fn noting_arrivals() -> anyhow::Result<Self> {
+        let counts = Counts { arrivals: Some(Mutex::default()), ..Counts::default() };
+        Self::counting(None, Duration::ZERO, counts)
+    }
+
+    fn counting(tls: Option<&Authority>, delay: Duration, counts: Counts) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("binding the sink")?;
         let port = listener.local_addr()?.port();
         let url = match tls {
@@ -76,7 +95,7 @@ impl Sink {
             None => format!("http://127.0.0.1:{port}"),
         };
         let server = tls.map(|authority| Arc::clone(&authority.server));
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(counts);
         let counter = Arc::clone(&counts);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -93,6 +112,14 @@ impl Sink {
     /// How many requests have been taken.
     pub(crate) fn taken(&self) -> u64 {
         self.counts.taken.load(Ordering::Relaxed)
+    }
+
+    /// What has arrived, once.
+    pub(crate) fn take_arrivals(&self) -> Vec<Arrival> {
+        let arrivals = self.counts.arrivals.as_ref();
+        arrivals
+            .map(|all| std::mem::take(&mut *all.lock().expect("nobody panics with it")))
+            .unwrap_or_default()
     }
 
     /// How many have been answered 500.
@@ -116,18 +143,23 @@ fn accept(
     }
 }
 
-fn answer(stream: impl Read + Write, delay: Duration, counter: &Counts) -> anyhow::Result<()> {
+fn answer(stream: impl Read + Write, delay: Duration, counts: &Counts) -> anyhow::Result<()> {
     let mut connection = Connection::new(stream);
     while let Some(request) = connection.read()? {
+        let at = Instant::now();
         if !delay.is_zero() {
             std::thread::sleep(delay);
         }
         let (answer, counter) = if request.body == FAILING.as_bytes() {
-            (FAILURE, &counter.failed)
+            (FAILURE, &counts.failed)
         } else {
-            (ANSWER, &counter.taken)
+            (ANSWER, &counts.taken)
         };
         connection.write(answer)?;
+        if let Some(arrivals) = &counts.arrivals {
+            let arrival = Arrival { at, body: request.body };
+            arrivals.lock().expect("nobody panics with it").push(arrival);
+        }
         counter.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
