@@ -20,6 +20,10 @@ use crate::failure::Failures;
 /// Most bytes of lines that wait to be written to one place.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How long a line waits for others, so that all of them are one write. Waking the writer for each costs
+/// more than the line.
+const GATHER_TIME: Duration = Duration::from_millis(10);
+
 /// How long the end of an engine waits for what has not been written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -47,6 +51,8 @@ struct Lines {
     /// Lines that were left out since the last ones were written.
     left_out: u64,
     writing: bool,
+    /// Somebody waits until they are written.
+    awaited: bool,
     closed: bool,
 }
 
@@ -172,6 +178,8 @@ impl Place {
 
     fn flush(&self, limit: Instant) {
         let mut lines = self.lines();
+        lines.awaited = true;
+        self.changed.notify_all();
         while lines.writing || !lines.waiting.is_empty() {
             let left = limit.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -194,7 +202,10 @@ impl Place {
             if lines.waiting.is_empty() {
                 return;
             }
-            lines.writing = true;
+            let more = |lines: &mut Lines| !lines.awaited && !lines.closed;
+            let gathered = self.changed.wait_timeout_while(lines, GATHER_TIME, more);
+            lines = gathered.expect("no code panics while it holds the lines").0;
+            (lines.writing, lines.awaited) = (true, false);
             std::mem::swap(&mut taken, &mut lines.waiting);
             let left_out = std::mem::take(&mut lines.left_out);
             drop(lines);
@@ -276,6 +287,37 @@ mod tests {
         log.announce(LogLevel::Info, "listening", serde_json::json!({}));
         log.flush();
         assert!(out.text().contains("listening") && !out.text().contains("accepted"));
+    }
+
+    /// How often it was written to.
+    #[derive(Clone, Default)]
+    struct Counting(Arc<AtomicU64>);
+
+    impl Write for Counting {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_come_together_are_written_together() {
+        let writes = Counting::default();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(0)));
+        let outs: Vec<Box<dyn Write + Send>> = vec![Box::new(writes.clone())];
+        let log = Log::new(clock, LogLevel::Info, outs, &Failures::new()).unwrap();
+        // Each wakes the writer, if it does not wait for more.
+        for _ in 0..200 {
+            log.pass_on(b"line");
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        log.flush();
+        let writes = writes.0.load(Ordering::Relaxed);
+        assert!((1..100).contains(&writes), "{writes}");
     }
 
     /// A pipe whose reader has stopped: it takes nothing until it is let go.
