@@ -250,7 +250,8 @@ impl Ingest {
         peer: SocketAddr,
         request: Request<Incoming>,
     ) -> Response {
-        let request_id = Uuid::new_v4().to_string();
+        // In the order of time, as a deduplication id may be one: its neighbours are looked up next.
+        let request_id = Uuid::now_v7().to_string();
         let (head, body) = request.into_parts();
         if head.uri.path() == HEALTH_PATH && matches!(head.method, Method::GET | Method::HEAD) {
             return response::health(self.backend.is_failing().await);

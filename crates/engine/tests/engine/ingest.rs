@@ -88,6 +88,8 @@ async fn an_event_is_answered_as_api_gateway_answers_and_is_in_the_queue() {
     assert_eq!(attribute("headers"), "content-type: application/json");
     assert_eq!(attribute("accepted_at").len(), 13);
     assert!(answer.contains(&format!("apigw-requestid: {}", attribute("event_id"))), "{answer}");
+    // Version 7: ids that come in turn are kept in turn.
+    assert_eq!(attribute("event_id").as_bytes()[14], b'7', "{}", attribute("event_id"));
     let line = log.wait_for("accepted", |_| true).await;
     assert_eq!(line["event_id"], attribute("event_id"));
     assert_eq!((&line["route"], &line["group"]), (&json!("sss"), &json!("w-1")));

@@ -35,6 +35,45 @@ async fn in_group_scope_an_id_counts_in_its_group_only() {
     assert!(queue.send("a", "1").await.duplicate);
 }
 
+/// Ids that begin with their time are remembered in its order. That changes nothing of what a repeat is.
+#[tokio::test]
+async fn a_uuid_of_version_7_counts_as_any_other_id_and_is_kept_by_its_time() {
+    let ids = |count: u64| (0..count).map(|n| format!("01970000-00{n:02x}-7abc-9def-0123456789ab"));
+    let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+    let store = Store::open(dir.path(), clock.clone()).unwrap();
+    let grouped = attributes([("FifoQueue", "true"), ("DeduplicationScope", "messageGroup")]);
+    store.create_queue(QUEUE, &grouped, &Tags::new()).await.unwrap();
+    let other = "other.fifo";
+    store.create_queue(other, &attributes([("FifoQueue", "true")]), &Tags::new()).await.unwrap();
+    let is_repeat = async |queue: &str, group: &str, id: &str| {
+        store.send(queue, message(group, id)).await.unwrap().duplicate
+    };
+    for id in ids(20) {
+        for (queue, group) in [(QUEUE, "a"), (QUEUE, "b"), (other, "a")] {
+            assert!(!is_repeat(queue, group, &id).await, "{queue} {group} {id}");
+            assert!(is_repeat(queue, group, &id).await, "{queue} {group} {id}");
+        }
+        let written_otherwise = [id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}")];
+        for id in written_otherwise {
+            assert!(!is_repeat(QUEUE, "a", &id).await, "{id}");
+            assert!(is_repeat(QUEUE, "a", &id).await, "{id}");
+        }
+    }
+    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
+    let mut by_key = database
+        .prepare(
+            "SELECT d.sequence FROM deduplication d JOIN message m USING (sequence)
+             WHERE deduplication_id GLOB '????????-????-7*' AND lower(deduplication_id) = deduplication_id
+             AND group_id = (SELECT group_id FROM message ORDER BY sequence LIMIT 1) ORDER BY key",
+        )
+        .unwrap();
+    let sequences = by_key.query_map([], |row| row.get(0)).unwrap();
+    let sequences: Vec<i64> = sequences.map(Result::unwrap).collect();
+    assert_eq!(sequences.len(), 20);
+    assert!(sequences.is_sorted(), "{sequences:?}");
+    store.close().await;
+}
+
 #[tokio::test]
 async fn the_body_stands_in_for_the_id_where_the_queue_says_so() {
     let without_id = |body| NewMessage { deduplication_id: None, ..message("a", body) };
