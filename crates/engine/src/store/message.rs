@@ -83,6 +83,12 @@ impl NewMessage {
 
     /// Whether a queue whose messages may have `max_message_bytes` bytes takes it.
     pub(crate) fn check(&self, max_message_bytes: u32) -> Result<(), StoreError> {
+        self.check_contents()?;
+        self.check_size(max_message_bytes)
+    }
+
+    /// Whether a queue takes it, if it is not too large.
+    pub(super) fn check_contents(&self) -> Result<(), StoreError> {
         if self.group_id.is_empty() {
             return Err(StoreError::MissingParameter("MessageGroupId"));
         }
@@ -100,7 +106,10 @@ impl NewMessage {
                     .to_owned(),
             ));
         }
-        check_attributes(&self.attributes)?;
+        check_attributes(&self.attributes)
+    }
+
+    pub(super) fn check_size(&self, max_message_bytes: u32) -> Result<(), StoreError> {
         let bytes = self.bytes();
         if bytes > max_message_bytes as usize {
             return Err(StoreError::InvalidParameterValue(format!(

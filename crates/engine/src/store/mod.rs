@@ -87,6 +87,7 @@ use self::queue::Queue;
 use self::queue_time::{QueueClock, QueueTime, seconds};
 use self::reader::Reader;
 use self::receive::Batch;
+use self::send::Prepared;
 use self::tx::{Memory, Tx};
 use self::wake::Wakers;
 use self::writer::{Jobs, Writer};
@@ -450,7 +451,7 @@ impl Store {
     }
 
     async fn send_from(&self, sender: Sender, queue: &str, message: NewMessage) -> Result<Sent> {
-        let queue = queue.to_owned();
+        let (queue, message) = (queue.to_owned(), Prepared::new(message));
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;
@@ -466,6 +467,7 @@ impl Store {
         messages: Vec<NewMessage>,
     ) -> Result<Vec<Result<Sent>>> {
         let queue = queue.to_owned();
+        let messages: Vec<Prepared> = messages.into_iter().map(Prepared::new).collect();
         self.jobs
             .run(move |tx| {
                 let queue = tx.queue(&queue)?;

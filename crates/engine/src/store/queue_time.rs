@@ -132,18 +132,24 @@ impl QueueClock {
         self.clock.wait_until(opened_uptime.plus(time.since(opened))).await;
     }
 
-    /// Keeps the moment of a write, for the next opening.
-    pub(super) fn record(&self, connection: &Connection, now: &Now) -> rusqlite::Result<()> {
+    /// Keeps the moment of a write, for the next opening, and the number that is next then.
+    pub(super) fn record(
+        &self,
+        connection: &Connection,
+        now: &Now,
+        next_number: i64,
+    ) -> rusqlite::Result<()> {
         connection
             .prepare_cached(
                 "UPDATE progress SET last_time_ms = ?1, clock_time_ms = ?1, clock_wall_ms = ?2,
-                                     clock_uptime_ms = ?3, clock_boot = ?4",
+                                     clock_uptime_ms = ?3, clock_boot = ?4, next_number = ?5",
             )?
             .execute(params![
                 now.queue,
                 signed_ms(now.wall),
                 whole_ms(now.uptime.since_start()),
-                self.boot
+                self.boot,
+                next_number
             ])?;
         Ok(())
     }

@@ -166,8 +166,7 @@ impl<'a> Tx<'a> {
     /// thing that has outlived its time.
     pub(super) fn record_progress(&self, trim: usize) -> Result<(), StorageError> {
         let now = self.now();
-        self.execute("UPDATE progress SET next_number = ?1", [self.memory.next_number])?;
-        self.clock.record(self.connection, &self.moment)?;
+        self.clock.record(self.connection, &self.moment, self.memory.next_number)?;
         self.memory.ledger.write(self.connection)?;
         let trim = i64::try_from(trim).unwrap_or(i64::MAX);
         self.execute(
