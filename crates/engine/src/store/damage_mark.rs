@@ -63,3 +63,32 @@ pub(super) fn damage(connection: &Connection) -> Option<String> {
         Err(error) => Some(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("queues.db");
+        fs::write(&file, [b'x'; 4_096]).unwrap();
+        let connection = Connection::open(&file).unwrap();
+        assert_eq!(damage(&connection).unwrap(), "file is not a database");
+        let connection = Connection::open_in_memory().unwrap();
+        assert!(homeless(&connection).unwrap().starts_with("no such table"));
+    }
+
+    /// So a look ends when its store is closed meanwhile.
+    #[test]
+    fn a_look_that_was_interrupted_found_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(super::super::schema::FIRST).unwrap();
+        connection.progress_handler(1, Some(|| true)).unwrap();
+        let interrupted = connection.query_row("PRAGMA quick_check(1)", [], |_| Ok(()));
+        let code = interrupted.unwrap_err().sqlite_error_code();
+        assert_eq!(code, Some(ErrorCode::OperationInterrupted));
+        assert_eq!(damage(&connection), None);
+        assert_eq!(homeless(&connection), None);
+    }
+}

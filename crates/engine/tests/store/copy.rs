@@ -235,6 +235,14 @@ async fn a_copy_tells_how_many_messages_of_it_are_damaged() {
 }
 
 #[tokio::test]
+async fn what_a_former_version_stored_is_not_taken_for_damaged() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    version_1(dir.path(), manual_clock().wall(), "");
+    open(dir.path()).await.store.close().await;
+    assert_eq!(copy(dir.path(), &copies.path().join("copy.db")).unwrap().damaged, 0);
+}
+
+#[tokio::test]
 async fn a_purge_takes_what_was_there_and_nothing_that_comes_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path()).await;

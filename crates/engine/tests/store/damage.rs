@@ -103,6 +103,24 @@ async fn a_group_whose_first_message_is_gone_goes_on_with_the_next() {
 }
 
 #[tokio::test]
+async fn a_first_message_that_is_gone_is_not_in_flight_any_more() {
+    let dir = changed("").await;
+    let queue = open(dir.path()).await;
+    assert_eq!(bodies(&queue.receive(1).await), ["a-1"]);
+    queue.store.close().await;
+    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
+    database.execute_batch("DELETE FROM message WHERE body = 'a-1'").unwrap();
+    database.close().unwrap();
+
+    let queue = open(dir.path()).await;
+    let mut departures = queue.store.departures().unwrap();
+    assert_eq!(departures.recv().await.unwrap().why, Why::Gone);
+    let statistics = queue.store.statistics(QUEUE).await.unwrap();
+    assert_eq!((statistics.visible, statistics.in_flight), (3, 0));
+    assert_eq!(take(&queue).await, ["a-2", "a-3", "b-1"]);
+}
+
+#[tokio::test]
 async fn a_group_that_took_another_message_for_its_first_finds_it_again() {
     let dir = changed("UPDATE message_group SET head_sequence = head_sequence + 1").await;
     let queue = open(dir.path()).await;

@@ -128,6 +128,19 @@ async fn damage_deep_in_a_database_is_found_beside_its_use_and_then_at_each_star
 }
 
 #[tokio::test]
+async fn the_mark_of_damage_goes_once_there_is_none() {
+    let dir = damaged(|_| ()).await;
+    let mark = dir.path().join("queues.db.damaged");
+    fs::write(&mark, "what was wrong").unwrap();
+    open(dir.path()).await.store.close().await;
+    assert!(!mark.exists(), "each start would look before it accepts anything");
+
+    fs::create_dir(&mark).unwrap();
+    let error = open_error(dir.path());
+    assert!(matches!(error, OpenError::Directory { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_database_that_is_gone_is_not_replaced_while_its_log_is_there() {
     let gone = |file: &Path| {
         fs::write(file.with_extension("db-wal"), b"left over").unwrap();

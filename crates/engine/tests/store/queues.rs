@@ -1,6 +1,6 @@
 //! Queues as such: names, attributes, counts, purge, tags.
 
-use crate::support::{Fixture, QUEUE, attributes, message};
+use crate::support::{Fixture, QUEUE, attributes, manual_clock, message};
 use engine::store::{Store, StoreError, Tags};
 
 async fn create(store: &Store, name: &str) -> Result<(), StoreError> {
@@ -49,6 +49,25 @@ async fn a_deleted_queue_is_gone_with_its_messages() {
     create(&queue.store, QUEUE).await.unwrap();
     assert!(queue.receive(10).await.is_empty());
     assert!(!queue.send("a", "1").await.duplicate, "a queue of the same name is another queue");
+}
+
+/// Its messages go a part at a time first; what comes in between goes with the queue.
+#[tokio::test]
+async fn what_comes_while_a_queue_is_deleted_is_gone_with_it() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+    let store = Store::open(dir.path(), clock.clone()).unwrap();
+    create(&store, QUEUE).await.unwrap();
+    let (deleted, sent) =
+        tokio::join!(store.delete_queue(QUEUE), store.send(QUEUE, message("a", "1")));
+    deleted.unwrap();
+    sent.expect("sent before the queue was gone");
+    store.close().await;
+    let database = rusqlite::Connection::open(dir.path().join("queues.db")).unwrap();
+    for table in ["message", "message_group", "delivery", "queue_count"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let left: u32 = database.query_row(&count, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,13 @@
 //! Long polling: a receive that waits hears of what it waits for.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock};
+use domain::time::Timestamp;
+use engine::clock::{Clock, ManualClock, Uptime, Wait};
 use engine::store::{ReceiveRequest, ReceivedMessage, Store};
 use tokio::task::JoinHandle;
 
@@ -33,6 +37,73 @@ async fn a_send_wakes_a_receive_that_waits() {
     assert!(!waiting.is_finished());
     queue.send("a", "1").await;
     assert_eq!(bodies(&waiting.await.unwrap()), ["1"]);
+}
+
+/// A clock that counts how often it is asked: once by each transaction, so by each look at the queue.
+struct Asked {
+    clock: Arc<ManualClock>,
+    times: Arc<AtomicUsize>,
+}
+
+impl Clock for Asked {
+    fn wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    fn uptime(&self) -> Uptime {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        self.clock.uptime()
+    }
+
+    fn boot(&self) -> Option<String> {
+        self.clock.boot()
+    }
+
+    fn wait_until(&self, time: Uptime) -> Wait<'_> {
+        self.clock.wait_until(time)
+    }
+
+    fn wait_until_wall(&self, time: Timestamp) -> Wait<'_> {
+        self.clock.wait_until_wall(time)
+    }
+}
+
+/// How often the clock is asked until `act` is done and whoever waits is as far as possible.
+async fn asked(queue: &Fixture, times: &AtomicUsize, act: impl Future<Output = ()>) -> usize {
+    let before = times.load(Ordering::Relaxed);
+    act.await;
+    settle(queue).await;
+    times.load(Ordering::Relaxed) - before
+}
+
+#[tokio::test]
+async fn who_waits_looks_at_the_queue_when_something_can_be_received_and_not_before() {
+    let (clock, times) = (manual_clock(), Arc::new(AtomicUsize::default()));
+    let asking = Asked { clock: clock.clone(), times: Arc::clone(&times) };
+    let store = Store::in_memory(Arc::new(asking)).unwrap();
+    store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
+    let queue = Fixture { store, clock };
+    let send = async |group: &str, body: &str| drop(queue.send(group, body).await);
+    for body in ["1", "2", "3", "4"] {
+        queue.send("a", body).await;
+    }
+    let batch = queue.receive(10).await;
+    let nothing = asked(&queue, &times, async {}).await;
+    let behind = asked(&queue, &times, send("a", "5")).await;
+    let deleted = asked(&queue, &times, queue.delete(&batch[3])).await;
+
+    let waiting = wait_for(&queue, 20);
+    settle(&queue).await;
+    assert_eq!(asked(&queue, &times, async {}).await, nothing);
+    assert_eq!(asked(&queue, &times, send("a", "6")).await, behind, "1 is in flight");
+    assert_eq!(asked(&queue, &times, queue.delete(&batch[2])).await, deleted, "1 still is");
+    let taken = asked(&queue, &times, send("b", "7")).await;
+    assert_eq!(bodies(&waiting.await.unwrap()), ["7"]);
+
+    let waiting = [wait_for(&queue, 20), wait_for(&queue, 20)];
+    settle(&queue).await;
+    assert_eq!(asked(&queue, &times, send("c", "8")).await, taken, "one looks, not both");
+    assert_eq!(waiting.iter().filter(|receive| receive.is_finished()).count(), 1);
 }
 
 #[tokio::test]
