@@ -192,7 +192,7 @@ impl Committed {
     pub(super) fn of<const N: usize>(&self, queue_ids: [i64; N], now: &Now) -> [QueueLedger; N] {
         let counts = self.lock();
         let since = now.shown(counts.since);
-        queue_ids.map(|queue_id| QueueLedger { since, routes: counts.routes(queue_id, &[]) })
+        queue_ids.map(|queue_id| QueueLedger { since, routes: counts.routes(queue_id) })
     }
 }
 
@@ -231,9 +231,15 @@ impl Ledger {
 
     /// How many messages of which route a queue holds.
     pub(super) fn held(&self, queue_id: i64) -> Vec<(String, i64)> {
-        let routes = self.committed.lock().routes(queue_id, &self.pending);
-        let held = routes.into_iter().filter(|(_, ways)| ways.queued > 0);
-        held.map(|(route, ways)| (route, i64::try_from(ways.queued).unwrap_or(i64::MAX))).collect()
+        let counts = self.committed.lock();
+        let committed = counts.queued.iter().map(|((queue, route), held)| (*queue, route, *held));
+        let pending = self.pending.iter().map(|it| (it.queue_id, &it.route, it.queued));
+        let mut held = BTreeMap::<&str, i64>::new();
+        for (_, route, messages) in committed.chain(pending).filter(|(id, ..)| *id == queue_id) {
+            *held.entry(route).or_default() += messages;
+        }
+        held.retain(|_, messages| *messages > 0);
+        held.into_iter().map(|(route, messages)| (route.to_owned(), messages)).collect()
     }
 
     /// Counts all that a queue holds as gone; tells what that is.
@@ -311,8 +317,8 @@ impl Counts {
         Ok(())
     }
 
-    /// What the messages of a queue did by route, those of `pending` included.
-    fn routes(&self, queue_id: i64, pending: &[Pending]) -> BTreeMap<String, Ways> {
+    /// What the messages of a queue did, by route.
+    fn routes(&self, queue_id: i64) -> BTreeMap<String, Ways> {
         let mut counts: BTreeMap<&str, ([i64; Way::ALL.len()], i64)> = BTreeMap::new();
         for ((_, route), taken) in self.taken.iter().filter(|((queue, _), _)| *queue == queue_id) {
             counts.entry(route).or_default().0 = *taken;
@@ -320,11 +326,6 @@ impl Counts {
         for ((_, route), queued) in self.queued.iter().filter(|((queue, _), _)| *queue == queue_id)
         {
             counts.entry(route).or_default().1 = *queued;
-        }
-        for pending in pending.iter().filter(|pending| pending.queue_id == queue_id) {
-            let (taken, queued) = counts.entry(&pending.route).or_default();
-            taken[pending.way as usize] += pending.messages;
-            *queued += pending.queued;
         }
         let routes = counts.into_iter();
         routes.map(|(route, (taken, queued))| (route.to_owned(), ways(&taken, queued))).collect()

@@ -295,6 +295,11 @@ mod tests {
         NewMessage { attributes: [(name.to_owned(), attribute)].into(), ..message() }
     }
 
+    fn with_attributes(number: usize) -> NewMessage {
+        let attribute = |n| (format!("a{n}"), MessageAttribute::string("v"));
+        NewMessage { attributes: (0..number).map(attribute).collect(), ..message() }
+    }
+
     fn text(value: &str) -> AttributeValue {
         AttributeValue::Text(value.to_owned())
     }
@@ -305,6 +310,8 @@ mod tests {
             with_attribute("header.x-workflow-id", "String", text("注文")),
             with_attribute("n", "Number.int", text("-1.5")),
             with_attribute("b", "Binary", AttributeValue::Binary(vec![0, 255])),
+            with_attribute("a", &format!("String.{}", "x".repeat(249)), text("v")),
+            with_attributes(10),
         ] {
             good.check(1024).unwrap();
         }
@@ -325,8 +332,13 @@ mod tests {
             with_attribute("a", "String", text("")),
             with_attribute("a", "String", text("\u{1}")),
             with_attribute("a", "Number", text("one")),
+            with_attribute("a", "Number", text("")),
+            with_attribute("a", "Number", AttributeValue::Binary(vec![1])),
             with_attribute("a", "Binary", text("v")),
+            with_attribute("a", "Binary", AttributeValue::Binary(Vec::new())),
             with_attribute("a", "Text", text("v")),
+            with_attribute("a", &format!("String.{}", "x".repeat(250)), text("v")),
+            with_attributes(11),
         ] {
             assert!(bad.check(1024).is_err(), "{bad:?}");
         }

@@ -188,9 +188,7 @@ fn take_of_group(
         }
     }
     let taken = i64::try_from(messages.len()).unwrap_or(i64::MAX);
-    if taken > 0 {
-        groups::change_in_flight(tx, queue.id, group.id, taken)?;
-    }
+    groups::change_in_flight(tx, queue.id, group.id, taken)?;
     Ok(Some(messages))
 }
 

@@ -315,6 +315,12 @@ mod tests {
         QueueSettings::default().with(&attributes).map_err(|error| error.to_string())
     }
 
+    fn by_queue(number: usize) -> String {
+        let arn = r#""arn:aws:sqs:us-east-1:000000000000:q.fifo""#;
+        let arns = vec![arn; number].join(",");
+        format!(r#"{{"redrivePermission":"byQueue","sourceQueueArns":[{arns}]}}"#)
+    }
+
     #[test]
     fn what_is_set_is_shown() {
         for (name, value) in [
@@ -332,6 +338,7 @@ mod tests {
                 r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:d.fifo","maxReceiveCount":3}"#,
             ),
             ("RedriveAllowPolicy", r#"{"redrivePermission":"denyAll"}"#),
+            ("RedriveAllowPolicy", &by_queue(10)),
         ] {
             assert_eq!(check(name, value).unwrap().attributes()[name], value, "{name}");
         }
@@ -356,7 +363,9 @@ mod tests {
                 "RedrivePolicy",
                 r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:d.fifo","maxReceiveCount":1001}"#,
             ),
+            ("RedrivePolicy", r#"{"deadLetterTargetArn":"d.fifo","maxReceiveCount":3}"#),
             ("RedriveAllowPolicy", r#"{"redrivePermission":"byQueue"}"#),
+            ("RedriveAllowPolicy", &by_queue(11)),
             ("NoSuchAttribute", "1"),
         ] {
             assert!(check(name, value).is_err(), "{name} = {value}");

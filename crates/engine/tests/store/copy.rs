@@ -1,6 +1,7 @@
 //! A copy of the queues, and back.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
 use engine::clock::Clock as _;
@@ -266,4 +267,54 @@ async fn a_purge_takes_what_was_there_and_nothing_that_comes_meanwhile() {
     assert_eq!(bodies(&queue.receive(10).await), ["new"]);
     let statistics = queue.store.statistics(QUEUE).await.unwrap();
     assert_eq!((statistics.visible, statistics.in_flight, statistics.message_groups), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_moved_is_an_error_and_not_left_out() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = copies.path().join("copy.db");
+    let is_of_a_file = |result: Result<Copied, CopyError>| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, CopyError::File { .. }), "{error}");
+    };
+    let no_dir = copies.path().join("no-directory");
+    fs::write(&no_dir, "").unwrap();
+    is_of_a_file(copy(&no_dir, &file));
+
+    open(dir.path()).await.store.close().await;
+    let skips = dir.path().join("skips.json");
+    fs::create_dir(&skips).unwrap();
+    is_of_a_file(copy(dir.path(), &file));
+    assert!(!file.exists());
+    fs::remove_dir(&skips).unwrap();
+    copy(dir.path(), &file).unwrap();
+    let new = tempfile::tempdir().unwrap();
+    fs::create_dir(new.path().join("skips.json")).unwrap();
+    is_of_a_file(restore(&file, new.path(), false));
+
+    fs::write(dir.path().join("queues.db-wal"), "").unwrap();
+    fs::create_dir(dir.path().join("queues.db.replaced-1-wal")).unwrap();
+    is_of_a_file(restore(&file, dir.path(), true));
+}
+
+/// Messages are in it.
+#[tokio::test]
+async fn a_copy_is_for_its_owner_only_and_queues_are_for_whose_the_directory_is() {
+    const ENGINE_S: u32 = 12_345;
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    open(dir.path()).await.store.close().await;
+    let file = copies.path().join("copy.db");
+    copy(dir.path(), &file).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+
+    let new = tempfile::tempdir().unwrap();
+    // Root alone gives files away, and everybody else's are the owner's anyway.
+    let given = chown(new.path(), Some(ENGINE_S), Some(ENGINE_S));
+    let owner = fs::metadata(new.path()).unwrap().uid();
+    assert!(given.is_err() || owner == ENGINE_S);
+    restore(&file, new.path(), false).unwrap();
+    for entry in fs::read_dir(new.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().uid(), owner, "{}", entry.path().display());
+    }
 }

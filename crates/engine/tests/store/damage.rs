@@ -163,3 +163,19 @@ async fn what_a_former_version_stored_is_taken_as_it_is() {
     let queue = open(dir.path()).await;
     assert_eq!(queue.receive_from(crate::support::FORMER_QUEUE, 10).await[0].body, "changed");
 }
+
+/// A look at many messages asks now and then whether its store is closed.
+#[tokio::test]
+async fn damage_is_found_among_many_messages() {
+    let many = "WITH RECURSIVE n(n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+                INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id,
+                                     deduplication_id, body)
+                SELECT n, queue_id, group_id, sent_ms, n, n, n FROM n, message WHERE sequence = 1;
+                DELETE FROM message_group WHERE name = 'b';";
+    let dir = changed(many).await;
+    let store = Store::open(dir.path(), manual_clock()).unwrap();
+    let failure = tokio::time::timeout(std::time::Duration::from_mins(1), store.failed());
+    let failure = failure.await.expect("the damage was not found").to_string();
+    assert!(failure.contains("1 messages belong to no queue or to no group"), "{failure}");
+    store.close().await;
+}

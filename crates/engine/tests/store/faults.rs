@@ -59,8 +59,10 @@ async fn a_commit_that_fails_leaves_nothing_behind() {
         queue.store.send(QUEUE, message("a", "2")),
         queue.store.send(QUEUE, message("b", "3")),
     );
-    one.unwrap_err();
-    other.unwrap_err();
+    for result in [one, other] {
+        let error = result.unwrap_err();
+        assert!(matches!(error, StoreError::Storage(StorageError::Injected)), "{error}");
+    }
     queue.store.faults().set_commits_fail(false);
     let second = queue.send("a", "2").await;
     assert!(!second.duplicate && second.sequence_number > first.sequence_number);

@@ -171,3 +171,51 @@ async fn whatever_leaves_in_another_way_than_by_delivery_is_told_once_it_is_dura
     }
     departures.try_recv().unwrap_err();
 }
+
+#[tokio::test]
+async fn it_says_when_it_began_and_a_restart_is_no_beginning() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), manual_clock());
+    let since = async || {
+        let store = Store::open(dir.path(), clock.clone()).unwrap();
+        let fifo = attributes([("FifoQueue", "true")]);
+        store.ensure_queue(QUEUE, &fifo).await.unwrap();
+        let since = store.ledgers(QUEUE, QUEUE).await.unwrap().0.since;
+        store.close().await;
+        since
+    };
+    let began = clock.wall();
+    assert_eq!(since().await, began);
+    clock.advance(std::time::Duration::from_mins(1));
+    assert_eq!(since().await, began);
+}
+
+/// What is sent at the same moment is in one transaction.
+#[tokio::test]
+async fn queues_that_change_in_one_transaction_are_counted_apart() {
+    let queue = Fixture::with_dead_letters(9).await;
+    let mut departures = queue.store.departures().unwrap();
+    let (store, of_route) = (&queue.store, |body| of_route("sss", body));
+    let (first, second, third) = tokio::join!(
+        store.accept(QUEUE, of_route("1")),
+        store.accept(DEAD, of_route("2")),
+        store.accept(DEAD, of_route("3")),
+    );
+    first.and(second).and(third).unwrap();
+    let accepted = |messages| Ways { ingested: messages, queued: messages, ..Ways::default() };
+    assert_eq!(ways(store, "sss").await, (accepted(1), accepted(2)));
+
+    // What was accepted just before is purged, and what has just gone is not.
+    let held = queue.receive(1).await.remove(0);
+    let (deleted, sent, other, purged) = tokio::join!(
+        store.finish_batch(QUEUE, vec![held.receipt_handle]),
+        store.accept(DEAD, of_route("4")),
+        store.accept(QUEUE, message("z", "no-route")),
+        store.purge_queue(QUEUE),
+    );
+    deleted.unwrap();
+    sent.and(other).unwrap();
+    purged.unwrap();
+    let told = departures.recv().await.unwrap();
+    assert_eq!((told.why, told.route.as_str(), told.messages), (Why::Purged, "", 1));
+    departures.try_recv().unwrap_err();
+}

@@ -126,4 +126,8 @@ async fn tags_are_added_and_removed() {
     queue.store.change_tags(QUEUE, &Tags::new(), &["x".to_owned()]).await.unwrap();
     let left: Tags = [("team".to_owned(), "a".to_owned())].into();
     assert_eq!(queue.store.tags(QUEUE).await.unwrap(), left);
+    let of_number = |n: usize| (n.to_string(), String::new());
+    queue.store.change_tags(QUEUE, &(1..50).map(of_number).collect(), &[]).await.unwrap();
+    let error = queue.store.change_tags(QUEUE, &[of_number(50)].into(), &[]).await.unwrap_err();
+    assert!(error.to_string().contains("can have 50 tags, and these are 51"), "{error}");
 }

@@ -189,6 +189,18 @@ async fn each_send_removes_more_than_it_adds_of_what_expired() {
     }
 }
 
+/// One look removes no more than a thousand of them.
+#[tokio::test]
+async fn many_that_expired_do_not_hide_what_is_there() {
+    let queue = Fixture::with(attributes([("MessageRetentionPeriod", "60")])).await;
+    for number in 0..1_010 {
+        queue.send("a", &format!("old-{number}")).await;
+    }
+    queue.advance_seconds(60);
+    queue.send("b", "new").await;
+    assert_eq!(bodies(&queue.receive(10).await), ["new"]);
+}
+
 #[tokio::test]
 async fn a_shorter_retention_counts_for_what_is_queued() {
     let queue = Fixture::new().await;

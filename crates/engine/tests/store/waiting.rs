@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock};
+use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, message};
 use domain::time::Timestamp;
 use engine::clock::{Clock, ManualClock, Uptime, Wait};
 use engine::store::{ReceiveRequest, ReceivedMessage, Store};
@@ -97,13 +97,35 @@ async fn who_waits_looks_at_the_queue_when_something_can_be_received_and_not_bef
     assert_eq!(asked(&queue, &times, async {}).await, nothing);
     assert_eq!(asked(&queue, &times, send("a", "6")).await, behind, "1 is in flight");
     assert_eq!(asked(&queue, &times, queue.delete(&batch[2])).await, deleted, "1 still is");
-    let taken = asked(&queue, &times, send("b", "7")).await;
+    queue.send("b", "7").await;
     assert_eq!(bodies(&waiting.await.unwrap()), ["7"]);
+}
 
-    let waiting = [wait_for(&queue, 20), wait_for(&queue, 20)];
-    settle(&queue).await;
-    assert_eq!(asked(&queue, &times, send("c", "8")).await, taken, "one looks, not both");
-    assert_eq!(waiting.iter().filter(|receive| receive.is_finished()).count(), 1);
+/// One write to the disk serves all that wait for one, up to 256.
+#[tokio::test]
+async fn what_waits_for_a_commit_shares_the_next_one() {
+    let (clock, times) = (manual_clock(), Arc::new(AtomicUsize::default()));
+    let asking = Asked { clock: clock.clone(), times: Arc::clone(&times) };
+    let store = Store::in_memory(Arc::new(asking)).unwrap();
+    store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
+    let before = times.load(Ordering::Relaxed);
+    let mut held = store.faults().hold_commits();
+    let send = |number: usize| {
+        let store = store.clone();
+        let message = message("a", &number.to_string());
+        tokio::spawn(async move { store.send(QUEUE, message).await.unwrap() })
+    };
+    let mut sending = vec![send(0)];
+    held.held().await;
+    sending.extend((1..=257).map(send));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    for send in sending {
+        send.await.unwrap();
+    }
+    assert_eq!(times.load(Ordering::Relaxed) - before, 3, "1, 256 and 1 in a transaction");
 }
 
 #[tokio::test]
@@ -186,6 +208,33 @@ async fn what_another_receive_took_ends_the_wait_once_it_is_visible_again() {
     queue.advance_seconds(2);
     let messages = within_a_minute(waiting.remove(0)).await.unwrap();
     assert_eq!(bodies(&messages), ["1"]);
+}
+
+/// The one that was woken for it finds nothing and gives up; the other was never woken.
+#[tokio::test]
+async fn what_somebody_took_who_did_not_wait_is_heard_of_as_well() {
+    let queue = Fixture::new().await;
+    let wait = |wait_seconds: u32| {
+        let request = ReceiveRequest {
+            visibility_timeout_seconds: Some(1_000),
+            wait_seconds: Some(wait_seconds),
+            ..ReceiveRequest::default()
+        };
+        let store = queue.store.clone();
+        tokio::spawn(async move { store.receive(QUEUE, request).await.unwrap() })
+    };
+    let short = wait(1);
+    settle(&queue).await;
+    let long = wait(20);
+    settle(&queue).await;
+    let quick = ReceiveRequest { visibility_timeout_seconds: Some(2), ..ReceiveRequest::default() };
+    let (_, taken) = tokio::join!(queue.send("a", "1"), queue.store.receive(QUEUE, quick));
+    assert_eq!(bodies(&taken.unwrap()), ["1"]);
+    settle(&queue).await;
+    queue.advance_seconds(1);
+    assert!(within_a_minute(short).await.unwrap().is_empty());
+    queue.advance_seconds(1);
+    assert_eq!(bodies(&within_a_minute(long).await.unwrap()), ["1"]);
 }
 
 /// A time that was told of, and is of nothing any more, is not waited for in place of another.
