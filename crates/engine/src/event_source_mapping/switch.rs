@@ -69,4 +69,12 @@ mod tests {
         std::fs::write(dir.path().join(FILE), "{}").unwrap();
         assert!(Switch::new(Some(dir.path())).read().is_err());
     }
+
+    /// A pause would end because of it.
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        assert!(Switch::new(Some(dir.path())).read().is_err());
+    }
 }

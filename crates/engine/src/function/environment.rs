@@ -135,6 +135,7 @@ mod tests {
         assert_eq!(variables["WEBHOOK_QUEUE_SKIPS"], "file:/data/skips.json");
         assert_eq!(variables["WEBHOOK_QUEUE_INGEST_SENDER"], "AROAINGESTLOCAL");
         assert_eq!(variables["AWS_LAMBDA_FUNCTION_NAME"], "local-webhook-forwarder");
+        assert_eq!(variables["AWS_LAMBDA_LOG_LEVEL"], "INFO");
     }
 
     #[test]
@@ -153,5 +154,12 @@ mod tests {
         assert_eq!(variables["GITHUB_SECRET"], "s-1");
         assert_eq!(variables["SSS_SECRET"], "s-2");
         assert_eq!(variables["AWS_REGION"], REGION, "no reference changes what the function is");
+    }
+
+    #[test]
+    fn it_has_the_arn_of_a_function() {
+        let identity = FunctionIdentity { name: "local-webhook-forwarder".to_owned() };
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:local-webhook-forwarder";
+        assert_eq!(identity.arn(), arn);
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     #[tokio::test]
     async fn an_endless_line_comes_in_pieces() {
         let text = "x".repeat(LINE_BYTES_MAX + 1);
-        let mut pipe = BufReader::new(text.as_bytes());
+        let mut pipe = BufReader::with_capacity(1_000, text.as_bytes());
         let mut line = Vec::new();
         assert!(read_line(&mut pipe, &mut line).await.unwrap());
         assert_eq!(line.len(), LINE_BYTES_MAX);

@@ -1,15 +1,11 @@
 //! How many lines of one kind the log gets, where strangers decide how many there are.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::clock::Uptime;
 
-/// Lines that come at once, at most.
+/// Lines that come at once, at most; from then on one a second does.
 const BURST: u32 = 100;
-
-/// And from then on one in this time.
-const ONE_IN: Duration = Duration::from_secs(1);
 
 /// A limit. Whoever is beyond it is counted.
 #[derive(Debug, Default)]
@@ -27,7 +23,7 @@ impl LineLimit {
     /// Whether one more line is to be written, and how many were not since the last one.
     pub(super) fn one_more(&self, now: Uptime) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now.since(state.counted_at).as_secs() / ONE_IN.as_secs();
+        let passed = now.since(state.counted_at).as_secs();
         if passed > 0 {
             state.used = state.used.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX));
             state.counted_at = now;
@@ -43,6 +39,8 @@ impl LineLimit {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -56,5 +54,13 @@ mod tests {
         assert_eq!(limit.one_more(at(11)), None);
         assert_eq!(limit.one_more(at(12)), Some(1));
         assert_eq!(written(&limit, at(1_000)), 100, "as many as at first");
+
+        let at_ms = |ms| Uptime::from_start(Duration::from_millis(ms));
+        assert_eq!(limit.one_more(at_ms(1_000_600)), None);
+        assert_eq!(
+            limit.one_more(at_ms(1_001_200)),
+            Some(901),
+            "who asked meanwhile began nothing"
+        );
     }
 }

@@ -442,4 +442,30 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         assert!(answer.contains("connection: close\r\n"), "{answer}");
     }
+
+    /// API Gateway's limit is one on what is on the wire.
+    #[test]
+    fn a_head_is_as_long_as_it_was_on_the_wire() {
+        let wire = "POST /sqs-hook?a=1 HTTP/1.1\r\nhost: h\r\nx-y: zz\r\n";
+        let request = Request::post("/sqs-hook?a=1").header("host", "h").header("x-y", "zz");
+        assert_eq!(head_bytes(&request.body(()).unwrap().into_parts().0), wire.len());
+    }
+
+    #[test]
+    fn a_query_is_read_as_a_form_is() {
+        let pairs = query(Some("a=1&b=%20x+y&c"));
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (&**n, &**v)).collect();
+        assert_eq!(pairs, [("a", "1"), ("b", " x y"), ("c", "")]);
+        assert!(query(None).is_empty());
+    }
+
+    #[test]
+    fn a_line_says_how_many_had_none_if_there_are_any() {
+        let line = |unsaid| {
+            let line = RefusedLine { method: "POST", path: "/", status: 404, reason: "", unsaid };
+            serde_json::to_value(line).unwrap()
+        };
+        assert_eq!(line(0).get("unsaid"), None);
+        assert_eq!(line(3)["unsaid"], 3);
+    }
 }

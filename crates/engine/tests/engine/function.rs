@@ -269,6 +269,8 @@ async fn its_output_becomes_lines_of_the_log() {
     let (engine, _function, log) = engine("", json!({})).await;
     let line = log.wait_for("a line on stdout", |_| true).await;
     assert_eq!(line, json!({ "message": "a line on stdout", "level": "INFO" }));
+    let line = log.wait_for("{ is no JSON", |_| true).await;
+    assert_eq!((&line["level"], &line["from"]), (&json!("INFO"), &json!("forwarder")));
     let line = log.wait_for("a line on stderr", |_| true).await;
     assert_eq!((&line["level"], &line["from"]), (&json!("ERROR"), &json!("forwarder")));
     engine.stop().await;

@@ -101,6 +101,7 @@ pub(crate) fn entry() {
     }
     eprintln!("a line on stderr");
     println!("{}", json!({ "message": "a line on stdout", "level": "INFO" }));
+    println!("{{ is no JSON");
     loop {
         let (head, event) = call(&api, "GET", "runtime/invocation/next", "");
         let request_id = header(&head, "lambda-runtime-aws-request-id");
