@@ -2,6 +2,7 @@
 //! deliver. What Lambda's and SQS's APIs have for this on AWS would be three services' worth.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,13 +51,15 @@ pub(crate) struct Admin {
 }
 
 /// What `engine.json` says as well, for who cannot read that and knows what opens the API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct About {
     pub(crate) environment: String,
     pub(crate) queue_url: String,
     pub(crate) dead_letter_queue_url: String,
     /// By which command this engine is started again.
     pub(crate) start_command: Option<String>,
+    /// Where its configuration was read.
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 #[derive(Serialize)]

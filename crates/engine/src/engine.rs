@@ -10,6 +10,7 @@ use axum::Router;
 use domain::config::{Config, LogLevel};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -68,6 +69,8 @@ pub struct EngineOptions {
     pub log: Box<dyn Write + Send>,
     /// By which command it can be started again, for whoever finds it gone.
     pub start_command: Option<String>,
+    /// Where the configuration was read, for whoever compares it with what runs: an absolute path.
+    pub config_file: Option<PathBuf>,
     /// Whether not to start where events wait that were accepted for other destinations.
     pub keep_destinations: bool,
 }
@@ -100,6 +103,7 @@ impl EngineOptions {
             group_lock: GroupLock::default(),
             log: Box::new(io::sink()),
             start_command: None,
+            config_file: None,
             keep_destinations: false,
         }
     }
@@ -117,6 +121,17 @@ pub struct Engine {
     waiting: JoinSet<()>,
     queue_urls: QueueUrls,
     address_file: Option<PathBuf>,
+}
+
+/// `engine.json`: where a running engine is, and what opens its API.
+#[derive(Serialize)]
+struct Found<'a> {
+    pid: u32,
+    ingest: SocketAddr,
+    api: SocketAddr,
+    access_key_id: &'a str,
+    #[serde(flatten)]
+    about: &'a About,
 }
 
 pub(crate) struct QueueUrls {
@@ -184,6 +199,13 @@ impl Engine {
                 Some(EventSourceMapping::start(options, data_dir).await?)
             }
         };
+        let about = About {
+            environment: config.environment().to_owned(),
+            queue_url: queue_urls.queue.clone(),
+            dead_letter_queue_url: queue_urls.dead_letter_queue.clone(),
+            start_command: options.start_command,
+            config_file: options.config_file,
+        };
         let admin = Arc::new(Admin {
             queue: config.queue_name(),
             dead_letter_queue: config.dead_letter_queue_name(),
@@ -195,7 +217,7 @@ impl Engine {
             deliveries,
             log_level: config.forwarder().log_level,
             origins,
-            about: queue_urls.about(&config, options.start_command.as_deref()),
+            about: about.clone(),
             started: store.clock().uptime(),
             store: store.clone(),
         });
@@ -231,7 +253,7 @@ impl Engine {
         let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
         let engine =
             Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
-        engine.announce(config.environment(), data_dir, options.start_command.as_deref())?;
+        engine.announce(&about, data_dir)?;
         Ok(engine)
     }
 
@@ -314,25 +336,18 @@ impl Engine {
         let _held = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
     }
 
-    fn announce(
-        &self,
-        environment: &str,
-        data_dir: Option<&Path>,
-        start_command: Option<&str>,
-    ) -> Result<(), EngineError> {
+    fn announce(&self, about: &About, data_dir: Option<&Path>) -> Result<(), EngineError> {
         let (ingest, api) = (self.ingest_address(), self.api_address());
         if let Some(file) = &self.address_file {
-            let text = json!({
-                "pid": std::process::id(),
-                "ingest": reachable(ingest),
-                "api": reachable(api),
-                "queue_url": self.queue_urls.queue,
-                "dead_letter_queue_url": self.queue_urls.dead_letter_queue,
-                "environment": environment,
-                "access_key_id": self.access.id(),
-                "start_command": start_command,
-            });
-            write_durably(file, format!("{text:#}\n").as_bytes())
+            let found = Found {
+                pid: std::process::id(),
+                ingest: reachable(ingest),
+                api: reachable(api),
+                access_key_id: self.access.id(),
+                about,
+            };
+            let text = serde_json::to_string_pretty(&found).map_err(io::Error::from);
+            text.and_then(|text| write_durably(file, format!("{text}\n").as_bytes()))
                 .map_err(|source| EngineError::File { what: "writing engine.json", source })?;
         }
         let data_dir = data_dir.map_or_else(|| "memory".into(), |dir| dir.display().to_string());
@@ -348,15 +363,6 @@ impl QueueUrls {
         Self {
             queue: url(config.queue_name()),
             dead_letter_queue: url(config.dead_letter_queue_name()),
-        }
-    }
-
-    fn about(&self, config: &Config, start_command: Option<&str>) -> About {
-        About {
-            environment: config.environment().to_owned(),
-            queue_url: self.queue.clone(),
-            dead_letter_queue_url: self.dead_letter_queue.clone(),
-            start_command: start_command.map(str::to_owned),
         }
     }
 }

@@ -22,11 +22,12 @@ use crate::{people, program, sdk};
 /// Which environment, and where its files are
 #[derive(Debug, clap::Args)]
 pub(crate) struct EnvironmentArgs {
-    /// Environment, such as `local` or `dev`: a folder of `environments/`
-    #[arg(value_name = "ENV")]
-    environment: String,
+    /// Environment, such as `local` or `dev`: a folder of `environments/`. With --data-dir or --api
+    /// the engine says which, and a name is compared with that
+    #[arg(value_name = "ENV", required_unless_present_any = ["data_dir", "api"])]
+    environment: Option<String>,
 
-    /// Configuration file [default: environments/ENV/terraform.tfvars.json]
+    /// Configuration file [default: the engine's own, or environments/ENV/terraform.tfvars.json]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -55,8 +56,8 @@ pub(crate) struct Environment {
 /// What runs an environment.
 #[derive(Debug)]
 pub(crate) enum Host {
-    /// An engine, and its data directory if it was found by that.
-    Engine { api: EngineApi, data_dir: Option<PathBuf> },
+    /// An engine, its data directory if it was found by that, and its configuration as it names it.
+    Engine { api: EngineApi, data_dir: Option<PathBuf>, config_file: Option<PathBuf> },
     /// AWS, or an emulator of it.
     Aws { sdk: Box<SdkConfig>, deployment: Box<Deployment> },
 }
@@ -72,10 +73,26 @@ struct EngineFile {
 /// What else it says of itself there.
 #[derive(Deserialize)]
 struct About {
+    environment: String,
     queue_url: String,
     dead_letter_queue_url: String,
     /// The command that starts it again; an engine of before does not tell.
     start_command: Option<String>,
+    /// Where its configuration was read; an engine of before does not tell.
+    config_file: Option<PathBuf>,
+}
+
+/// An engine runs another environment than the one that was named.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the engine {at} runs environment {runs}, not {named}: type {runs} in its place, or name the \
+     engine of {named} with --data-dir or --api"
+)]
+pub(crate) struct OtherEnvironment {
+    /// Where the engine is.
+    at: String,
+    runs: String,
+    named: String,
 }
 
 /// The name of the file by which a running engine can be found, in its data directory.
@@ -99,10 +116,11 @@ impl EnvironmentArgs {
 
     /// Finds the queues: of an engine on this machine without asking it anything.
     pub(crate) async fn find(&self) -> anyhow::Result<Environment> {
-        let name = &self.environment;
         if let Some(address) = &self.api {
-            return engine_at(name, address).await;
+            let (file, about) = engine_at(address).await?;
+            return self.engine(file, about, None);
         }
+        let name = self.name();
         let default = Path::new(".webhook-queue").join(name);
         let data_dir = self.data_dir.as_deref().unwrap_or(&default);
         let engine_file = data_dir.join(ENGINE_FILE);
@@ -111,7 +129,7 @@ impl EnvironmentArgs {
                 let in_file = || format!("in {}", engine_file.display());
                 let file: EngineFile = serde_json::from_str(&text).with_context(in_file)?;
                 let about = serde_json::from_str(&text).with_context(in_file)?;
-                return Ok(engine(name, file, about, Some(data_dir)));
+                return self.engine(file, about, Some(data_dir));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(unreadable(&engine_file, &error)),
@@ -125,7 +143,8 @@ impl EnvironmentArgs {
                 self.how_to_start(data_dir)
             );
         }
-        let deployment = self.deployment()?;
+        let config_file = self.config_file(None).context("no environment was named")?;
+        let deployment = deployment(&config_file)?;
         let said = deployment.config.environment();
         if said != name {
             bail!("the configuration of {name} says environment {said:?}");
@@ -144,21 +163,50 @@ impl EnvironmentArgs {
         }
     }
 
-    /// The environment's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.environment
+    /// An engine that was found, if it is of the environment that was named.
+    fn engine(
+        &self,
+        file: EngineFile,
+        about: About,
+        data_dir: Option<&Path>,
+    ) -> anyhow::Result<Environment> {
+        if let Some(named) = self.environment.as_ref().filter(|name| **name != about.environment) {
+            let at = match data_dir {
+                Some(data_dir) => format!("in {}", data_dir.display()),
+                None => format!("at {}", file.api),
+            };
+            let runs = people::printable(&about.environment);
+            return Err(OtherEnvironment { at, runs, named: named.clone() }.into());
+        }
+        Ok(engine(file, about, data_dir))
     }
 
-    /// What its file says.
-    pub(crate) fn deployment(&self) -> anyhow::Result<Deployment> {
-        let path = self.config.clone().unwrap_or_else(|| {
-            Path::new("environments").join(&self.environment).join("terraform.tfvars.json")
-        });
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("reading {} of environment {}", path.display(), self.environment)
-        })?;
-        Deployment::parse(&text).with_context(|| format!("in {}", path.display()))
+    /// The environment's name as far as it was typed.
+    pub(crate) fn name(&self) -> &str {
+        self.environment.as_deref().unwrap_or_default()
     }
+
+    /// Where the configuration is: that which was named, that of the engine if it is `found` by its
+    /// files, or that of the repository.
+    pub(crate) fn config_file(&self, found: Option<&Environment>) -> Option<PathBuf> {
+        let of_engine = found.and_then(|environment| match &environment.host {
+            Host::Engine { data_dir: Some(_), config_file, .. } => config_file.clone(),
+            _ => None,
+        });
+        let in_repository = || {
+            // By its API alone an engine may be on another machine.
+            let name = self.environment.as_ref().filter(|_| self.api.is_none())?;
+            Some(Path::new("environments").join(name).join("terraform.tfvars.json"))
+        };
+        self.config.clone().or(of_engine).or_else(in_repository)
+    }
+}
+
+/// What an environment's file says.
+pub(crate) fn deployment(file: &Path) -> anyhow::Result<Deployment> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    Deployment::parse(&text).with_context(|| format!("in {}", file.display()))
 }
 
 /// What an engine of before, which asks for no id, is shown: the SDK signs nothing without one.
@@ -185,7 +233,7 @@ fn unreadable(file: &Path, error: &std::io::Error) -> anyhow::Error {
 }
 
 /// The engine whose API is at `address`, with the access key id that the environment has.
-async fn engine_at(name: &str, address: &str) -> anyhow::Result<Environment> {
+async fn engine_at(address: &str) -> anyhow::Result<(EngineFile, About)> {
     let access_key_id = std::env::var(ACCESS_KEY_ID_VARIABLE).ok().filter(|id| !id.is_empty());
     let access_key_id = access_key_id.with_context(|| {
         format!(
@@ -196,11 +244,11 @@ async fn engine_at(name: &str, address: &str) -> anyhow::Result<Environment> {
     let start = "is an engine's API there, and does it run?".to_owned();
     let api = EngineApi::at(address.to_owned(), access_key_id.clone(), start);
     let about = api.get("/_engine/about").await?;
-    Ok(engine(name, EngineFile { api: address.to_owned(), access_key_id }, about, None))
+    Ok((EngineFile { api: address.to_owned(), access_key_id }, about))
 }
 
 /// An engine. It looks at the access key id only.
-fn engine(name: &str, file: EngineFile, about: About, data_dir: Option<&Path>) -> Environment {
+fn engine(file: EngineFile, about: About, data_dir: Option<&Path>) -> Environment {
     let EngineFile { api, access_key_id } = file;
     let credentials = Credentials::new(&access_key_id, "any", None, None, "engine");
     let config = SdkConfig::builder()
@@ -219,7 +267,7 @@ fn engine(name: &str, file: EngineFile, about: About, data_dir: Option<&Path>) -
         None => "the engine may have crashed: start it again as it was started".to_owned(),
     };
     Environment {
-        name: name.to_owned(),
+        name: about.environment,
         client: Client::new(&config),
         lambda: aws_sdk_lambda::Client::new(&config),
         scheduler: aws_sdk_scheduler::Client::new(&config),
@@ -228,6 +276,7 @@ fn engine(name: &str, file: EngineFile, about: About, data_dir: Option<&Path>) -
         host: Host::Engine {
             api: EngineApi::at(api, access_key_id, start),
             data_dir: data_dir.map(Path::to_owned),
+            config_file: about.config_file,
         },
     }
 }

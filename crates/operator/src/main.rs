@@ -46,18 +46,19 @@ use manual::Manual;
 const EXAMPLES: &str = "\
 Examples:
   {program} status local
-  {program} status local --data-dir /var/lib/webhook-queue
+  {program} status --data-dir /var/lib/webhook-queue
   {program} dlq redrive local --all --dry-run
-  AWS_ACCESS_KEY_ID=… {program} blocked local --api 127.0.0.1:9324
+  AWS_ACCESS_KEY_ID=… {program} blocked --api 127.0.0.1:9324
   {program} doctor dev --config /etc/webhook-queue/dev.json
 
 `--help` on each command teaches it. Of an engine on this machine name the data directory, which its
-user and root may read, or where its API listens; of AWS the configuration file.
+user and root may read, or where its API listens: which environment it runs it says itself, and a name
+that is another one is refused. Of AWS name the environment and its configuration file.
 
 Exit codes:
   0    done
   1    failed or only partly done
-  2    wrong usage
+  2    wrong usage, such as the name of an environment that the engine there does not run
   130  interrupted";
 
 /// Operate the queues of an environment
@@ -125,7 +126,12 @@ async fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-        let interrupted = error.is::<interrupt::Interrupted>();
-        if interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
+        if error.is::<interrupt::Interrupted>() {
+            ExitCode::from(130)
+        } else if error.is::<environment::OtherEnvironment>() {
+            ExitCode::from(2)
+        } else {
+            ExitCode::FAILURE
+        }
     })
 }

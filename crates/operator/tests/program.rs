@@ -81,7 +81,7 @@ fn called_by_xtask_it_says_so_everywhere() {
 }
 
 async fn engine(data_dir: &Path, start_command: Option<&str>) -> Engine {
-    let config = json!({ "environment": "test", "routes": { "sss": {
+    let config = json!({ "environment": "local", "routes": { "sss": {
         "path": "/sqs-hook", "ordering_key": "all",
         "destinations": [{ "name": "sss", "url": "http://127.0.0.1:9/hook" }],
     }}});
@@ -114,10 +114,10 @@ async fn what_it_advises_works_as_it_is_printed() {
     // Whatever a shell would make of it.
     let data_dir = dir.path().join("data of $(me)");
     let _engine = engine(&data_dir, None).await;
-    let paused = operate(&data_dir, &["pause", "test", "--reason", "test"]).await;
+    let paused = operate(&data_dir, &["pause", "local", "--reason", "test"]).await;
     let said = text(&paused.stdout);
     let resume = advised(&said).to_owned();
-    assert!(resume.starts_with("webhook-operator resume test --data-dir "), "{said}");
+    assert!(resume.starts_with("webhook-operator resume local --data-dir "), "{said}");
 
     let programs = Path::new(env!("CARGO_BIN_EXE_webhook-operator")).parent().unwrap();
     let mut shell = Command::new("sh");
@@ -131,8 +131,9 @@ async fn what_it_advises_works_as_it_is_printed() {
 /// The file of an engine that was killed: nobody listens there any more.
 fn of_killed(data_dir: &Path, start_command: Option<&str>) {
     let file = json!({
-        "api": "127.0.0.1:1", "access_key_id": "WQ0", "queue_url": "http://q", "start_command": start_command,
-        "dead_letter_queue_url": "http://d",
+        "environment": "local", "api": "127.0.0.1:1", "access_key_id": "WQ0",
+        "queue_url": "http://q", "dead_letter_queue_url": "http://d",
+        "start_command": start_command,
     });
     std::fs::write(data_dir.join("engine.json"), file.to_string()).unwrap();
 }
@@ -168,6 +169,68 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
             assert_eq!(said.contains("xtask"), of_xtask, "{command:?}: {said}");
         }
     }
+}
+
+/// Every command for an environment `dev`.
+const OF_DEV: [&[&str]; 16] = [
+    &["status", "dev"],
+    &["blocked", "dev"],
+    &["doctor", "dev"],
+    &["trace", "dev", "evt"],
+    &["pause", "dev", "--reason", "test"],
+    &["resume", "dev"],
+    &["skip", "dev", "evt", "--reason", "test"],
+    &["dlq", "list", "dev"],
+    &["dlq", "show", "dev", "evt"],
+    &["dlq", "stats", "dev"],
+    &["dlq", "log", "dev"],
+    &["dlq", "redrive", "dev", "--all"],
+    &["dlq", "edit", "dev", "evt", "--reason", "test", "--body", "/dev/null"],
+    &["dlq", "drop", "dev", "evt", "--reason", "test", "--yes"],
+    &["dlq", "export", "dev", "/dev/full/file"],
+    &["dlq", "import", "dev", "/dev/null"],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_speaks_to_another_environment_than_was_named() {
+    for (words, help) in helps(&operator) {
+        let of_environment = help.contains("--data-dir <DIR>");
+        let tried = OF_DEV.iter().any(|it| it.iter().zip(&words).all(|(it, word)| it == word));
+        assert!(!of_environment || tried, "{words:?} is not tried");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let engine = engine(&data_dir, None).await;
+    for command in OF_DEV {
+        let mut by_api = operator(command);
+        by_api.arg("--api").arg(engine.api_address().to_string());
+        by_api.env("AWS_ACCESS_KEY_ID", engine.access_key_id());
+        for refused in [operate(&data_dir, command).await, run(by_api).await] {
+            let said = text(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(2), "{command:?}: {said}");
+            assert_eq!(text(&refused.stdout), "", "{command:?}");
+            assert!(said.contains("runs environment local, not dev"), "{command:?}: {said}");
+            assert!(said.contains("type local in its place, or name"), "{command:?}: {said}");
+        }
+    }
+    let status = operate(&data_dir, &["status", "--json"]).await;
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["delivery"]["paused"], false, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_s_environment_need_not_be_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let _engine = engine(&data_dir, None).await;
+    let paused = operate(&data_dir, &["pause", "--reason", "test"]).await;
+    assert!(text(&paused.stdout).contains(" resume local --data-dir "), "{paused:?}");
+    // One word is the event, where a command is about one.
+    let shown = operate(&data_dir, &["dlq", "show", "evt"]).await;
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(text(&shown.stderr).contains("evt"), "{shown:?}");
+    let unnamed = run(operator(&["status"])).await;
+    assert_eq!(unnamed.status.code(), Some(2), "{unnamed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,8 +272,8 @@ async fn no_command_hangs_without_a_word() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = json!({
-        "api": silent.local_addr().unwrap(), "access_key_id": "WQ0", "queue_url": "http://q",
-        "dead_letter_queue_url": "http://d",
+        "environment": "local", "api": silent.local_addr().unwrap(), "access_key_id": "WQ0",
+        "queue_url": "http://q", "dead_letter_queue_url": "http://d",
     });
     std::fs::write(dir.path().join("engine.json"), file.to_string()).unwrap();
     for command in [&["status", "local"][..], &["dlq", "stats", "local"]] {

@@ -137,11 +137,15 @@ async fn it_tells_of_itself_what_its_file_tells() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(&config(json!({})), Some(dir.path()));
     options.start_command = Some("systemctl start q.service".to_owned());
+    options.config_file = Some("/etc/q/config.json".into());
     let engine = Engine::start(options).await.unwrap();
     let about: Value = serde_json::from_str(&ask(&engine, "about", None).await.1).unwrap();
     let file = std::fs::read(dir.path().join("engine.json")).unwrap();
     let file: Value = serde_json::from_slice(&file).unwrap();
-    for name in ["environment", "queue_url", "dead_letter_queue_url", "start_command"] {
+    for name in
+        ["environment", "queue_url", "dead_letter_queue_url", "start_command", "config_file"]
+    {
+        assert!(file[name].is_string(), "{name} in {file}");
         assert_eq!(about[name], file[name], "{name}");
     }
     assert_eq!(about.get("access_key_id"), None);

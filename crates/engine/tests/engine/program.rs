@@ -30,6 +30,7 @@ async fn it_announces_where_it_listens_and_stops_on_a_signal() {
     assert_eq!(announced["queue_url"], program.queue_url("test-webhook.fifo"));
     assert_eq!(announced["dead_letter_queue_url"], program.queue_url("test-webhook-dlq.fifo"));
     assert!(announced["pid"].is_u64());
+    assert!(announced["config_file"].as_str().unwrap().starts_with('/'), "{announced}");
     let start_command = announced["start_command"].as_str().unwrap();
     let arguments = format!(" --data-dir {} --forwarder /nowhere ", dir.path().display());
     assert!(start_command.starts_with("cd "), "{start_command}");

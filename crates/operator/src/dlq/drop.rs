@@ -20,6 +20,7 @@ use crate::queue::Held;
 /// They are written first, complete, so that `dlq import` can bring them back.
 #[derive(Debug, clap::Args)]
 #[command(
+    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq drop prod 4f6f… --reason 'test event of the SaaS'\n  {program} dlq drop prod 4f6f… 91ab… --reason duplicates --export dropped.jsonl --yes")
 )]
 pub(crate) struct Drop {

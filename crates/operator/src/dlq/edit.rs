@@ -27,6 +27,7 @@ use crate::{program, progress};
 /// deduplication id that belongs to both the dead letter and its new body.
 #[derive(Debug, clap::Args)]
 #[command(
+    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' {program} dlq edit dev 4f6f… --reason typo\n  {program} dlq edit dev 4f6f… --reason typo --body corrected.json --json")
 )]
 pub(crate) struct Edit {

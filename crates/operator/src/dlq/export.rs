@@ -21,6 +21,7 @@ use crate::people;
 /// it back. To read them, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
 #[command(
+    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq export prod dead-letters.jsonl\n  {program} dlq export prod rejected.jsonl --reason rejected --since 2h")
 )]
 pub(crate) struct Export {

@@ -23,7 +23,9 @@ use crate::{people, queue};
 /// message that died, so that an event that died twice is two. They are as old as when they first
 /// became dead letters only in their records: SQS counts anew.
 #[derive(Debug, clap::Args)]
-#[command(after_help = crate::program::help("Examples:\n  {program} dlq import prod dead-letters.jsonl"))]
+#[command(
+    allow_missing_positional = true,
+    after_help = crate::program::help("Examples:\n  {program} dlq import prod dead-letters.jsonl"))]
 pub(crate) struct Import {
     #[command(flatten)]
     environment: EnvironmentArgs,

@@ -39,7 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// dead letters again in time, looks anew and goes on. See `dlq list --help` for what looking costs.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = crate::program::help("{program} dlq redrive [OPTIONS] <ENV> <ID… | --all | SELECTION>"),
+    override_usage = crate::program::help("{program} dlq redrive [OPTIONS] [ENV] <ID… | --all | SELECTION>"),
     group = clap::ArgGroup::new("which").required(true).multiple(true).args(
         ["event_ids", "all", "route", "group", "reason", "since", "until", "grep"]
     ),

@@ -19,6 +19,7 @@ use crate::trace::{self, Step};
 /// To find it, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
 #[command(
+    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq show local 4f6f…\n  {program} dlq show dev 4f6f… --json | jq -r .body")
 )]
 pub(crate) struct Show {

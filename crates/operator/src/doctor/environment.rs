@@ -2,7 +2,7 @@
 //! everything else is still checked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -17,7 +17,7 @@ use super::destination::Date;
 use super::{destination, disk};
 use crate::cloudwatch::CloudWatch;
 use crate::engine_api::EngineApi;
-use crate::environment::{Environment, EnvironmentArgs, Host};
+use crate::environment::{Environment, EnvironmentArgs, Host, OtherEnvironment, deployment};
 use crate::history::pattern;
 use crate::people::{self, span};
 use crate::status::aws::alarm_prefix;
@@ -50,22 +50,21 @@ struct LossMeter {
     missing: i64,
 }
 
-/// Checks everything.
-pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
-    let deployment = match arguments.deployment() {
-        Ok(deployment) => {
-            let routes = deployment.config.routes().len() as u64;
-            checks.ok("configuration", people::count(routes, "route"));
-            Some(deployment)
-        }
-        Err(error) => {
-            let advice = "correct the file, or name another with --config";
-            checks.fail("configuration", format!("{error:#}"), advice);
-            None
-        }
+/// Checks everything, and gives the environment's name.
+///
+/// # Errors
+///
+/// [`OtherEnvironment`]: then nothing was checked.
+pub(super) async fn check(
+    arguments: &EnvironmentArgs,
+    checks: &mut Checks,
+) -> anyhow::Result<String> {
+    let found = match arguments.find().await {
+        Err(error) if error.is::<OtherEnvironment>() => return Err(error),
+        found => found,
     };
-    let name = arguments.name();
-    let environment = match arguments.find().await {
+    let deployment = configuration(arguments.config_file(found.as_ref().ok()), checks);
+    let environment = match found {
         Ok(environment) => environment,
         Err(error) => {
             let advice = "of an engine, name its data directory with --data-dir, as its user or root; \
@@ -74,15 +73,37 @@ pub(super) async fn check(arguments: &EnvironmentArgs, checks: &mut Checks) {
             if let Some(deployment) = deployment {
                 destinations(&deployment, checks).await;
             }
-            return;
+            return Ok(arguments.name().to_owned());
         }
     };
+    let name = environment.name.as_str();
     match &environment.host {
-        Host::Engine { api, data_dir } => {
+        Host::Engine { api, data_dir, .. } => {
             let config = deployment.as_ref().map(|deployment| &deployment.config);
             engine(name, &environment, api, data_dir.as_deref(), config, checks).await;
         }
         Host::Aws { sdk, deployment } => aws(name, &environment, sdk, deployment, checks).await,
+    }
+    Ok(environment.name)
+}
+
+fn configuration(file: Option<PathBuf>, checks: &mut Checks) -> Option<Deployment> {
+    let Some(file) = file else {
+        let found = "not compared with what runs: nobody here says where it is";
+        checks.warn("configuration", found, "name it with --config");
+        return None;
+    };
+    match deployment(&file) {
+        Ok(deployment) => {
+            let routes = people::count(deployment.config.routes().len() as u64, "route");
+            checks.ok("configuration", format!("{routes} in {}", file.display()));
+            Some(deployment)
+        }
+        Err(error) => {
+            let advice = "correct the file, or name another with --config";
+            checks.fail("configuration", format!("{error:#}"), advice);
+            None
+        }
     }
 }
 

@@ -37,12 +37,12 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut checks = Checks::default();
-        Box::pin(environment::check(&self.environment, &mut checks)).await;
+        let environment = Box::pin(environment::check(&self.environment, &mut checks)).await?;
         let worst = checks.worst();
         if self.json {
             let checks = checks.all();
             let document = json!({
-                "environment": self.environment.name(), "verdict": worst, "checks": checks,
+                "environment": environment, "verdict": worst, "checks": checks,
             });
             people::print(&format!("{document:#}\n"))?;
         } else {

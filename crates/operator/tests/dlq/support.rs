@@ -102,7 +102,8 @@ impl Queues {
         let queue_url = create_queue(&client, "test-webhook.fifo").await;
         let dead_letter_queue_url = create_queue(&client, "test-webhook-dlq.fifo").await;
         let engine = json!({
-            "api": address, "queue_url": queue_url, "dead_letter_queue_url": dead_letter_queue_url,
+            "environment": "test", "api": address, "queue_url": queue_url,
+            "dead_letter_queue_url": dead_letter_queue_url,
         });
         std::fs::write(data_dir.path().join("engine.json"), engine.to_string()).unwrap();
         Self { client, clock, fault, data_dir, queue_url, dead_letter_queue_url }

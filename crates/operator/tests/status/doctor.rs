@@ -38,6 +38,44 @@ async fn a_healthy_environment_passes() {
 }
 
 #[tokio::test]
+async fn the_engine_knows_which_configuration_is_compared_unless_another_is_named() {
+    let service = Service::anywhere().await;
+    let site = Site::start(&service.url()).await;
+    let doctor = site.operate(&["doctor", "--json"]).await;
+    assert_eq!(doctor.code, Some(0), "{}{}", doctor.stdout, doctor.stderr);
+    let document: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    assert_eq!(document["environment"], "local");
+    let (verdict, found) = check(&doctor, "configuration");
+    assert_eq!(verdict, "ok");
+    assert!(found.starts_with("2 routes in /"), "{found}");
+    assert_eq!(check(&doctor, "queues").0, "ok");
+
+    let other = tempfile::NamedTempFile::new().unwrap();
+    let text = std::fs::read_to_string(site.file("../config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["queue"] = serde_json::json!({ "retention_seconds": 1_000_000 });
+    std::fs::write(other.path(), config.to_string()).unwrap();
+    let named = ["doctor", "--json", "--config", other.path().to_str().unwrap()];
+    let doctor = site.operate(&named).await;
+    assert_eq!(doctor.code, Some(1), "{}", doctor.stdout);
+    let (verdict, found) = check(&doctor, "queues");
+    assert_eq!(verdict, "fail");
+    assert!(found.contains("retention is 14 d, not 11 d"), "{found}");
+}
+
+/// By its API an engine may be on another machine, whose files are not this one's.
+#[tokio::test]
+async fn of_an_engine_that_is_found_by_its_api_no_file_is_read() {
+    let service = Service::anywhere().await;
+    let site = Site::start(&service.url()).await;
+    let Some(doctor) = site.operate_as_nobody(&["doctor", "local", "--json"]).await else { return };
+    assert_eq!(doctor.code, Some(0), "{}{}", doctor.stdout, doctor.stderr);
+    let (verdict, found) = check(&doctor, "configuration");
+    assert_eq!(verdict, "warn");
+    assert!(found.contains("not compared"), "{found}");
+}
+
+#[tokio::test]
 async fn a_closed_port_fails() {
     let address = Service::nowhere().await;
     let site = Site::start(&format!("http://{address}")).await;

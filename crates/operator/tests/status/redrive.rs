@@ -51,7 +51,7 @@ async fn its_pause_is_noted_and_one_of_others_stays() {
     let redrive = ["dlq", "redrive", "local", "--all", "--pause-first", "--why", "SSS 4.2"];
     let done = site.operate(&redrive).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let said = "what is sent waits until `webhook-operator resume local --config ";
+    let said = "what is sent waits until `webhook-operator resume local --data-dir ";
     assert!(done.stderr.contains(said), "{}", done.stderr);
     assert_eq!(site.json(&["status", "local"]).await["delivery"]["paused"], true);
 

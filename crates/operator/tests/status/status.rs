@@ -31,7 +31,7 @@ async fn an_outage_is_seen_and_its_end_too() {
     assert_eq!((&report["delivery"]["paused"], &report["alarms"]), (&json!(false), &Value::Null));
     let screen = site.operate(&["status", "local"]).await.stdout;
     assert!(screen.contains("queue      6 events, "), "{screen}");
-    assert!(screen.contains(" waiting (`webhook-operator blocked local --config "), "{screen}");
+    assert!(screen.contains(" waiting (`webhook-operator blocked local --data-dir "), "{screen}");
     assert!(screen.contains("breaker    sss to service: OPEN, last seen "), "{screen}");
     assert!(screen.contains("loss       0 missing since "), "{screen}");
 
@@ -89,7 +89,7 @@ async fn an_event_that_somebody_deleted_is_missing() {
     let screen = site.operate(&["status", "local"]).await.stdout;
     assert!(screen.contains("loss       1 MISSING: 1 deleted by hand since "), "{screen}");
     assert!(
-        screen.contains("delivery   PAUSED (Disabled): `webhook-operator resume local --config "),
+        screen.contains("delivery   PAUSED (Disabled): `webhook-operator resume local --data-dir "),
         "{screen}"
     );
 
@@ -197,7 +197,8 @@ async fn an_engine_that_has_crashed_is_said_to_have() {
     let dir = tempfile::tempdir().unwrap();
     let address = Service::nowhere().await.to_string();
     let left_over = json!({
-        "api": address, "queue_url": "http://q", "dead_letter_queue_url": "http://d",
+        "environment": "local", "api": address, "queue_url": "http://q",
+        "dead_letter_queue_url": "http://d",
     });
     std::fs::write(dir.path().join("engine.json"), left_over.to_string()).unwrap();
     let dir = dir.path().to_str().unwrap();

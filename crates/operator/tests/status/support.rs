@@ -78,6 +78,7 @@ impl Site {
         let mut options = EngineOptions::in_memory(Config::parse(&config.to_string()).unwrap());
         options.storage = Storage::Directory(dir.path().join("data"));
         options.forwarder = Some(forwarder());
+        options.config_file = Some(dir.path().join("config.json"));
         options.log = Box::new(std::io::sink());
         Self { engine: Engine::start(options).await.unwrap(), dir }
     }
@@ -227,7 +228,6 @@ impl Site {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = operator(arguments);
         command.arg("--data-dir").arg(self.dir.path().join("data"));
-        command.arg("--config").arg(self.dir.path().join("config.json"));
         command
     }
 

@@ -33,7 +33,7 @@ async fn an_event_is_followed_from_its_acceptance_to_its_end() {
     let host = service.url().trim_start_matches("http://").split('/').next().unwrap().to_owned();
     assert!(text.contains(&format!("retry          service ({host}) answered 503 in ")), "{text}");
     assert!(text.contains("dead_lettered  for rejected\n"), "{text}");
-    assert!(text.contains(&format!("`webhook-operator dlq show local {id} --config ")), "{text}");
+    assert!(text.contains(&format!("`webhook-operator dlq show local {id} --data-dir ")), "{text}");
 
     service.set(Behavior::Answer(200));
     for id in [&id, &behind] {

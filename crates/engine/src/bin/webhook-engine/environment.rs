@@ -46,7 +46,13 @@ impl Environment {
         fail(Exit::Configuration, &text)
     }
 
-    /// Where the configuration is.
+    /// Where the configuration is, for who is in another directory.
+    pub(crate) fn config_file(&self) -> Option<PathBuf> {
+        // Without a current directory, nobody can say.
+        std::path::absolute(&self.config).ok()
+    }
+
+    /// Where the configuration is, as it was typed.
     pub(crate) fn file(&self) -> std::path::Display<'_> {
         self.config.display()
     }

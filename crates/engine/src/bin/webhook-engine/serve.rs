@@ -104,6 +104,7 @@ impl Serve {
         let no_signals = |error| fail(Exit::Failure, &format_args!("no signals: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let config_file = environment.config_file();
         let options = EngineOptions {
             config,
             storage: Storage::Directory(data_dir),
@@ -117,6 +118,7 @@ impl Serve {
             group_lock: GroupLock::default(),
             log: Box::new(std::io::stdout()),
             start_command: Some(start_command()),
+            config_file,
             keep_destinations: self.keep_destinations,
         };
         let engine = Engine::start(options).await.map_err(|error| {
