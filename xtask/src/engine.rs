@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ChildStdout;
 
 use anyhow::{Context as _, anyhow, ensure};
+use domain::environment::is_data_file;
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -18,18 +19,6 @@ use crate::workspace;
 
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";
-/// How the names of the files in a data directory begin, the engine's and those of operators.
-const DATA_FILES: [&str; 9] = [
-    "queues.db",
-    "reserve.",
-    "engine.",
-    "event-source-mapping.",
-    "schedule.",
-    "access-key-id",
-    LOCK_FILE,
-    "audit.",
-    "skips.",
-];
 /// The name of the file that a running engine has locked, in its data directory.
 const LOCK_FILE: &str = "lock";
 
@@ -163,8 +152,7 @@ pub(crate) fn check_removable(dir: &Path) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(dir).with_context(|| format!("looking into {}", dir.display()));
     for entry in entries.map_err(|error| error.context(Failure::Usage))? {
         let name = entry?.file_name();
-        let ours = name.to_str().is_some_and(|name| DATA_FILES.iter().any(|f| name.starts_with(f)));
-        if !ours {
+        if !name.to_str().is_some_and(is_data_file) {
             let error = anyhow!(
                 "{} holds {}, which is not the engine's; it is left as it is",
                 dir.display(),

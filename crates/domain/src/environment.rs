@@ -21,6 +21,25 @@ pub const SKIPS_VARIABLE: &str = "WEBHOOK_QUEUE_SKIPS";
 /// The name of the list's file in the engine's data directory.
 pub const SKIPS_FILE: &str = "skips.json";
 
+/// How the names of the files in an engine's data directory begin.
+const DATA_FILES: [&str; 9] = [
+    "queues.db",
+    "reserve.",
+    "engine.",
+    "event-source-mapping.",
+    "schedule.",
+    "access-key-id",
+    "lock",
+    "audit.",
+    "skips.",
+];
+
+/// Whether an engine's data directory has a file of this name; others in it are somebody else's.
+#[must_use]
+pub fn is_data_file(name: &str) -> bool {
+    DATA_FILES.iter().any(|it| name.starts_with(it))
+}
+
 /// The name of the list's parameter of an environment on AWS, which `modules/webhook-forwarder` lets
 /// the forwarder read.
 #[must_use]

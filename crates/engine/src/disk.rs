@@ -5,9 +5,8 @@
 //! directory hold some that nobody else can take. They are given up when the rest is used up, and made
 //! again when there is room.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::clock::Clock;
+use crate::files::own_file;
 use crate::log::Log;
 
 /// Room that is kept from new events unless told otherwise, in bytes: the write-ahead log's 64 MiB, and
@@ -174,8 +174,7 @@ fn give_up(dir: &Path) -> io::Result<()> {
 fn take(dir: &Path, bytes: u64) {
     let each = bytes / RESERVE_FILES.len() as u64;
     let make = |name| {
-        let mut new = File::options();
-        let file = new.write(true).create(true).truncate(true).mode(0o600).open(dir.join(name))?;
+        let file = own_file().write(true).truncate(true).open(dir.join(name))?;
         io::Result::Ok(fallocate(&file, FallocateFlags::empty(), 0, each)?)
     };
     if RESERVE_FILES.into_iter().try_for_each(make).is_err() {

@@ -1,29 +1,130 @@
-//! The files of a data directory: replaced in one step, and nobody else's to read.
+//! The files of a data directory: replaced in one step, nobody else's to read, and nobody else's to put
+//! there.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use domain::environment::is_data_file;
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
 /// What others may not do: read, write, execute.
 const OTHERS: u32 = 0o077;
 
-/// How the names of the files begin that engines write. What operators of before
-/// wrote is theirs to close.
-const NAMES: [&str; 7] = [
-    "queues.db",
-    "reserve.",
-    "engine.",
-    "event-source-mapping.",
-    "schedule.",
-    "lock",
-    "access-key-id",
-];
+/// What nobody may do with a data directory who is neither its owner nor of its group: put files there.
+const WRITTEN_BY_ALL: u32 = 0o002;
+
+/// The user that may do anything.
+const ROOT: u32 = 0;
+
+/// Why a data directory is not used: what is in it may be another user's work, who would choose the
+/// access key id, have files of ours written elsewhere, or read what is queued.
+#[derive(Debug, thiserror::Error)]
+pub enum Untrusted {
+    /// It has another owner.
+    #[error(
+        "{path} belongs to user {owner}; an engine of user {user} uses what is that user's or root's, \
+         as another one may have put anything there: if you know that it is right, `chown -h {user} {path}`"
+    )]
+    Owner {
+        /// The directory, or a file in it.
+        path: PathBuf,
+        /// Its owner's id.
+        owner: u32,
+        /// The id of the user whose engine it is.
+        user: u32,
+    },
+    /// It is a link, or something else.
+    #[error(
+        "{path} is no regular file, such as a symbolic link, and is not followed: put the file itself \
+         there, or remove it"
+    )]
+    Kind {
+        /// The file in the directory.
+        path: PathBuf,
+    },
+    /// Everybody can put files there.
+    #[error(
+        "every user can put files into {path}, which an engine would trust: `chmod o-w {path}`"
+    )]
+    WrittenByAll {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It cannot be looked at.
+    #[error("looking at {path}")]
+    File {
+        /// The directory, or a file in it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Whose a data directory is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum User {
+    /// That of this process, which is an engine.
+    OfThisProcess,
+    /// Whoever owns it: this process works for that user's engine, as root does.
+    OfTheDirectory,
+}
+
+/// Refuses what another user may have put into a data directory. To be called before anything of it is
+/// opened.
+pub(crate) fn check_trusted(dir: &Path, user: User) -> Result<(), Untrusted> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Untrusted::File { path, source }
+    };
+    let of_dir = dir.metadata().map_err(failed(dir))?;
+    let user = match user {
+        User::OfThisProcess => geteuid().as_raw(),
+        User::OfTheDirectory => of_dir.uid(),
+    };
+    let check_owner = |path: &Path, owner: u32| {
+        if owner == user || owner == ROOT {
+            return Ok(());
+        }
+        Err(Untrusted::Owner { path: path.to_owned(), owner, user })
+    };
+    check_owner(dir, of_dir.uid())?;
+    if of_dir.mode() & WRITTEN_BY_ALL != 0 {
+        return Err(Untrusted::WrittenByAll { path: dir.to_owned() });
+    }
+    for entry in fs::read_dir(dir).map_err(failed(dir))? {
+        let entry = entry.map_err(failed(dir))?;
+        if !entry.file_name().to_str().is_some_and(is_data_file) {
+            continue;
+        }
+        let path = entry.path();
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            // Of a running engine, whose directory is copied.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(Untrusted::File { path, source }),
+        };
+        check_owner(&path, metadata.uid())?;
+        if !metadata.is_file() {
+            return Err(Untrusted::Kind { path });
+        }
+    }
+    Ok(())
+}
+
+/// How a file of ours is opened to write: for nobody else to read, and not through a link.
+pub(crate) fn own_file() -> OpenOptions {
+    let mut options = File::options();
+    options.create(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
 
 /// Replaces a file in one step.
 pub(crate) fn write_durably(file: &Path, text: &[u8]) -> io::Result<()> {
     let new = file.with_extension("new");
-    let mut out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut out = own_file().write(true).truncate(true).open(&new)?;
     out.write_all(text)?;
     out.sync_all()?;
     fs::rename(&new, file)?;
@@ -34,15 +135,16 @@ pub(crate) fn write_durably(file: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 /// Takes from others what they may do with the files that are there, as an earlier engine may have
-/// made them, or a copy. Other files that happen to be in the directory stay as they are.
+/// made them, or a copy. Other files that happen to be in the directory stay as they are, and so do
+/// those of another user, who has to give them to us.
 pub(crate) fn close_to_others(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let is_ours = name.to_str().is_some_and(|name| NAMES.iter().any(|it| name.starts_with(it)));
+        let is_ours = entry.file_name().to_str().is_some_and(is_data_file);
         let metadata = entry.metadata()?;
         let mode = metadata.permissions().mode();
-        if is_ours && metadata.is_file() && mode & OTHERS != 0 {
+        let may_change = metadata.uid() == geteuid().as_raw();
+        if is_ours && may_change && metadata.is_file() && mode & OTHERS != 0 {
             fs::set_permissions(entry.path(), Permissions::from_mode(mode & !OTHERS & 0o7777))?;
         }
     }

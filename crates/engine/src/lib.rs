@@ -60,6 +60,7 @@ pub use engine::{Engine, EngineOptions, Sockets};
 pub use error::EngineError;
 pub use error_text::in_full;
 pub use failure::Failure;
+pub use files::Untrusted;
 pub use gateway::Gateway;
 pub use start_command::start_command;
 pub use storage::Storage;

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::files::own_file;
+
 /// Size at which a file is put aside, in bytes.
 const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
@@ -27,7 +29,7 @@ impl LogFile {
 
     fn with_size(dir: &Path, bytes_max: u64) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut file = File::options().create(true).append(true).read(true).open(path(dir, 0))?;
+        let mut file = own_file().append(true).read(true).open(path(dir, 0))?;
         let mut bytes = file.metadata()?.len();
         if bytes > 0 && last_byte(&mut file)? != b'\n' {
             // The last run died in the middle of a line.
@@ -40,7 +42,7 @@ impl LogFile {
     /// The next file comes first: without it nothing is moved, and nothing lost.
     fn put_aside(&mut self) -> io::Result<()> {
         let new = self.dir.join("engine.new.log");
-        let file = File::options().create(true).append(true).open(&new)?;
+        let file = own_file().append(true).open(&new)?;
         for number in (0..FILES - 1).rev() {
             match fs::rename(path(&self.dir, number), path(&self.dir, number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

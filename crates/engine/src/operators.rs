@@ -4,7 +4,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +25,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::files::write_durably;
+use crate::files::{own_file, write_durably};
 use crate::http::{answer, failed};
 use crate::log_file;
 
@@ -186,7 +185,7 @@ impl Operators {
         let file = self.data_dir.join(AUDIT_FILE);
         let line = format!("{}\n", Value::Object(line));
         let add = || {
-            let mut log = File::options().create(true).append(true).mode(0o600).open(&file)?;
+            let mut log = own_file().append(true).open(&file)?;
             // In one write, so that a line of an operator of before does not mix with it.
             log.write_all(line.as_bytes())?;
             log.sync_data()

@@ -1,9 +1,9 @@
 //! A copy of a data directory in one file, and back: for last night's copy, for another machine, for
 //! going back to a former version. And a database that is made as small as what is in it.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use domain::time::Timestamp;
@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::error::OpenError;
 use super::{DATABASE_FILE, damage, damage_mark, open};
+use crate::files::{User, check_trusted, own_file, write_durably};
 
 /// Small files of a data directory that are in a copy: whether delivery is paused and until when, and
 /// which events are skipped.
@@ -96,6 +97,7 @@ pub fn backup(
 ) -> Result<Copied, CopyError> {
     let source = data_dir.join(DATABASE_FILE);
     there_are_queues(data_dir, &source)?;
+    check_trusted(data_dir, User::OfTheDirectory).map_err(OpenError::from)?;
     if file.exists() {
         return Err(CopyError::Exists(file.to_owned()));
     }
@@ -179,7 +181,7 @@ fn write_copy(
 /// [`CopyError`]; the queues that were there are as they were then.
 pub fn restore(file: &Path, data_dir: &Path, replace: bool) -> Result<Copied, CopyError> {
     let copied = look(file)?;
-    let _lock = open::lock(data_dir)?;
+    let _lock = open::lock(data_dir, User::OfTheDirectory)?;
     let database = data_dir.join(DATABASE_FILE);
     let log = beside(&database, "-wal");
     let is_there = database.exists() || log.exists();
@@ -204,7 +206,7 @@ pub fn restore(file: &Path, data_dir: &Path, replace: bool) -> Result<Copied, Co
         let file = data_dir.join(name);
         match files.iter().find(|(known, _)| known == name) {
             Some((_, content)) => {
-                crate::files::write_durably(&file, content).map_err(in_file(&file))?;
+                write_durably(&file, content).map_err(in_file(&file))?;
             }
             None => remove(&file)?,
         }
@@ -214,8 +216,8 @@ pub fn restore(file: &Path, data_dir: &Path, replace: bool) -> Result<Copied, Co
 }
 
 fn copy_to(file: &Path, new: &Path) -> Result<Vec<(String, Vec<u8>)>, CopyError> {
-    fs::copy(file, new).map_err(in_file(new))?;
-    fs::set_permissions(new, Permissions::from_mode(0o600)).map_err(in_file(new))?;
+    let mut from = File::open(file).map_err(in_file(file))?;
+    io::copy(&mut from, &mut new_file(new)?).map_err(in_file(new))?;
     let files = prepare(new).map_err(in_database(new))?;
     File::open(new).and_then(|new| new.sync_all()).map_err(in_file(new))?;
     Ok(files)
@@ -282,7 +284,7 @@ fn look(file: &Path) -> Result<Copied, CopyError> {
 pub fn compact(data_dir: &Path) -> Result<(u64, u64), CopyError> {
     let file = data_dir.join(DATABASE_FILE);
     there_are_queues(data_dir, &file)?;
-    let _lock = open::lock(data_dir)?;
+    let _lock = open::lock(data_dir, User::OfTheDirectory)?;
     let connection = open::database(data_dir)?;
     let size = || fs::metadata(&file).map(|it| it.len()).map_err(in_file(&file));
     let before = size()?;
@@ -324,24 +326,27 @@ fn put_aside(database: &Path) -> Result<PathBuf, CopyError> {
     Ok(aside)
 }
 
-/// Gives files that root made to whom the directory belongs, whose engine is to use them.
+/// Gives files that root made to whom the directory belongs, whose engine is to use them. Whoever that
+/// is may replace each meanwhile: what is given away is what was looked at.
 fn give_to_owner_of(data_dir: &Path) -> Result<(), CopyError> {
     let owner = fs::metadata(data_dir).map_err(in_file(data_dir))?;
     for entry in fs::read_dir(data_dir).map_err(in_file(data_dir))? {
         let file = entry.map_err(in_file(data_dir))?.path();
         let metadata = fs::symlink_metadata(&file).map_err(in_file(&file))?;
         if metadata.is_file() && metadata.uid() != owner.uid() {
-            chown(&file, Some(owner.uid()), Some(owner.gid())).map_err(in_file(&file))?;
+            let opened = own_file().create(false).read(true).open(&file).map_err(in_file(&file))?;
+            if opened.metadata().map_err(in_file(&file))?.nlink() == 1 {
+                let given = fchown(&opened, Some(owner.uid()), Some(owner.gid()));
+                given.map_err(in_file(&file))?;
+            }
         }
     }
     Ok(())
 }
 
 /// A file for nobody else to read, whatever the umask is.
-fn new_file(file: &Path) -> Result<(), CopyError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let made = File::options().write(true).create_new(true).mode(0o600).open(file);
-    made.map(drop).map_err(in_file(file))
+fn new_file(file: &Path) -> Result<File, CopyError> {
+    own_file().write(true).create_new(true).open(file).map_err(in_file(file))
 }
 
 fn remove(file: &Path) -> Result<(), CopyError> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::files::Untrusted;
+
 /// Why a request was not carried out. Nothing was changed by it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -122,6 +124,9 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another user may have put there what is in it.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
     /// Another engine holds it.
     #[error("data directory {dir} is in use by another engine")]
     InUse {

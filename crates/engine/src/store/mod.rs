@@ -94,6 +94,7 @@ use self::writer::{Jobs, Writer};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Failures};
+use crate::files::User;
 
 /// The database's file in the data directory.
 const DATABASE_FILE: &str = "queues.db";
@@ -137,7 +138,7 @@ struct Beside<'a> {
 impl Store {
     /// Opens the queues in a data directory, which is made if it is not there, and takes hold of it.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let lock = open::lock(data_dir)?;
+        let lock = open::lock(data_dir, User::OfThisProcess)?;
         let connection = open::database(data_dir)?;
         Self::start(connection, clock, Some(data_dir), lock, |beside| {
             let connection = open::reader(data_dir)?;

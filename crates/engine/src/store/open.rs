@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::OpenError;
 use super::{DATABASE_FILE, damage_mark, migrations};
+use crate::files::{User, check_trusted, own_file};
 
 const LOCK_FILE: &str = "lock";
 
@@ -31,17 +32,14 @@ const STATEMENTS_KEPT: usize = 128;
 /// Holds the data directory for as long as it lives; the system lets go of it when the process dies.
 pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not used")] File);
 
-/// Makes the directory if needed, and takes it.
-pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
+/// Makes the directory if needed, and takes it, if nobody but `user` and root has put anything there.
+pub(super) fn lock(dir: &Path, user: User) -> Result<DirectoryLock, OpenError> {
     let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
     // What it will hold is for nobody else to read.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(dir.join(LOCK_FILE))
-        .map_err(unusable)?;
+    check_trusted(dir, user)?;
+    let file =
+        own_file().truncate(false).write(true).open(dir.join(LOCK_FILE)).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(DirectoryLock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),

@@ -22,7 +22,8 @@ impl SmallDisk {
     fn mount(options: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path());
+        let options = format!("mode=0700,{options}");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(dir.path());
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Self(dir));
         }

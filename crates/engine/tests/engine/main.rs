@@ -17,6 +17,7 @@ mod service;
 mod sqs;
 mod support;
 mod syncs;
+mod trust;
 
 /// What [`support::function`] starts; by itself it does nothing.
 #[test]

@@ -79,7 +79,8 @@ Exit codes:
   1  failure: an address in use, storage that cannot be written or does not keep what is written; or
      stopped at once by a second signal
   2  wrong arguments or configuration
-  3  data directory in use by another engine, damaged, or written by a newer one
+  3  data directory in use by another engine, damaged, written by a newer one, or with files in it
+     that another user may have put there
   4  with --keep-destinations: events wait that were accepted for others";
 
 impl Serve {
@@ -179,9 +180,16 @@ async fn stdin_ends(watched: bool) {
     let _ended = end.await;
 }
 
-/// Whether a data directory is in use, damaged, or a newer engine's; else it cannot be read or written.
+/// Whether a data directory is in use, damaged, another user's, or a newer engine's; else it cannot be
+/// read or written.
 pub(crate) fn is_of_the_data(error: &OpenError) -> bool {
-    matches!(error, OpenError::InUse { .. } | OpenError::Corrupt { .. } | OpenError::Newer { .. })
+    matches!(
+        error,
+        OpenError::InUse { .. }
+            | OpenError::Untrusted(_)
+            | OpenError::Corrupt { .. }
+            | OpenError::Newer { .. }
+    )
 }
 
 /// Says why the engine cannot go on, in its log as well.

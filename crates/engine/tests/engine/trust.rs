@@ -1,0 +1,146 @@
+//! A data directory that another user has prepared, or can write.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::config;
+use crate::support::program::{Program, Refusal};
+
+/// A user who is nobody here. Source: Debian policy, "UID and GID classes".
+const NOBODY: u32 = 65_534;
+
+/// Every file that is opened in a data directory, or made or moved there.
+const FILES: [&str; 14] = [
+    "lock",
+    "queues.db",
+    "queues.db.new",
+    "queues.db-wal",
+    "queues.db.damaged",
+    "reserve.0",
+    "engine.log",
+    "engine.new.log",
+    "engine.json",
+    "engine.new",
+    "access-key-id",
+    "event-source-mapping.json",
+    "schedule.json",
+    "skips.json",
+];
+
+fn is_root() -> bool {
+    let is_root = rustix::process::getuid().is_root();
+    if !is_root {
+        println!("skipped: only root can make files of another user");
+    }
+    is_root
+}
+
+fn start(data_dir: &Path) -> Refusal {
+    Program::refused(&config(json!({})), data_dir, Path::new("/nowhere"))
+}
+
+#[test]
+fn what_another_user_has_put_there_is_neither_used_nor_followed() {
+    if !is_root() {
+        return;
+    }
+    for name in FILES {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (planted, victim) = (dir.path().join(name), elsewhere.path().join("victim"));
+        fs::write(&victim, "not the engine's").unwrap();
+        symlink(&victim, &planted).unwrap();
+        let by_root = start(dir.path());
+        lchown(&planted, Some(NOBODY), None).unwrap();
+        let by_other = start(dir.path());
+        fs::remove_file(&planted).unwrap();
+        fs::write(&planted, "WQ00000000000000000000").unwrap();
+        chown(&planted, Some(NOBODY), None).unwrap();
+        let file = start(dir.path());
+        for (refusal, way_out) in [
+            (by_root, "put the file itself there, or remove it"),
+            (by_other, "belongs to user 65534;"),
+            (file, "`chown -h 0 "),
+        ] {
+            assert_eq!(refusal.code, Some(3), "{name}: {}", refusal.stderr);
+            let path = planted.to_str().unwrap();
+            assert!(refusal.stderr.contains(path), "{name}: {}", refusal.stderr);
+            assert!(refusal.stderr.contains(way_out), "{name}: {}", refusal.stderr);
+        }
+        assert_eq!(fs::read_to_string(victim).unwrap(), "not the engine's", "{name}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{name}: nothing was made");
+    }
+}
+
+#[test]
+fn a_directory_of_another_user_or_of_everybody_is_not_used() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    chown(dir.path(), Some(NOBODY), None).unwrap();
+    let of_other = start(dir.path());
+    assert_eq!(of_other.code, Some(3), "{}", of_other.stderr);
+    assert!(of_other.stderr.contains("belongs to user 65534;"), "{}", of_other.stderr);
+    chown(dir.path(), Some(0), None).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let of_all = start(dir.path());
+    assert_eq!(of_all.code, Some(3), "{}", of_all.stderr);
+    assert!(of_all.stderr.contains("`chmod o-w "), "{}", of_all.stderr);
+}
+
+/// As of systemd's `DynamicUser=`, whose `/var/lib/NAME` is a link.
+#[test]
+fn a_directory_may_be_reached_through_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("private")).unwrap();
+    symlink(dir.path().join("private"), dir.path().join("data")).unwrap();
+    let data_dir = dir.path().join("data");
+    assert!(
+        Program::start(&config(json!({})), &data_dir, Path::new("/nowhere")).terminate().success()
+    );
+    assert!(dir.path().join("private/queues.db").exists());
+}
+
+/// Root works on the data of the engine's user, who may not use it to get at what is root's.
+#[test]
+fn root_copies_the_queues_of_another_user_and_nothing_that_this_one_links_to() {
+    if !is_root() {
+        return;
+    }
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = config(json!({}));
+    assert!(Program::start(&config, dir.path(), Path::new("/nowhere")).terminate().success());
+    let of_nobody = |path: &Path| lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        of_nobody(&entry.unwrap().path());
+    }
+    of_nobody(dir.path());
+    let secret = elsewhere.path().join("secret");
+    fs::write(&secret, "root's").unwrap();
+    let run = |command: &[&str], file: &str| {
+        let mut engine = Command::new(env!("CARGO_BIN_EXE_webhook-engine"));
+        engine.args(command).arg("--data-dir").arg(dir.path()).arg(elsewhere.path().join(file));
+        engine.output().unwrap()
+    };
+    let made = run(&["backup"], "copy");
+    assert!(made.status.success(), "{made:?}");
+    for name in ["skips.json", "queues.db.new"] {
+        let planted = dir.path().join(name);
+        symlink(&secret, &planted).unwrap();
+        of_nobody(&planted);
+        for refused in [run(&["backup"], "copy-2"), run(&["restore", "--replace"], "copy")] {
+            assert_eq!(refused.status.code(), Some(3), "{name}: {refused:?}");
+        }
+        fs::remove_file(planted).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "root's");
+    assert!(!elsewhere.path().join("copy-2").exists());
+    let restored = run(&["restore", "--replace"], "copy");
+    assert!(restored.status.success(), "{restored:?}");
+    let database = fs::metadata(dir.path().join("queues.db")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&database), NOBODY);
+}
