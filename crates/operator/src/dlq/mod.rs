@@ -51,7 +51,7 @@ impl Dlq {
             Self::Redrive(redrive) => Box::pin(redrive.run()).await,
             Self::Edit(edit) => Box::pin(edit.run()).await,
             Self::Export(export) => Box::pin(export.run()).await,
-            Self::Import(import) => import.run().await,
+            Self::Import(import) => Box::pin(import.run()).await,
             Self::Drop(drop) => Box::pin(drop.run()).await,
             Self::Log(log) => log.run().await,
         }

@@ -3,7 +3,7 @@
 mod list;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 use domain::skip::Skips;
@@ -189,9 +189,7 @@ impl Skip {
         let sequence = head.sequence.as_deref().with_context(|| {
             format!("the log does not tell the sequence number of event {event_id:?}")
         })?;
-        // Those that wait no longer have left one way or another.
-        let mut gone = list.read().await?;
-        gone.retain(|it| !waiting.iter().any(|waiting| waiting.event_id == it));
+        let gone = done(environment, &list.read().await?).await?;
         let mut asked_for = Skips::default();
         asked_for.add(event_id, sequence);
         list.change(&gone, &asked_for).await?;
@@ -255,6 +253,30 @@ impl Skip {
             }
         }
     }
+}
+
+/// Those of `asked_for` that have left the queue, for good: a message has its sequence number alone.
+/// What merely does not wait may be attempted just then.
+async fn done(environment: &Environment, asked_for: &Skips) -> anyhow::Result<Skips> {
+    let mut done = Skips::default();
+    for (event_id, sequence) in asked_for.iter() {
+        let left = match &environment.host {
+            Host::Engine { api, .. } => left_engine(api, event_id, sequence).await?,
+            Host::Aws { deployment, .. } => {
+                // Whatever was accepted before is not in the queue any more.
+                let since =
+                    Timestamp::from(SystemTime::now() - deployment.config.queue().retention);
+                let about =
+                    |line: &Value| line["event_id"] == *event_id && line["sequence"] == *sequence;
+                let pattern = pattern("event_id", &[event_id]);
+                outcome(&environment.history().find(&pattern, since, about).await?)
+            }
+        };
+        if left.is_some() {
+            done.add(event_id, sequence);
+        }
+    }
+    Ok(done)
 }
 
 /// Waits until the event has left the queue.

@@ -123,6 +123,46 @@ async fn another_user_than_the_engine_s_skips_over_its_api() {
     }
 }
 
+/// While it is attempted it does not wait, and it waits again afterwards.
+#[tokio::test]
+async fn what_was_asked_for_stays_on_the_list_until_the_event_has_left_the_queue() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Answer(422));
+    // Who receives it has it for six times as long.
+    let site = Site::with(&service.url(), json!({ "function_timeout_seconds": 20 })).await;
+    let skip = async |event_id: &str| {
+        let skip = ["skip", "local", event_id, "--reason", "test", "--no-wait"];
+        let asked = site.operate(&skip).await;
+        assert_eq!(asked.code, Some(0), "{}", asked.stderr);
+        site.json(&["skip", "local", "--list"]).await["skips"].clone()
+    };
+    let waiting = async |path: &str, key: &str| {
+        let event_id = site.post(path, key, key).await;
+        site.wait_for(|status| status["waiting_groups"] == 1).await;
+        event_id
+    };
+    let delivered = waiting("/strict", "order-1").await;
+    site.set_delivery(false).await;
+    assert_eq!(skip(&delivered).await.as_array().unwrap().len(), 1);
+    service.set(Behavior::Answer(200));
+    site.set_delivery(true).await;
+    site.wait_for(|status| status["queue"]["message_groups"] == 0).await;
+
+    service.set(Behavior::Answer(422));
+    let attempted = waiting("/strict", "order-2").await;
+    site.set_delivery(false).await;
+    let skips = skip(&attempted).await;
+    assert_eq!(skips.as_array().unwrap().len(), 1, "{delivered} has left: {skips}");
+    let about: Value = serde_json::from_str(&site.get("/_engine/about").await.body).unwrap();
+    while !site.receives(about["queue_url"].as_str().unwrap()).await {}
+    site.set_delivery(true).await;
+    let other = waiting("/strict", "order-3").await;
+    let skips = skip(&other).await;
+    let ids: Vec<_> = skips.as_array().unwrap().iter().map(|skip| &skip["event_id"]).collect();
+    assert_eq!(ids.len(), 2, "{attempted} is in flight: {skips}");
+    assert!(ids.contains(&&json!(attempted)), "{skips}");
+}
+
 #[tokio::test]
 async fn what_was_asked_for_is_listed_and_taken_back() {
     let service = Service::anywhere().await;
