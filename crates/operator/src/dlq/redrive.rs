@@ -288,11 +288,18 @@ impl Redrive {
     async fn show_plan(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
         let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
         let mut began = Began { at: Timestamp::from(SystemTime::now()), is_first_look: true };
+        // Before this look hides them all.
+        let (hidden, all) = hidden(environment).await?;
         let held = self.look(environment, &mut began, &mut unseen).await?;
-        if let Some(unseen) = held.unseen() {
+        if hidden > 0 {
+            eprintln!(
+                "note: {hidden} of {all} dead letters are hidden and not in this plan, as somebody looks \
+                 at them; a redrive waits until they are shown again"
+            );
+        } else if let Some(unseen) = held.unseen() {
             eprintln!("note: {unseen}");
         }
-        let shown = unless_interrupted(self.print_plan(environment, &held)).await;
+        let shown = unless_interrupted(self.print_plan(environment, &held, hidden)).await;
         held.release().await?;
         shown?;
         for event_id in &unseen {
@@ -303,12 +310,17 @@ impl Redrive {
         Ok(if unseen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    async fn print_plan(&self, environment: &Environment, held: &Held<'_>) -> anyhow::Result<()> {
+    async fn print_plan(
+        &self,
+        environment: &Environment,
+        held: &Held<'_>,
+        hidden: u64,
+    ) -> anyhow::Result<()> {
         let newer = Newer::find(environment, held).await?;
         let waiting = environment.waiting().await?.total();
         let (events, groups) = held.chosen()?;
         if self.json {
-            return print_plan_json(held, &newer, waiting);
+            return print_plan_json(held, &newer, waiting, hidden);
         }
         let (mut last, mut group): (Option<Chosen>, Option<String>) = (None, None);
         while let Some(it) = held.after(last.as_ref())? {
@@ -410,7 +422,12 @@ struct Began {
     is_first_look: bool,
 }
 
-fn print_plan_json(held: &Held<'_>, newer: &Newer, waiting: u64) -> anyhow::Result<()> {
+fn print_plan_json(
+    held: &Held<'_>,
+    newer: &Newer,
+    waiting: u64,
+    hidden: u64,
+) -> anyhow::Result<()> {
     let mut last: Option<Chosen> = None;
     let mut before = "{\n  \"would_send\": [\n";
     while let Some(it) = held.after(last.as_ref())? {
@@ -431,7 +448,7 @@ fn print_plan_json(held: &Held<'_>, newer: &Newer, waiting: u64) -> anyhow::Resu
         Ok(())
     })?;
     people::print(if before == ",\n" { "\n  ],\n" } else { "  \"groups\": [],\n" })?;
-    people::print(&format!("  \"waiting_before\": {waiting}\n}}\n"))?;
+    people::print(&format!("  \"hidden\": {hidden},\n  \"waiting_before\": {waiting}\n}}\n"))?;
     Ok(())
 }
 
