@@ -25,7 +25,7 @@ use crate::function::ms;
 use crate::http::{answer, failed};
 use crate::ingest::{Ingest, IngestStatus};
 use crate::log::Log;
-use crate::storage_health::StorageHealth;
+use crate::storage_health::{StorageHealth, StorageState};
 use crate::store::{QueueStatistics, Store, StoreError};
 
 /// What the API tells of, and changes.
@@ -103,15 +103,12 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
     let asked = admin.health.read(admin.store.statistics(&admin.queue).await);
-    let failing = admin.health.is_still_failing(&admin.store, &admin.queue).await;
-    let has_room = admin.disk.as_ref().is_none_or(|disk| disk.status().accepting);
-    let storage = match (asked.is_err() || failing, has_room) {
-        (true, _) => "failing",
-        (false, false) => "full",
-        (false, true) => "ok",
+    let storage = match asked {
+        Ok(_) => admin.health.state(&admin.store, &admin.queue, admin.disk.as_deref()).await,
+        Err(_noted) => StorageState::Failing,
     };
     let trouble = admin.mapping.as_ref().and_then(MappingHandle::function_trouble);
-    let well = storage == "ok" && trouble.is_none();
+    let well = storage == StorageState::Ok && trouble.is_none();
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "status": if well { "ok" } else { "failing" },

@@ -268,6 +268,8 @@ async fn accept<H, F>(
             Ok(accepted) => accepted,
             Err(error) => {
                 failing.told(&error);
+                // What it is that is used up, a connection that is idle has some of it.
+                idle.close_oldest();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

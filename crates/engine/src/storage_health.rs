@@ -5,11 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::config::LogLevel;
+use serde::Serialize;
 use serde_json::json;
 
+use crate::disk::Disk;
 use crate::error_text::in_full;
 use crate::log::Log;
 use crate::store::{Store, StoreError, Tags};
+
+/// How storage is, in the word that every answer has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StorageState {
+    /// Events can be kept.
+    Ok,
+    /// There is too little room on the disk for new ones.
+    Full,
+    /// Its last use failed.
+    Failing,
+}
 
 /// Shared by everything that uses the store.
 #[derive(Clone)]
@@ -28,14 +42,25 @@ impl StorageHealth {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// Whether storage fails now: if it did, it is tried, so that one which works again is noticed without
-    /// a message.
-    pub(crate) async fn is_still_failing(&self, store: &Store, queue: &str) -> bool {
+    /// How storage is now: if it failed, it is tried, so that one which works again is noticed without a
+    /// message. `disk` is where it keeps what it keeps.
+    pub(crate) async fn state(
+        &self,
+        store: &Store,
+        queue: &str,
+        disk: Option<&Disk>,
+    ) -> StorageState {
         if self.is_failing() {
             // Writes the queue's tags as they are.
             let _noted = self.wrote(store.change_tags(queue, &Tags::new(), &[]).await);
         }
-        self.is_failing()
+        if self.is_failing() {
+            StorageState::Failing
+        } else if disk.is_some_and(|disk| !disk.status().accepting) {
+            StorageState::Full
+        } else {
+            StorageState::Ok
+        }
     }
 
     /// Takes note of how a write ended, and gives it back.

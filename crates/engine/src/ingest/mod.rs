@@ -35,7 +35,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::log::Log;
-use crate::storage_health::StorageHealth;
+use crate::storage_health::{StorageHealth, StorageState};
 use crate::store::{MessageAttribute, NewMessage, Store, StoreError};
 use line_limit::LineLimit;
 use response::Refusal;
@@ -169,14 +169,14 @@ impl Backend {
         }
     }
 
-    /// Whether events cannot be kept. Who is told so may send none, so it is tried.
-    async fn is_failing(&self) -> bool {
+    /// Whether events can be kept. Who is told that they cannot may send none, so it is tried.
+    async fn storage(&self) -> StorageState {
         match self {
             Self::Engine(engine) => {
-                engine.disk.as_ref().is_some_and(|disk| !disk.status().accepting)
-                    || engine.health.is_still_failing(&engine.store, &engine.queue).await
+                let disk = engine.disk.as_deref();
+                engine.health.state(&engine.store, &engine.queue, disk).await
             }
-            Self::Emulator(_) => false,
+            Self::Emulator(_) => StorageState::Ok,
         }
     }
 
@@ -254,7 +254,7 @@ impl Ingest {
         let request_id = Uuid::now_v7().to_string();
         let (head, body) = request.into_parts();
         if head.uri.path() == HEALTH_PATH && matches!(head.method, Method::GET | Method::HEAD) {
-            return response::health(self.backend.is_failing().await);
+            return response::health(self.backend.storage().await);
         }
         match self.accept(&request_id, peer, &head, body).await {
             Ok(response) => response,

@@ -10,6 +10,7 @@ use domain::mapping::Unresolvable;
 use serde_json::json;
 
 use super::Accepted;
+use crate::storage_health::StorageState;
 
 /// Seconds after which a client may try again when storage failed.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -103,11 +104,13 @@ pub(super) fn accepted(request_id: &str, accepted: &Accepted) -> Response {
 }
 
 /// The answer to who asks whether events can be accepted.
-pub(super) fn health(failing: bool) -> Response {
-    let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let said = if failing { "failing" } else { "ok" };
+pub(super) fn health(storage: StorageState) -> Response {
+    let status = match storage {
+        StorageState::Ok => StatusCode::OK,
+        StorageState::Full | StorageState::Failing => StatusCode::SERVICE_UNAVAILABLE,
+    };
     let head = Response::builder().status(status).header(CONTENT_TYPE, "application/json");
-    finish(head, json!({ "storage": said }).to_string())
+    finish(head, json!({ "storage": storage }).to_string())
 }
 
 /// The answer to a request that is not accepted.

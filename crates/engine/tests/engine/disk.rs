@@ -80,6 +80,10 @@ async fn a_disk_that_is_filled_refuses_events_and_delivers_those_that_are_queued
     assert_eq!(status["disk"]["accepting"], false, "{status}");
     assert!(status["disk"]["free_bytes"].as_u64().unwrap() < RESERVE_BYTES);
     assert_eq!(get(&engine, "health").await["storage"], "full");
+    assert_eq!(
+        crate::support::healthz(&client, &engine).await,
+        (503, json!({ "storage": "full" }))
+    );
 
     // The reserve is held again once there is room, and is what a start has when there is none.
     fs::remove_file(disk.filler()).unwrap();
@@ -144,4 +148,107 @@ async fn a_disk_that_takes_no_more_files_can_be_paused_and_started_on() {
     function.wait_for(|record| record.len() == 1).await;
     engine.stop().await;
     start(disk.path(), &function).await.stop().await;
+}
+
+/// A file system that can be made to fail as that of a disk with errors does. Unmounted when dropped.
+struct FailingDisk {
+    dir: tempfile::TempDir,
+}
+
+impl FailingDisk {
+    /// `None` where this process may not mount one.
+    fn mount() -> Option<Self> {
+        let disk = Self { dir: tempfile::tempdir().unwrap() };
+        File::create(disk.image()).unwrap().set_len(64 * 1024 * 1024).unwrap();
+        fs::create_dir(disk.path()).unwrap();
+        let mut mkfs = Command::new("mkfs.ext4");
+        if run(mkfs.args(["-q", "-F"]).arg(disk.image())) && disk.mount_again() {
+            return Some(disk);
+        }
+        println!("skipped: only root can mount an image, of ext4");
+        None
+    }
+
+    fn image(&self) -> std::path::PathBuf {
+        self.dir.path().join("image")
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("mounted")
+    }
+
+    fn mount_again(&self) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop,errors=remount-ro"]);
+        run(mount.arg(self.image()).arg(self.path()))
+    }
+
+    /// The kernel finds an error, and makes it read-only. Source: ext4's documentation, "/sys entries".
+    fn fail(&self) {
+        let mut findmnt = Command::new("findmnt");
+        let output = findmnt.args(["-no", "SOURCE"]).arg(self.path()).output().unwrap();
+        let device = String::from_utf8(output.stdout).unwrap();
+        let device = device.trim().strip_prefix("/dev/").unwrap();
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "1").unwrap();
+    }
+
+    /// What an operator does with it.
+    fn repair(&self) {
+        assert!(run(Command::new("umount").arg(self.path())), "somebody has files open there");
+        // 1: errors were corrected. Source: e2fsck(8).
+        let fsck = Command::new("e2fsck").arg("-fp").arg(self.image()).output().unwrap();
+        assert!(matches!(fsck.status.code(), Some(0 | 1)), "{fsck:?}");
+        assert!(self.mount_again());
+    }
+}
+
+impl Drop for FailingDisk {
+    fn drop(&mut self) {
+        // A test that failed may still have files open there.
+        let _left = Command::new("umount").arg("--lazy").arg(self.path()).status();
+    }
+}
+
+fn run(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_becomes_read_only_refuses_events_and_loses_none() {
+    let Some(disk) = FailingDisk::mount() else { return };
+    let function = Function::new("");
+    let client = http_client();
+    let data_dir = disk.path().join("data");
+    let engine = start(&data_dir, &function).await;
+    assert_eq!(set_enabled(&engine, false).await, 200);
+    for number in 0..3 {
+        assert_eq!(post(&client, &engine, "k", format!("k-{number}")).await, 200);
+    }
+    disk.fail();
+    let url = format!("http://{}/sqs-hook", engine.ingest_address());
+    for number in 3..5 {
+        let refused = client.post(&url).header("x-key", "k").body(format!("k-{number}"));
+        let refused = refused.send().await.unwrap();
+        assert_eq!(refused.status(), 503);
+        assert!(refused.headers().contains_key("retry-after"));
+    }
+    let failing = (503, json!({ "storage": "failing" }));
+    assert_eq!(crate::support::healthz(&client, &engine).await, failing);
+    let status = get(&engine, "status").await;
+    assert_eq!(
+        (&status["storage_failing"], &status["queue"]["visible"]),
+        (&json!(true), &json!(3))
+    );
+    let metrics = format!("http://{}/metrics", engine.api_address());
+    let metrics = client.get(metrics).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.lines().any(|line| line == "webhook_storage_up 0"), "{metrics}");
+    engine.stop().await;
+
+    disk.repair();
+    let engine = start(&data_dir, &function).await;
+    assert_eq!(set_enabled(&engine, true).await, 200, "it was paused, and is");
+    assert_eq!(post(&client, &engine, "k", "k-5".to_owned()).await, 200);
+    let record = function.wait_for(|record| record.len() >= 4).await;
+    assert_eq!(record, ["k-0", "k-1", "k-2", "k-5"], "what was refused was not accepted");
+    engine.stop().await;
 }

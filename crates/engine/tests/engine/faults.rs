@@ -259,11 +259,10 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     assert_eq!(get(&engine, "health").await["storage"], "failing");
     log.wait_for("storage failed", |_| true).await;
     // A load balancer sends nothing any more, and asks until it may again.
-    let healthz = format!("http://{}/healthz", engine.ingest_address());
-    let health = async || client.get(&healthz).send().await.unwrap().status().as_u16();
-    assert_eq!(health().await, 503);
+    let health = async || crate::support::healthz(&client, &engine).await;
+    assert_eq!(health().await, (503, json!({ "storage": "failing" })));
     faults.set_commits_fail(false);
-    assert_eq!(health().await, 200);
+    assert_eq!(health().await, (200, json!({ "storage": "ok" })));
     assert_eq!(get(&engine, "health").await["storage"], "ok");
     assert_eq!(post(&client, &engine, "k", "k-4".to_owned()).await, 200);
     accepted.push("k-4".to_owned());

@@ -6,11 +6,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::config;
+use crate::support::function::Function;
 use crate::support::program::{Program, command};
+use crate::support::{config, http_client, post_to};
 
 fn read(file: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
@@ -38,6 +40,49 @@ async fn it_announces_where_it_listens_and_stops_on_a_signal() {
     assert!(start_command.contains(&arguments), "{start_command}");
     assert!(program.terminate().success());
     assert!(!file.exists());
+}
+
+/// How many files an engine may have open that was started with these limits: its soft one.
+fn files_of(program: &Program) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.id())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    files.split_whitespace().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn it_opens_as_many_files_as_it_may() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(json!({}));
+    let program = Program::start_with_files("64:2000", &config, dir.path(), Path::new("/nowhere"));
+    assert_eq!(files_of(&program), "2000");
+    assert!(program.terminate().success());
+}
+
+/// They are used up by connections that ask for nothing: those make room, and events are accepted.
+#[tokio::test]
+async fn where_no_file_descriptors_are_left_events_are_accepted_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, function) = (config(json!({})), Function::new(""));
+    let executable = function.executable();
+    let program = Program::start_with_files("64:64", &config, dir.path(), &executable);
+    assert_eq!(files_of(&program), "64");
+    let mut idle = Vec::new();
+    for number in 0..3 {
+        // On a connection of its own.
+        let client = http_client();
+        let posted = post_to(&client, &program.ingest, "k", format!("k-{number}"));
+        let posted = tokio::time::timeout(Duration::from_mins(1), posted).await;
+        assert_eq!(posted.expect("it is never answered").unwrap(), 200);
+        for _ in 0..64 {
+            idle.push(tokio::net::TcpStream::connect(&program.ingest).await.unwrap());
+        }
+    }
+    let record = function.wait_for(|record| record.len() >= 3).await;
+    assert_eq!(record, ["k-0", "k-1", "k-2"]);
+    drop(idle);
+    assert!(program.terminate().success());
+    let log = std::fs::read_to_string(dir.path().join("engine.log")).unwrap();
+    assert!(log.contains("connections cannot be accepted"), "the limit was met: {log}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use engine::{
     Engine, EngineError, EngineOptions, Failure, RESERVE_BYTES, Sockets, Storage, start_command,
 };
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,6 +89,7 @@ impl Serve {
         umask(Mode::RWXG | Mode::RWXO);
         no_core_dumps()
             .map_err(|error| fail(Exit::Failure, &format_args!("core dumps stay on: {error}")))?;
+        open_files();
         let config = environment.config()?;
         let sockets = service::sockets()
             .map_err(|error| fail(Exit::Configuration, &format_args!("sockets: {error}")))?;
@@ -202,6 +203,13 @@ fn failed(engine: &Engine, failure: &Failure) -> Exit {
     engine.log(LogLevel::Error, "ended: it cannot go on", &fields);
     engine.flush_log();
     fail(exit, failure)
+}
+
+/// As many files as may be open: the usual limit of a shell, 1,024, is what connections alone may need.
+fn open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, connections that are idle are closed earlier.
+    let _as_it_was = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// A dump would put events onto the disk, and, of the forwarder, which inherits this, secrets.

@@ -98,6 +98,14 @@ pub(crate) async fn get(engine: &Engine, path: &str) -> Value {
     .unwrap()
 }
 
+/// Asks ingest whether it accepts events, as a load balancer does: the status and the document.
+pub(crate) async fn healthz(client: &reqwest::Client, engine: &Engine) -> (u16, Value) {
+    let url = format!("http://{}/healthz", engine.ingest_address());
+    let answer = client.get(url).send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
+}
+
 /// Switches the event source mapping.
 pub(crate) async fn set_enabled(engine: &Engine, enabled: bool) -> u16 {
     let url = format!("http://{}/_engine/event-source-mapping", engine.api_address());

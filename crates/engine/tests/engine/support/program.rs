@@ -53,14 +53,38 @@ impl Program {
         program
     }
 
+    /// The same with limits of files that it can have open, the soft and the hard one.
+    pub(crate) fn start_with_files(
+        files: &str,
+        config: &Value,
+        data_dir: &Path,
+        function: &Path,
+    ) -> Self {
+        let engine = listening(config, data_dir, function);
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={files}")).arg(engine.get_program());
+        command.args(engine.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let (program, lines) = Self::spawned(command, data_dir);
+        std::thread::spawn(move || lines.for_each(drop));
+        program
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The same, and nobody reads its log beyond the line that says so, unless the caller does.
     pub(crate) fn start_unread(
         config: &Value,
         data_dir: &Path,
         function: &Path,
     ) -> (Self, Lines<BufReader<ChildStdout>>) {
-        let mut child =
-            listening(config, data_dir, function).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::spawned(listening(config, data_dir, function), data_dir)
+    }
+
+    fn spawned(mut command: Command, data_dir: &Path) -> (Self, Lines<BufReader<ChildStdout>>) {
+        let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let listening = lines
             .by_ref()
