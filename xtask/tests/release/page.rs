@@ -47,8 +47,29 @@ fn script(commands: &[String]) -> String {
     shown.collect::<String>().replace("webhook-queue-*-linux", "webhook-queue-*-linux*")
 }
 
+/// A user who is nobody here. Source: Debian policy, "UID and GID classes".
+const NOBODY: u32 = 65_534;
+
+/// One of those that systemd gives to services. Source: systemd's "Users, Groups, UIDs and GIDs".
+const SERVICE: u32 = 61_184;
+
 #[test]
 fn every_command_of_the_page_works_as_root_on_a_machine_that_has_nothing() {
+    // Namespaces need a kernel that lets us; and without root, one that lets everybody.
+    check_page(&["--map-root-user"], 0, 0);
+}
+
+/// Who types it is another user than root, and so is whom the service runs as.
+#[test]
+fn every_command_of_the_page_works_as_another_user_who_may_use_sudo() {
+    if !crate::is_root() {
+        eprintln!("not run: only root can be other users");
+        return;
+    }
+    check_page(&[], NOBODY, SERVICE);
+}
+
+fn check_page(namespaces: &[&str], user: u32, service_user: u32) {
     let commands: Vec<String> =
         of_language("").into_iter().filter(|it| !is_in_the_foreground(it)).collect();
     let dir = tempfile::tempdir().unwrap();
@@ -66,11 +87,10 @@ fn every_command_of_the_page_works_as_root_on_a_machine_that_has_nothing() {
     assert!(tar.unwrap().success());
     let page = dir.path().join("page");
     let end =
-        "echo '## end'; webhook-operator status prod --data-dir /var/lib/webhook-queue --json";
+        "echo '## end'; sudo webhook-operator status --data-dir /var/lib/webhook-queue --json";
     fs::write(&page, script(&commands) + end).unwrap();
-    // Namespaces need a kernel that lets us; and without root, one that lets everybody.
-    let unshare = ["--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child"];
-    let allowed = Command::new("unshare").args(unshare).args(["ip", "link"]).output();
+    let unshare = [namespaces, &["--mount", "--net", "--pid", "--fork", "--kill-child"]].concat();
+    let allowed = Command::new("unshare").args(&unshare).args(["ip", "link"]).output();
     if !allowed.is_ok_and(|it| it.status.success()) {
         eprintln!("not run: there are no namespaces here, or no ip to have a network in them");
         return;
@@ -80,6 +100,7 @@ fn every_command_of_the_page_works_as_root_on_a_machine_that_has_nothing() {
         .arg("sh")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/page.sh"))
         .args([&root, &archives, &page])
+        .args([user.to_string(), service_user.to_string()])
         // A fresh machine's.
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

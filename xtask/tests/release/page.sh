@@ -1,7 +1,8 @@
 # A machine of its own for the commands of a page: this one's programs, and nothing else of it. Started
-# by page.rs in new namespaces, as their root. Arguments: an empty folder, that of the archive, the script.
+# by page.rs in new namespaces, as their root. Arguments: an empty folder, that of the archive, the script,
+# the id of the user who types it, and that of the service's.
 set -eu
-root=$1 archives=$2 script=$3
+root=$1 archives=$2 script=$3 user=$4 service_user=$5
 ip link set lo up
 mount -t tmpfs tmpfs "$root"
 for dir in bin sbin lib lib32 lib64 libx32 usr; do
@@ -24,10 +25,22 @@ cp "$archives"/*.tar.gz "$root/home/operator/"
 cp "$script" "$root/home/operator/page"
 
 # What stands in for what is not there, or would be another machine's.
-cat >"$root/usr/local/sbin/sudo" <<'END'
+if [ "$user" = 0 ]; then
+  printf '#!/bin/sh\nexec "$@"\n' >"$root/usr/local/sbin/sudo"
+else
+  cp "$(command -v bash)" "$root/usr/local/sbin/root-shell"
+  chmod 4755 "$root/usr/local/sbin/root-shell"
+  cat >"$root/usr/local/sbin/sudo" <<'END'
 #!/bin/sh
-exec "$@"
+as_root='exec setpriv --reuid=0 --regid=0 --clear-groups -- "$@"'
+exec /usr/local/sbin/root-shell -p -c "$as_root" sudo "$@"
 END
+fi
+# What makes a user of root, who in a namespace of its own has no other.
+switch_to() {
+  [ "$1" = 0 ] || echo "setpriv --reuid=$1 --regid=$1 --clear-groups"
+}
+switch_to "$service_user" >"$root/etc/switch-to-service"
 cat >"$root/usr/local/sbin/systemctl" <<'END'
 #!/bin/sh
 # The service as its unit starts it, without systemd's sockets and sandbox.
@@ -42,10 +55,11 @@ stop() {
   fi
 }
 start() {
+  [ "$(id -u)" = 0 ] || { echo 'systemctl: access denied' >&2; exit 1; }
   mkdir -p -m 0700 "/var/lib/$(sed -n 's/^StateDirectory=//p' $unit)"
   command=$(sed -n '/^ExecStart=/,/[^\\]$/p' $unit | tr -d '\\\n' | sed 's/^ExecStart=//')
   # shellcheck disable=SC2086 # The unit's words.
-  $command >>/run/webhook-queue.log 2>&1 &
+  $(cat /etc/switch-to-service) $command >>/run/webhook-queue.log 2>&1 &
   echo $! >/run/webhook-queue.pid
   until webhook-engine health >/dev/null 2>&1; do
     [ -d "/proc/$(cat /run/webhook-queue.pid)" ] || exit 1
@@ -69,6 +83,15 @@ for program in aws caddy; do
 echo "not run: ${0##*/} $*"
 END
 done
-chmod 0755 "$root"/usr/local/sbin/*
+for program in sudo systemctl journalctl aws caddy; do
+  chmod 0755 "$root/usr/local/sbin/$program"
+done
+chown -R "$user" "$root/home/operator"
+chmod 0755 "$root"
+# As systemd makes it.
+mkdir -m 0700 "$root/var/lib/webhook-queue"
+chown "$service_user" "$root/var/lib/webhook-queue"
 cd "$root/home/operator"
-exec chroot "$root" /bin/sh -c 'cd /home/operator && PATH=/usr/local/sbin:/usr/local/bin:$PATH exec sh -eu page'
+# shellcheck disable=SC2046 # Words.
+exec chroot "$root" $(switch_to "$user") \
+  sh -c 'cd /home/operator && PATH=/usr/local/sbin:/usr/local/bin:$PATH exec sh -eu page'
