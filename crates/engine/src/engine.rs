@@ -134,6 +134,21 @@ struct Found<'a> {
     about: &'a About,
 }
 
+impl<'a> Found<'a> {
+    fn new(ingest: SocketAddr, api: SocketAddr, access_key_id: &'a str, about: &'a About) -> Self {
+        Self { pid: std::process::id(), ingest, api, access_key_id, about }
+    }
+
+    /// Gives the file, if there is a directory to write it into.
+    fn write(&self, data_dir: Option<&Path>) -> Result<Option<PathBuf>, EngineError> {
+        let Some(file) = data_dir.map(|dir| dir.join(ADDRESS_FILE)) else { return Ok(None) };
+        let text = serde_json::to_string_pretty(self).map_err(io::Error::from);
+        text.and_then(|text| write_durably(&file, format!("{text}\n").as_bytes()))
+            .map_err(|source| EngineError::File { what: "writing engine.json", source })?;
+        Ok(Some(file))
+    }
+}
+
 pub(crate) struct QueueUrls {
     queue: String,
     dead_letter_queue: String,
@@ -243,6 +258,10 @@ impl Engine {
             router = router.merge(scheduler_api::router(Arc::clone(&scheduler)));
             waiting.spawn(store.failures().clone().task("the scheduler", scheduler.run()));
         }
+        // Before anybody is answered: who finds the engine well finds this as well.
+        let ingest_address = reachable(address_of(&ingest_listener, options.listen)?);
+        let found = Found::new(ingest_address, api_address, access.id(), &about);
+        let address_file = found.write(data_dir)?;
         let api = start_router(api_listener, log.clone(), router, Arc::clone(&access))
             .map_err(|source| EngineError::Listen { address: options.api_listen, source })?;
         let ingest = Server::start(ingest_listener, log.clone(), move |peer, request| {
@@ -250,10 +269,9 @@ impl Engine {
         })
         .map_err(|source| EngineError::Listen { address: options.listen, source })?;
 
-        let address_file = data_dir.map(|dir| dir.join(ADDRESS_FILE));
         let engine =
             Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
-        engine.announce(&about, data_dir)?;
+        engine.announce(data_dir);
         Ok(engine)
     }
 
@@ -336,24 +354,11 @@ impl Engine {
         let _held = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
     }
 
-    fn announce(&self, about: &About, data_dir: Option<&Path>) -> Result<(), EngineError> {
+    fn announce(&self, data_dir: Option<&Path>) {
         let (ingest, api) = (self.ingest_address(), self.api_address());
-        if let Some(file) = &self.address_file {
-            let found = Found {
-                pid: std::process::id(),
-                ingest: reachable(ingest),
-                api: reachable(api),
-                access_key_id: self.access.id(),
-                about,
-            };
-            let text = serde_json::to_string_pretty(&found).map_err(io::Error::from);
-            text.and_then(|text| write_durably(file, format!("{text}\n").as_bytes()))
-                .map_err(|source| EngineError::File { what: "writing engine.json", source })?;
-        }
         let data_dir = data_dir.map_or_else(|| "memory".into(), |dir| dir.display().to_string());
         let fields = json!({ "ingest": ingest, "api": api, "data_dir": data_dir });
         self.log.announce(LogLevel::Info, "listening", fields);
-        Ok(())
     }
 }
 
