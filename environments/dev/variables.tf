@@ -1,4 +1,4 @@
-# The first five are in terraform.tfvars.json, the others in a file that `cargo xtask` writes. Their
+# The first six are in terraform.tfvars.json, the others in a file that `cargo xtask` writes. Their
 # shape is that of modules/webhook-system, which checks it.
 
 variable "environment" {
@@ -21,6 +21,19 @@ variable "forwarder" {
   description = "How the function delivers."
   type        = any
   default     = {}
+}
+
+variable "notify" {
+  description = "Who is told of what needs a person, on one machine; on AWS `aws.notifications` says so."
+  type        = any
+  default     = null
+  sensitive   = true
+
+  # The emulator's file is that of the engine on the same machine.
+  validation {
+    condition     = var.notify == null || var.environment == "local"
+    error_message = "notify is for one machine; on AWS alarms tell who is named in aws.notifications."
+  }
 }
 
 variable "aws" {

@@ -40,8 +40,15 @@ pub(crate) fn check(faults: &mut Faults, aws: &AwsFile, config: &Config) {
         "aws.encryption.secrets_kms_key_arn",
         aws.encryption.secrets_kms_key_arn.as_deref(),
     );
+    // The emulator's file is that of the engine on the same machine.
     if config.environment() != "local" {
         secrets(faults, config);
+        if config.file().notify.is_some() {
+            faults.add(
+                "notify",
+                "is for one machine; on AWS alarms tell who is named in aws.notifications",
+            );
+        }
     }
     faults.within(
         "aws.encryption.data_key_reuse_seconds",

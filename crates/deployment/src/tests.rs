@@ -63,6 +63,18 @@ fn aws_takes_smaller_messages_than_one_machine() {
 }
 
 #[test]
+fn who_is_notified_on_one_machine_is_not_told_by_aws() {
+    let notify = json!({ "url": "https://hooks.example.com/planted" });
+    let result = config(|file| file["notify"] = notify.clone());
+    assert!(!format!("{result:?}").contains("planted"));
+    only_fault(result, "notify: is for one machine; on AWS alarms tell who is named in aws.notif");
+    let emulated = config(|file| {
+        (file["notify"], file["environment"]) = (notify, json!("local"));
+    });
+    assert!(emulated.unwrap().config.notify().is_some());
+}
+
+#[test]
 fn what_is_not_said_has_the_modules_defaults() {
     let aws = config(|_| {}).unwrap().aws.unwrap();
     assert_eq!(aws.function.architecture, Architecture::Arm64);

@@ -1,7 +1,7 @@
-//! Addresses that are never called, whatever name leads there: a destination is a service, and these
-//! are the machine's own affairs.
+//! What may be called: services at URLs that nobody else listens in to. Some addresses are never called,
+//! whatever name leads there: they are the machine's own affairs.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -33,6 +33,53 @@ pub fn literal(url: &Url) -> Option<IpAddr> {
         Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
         Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
         Host::Domain(_) => None,
+    }
+}
+
+/// The URL of a service: `https`, or `http` where nobody else listens in. Never with a password in it,
+/// as URLs of destinations are shown.
+///
+/// # Errors
+///
+/// What is wrong, with the scheme or the host and nothing else of the URL: the rest may hold a token.
+pub fn service_url(source: &str) -> Result<Url, String> {
+    let url = Url::parse(source).map_err(|error| format!("is not a URL: {error}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a user name or password".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("must not have a fragment".to_owned());
+    }
+    if let Some(ip) = literal(&url).filter(|ip| is_forbidden(*ip)) {
+        return Err(format!(
+            "{ip} is link-local, a metadata service, unspecified or multicast, and never called"
+        ));
+    }
+    match (url.scheme(), url.host()) {
+        ("https", Some(_)) => Ok(url),
+        ("http", Some(host)) if is_private(&host) => Ok(url),
+        ("http", Some(host)) => Err(format!(
+            "must be https, as {host} is neither loopback nor a private address or name (a name \
+             without a dot, or ending in .internal, .local, .localhost or .test)"
+        )),
+        (scheme, _) => Err(format!("must be https, or http to a private host; is {scheme}")),
+    }
+}
+
+fn is_private(host: &Host<&str>) -> bool {
+    match host {
+        Host::Ipv4(ip) => ip.is_loopback() || ip.is_private(),
+        Host::Ipv6(ip) => {
+            let mapped_private =
+                |ip: Ipv6Addr| ip.to_ipv4_mapped().is_some_and(|ip: Ipv4Addr| ip.is_private());
+            ip.is_loopback() || ip.is_unique_local() || mapped_private(*ip)
+        }
+        Host::Domain(name) => {
+            !name.contains('.')
+                || [".internal", ".local", ".localhost", ".test"]
+                    .iter()
+                    .any(|suffix| name.ends_with(suffix))
+        }
     }
 }
 

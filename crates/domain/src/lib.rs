@@ -13,7 +13,8 @@
 //! | what does a dead letter look like, and how does it go back? | [`dead_letter`] |
 //! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
 //! | where is a secret? | [`secret`] |
-//! | which addresses are never called? | [`address`] |
+//! | what needs a person on one machine, and when is it told? | [`notification`] |
+//! | what may be called, and which addresses never? | [`address`] |
 //! | what does an error say of JSON? | [`json`] |
 //! | which numbers come from AWS? | [`quota`] |
 //!
@@ -36,6 +37,7 @@ pub mod json;
 pub mod mapping;
 pub mod memory;
 pub mod message;
+pub mod notification;
 pub mod outcome;
 pub mod pace;
 pub mod quota;

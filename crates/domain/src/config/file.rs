@@ -12,6 +12,7 @@ use std::num::NonZeroU32;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::notify::NotifyFile;
 use super::signature::{HiddenText, SignFile, VerifyFile};
 use crate::route::OnReject;
 use crate::{quota, schedule};
@@ -33,6 +34,11 @@ pub struct ConfigFile {
     /// The forwarder function.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forwarder: ForwarderFile,
+    /// Where the engine on one machine posts what needs a person; nowhere, unless given. On AWS,
+    /// `aws.notifications` says who is told.
+    // Not written: the forwarder need not know, and the URL is a secret.
+    #[serde(default, skip_serializing)]
+    pub notify: Option<NotifyFile>,
     /// Where this is deployed to on AWS, and how.
     // Neither read nor written: the forwarder, which is told the rest, has no use for it. The crate
     // `deployment` reads it.

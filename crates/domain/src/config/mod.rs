@@ -3,6 +3,7 @@
 
 mod error;
 mod file;
+mod notify;
 mod receives;
 mod route;
 mod signature;
@@ -14,6 +15,7 @@ pub use error::{ConfigError, Fault, Faults};
 pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogLevel, QueueFile, RetryFile, RouteFile,
 };
+pub use notify::{Notify, NotifyFile};
 pub use receives::Receives;
 pub use signature::{
     AlgorithmName, EncodingName, HiddenText, HmacFile, SchemeName, SecretEncodingName, SecretsFile,
@@ -46,6 +48,8 @@ pub struct Config {
     pub(crate) forwarder: Forwarder,
     /// What destinations are called through.
     proxy: Option<Url>,
+    /// Who is told of what needs a person, on one machine.
+    notify: Option<Notify>,
     file: ConfigFile,
 }
 
@@ -159,8 +163,9 @@ impl Config {
         receives::check(faults, &routes, queue.max_receive_count, forwarder.batch_size);
         let proxy = file.forwarder.proxy.as_deref();
         let proxy = proxy.and_then(|url| faults.check("forwarder.proxy", parse_proxy(url)));
+        let notify = file.notify.as_ref().and_then(|file| Notify::check(faults, file));
         let environment = file.environment.clone();
-        let config = Self { environment, routes, queue, forwarder, proxy, file };
+        let config = Self { environment, routes, queue, forwarder, proxy, notify, file };
         config.check_environment_size(faults);
         config
     }
@@ -175,6 +180,12 @@ impl Config {
     #[must_use]
     pub fn proxy(&self) -> Option<&Url> {
         self.proxy.as_ref()
+    }
+
+    /// Who is told of what needs a person, on one machine, if anybody.
+    #[must_use]
+    pub fn notify(&self) -> Option<&Notify> {
+        self.notify.as_ref()
     }
 
     /// Routes by name.

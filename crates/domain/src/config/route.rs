@@ -1,11 +1,8 @@
 //! Routes as they are written, checked for what AWS would refuse later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
-
-use url::{Host, Url};
 
 use super::Forwarder;
 use super::error::Faults;
@@ -332,7 +329,7 @@ fn destinations(
         });
         let processes = NonZeroU32::new(forwarder.max_concurrency).unwrap_or(NonZeroU32::MIN);
         let pace = Pace::shared(file.max_in_flight, file.max_per_second, processes);
-        let Some(url) = faults.check(at("url"), parse_url(&file.url)) else { continue };
+        let Some(url) = faults.check(at("url"), address::service_url(&file.url)) else { continue };
         if client_certificate.is_some() && url.scheme() != "https" {
             faults
                 .add(at("client_certificate"), "is for https only: without TLS nobody asks for it");
@@ -368,47 +365,4 @@ fn destination_headers(
         }
     }
     headers
-}
-
-/// The URL of a destination: `https`, or `http` where nobody else listens in. Never with a password
-/// in it, as URLs are shown.
-fn parse_url(source: &str) -> Result<Url, String> {
-    let url = Url::parse(source).map_err(|error| format!("is not a URL: {error}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user name or password".to_owned());
-    }
-    if url.fragment().is_some() {
-        return Err("must not have a fragment".to_owned());
-    }
-    if let Some(ip) = address::literal(&url).filter(|ip| address::is_forbidden(*ip)) {
-        return Err(format!(
-            "{ip} is link-local, a metadata service, unspecified or multicast, and never called"
-        ));
-    }
-    match (url.scheme(), url.host()) {
-        ("https", Some(_)) => Ok(url),
-        ("http", Some(host)) if is_private(&host) => Ok(url),
-        ("http", Some(host)) => Err(format!(
-            "must be https, as {host} is neither loopback nor a private address or name (a name \
-             without a dot, or ending in .internal, .local, .localhost or .test)"
-        )),
-        (scheme, _) => Err(format!("must be https, or http to a private host; is {scheme}")),
-    }
-}
-
-fn is_private(host: &Host<&str>) -> bool {
-    match host {
-        Host::Ipv4(ip) => ip.is_loopback() || ip.is_private(),
-        Host::Ipv6(ip) => {
-            let mapped_private =
-                |ip: Ipv6Addr| ip.to_ipv4_mapped().is_some_and(|ip: Ipv4Addr| ip.is_private());
-            ip.is_loopback() || ip.is_unique_local() || mapped_private(*ip)
-        }
-        Host::Domain(name) => {
-            !name.contains('.')
-                || [".internal", ".local", ".localhost", ".test"]
-                    .iter()
-                    .any(|suffix| name.ends_with(suffix))
-        }
-    }
 }

@@ -841,3 +841,51 @@ fn no_fault_shows_the_query_of_a_url() {
         assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
     }
 }
+
+#[test]
+fn who_is_notified_is_a_url_or_a_secret_of_this_machine() {
+    let notify = |notify: Value| config(&json!({ "notify": notify }));
+    assert!(config(&json!({})).unwrap().notify().is_none());
+    let checked = notify(json!({ "url": "https://hooks.example.com/T/planted" })).unwrap();
+    let notify_of = checked.notify().unwrap();
+    assert_eq!(notify_of.format(), crate::notification::Format::Slack);
+    assert_eq!(notify_of.to().to_string(), "https://hooks.example.com");
+    for reference in ["env:NOTIFY_URL", "file:/run/credentials/webhook-queue.service/notify"] {
+        let checked = notify(json!({ "url": reference, "format": "plain" })).unwrap();
+        assert_eq!(checked.notify().unwrap().to().to_string(), reference);
+    }
+    for (url, problem) in [
+        ("ssm:/planted", "notify.url: the engine on one machine fetches no secrets from AWS"),
+        ("secretsmanager:planted", "notify.url: the engine on one machine fetches no secrets"),
+        ("env:1planted", "notify.url: is not the name of a variable"),
+        ("file:planted", "notify.url: is not an absolute path"),
+        ("planted:planted", "notify.url: must be a URL that begins with https://"),
+        ("http://example.com/planted", "notify.url: must be https, as example.com is neither"),
+    ] {
+        let error = notify(json!({ "url": url })).unwrap_err();
+        assert_eq!(error.faults.len(), 1, "{error}");
+        assert!(error.to_string().contains(problem), "{url}: {error}");
+        assert!(!format!("{error} {error:?}").contains("planted"), "{url}: {error}");
+    }
+    for wrong in [json!({ "url": ["planted"] }), json!({ "url": { "planted": "planted" } })] {
+        let error = notify(wrong).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+    }
+    assert!(notify(json!({ "url": "https://a.example.com", "every": 1 })).is_err());
+    assert!(notify(json!({ "url": "https://a.example.com", "format": "teams" })).is_err());
+}
+
+/// It inherits the engine's environment only as far as it needs it.
+#[test]
+fn the_forwarder_is_not_told_who_is_notified() {
+    let notify = json!({ "notify": { "url": "https://hooks.example.com/T/planted" } });
+    let shown = format!("{:?}", config(&notify).unwrap());
+    assert!(!shown.contains("planted"), "{shown}");
+    let environment = config(&notify).unwrap().forwarder_environment("q", "d");
+    assert!(environment.values().all(|value| !value.contains("notify")), "{environment:?}");
+    let variable = json!({ "notify": { "url": "env:NOTIFY_URL" } });
+    assert_eq!(config(&variable).unwrap().secret_variables().count(), 0);
+    // As an engine does that delivers somewhere else.
+    let again = Config::check(config(&notify).unwrap().file().clone()).unwrap();
+    assert_eq!(again.notify(), config(&notify).unwrap().notify());
+}
