@@ -22,13 +22,14 @@ pub const SKIPS_VARIABLE: &str = "WEBHOOK_QUEUE_SKIPS";
 pub const SKIPS_FILE: &str = "skips.json";
 
 /// How the names of the files in an engine's data directory begin.
-const DATA_FILES: [&str; 9] = [
+const DATA_FILES: [&str; 10] = [
     "queues.db",
     "reserve.",
     "engine.",
     "event-source-mapping.",
     "schedule.",
     "access-key-id",
+    "notifications.",
     "lock",
     "audit.",
     "skips.",

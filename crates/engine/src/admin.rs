@@ -25,6 +25,7 @@ use crate::function::ms;
 use crate::http::{answer, failed};
 use crate::ingest::{Ingest, IngestStatus};
 use crate::log::Log;
+use crate::receiver::Receiver;
 use crate::storage_health::{StorageHealth, StorageState};
 use crate::store::{QueueStatistics, Store, StoreError};
 
@@ -41,6 +42,8 @@ pub(crate) struct Admin {
     pub(crate) disk: Option<Arc<Disk>>,
     pub(crate) log: Log,
     pub(crate) deliveries: Arc<Deliveries>,
+    /// `None` where nobody is notified.
+    pub(crate) receiver: Option<Arc<Receiver>>,
     /// What the forwarder does not log is missing in `deliveries`.
     pub(crate) log_level: LogLevel,
     /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may

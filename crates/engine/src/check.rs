@@ -2,15 +2,15 @@
 //! start, and whether the secrets of this machine are there.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::config::Config;
+use domain::config::{Config, Notify};
+use domain::notification::{PostTo, PostUrl};
 use domain::route::Route;
-use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference};
+use domain::secret::{Secret, SecretReference};
 
 use crate::clock::SystemClock;
 use crate::deliveries::Deliveries;
@@ -19,6 +19,7 @@ use crate::error_text::in_full;
 use crate::failure::Failures;
 use crate::function::Function;
 use crate::log::Log;
+use crate::secrets;
 
 /// Where systemd puts a unit's credentials, for that unit only.
 /// Source: systemd documentation, "System and Service Credentials".
@@ -41,11 +42,14 @@ pub async fn check(config: &Config, forwarder: &Path) -> Findings {
     let mut findings = Findings::default();
     let references: BTreeSet<_> = config.routes().values().flat_map(Route::secrets).collect();
     for reference in references {
-        match is_there(reference) {
+        match secret(reference) {
             None => findings.not_checked.push(reference.clone()),
-            Some(Ok(())) => findings.secrets += 1,
+            Some(Ok(_)) => findings.secrets += 1,
             Some(Err(error)) => findings.faults.push(format!("secret {reference}: {error}")),
         }
+    }
+    if let Some(PostTo::Secret(reference)) = config.notify().map(Notify::to) {
+        notify(&mut findings, reference);
     }
     if let Err(error) = forwarder_starts(config, forwarder).await {
         findings.faults.push(format!("forwarder {}: {error}", forwarder.display()));
@@ -66,35 +70,29 @@ async fn forwarder_starts(config: &Config, forwarder: &Path) -> Result<(), Strin
     function.try_out().await.map_err(|error| error.to_string())
 }
 
-/// Whether a secret is where it should be; `None` where this machine cannot tell.
-fn is_there(reference: &SecretReference) -> Option<io::Result<()>> {
+/// The secret, where it should be; `None` where this machine cannot tell.
+fn secret(reference: &SecretReference) -> Option<io::Result<Secret>> {
     match reference {
         SecretReference::Parameter(_) | SecretReference::SecretsManager(_) => None,
-        SecretReference::Variable(name) => {
-            Some(match std::env::var(name).map(|value| value.is_empty()) {
-                Ok(false) => Ok(()),
-                Ok(true) => Err(io::Error::other("the variable is empty")),
-                Err(error) => Err(io::Error::other(error)),
-            })
+        SecretReference::File(path)
+            if Path::new(path).starts_with(CREDENTIALS)
+                && std::env::var_os("CREDENTIALS_DIRECTORY").is_none() =>
+        {
+            None
         }
-        SecretReference::File(path) => {
-            let is_of_a_unit = Path::new(path).starts_with(CREDENTIALS)
-                && std::env::var_os("CREDENTIALS_DIRECTORY").is_none();
-            (!is_of_a_unit).then(|| is_secret(Path::new(path)))
-        }
+        SecretReference::Variable(_) | SecretReference::File(_) => Some(secrets::read(reference)),
     }
 }
 
-/// Whether a file holds a secret, as the forwarder reads it.
-fn is_secret(path: &Path) -> io::Result<()> {
-    // Anything else, such as a pipe, may keep us waiting.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
+/// Whether what `reference` refers to is a URL to notify.
+fn notify(findings: &mut Findings, reference: &SecretReference) {
+    let url = secret(reference).map(|secret| {
+        let secret = secret.map_err(|error| error.to_string())?;
+        PostUrl::of_secret(&secret)
+    });
+    match url {
+        None => findings.not_checked.push(reference.clone()),
+        Some(Ok(_)) => findings.secrets += 1,
+        Some(Err(problem)) => findings.faults.push(format!("notify.url: {reference}: {problem}")),
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(SECRET_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > SECRET_BYTES_MAX {
-        return Err(io::Error::other(format!("the file is larger than {SECRET_BYTES_MAX} bytes")));
-    }
-    Secret::new(&bytes).map(drop).map_err(io::Error::other)
 }

@@ -30,6 +30,8 @@ use crate::function::{
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
+use crate::notifier::Notifier;
+use crate::receiver::Receiver;
 use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
 use crate::storage::{Kept, Storage};
@@ -174,6 +176,8 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let config = options.config;
         let data_dir = options.storage.dir();
+        // One that was stopped has removed it.
+        let was_killed = data_dir.is_some_and(|dir| dir.join(ADDRESS_FILE).exists());
         let kept = Kept::open(
             data_dir,
             config.forwarder().log_level,
@@ -230,6 +234,7 @@ impl Engine {
             disk: disk.clone(),
             log: log.clone(),
             deliveries,
+            receiver: Receiver::of(&config).map(Arc::new),
             log_level: config.forwarder().log_level,
             origins,
             about: about.clone(),
@@ -241,7 +246,7 @@ impl Engine {
         let mut router = sqs::router_keeping(store.clone(), kept)
             .merge(admin::router(Arc::clone(&admin)))
             .merge(status::router(Arc::clone(&admin)))
-            .merge(metrics::router(admin))
+            .merge(metrics::router(Arc::clone(&admin)))
             .merge(damage_api::router(store.clone()))
             .merge(lambda_api::router(lambda))
             .merge(operators::router(data_dir));
@@ -269,6 +274,12 @@ impl Engine {
         })
         .map_err(|source| EngineError::Listen { address: options.listen, source })?;
 
+        if let Some(receiver) = &admin.receiver {
+            let receiver = Arc::clone(receiver);
+            let notifier =
+                Notifier::new(receiver, &config, data_dir, was_killed, Arc::clone(&admin));
+            waiting.spawn(notifier.run());
+        }
         let engine =
             Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
         engine.announce(data_dir);

@@ -11,6 +11,7 @@
 //! | the function's processes | `function`, `runtime_api` |
 //! | who may use the API | `access` |
 //! | the engine's own API | `admin`, `status`, `metrics`, [`operators`] |
+//! | telling a person of what needs one | `notifier` |
 //! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
 //! | would it start? | [`check()`] |
@@ -44,9 +45,12 @@ mod log;
 mod log_file;
 mod loss_meter;
 mod metrics;
+mod notifier;
 mod queues;
+mod receiver;
 mod runtime_api;
 mod scheduler_api;
+mod secrets;
 mod server;
 mod start_command;
 mod status;
@@ -62,6 +66,7 @@ pub use error_text::in_full;
 pub use failure::Failure;
 pub use files::Untrusted;
 pub use gateway::Gateway;
+pub use receiver::{PostError, notify};
 pub use start_command::start_command;
 pub use storage::Storage;
 pub use target::with_target;

@@ -160,6 +160,12 @@ impl Text {
             "Log lines that could not be written, since the engine started",
             status.log_lines_left_out,
         );
+        if let Some(notifications) = status.notifications {
+            let name = "webhook_notifications_total";
+            self.family(name, "counter", "Notifications posted, since the engine started");
+            self.sample(name, &[("outcome", "sent")], notifications.sent);
+            self.sample(name, &[("outcome", "failed")], notifications.failed);
+        }
         self.single(
             "webhook_uptime_seconds",
             "gauge",

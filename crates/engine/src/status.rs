@@ -25,6 +25,7 @@ use crate::function::ms;
 use crate::http::{answer, failed};
 use crate::ingest::IngestStatus;
 use crate::loss_meter::{self, Balance};
+use crate::receiver::Outcomes;
 use crate::store::{Place, StoreError, WaitingGroup};
 
 /// Groups that are told of at a time.
@@ -49,6 +50,8 @@ pub(crate) struct Status {
     pub(crate) disk: Option<DiskStatus>,
     /// Lines of the engine's log that were left out or could not be written, since the engine started.
     pub(crate) log_lines_left_out: u64,
+    /// `null` where nobody is notified.
+    pub(crate) notifications: Option<Outcomes>,
     pub(crate) ingest: IngestStatus,
     pub(crate) queue: QueueStats,
     /// Groups whose first message was received before, and waits for its next attempt.
@@ -192,6 +195,7 @@ impl Status {
             storage_failing: admin.health.is_failing(),
             disk: admin.disk.as_ref().map(|disk| disk.status()),
             log_lines_left_out: admin.log.lines_left_out(),
+            notifications: admin.receiver.as_ref().map(|receiver| receiver.outcomes()),
             uptime_ms: ms(up),
             version: env!("CARGO_PKG_VERSION"),
             trouble: admin.mapping.as_ref().and_then(MappingHandle::function_trouble),

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+/// When a condition that goes on is told again, where it is critical or has become worse, and where not.
+const REPEAT_SOON: Duration = Duration::from_hours(4);
+const REPEAT: Duration = Duration::from_hours(24);
+
 /// How soon a person is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -159,6 +163,17 @@ impl Kind {
             Self::DiskFillsUp | Self::Paused => 60,
             _ => 0,
         })
+    }
+
+    /// How long after it was told it is told again while it goes on, if it is.
+    #[must_use]
+    pub(super) fn repeats_after(self, is_worse: bool) -> Option<Duration> {
+        match self {
+            // What is missing stays so, whatever is done about it.
+            Self::EventsMissing if !is_worse => None,
+            _ if is_worse || self.severity() == Severity::Critical => Some(REPEAT_SOON),
+            _ => Some(REPEAT),
+        }
     }
 
     /// What it is called once it is over; `None` for what happened once, which cannot be over.

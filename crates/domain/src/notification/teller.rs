@@ -8,16 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::kind::{Kind, Place, Severity};
+use super::kind::{Kind, Place};
 use super::watch::{Reading, Readings, Topic};
 use crate::time::{Timestamp, Uptime};
 
 /// How long a condition must be gone before it is over: one that comes and goes is one.
 pub const CALM: Duration = Duration::from_mins(10);
-
-/// When a condition that goes on is told again, where it is critical or has become worse, and where not.
-const REPEAT_SOON: Duration = Duration::from_hours(4);
-const REPEAT: Duration = Duration::from_hours(24);
 
 /// Posts that may follow each other at once, and how long each takes to be allowed again.
 const BURST: u32 = 4;
@@ -329,9 +325,8 @@ impl Condition {
             return (self.told.is_some() && self.is_calm(now)).then_some(News::IsOver);
         };
         let Some(told) = &self.told else { return self.is_due.then_some(News::Begins) };
-        let is_soon = kind.severity() == Severity::Critical || *figure > told.figure;
-        let repeat = if is_soon { REPEAT_SOON } else { REPEAT };
-        (told.at.elapsed(now) >= repeat).then_some(News::GoesOn)
+        let repeats_after = kind.repeats_after(*figure > told.figure)?;
+        (told.at.elapsed(now) >= repeats_after).then_some(News::GoesOn)
     }
 
     fn is_told(&mut self, now: Uptime) {

@@ -303,6 +303,22 @@ fn what_goes_on_is_told_again_after_hours_and_sooner_where_it_gets_worse() {
     assert_eq!(engine.hear(Duration::from_hours(12)).len(), 3);
 }
 
+/// That stays until counting begins anew: nothing that a person does brings them back.
+#[test]
+fn events_that_are_missing_are_told_again_only_when_they_are_more() {
+    let mut engine = Engine::start();
+    engine.route().missing = 1;
+    assert_eq!(engine.hear(Duration::from_hours(1_000)).len(), 1);
+    engine.route().missing = 2;
+    engine
+        .queues()
+        .routes
+        .insert(String::new(), RouteState { missing: 1, ..RouteState::default() });
+    let heard = engine.hear(Duration::from_hours(1_000)).concat();
+    assert!(heard.contains("1 event that names no route neither"), "{heard}");
+    assert_eq!(heard.matches("2 events of route sss neither").count(), 1, "{heard}");
+}
+
 #[test]
 fn a_disk_that_fills_up_is_told_a_day_before() {
     let mut engine = Engine::start();

@@ -369,14 +369,15 @@ impl Watch {
         ];
         for (route, state) in &queues.routes {
             let of = |kind, reading| ((kind, route.clone()), reading);
+            let of_route = match route.as_str() {
+                "" => " that names no route".to_owned(),
+                route => format!(" of route {route}"),
+            };
             let missing = u64::try_from(state.missing).unwrap_or_default();
             readings.push(of(
                 Kind::EventsMissing,
                 ill(missing, |missing| {
-                    format!(
-                        "{} of route {route} neither delivered nor kept",
-                        counted(missing, "event")
-                    )
+                    format!("{}{of_route} neither delivered nor kept", counted(missing, "event"))
                 }),
             ));
             let expired = self.rise(Kind::EventsExpired, route, now, state.expired, LOST);
@@ -384,7 +385,7 @@ impl Watch {
                 Kind::EventsExpired,
                 ill(expired, |expired| {
                     format!(
-                        "{} of route {route} older than the retention, and gone",
+                        "{}{of_route} older than the retention, and gone",
                         counted(expired, "event")
                     )
                 }),
@@ -393,10 +394,7 @@ impl Watch {
             readings.push(of(
                 Kind::EventsRemoved,
                 ill(removed, |removed| {
-                    format!(
-                        "{} of route {route} purged or deleted by hand",
-                        counted(removed, "event")
-                    )
+                    format!("{}{of_route} purged or deleted by hand", counted(removed, "event"))
                 }),
             ));
         }

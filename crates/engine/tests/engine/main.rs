@@ -10,6 +10,7 @@ mod function;
 mod gateway;
 mod ingest;
 mod monitoring;
+mod notify;
 mod operators;
 mod outages;
 mod program;

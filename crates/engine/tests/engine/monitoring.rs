@@ -1,10 +1,12 @@
 //! The alert rules and the dashboard that are shipped ask for metrics that there are, and lead to sections
 //! of the runbook that there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use domain::notification::kind::Kind;
 use serde_json::{Value, json};
 
 use crate::support::{config, http_client, options};
@@ -45,7 +47,8 @@ fn asked_for(expression: &str) -> BTreeSet<String> {
 /// The names of the samples that the metrics' families have.
 async fn metrics() -> BTreeSet<String> {
     let dir = tempfile::tempdir().unwrap();
-    let mut options = options(&config(json!({})), Some(dir.path()));
+    let notify = json!({ "notify": { "url": "http://127.0.0.1:9/" } });
+    let mut options = options(&config(notify), Some(dir.path()));
     options.forwarder = Some("/nowhere".into());
     let engine = engine::Engine::start(options).await.unwrap();
     let url = format!("http://{}/metrics", engine.api_address());
@@ -112,6 +115,44 @@ fn every_alert_says_what_is_wrong_and_leads_to_the_runbook() {
     {
         assert!(names.contains(needed), "{needed}");
     }
+}
+
+/// Who is notified hears of the same conditions as who scrapes, as urgent, and of the same sections.
+#[test]
+fn rules_and_notifications_are_of_the_same_conditions() {
+    // An engine that is gone says nothing, one alone does not differ, and who does not hear cannot be told.
+    let of_rules_only = ["Down", "VersionsDiffer", "NotificationsFail"];
+    let mut kinds = BTreeMap::new();
+    for rule in rules() {
+        let name = rule["alert"].as_str().unwrap().strip_prefix("WebhookQueue").unwrap().to_owned();
+        let severity = rule["labels"]["severity"].as_str().unwrap().to_owned();
+        let link = rule["annotations"]["runbook"].as_str().unwrap();
+        let section = link.strip_prefix("docs/runbook.md#").unwrap().to_owned();
+        let holds_for = rule["for"].as_str().map_or(Duration::ZERO, |it| {
+            let (number, unit) = it.split_at(it.len() - 1);
+            let number = number.parse().unwrap();
+            match unit {
+                "m" => Duration::from_mins(number),
+                "h" => Duration::from_hours(number),
+                "d" => Duration::from_hours(24 * number),
+                _ => panic!("{it}"),
+            }
+        });
+        kinds.insert(name, (severity, section, holds_for));
+    }
+    for name in of_rules_only {
+        assert!(kinds.remove(name).is_some() && Kind::named(name).is_none(), "{name}");
+    }
+    for kind in Kind::ALL {
+        // Prometheus sees no single end of an engine.
+        let rule = kinds.remove(kind.name());
+        let of_kind = (kind.severity().to_string(), kind.runbook().to_owned(), kind.holds_for());
+        assert!(
+            rule == Some(of_kind) || rule.is_none() && kind == Kind::Killed,
+            "{kind:?}: {rule:?}"
+        );
+    }
+    assert!(kinds.is_empty(), "nobody is notified of {kinds:?}");
 }
 
 /// Prometheus itself reads the rules, where its tool is.

@@ -34,6 +34,10 @@ impl CheckConfig {
             println!("  route {name}: {} to {}", route.route_key(), destinations.join(", "));
         }
         println!("  the forwarder starts");
+        match config.notify() {
+            Some(notify) => println!("  notifications go to {}", notify.to()),
+            None => println!("  nobody is notified"),
+        }
         println!("  secrets that are there: {}", findings.secrets);
         for reference in findings.not_checked {
             println!("  not checked: {reference}");

@@ -1,6 +1,6 @@
 //! What an environment is made of: its configuration and the forwarder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use domain::config::Config;
 use engine::with_target;
@@ -29,21 +29,18 @@ impl Environment {
     ///
     /// [`Exit::Configuration`], once every fault was told.
     pub(crate) fn config(&self) -> Result<Config, Exit> {
-        let file = self.config.display();
-        let text = std::fs::read_to_string(&self.config)
-            .map_err(|error| fail(Exit::Configuration, &format_args!("{file}: {error}")))?;
-        let config = Config::parse(&text).and_then(|config| match &self.target {
-            Some(target) => with_target(&config, target),
+        let config = read_config(&self.config)?;
+        match &self.target {
+            Some(target) => {
+                with_target(&config, target).map_err(|error| self.cannot_be_used(&error.faults))
+            }
             None => Ok(config),
-        });
-        config.map_err(|error| self.cannot_be_used(&error.faults))
+        }
     }
 
     /// Tells every fault.
     pub(crate) fn cannot_be_used(&self, faults: &[impl std::fmt::Display]) -> Exit {
-        let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-        let text = format!("{} cannot be used:{}", self.config.display(), faults.concat());
-        fail(Exit::Configuration, &text)
+        cannot_be_used(&self.config, faults)
     }
 
     /// Where the configuration is, for who is in another directory.
@@ -56,4 +53,21 @@ impl Environment {
     pub(crate) fn file(&self) -> std::path::Display<'_> {
         self.config.display()
     }
+}
+
+/// The configuration in this file.
+///
+/// # Errors
+///
+/// [`Exit::Configuration`], once every fault was told.
+pub(crate) fn read_config(file: &Path) -> Result<Config, Exit> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| fail(Exit::Configuration, &format_args!("{}: {error}", file.display())))?;
+    Config::parse(&text).map_err(|error| cannot_be_used(file, &error.faults))
+}
+
+fn cannot_be_used(file: &Path, faults: &[impl std::fmt::Display]) -> Exit {
+    let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    let text = format!("{} cannot be used:{}", file.display(), faults.concat());
+    fail(Exit::Configuration, &text)
 }

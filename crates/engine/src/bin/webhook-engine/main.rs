@@ -7,6 +7,7 @@ mod environment;
 mod health;
 mod serve;
 mod service;
+mod test_notification;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     CheckConfig(check_config::CheckConfig),
+    TestNotification(test_notification::TestNotification),
     Backup(data::Backup),
     Restore(data::Restore),
     Compact(data::Compact),
@@ -58,6 +60,7 @@ enum Exit {
 fn main() -> ExitCode {
     let result = match Cli::parse() {
         Cli { command: Some(Command::CheckConfig(command)), .. } => command.run(),
+        Cli { command: Some(Command::TestNotification(command)), .. } => command.run(),
         Cli { command: Some(Command::Backup(command)), .. } => command.run(),
         Cli { command: Some(Command::Restore(command)), .. } => command.run(),
         Cli { command: Some(Command::Compact(command)), .. } => command.run(),

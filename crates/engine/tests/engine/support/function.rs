@@ -62,6 +62,13 @@ impl Function {
         std::fs::rename(new, self.dir.path().join("script")).unwrap();
     }
 
+    /// What it writes to its log with each batch from the next on.
+    pub(crate) fn set_lines(&self, lines: &str) {
+        let new = self.dir.path().join("lines.new");
+        std::fs::write(&new, format!("{lines}\n")).unwrap();
+        std::fs::rename(new, self.dir.path().join("lines")).unwrap();
+    }
+
     /// The bodies that arrived, in order; repeats are repeated.
     pub(crate) fn record(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.record_file()).unwrap();
@@ -148,6 +155,10 @@ fn work(dir: &Path, event: &str) -> (&'static str, String) {
     let body = |record: &Value| record["body"].as_str().unwrap().to_owned();
     let lines: String = records.iter().map(|record| body(record) + "\n").collect();
     record(dir, &lines);
+    if let Ok(lines) = std::fs::read_to_string(dir.join("lines")) {
+        print!("{lines}");
+        std::io::stdout().flush().unwrap();
+    }
     let script = script(dir);
     let chosen = script
         .lines()

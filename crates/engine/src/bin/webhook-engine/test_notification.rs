@@ -1,0 +1,50 @@
+//! Whether who is to be notified can be.
+
+use std::path::PathBuf;
+
+use engine::PostError;
+
+use crate::environment::read_config;
+use crate::{Exit, fail, runtime};
+
+/// Send a notification, to see whether it arrives
+///
+/// To where `notify` of the configuration says, as the engine would. The secret that holds the URL is
+/// looked for as this user, with this environment: run it as the engine runs, or as root.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  webhook-engine test-notification --config /etc/webhook-queue/config.json\n\nExit codes:\n  0  it was answered 2xx\n  1  it was not, within 10 s; the answer's status or the reason is on stderr\n  2  the configuration has a fault, names nobody, or its secret is missing"
+)]
+pub(crate) struct TestNotification {
+    /// Configuration of the environment, such as /etc/webhook-queue/config.json
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl TestNotification {
+    pub(crate) fn run(self) -> Result<(), Exit> {
+        let config = read_config(&self.config)?;
+        let environment = config.environment();
+        let text =
+            format!("{environment}: this is a test: here you are told of what needs a person");
+        match runtime()?.block_on(engine::notify(&config, &text)) {
+            Some(Ok((status, origin))) => {
+                println!("{origin} answered {status}");
+                Ok(())
+            }
+            Some(Err(error)) => {
+                let exit = match &error {
+                    PostError::Url(_) => Exit::Configuration,
+                    _ => Exit::Failure,
+                };
+                Err(fail(exit, &error))
+            }
+            None => {
+                let file = self.config.display();
+                let reason =
+                    format_args!("{file}: notify is missing: it says where notifications go");
+                Err(fail(Exit::Configuration, &reason))
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Tells a person of what needs one, where nobody scrapes: looks at the engine, and posts what the domain
+//! says is to be told. Nothing else waits for it, and whatever becomes of it, deliveries go on.
+
+mod kept;
+mod state;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::config::{Config, LogLevel};
+use domain::notification::kind::Place;
+use domain::notification::teller::Teller;
+use domain::notification::watch::Watch;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use self::kept::{Keeper, Kept};
+use self::state::Looker;
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::error_text::in_full;
+use crate::log::Log;
+use crate::receiver::Receiver;
+
+/// How often the engine is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Tells one receiver.
+pub(crate) struct Notifier {
+    receiver: Arc<Receiver>,
+    looker: Looker,
+    watch: Watch,
+    teller: Teller,
+    kept: Kept,
+    keeper: Keeper,
+    clock: Arc<dyn Clock>,
+    log: Log,
+}
+
+impl Notifier {
+    /// A notifier of an engine that starts now, whose last run may not have been stopped.
+    pub(crate) fn new(
+        receiver: Arc<Receiver>,
+        config: &Config,
+        data_dir: Option<&Path>,
+        was_killed: bool,
+        admin: Arc<Admin>,
+    ) -> Self {
+        let (clock, log) = (Arc::clone(admin.store.clock()), admin.log.clone());
+        let keeper = Keeper::new(data_dir);
+        let mut kept = keeper.read().unwrap_or_else(|error| {
+            let message = "what was notified before is not known, and may be told again";
+            log.line(LogLevel::Warn, message, json!({ "error": error.to_string() }));
+            Kept::default()
+        });
+        let (now, wall) = (clock.uptime(), clock.wall());
+        let watch = Watch::new(now, kept.start(wall, was_killed));
+        let teller = Teller::new(place(config, data_dir), kept.teller.clone(), now, wall);
+        let looker = Looker::new(admin, config.queue().dead_letter_retention);
+        Self { receiver, looker, watch, teller, kept, keeper, clock, log }
+    }
+
+    /// Goes on for as long as it is polled. A fault in it is told, and ends nothing else.
+    pub(crate) async fn run(self) {
+        let log = self.log.clone();
+        let mut running = JoinSet::new();
+        running.spawn(self.tell());
+        if let Some(Err(error)) = running.join_next().await
+            && error.is_panic()
+        {
+            let message =
+                "notifications have ended until the next start: what sends them has panicked";
+            log.line(LogLevel::Error, message, json!({}));
+        }
+    }
+
+    async fn tell(mut self) {
+        if let Err(error) = self.receiver.is_ready() {
+            let fields = json!({ "error": in_full(&error) });
+            self.log.line(LogLevel::Error, "notifications cannot be sent", fields);
+        }
+        self.keep().await;
+        loop {
+            let state = self.looker.state().await;
+            let readings = self.watch.look(self.clock.uptime(), &state);
+            self.teller.observe(self.clock.uptime(), self.clock.wall(), &readings);
+            if self.teller.has_changed() || self.watch.counters() != self.kept.counters() {
+                self.keep().await;
+            }
+            self.post().await;
+            self.clock.wait_until(self.clock.uptime().plus(LOOK_EVERY)).await;
+        }
+    }
+
+    async fn post(&mut self) {
+        let Some(post) = self.teller.post(self.clock.uptime(), self.clock.wall()) else { return };
+        // That it was tried counts also for an engine that ends meanwhile.
+        self.keep().await;
+        match self.receiver.post(&post.text).await {
+            Ok(()) => {
+                self.teller.arrived(&post, self.clock.uptime());
+                self.keep().await;
+                self.log.line(LogLevel::Info, "notified", json!({ "conditions": post.conditions }));
+            }
+            Err(error) => {
+                self.teller.failed(self.clock.uptime(), error.retry_after());
+                let fields = json!({ "conditions": post.conditions, "error": in_full(&error) });
+                self.log.line(LogLevel::Warn, "notification failed", fields);
+            }
+        }
+    }
+
+    async fn keep(&mut self) {
+        self.kept.set_counters(&self.watch.counters());
+        self.kept.teller = self.teller.kept(self.clock.uptime(), self.clock.wall());
+        if let Err(error) = self.keeper.write(&self.kept).await {
+            let message = "what was notified cannot be kept, and may be told again after a restart";
+            self.log.line(LogLevel::Warn, message, json!({ "error": error.to_string() }));
+        }
+    }
+}
+
+/// As an operator types it. Where the directory's own name is not known, as it was given.
+fn place(config: &Config, data_dir: Option<&Path>) -> Place {
+    let data_dir = data_dir.map(|dir| {
+        let dir = std::path::absolute(dir).unwrap_or_else(|_unknown| dir.to_owned());
+        let dir = dir.to_string_lossy().into_owned();
+        shlex::try_quote(&dir).map(std::borrow::Cow::into_owned).unwrap_or(dir)
+    });
+    Place { environment: config.environment().to_owned(), data_dir }
+}
