@@ -198,14 +198,19 @@ fn what_is_shown_is_what_is_shipped() {
         .collect();
     assert!(root.join("systemd/webhook-queue.service").exists());
     let mut route = config["routes"].as_object().unwrap().values().next().unwrap().clone();
+    let mut with_credentials = json!({ "environment": "prod" });
     for fragment in of_language("json") {
         let fragment: Value = serde_json::from_str(&format!("{{{fragment}}}")).unwrap();
+        if let Some(notify) = fragment.get("notify") {
+            with_credentials["notify"] = notify.clone();
+            continue;
+        }
         assert_eq!(fragment["verify"]["secrets"], json!(credentials));
         for (name, value) in fragment.as_object().unwrap() {
             route[name] = value.clone();
         }
     }
-    let with_credentials = json!({ "environment": "prod", "routes": { "webhook": route } });
+    with_credentials["routes"] = json!({ "webhook": route });
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), with_credentials.to_string()).unwrap();
     let check = Command::new(root.join("bin/webhook-engine"))
@@ -218,4 +223,14 @@ fn what_is_shown_is_what_is_shipped() {
         .unwrap();
     assert!(check.status.success(), "{}", text(&check.stderr));
     assert!(text(&check.stdout).contains(&format!("not checked: {}", credentials[0])));
+    // Here is no unit, and so no credential of it.
+    let notify = with_credentials["notify"]["url"].as_str().unwrap();
+    assert!(text(&check.stdout).contains(&format!("not checked: {notify}")));
+    let tried = Command::new(root.join("bin/webhook-engine"))
+        .args(["test-notification", "--config"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    assert_eq!(tried.status.code(), Some(2), "{}", text(&tried.stderr));
+    assert!(text(&tried.stderr).contains(notify), "{}", text(&tried.stderr));
 }
