@@ -296,6 +296,14 @@ fn what_goes_on_is_told_again_after_hours_and_sooner_where_it_gets_worse() {
         again[0].contains("warning: still, since 2026-01-01T00:00:00.000Z: 1 event"),
         "{again:?}"
     );
+    // It was gone for a moment, and is the same one all the same.
+    engine.queues().dead_letters = 0;
+    assert_eq!(engine.hear(mins(1)), [""; 0]);
+    engine.queues().dead_letters = 1;
+    for _ in 0..2 {
+        let again = engine.hear(Duration::from_hours(24)).concat();
+        assert!(again.contains("still, since 2026-01-01T00:00:00.000Z"), "{again}");
+    }
     engine.queues().dead_letters = 200;
     let worse = engine.hear(Duration::from_hours(4));
     assert!(worse.len() == 1 && worse[0].contains("200 events"), "{worse:?}");
@@ -414,7 +422,8 @@ fn an_engine_that_was_killed_says_so_once_and_one_that_restarts_again_and_again_
     }
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert!(heard[0].contains("critical") && heard[0].contains("was started 4 times"), "{heard:?}");
-    let heard = engine.hear(Duration::from_hours(3));
+    // What happened once is not repeated.
+    let heard = engine.hear(Duration::from_hours(30));
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert!(heard[0].contains("the engine stays up") && !heard[0].contains("killed"), "{heard:?}");
 }
