@@ -1,6 +1,7 @@
 //! A person is told of what needs one: once when it begins and once when it is over, whatever the
 //! receiver does, and never at the cost of a delivery. The URL, which is a secret, is shown nowhere.
 
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,6 +11,10 @@ use std::time::{Duration, Instant};
 use domain::time::Timestamp;
 use engine::clock::{Clock, Uptime, Wait};
 use engine::{Engine, EngineOptions};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::support::function::Function;
@@ -443,6 +448,63 @@ async fn a_test_notification_says_what_was_answered() {
     drop(receiver);
     let (code, said) = test(gone).await;
     assert!(code == Some(1) && said.contains(&format!("{origin} gave no answer")), "{said}");
+}
+
+/// Answers each connection's request with 200, with a certificate for `localhost` that is written to
+/// `trusted`. Gives the port.
+fn tls_receiver(trusted: &Path) -> u16 {
+    let mut ca = CertificateParams::new([]).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(trusted, ca.pem()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.into()], PrivateKeyDer::try_from(key.serialize_der()).unwrap());
+    let config = Arc::new(config.unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream.unwrap());
+            // Who does not trust us sends no request.
+            if stream.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                stream.conn.send_close_notify();
+                stream.flush().unwrap();
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_receiver_s_certificate_is_checked_and_ssl_cert_file_names_others() {
+    let trusted = tempfile::NamedTempFile::new().unwrap();
+    let url = format!("https://localhost:{}/{PLANTED}", tls_receiver(trusted.path()));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), config(json!({ "notify": { "url": url } })).to_string()).unwrap();
+    let test = |certificates: Option<&Path>| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_webhook-engine"));
+        program.arg("test-notification").arg("--config").arg(file.path());
+        program.env_remove("SSL_CERT_FILE");
+        program.envs(certificates.map(|path| ("SSL_CERT_FILE", path)));
+        let output = program.output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!said.contains("4711"), "{said}");
+        (output.status.code(), said)
+    };
+    let (code, said) = test(Some(trusted.path()));
+    assert!(code == Some(0) && said.ends_with(" answered 200\n"), "{said}");
+    let (code, said) = test(None);
+    assert!(code == Some(1) && said.contains("certificate"), "{said}");
+    let (code, said) = test(Some(Path::new("/nowhere.pem")));
+    assert!(code == Some(1) && said.contains("/nowhere.pem, named by SSL_CERT_FILE"), "{said}");
 }
 
 #[test]
