@@ -19,6 +19,7 @@ pub fn config(url: &str) -> ConfigFile {
         queue: QueueFile::default(),
         forwarder: ForwarderFile::default(),
         aws: None,
+        notify: None,
     }
 }
 

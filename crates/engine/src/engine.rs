@@ -218,13 +218,7 @@ impl Engine {
                 Some(EventSourceMapping::start(options, data_dir).await?)
             }
         };
-        let about = About {
-            environment: config.environment().to_owned(),
-            queue_url: queue_urls.queue.clone(),
-            dead_letter_queue_url: queue_urls.dead_letter_queue.clone(),
-            start_command: options.start_command,
-            config_file: options.config_file,
-        };
+        let about = queue_urls.about(&config, options.start_command, options.config_file);
         let admin = Arc::new(Admin {
             queue: config.queue_name(),
             dead_letter_queue: config.dead_letter_queue_name(),
@@ -274,10 +268,7 @@ impl Engine {
         })
         .map_err(|source| EngineError::Listen { address: options.listen, source })?;
 
-        if let Some(receiver) = &admin.receiver {
-            let receiver = Arc::clone(receiver);
-            let notifier =
-                Notifier::new(receiver, &config, data_dir, was_killed, Arc::clone(&admin));
+        if let Some(notifier) = Notifier::new(&config, data_dir, was_killed, &admin) {
             waiting.spawn(notifier.run());
         }
         let engine =
@@ -379,6 +370,21 @@ impl QueueUrls {
         Self {
             queue: url(config.queue_name()),
             dead_letter_queue: url(config.dead_letter_queue_name()),
+        }
+    }
+
+    fn about(
+        &self,
+        config: &Config,
+        start_command: Option<String>,
+        config_file: Option<PathBuf>,
+    ) -> About {
+        About {
+            environment: config.environment().to_owned(),
+            queue_url: self.queue.clone(),
+            dead_letter_queue_url: self.dead_letter_queue.clone(),
+            start_command,
+            config_file,
         }
     }
 }

@@ -149,7 +149,8 @@ impl EnvironmentArgs {
         if said != name {
             bail!("the configuration of {name} says environment {said:?}");
         }
-        aws(deployment).await
+        // The SDK's future is large, and every command awaits this one.
+        Box::pin(aws(deployment)).await
     }
 
     /// What to do about an engine that left no word, as it was stopped.

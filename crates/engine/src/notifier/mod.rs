@@ -39,14 +39,15 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    /// A notifier of an engine that starts now, whose last run may not have been stopped.
+    /// A notifier of an engine that starts now, whose last run may not have been stopped; `None` where
+    /// nobody is to be told.
     pub(crate) fn new(
-        receiver: Arc<Receiver>,
         config: &Config,
         data_dir: Option<&Path>,
         was_killed: bool,
-        admin: Arc<Admin>,
-    ) -> Self {
+        admin: &Arc<Admin>,
+    ) -> Option<Self> {
+        let receiver = Arc::clone(admin.receiver.as_ref()?);
         let (clock, log) = (Arc::clone(admin.store.clock()), admin.log.clone());
         let keeper = Keeper::new(data_dir);
         let mut kept = keeper.read().unwrap_or_else(|error| {
@@ -57,8 +58,8 @@ impl Notifier {
         let (now, wall) = (clock.uptime(), clock.wall());
         let watch = Watch::new(now, kept.start(wall, was_killed));
         let teller = Teller::new(place(config, data_dir), kept.teller.clone(), now, wall);
-        let looker = Looker::new(admin, config.queue().dead_letter_retention);
-        Self { receiver, looker, watch, teller, kept, keeper, clock, log }
+        let looker = Looker::new(Arc::clone(admin), config.queue().dead_letter_retention);
+        Some(Self { receiver, looker, watch, teller, kept, keeper, clock, log })
     }
 
     /// Goes on for as long as it is polled. A fault in it is told, and ends nothing else.

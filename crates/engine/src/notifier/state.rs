@@ -11,6 +11,7 @@ use crate::admin::Admin;
 use crate::deliveries::{Destination, Seen};
 use crate::event_source_mapping::MappingHandle;
 use crate::status::Status;
+use crate::storage_health::StorageState;
 
 /// How long the queues may take to say what they hold.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +54,9 @@ impl Looker {
         if self.looks.is_empty() {
             let (admin, retention) = (Arc::clone(&self.admin), self.dead_letter_retention);
             self.looks.spawn(async move {
-                let fails = admin.health.is_still_failing(&admin.store, &admin.queue).await;
+                // A full disk is a finding of its own.
+                let state = admin.health.state(&admin.store, &admin.queue, None).await;
+                let fails = state == StorageState::Failing;
                 let status = admin.health.read(Status::of(&admin).await).ok();
                 let queues = status.as_ref().map(|status| queues(status, retention));
                 (fails || queues.is_none(), queues)
