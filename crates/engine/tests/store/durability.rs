@@ -137,7 +137,7 @@ async fn the_mark_of_damage_goes_once_there_is_none() {
 
     fs::create_dir(&mark).unwrap();
     let error = open_error(dir.path());
-    assert!(matches!(error, OpenError::Directory { .. }), "{error}");
+    assert!(matches!(error, OpenError::Untrusted(_)), "{error}");
 }
 
 #[tokio::test]
