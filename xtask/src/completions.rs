@@ -150,7 +150,9 @@ impl Described {
         let command = Command::new(self.name).about(self.about.unwrap_or_default());
         let arguments = self.arguments.into_iter().map(Argument::argument);
         let commands = self.commands.into_iter().map(Self::command);
-        command.disable_help_flag(true).args(arguments).subcommands(commands)
+        // An environment may be left out before an event.
+        let command = command.disable_help_flag(true).allow_missing_positional(true);
+        command.args(arguments).subcommands(commands)
     }
 }
 
