@@ -22,7 +22,7 @@ const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long a line waits for others, so that all of them are one write. Waking the writer for each costs
 /// more than the line.
-const GATHER_TIME: Duration = Duration::from_millis(10);
+const GATHER_TIME: Duration = Duration::from_millis(2);
 
 /// How long the end of an engine waits for what has not been written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);

@@ -164,13 +164,23 @@ impl Site {
 
     /// `kill -9` to every process of the forwarder that was started.
     pub(crate) fn kill_forwarders(&self) {
-        let log = std::fs::read_to_string(self.dir.path().join("data/engine.log")).unwrap();
-        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let pids: Vec<String> = lines
-            .filter(|line| line["message"] == "forwarder_started")
-            .map(|line| line["pid"].to_string())
-            .collect();
-        assert!(!pids.is_empty());
+        let limit = Instant::now() + PATIENCE;
+        let started = || -> Vec<String> {
+            let log = std::fs::read_to_string(self.dir.path().join("data/engine.log")).unwrap();
+            // The last line may be there in part.
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines
+                .filter(|line| line["message"] == "forwarder_started")
+                .map(|line| line["pid"].to_string())
+                .collect()
+        };
+        // A line is written a moment after what it tells of.
+        let mut pids = started();
+        while pids.is_empty() {
+            assert!(Instant::now() < limit, "no forwarder has started");
+            std::thread::yield_now();
+            pids = started();
+        }
         for pid in pids {
             let killed = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
             assert!(killed.success());
