@@ -250,7 +250,7 @@ impl Ingest {
         peer: SocketAddr,
         request: Request<Incoming>,
     ) -> Response {
-        // In the order of time, as a deduplication id may be one: its neighbours are looked up next.
+        // In the order of time: most are deduplication ids as well, and neighbours share a page there.
         let request_id = Uuid::now_v7().to_string();
         let (head, body) = request.into_parts();
         if head.uri.path() == HEALTH_PATH && matches!(head.method, Method::GET | Method::HEAD) {
