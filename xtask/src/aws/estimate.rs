@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Environment;
 use super::check::ALARMS;
-use super::prices::{self, Price, Prices};
+use super::prices::{self, Price};
 
 /// Seconds in the month that is reckoned with: 30 days.
 const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
@@ -109,7 +109,7 @@ struct Part {
     /// Dollars for one of `unit`.
     price_usd: f64,
     cost_usd: f64,
-    source: &'static str,
+    source: String,
 }
 
 /// How far a quota carries.
@@ -125,8 +125,8 @@ struct Reach {
 #[derive(Debug, Serialize)]
 struct Bill {
     events: f64,
-    region_of_prices: &'static str,
-    date: &'static str,
+    region_of_prices: String,
+    date: String,
     parts: Vec<Part>,
     total_usd: f64,
     per_million_usd: f64,
@@ -138,8 +138,7 @@ struct Bill {
 impl Estimate {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = Environment::load(&self.environment)?;
-        let prices = prices::of_region(&environment.aws.region);
-        let bill = bill(self.load(&environment), &prices);
+        let bill = bill(self.load(&environment), &environment.aws.region)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&bill)?);
         } else {
@@ -215,65 +214,67 @@ fn chunks(bytes: u64, chunk: u64) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more than 52 bits")]
-fn bill(load: Load, prices: &Prices) -> Bill {
+fn bill(load: Load, region: &str) -> anyhow::Result<Bill> {
+    let list = prices::List::read()?;
+    let (region_of_prices, prices) = list.of_region(region)?;
     let Load { events, .. } = load;
     let per_message = chunks(load.event_bytes + ATTRIBUTES_BYTES, SQS_CHUNK_BYTES);
     let seconds = events * load.latency_ms / 1_000.0;
     let compute = if load.arm64 {
-        prices.lambda_arm64_per_gb_second
+        &prices.lambda_arm64_per_gb_second
     } else {
-        prices.lambda_x86_64_per_gb_second
+        &prices.lambda_x86_64_per_gb_second
     };
     let access_log = if load.own_api { ACCESS_LOG_BYTES } else { 0.0 };
     let delivered = (DELIVERED_LINE.trim_end().len() + LOG_EVENT_BYTES) as f64;
     let log_gb = events * (delivered * load.destinations + access_log) / 1e9;
     let transferred_gb = events * load.destinations * load.event_bytes as f64 / 1e9;
     let alarm_metrics = (load.alarms + ALARM_METRICS_MORE) as f64;
-    let million = |price: Price| Price { usd: price.usd / 1e6, ..price };
-    let api = million(prices.api_per_million);
-    let sqs = million(prices.sqs_per_million);
+    let million = |price: &Price| Price { usd: price.usd / 1e6, ..price.clone() };
+    let api = &million(&prices.api_per_million);
+    let sqs = &million(&prices.sqs_per_million);
     let parts = vec![
         part("API Gateway", events * chunks(load.event_bytes, API_CHUNK_BYTES), "requests", api),
         part("SQS: send", events * per_message, "requests", sqs),
         part("SQS: receive", events * per_message, "requests", sqs),
         part("SQS: delete", events, "requests", sqs),
         part("SQS: polling while idle", POLLERS * MONTH_SECONDS / POLL_SECONDS, "requests", sqs),
-        part("Lambda: requests", events, "requests", million(prices.lambda_per_million)),
+        part("Lambda: requests", events, "requests", &million(&prices.lambda_per_million)),
         part("Lambda: time", seconds * load.memory_megabytes / 1_024.0, "GB-seconds", compute),
-        part("Logs: taken in", log_gb, "GB", prices.logs_per_gb),
+        part("Logs: taken in", log_gb, "GB", &prices.logs_per_gb),
         part(
             "Logs: kept",
             log_gb * load.log_retention_days / 30.0,
             "GB-months",
-            prices.log_storage_per_gb_month,
+            &prices.log_storage_per_gb_month,
         ),
-        part("Alarms", alarm_metrics, "metrics", prices.alarm_per_month),
-        part("Metrics", METRICS_PER_ROUTE * load.routes, "metrics", prices.metric_per_month),
-        part("Data to the service", transferred_gb, "GB", prices.transfer_per_gb),
-        part("KMS key of the alarms", 1.0, "keys", prices.key_per_month),
+        part("Alarms", alarm_metrics, "metrics", &prices.alarm_per_month),
+        part("Metrics", METRICS_PER_ROUTE * load.routes, "metrics", &prices.metric_per_month),
+        part("Data to the service", transferred_gb, "GB", &prices.transfer_per_gb),
+        part("KMS key of the alarms", 1.0, "keys", &prices.key_per_month),
     ];
     let total_usd: f64 = parts.iter().map(|part| part.cost_usd).sum();
-    Bill {
+    Ok(Bill {
         events,
-        region_of_prices: prices.region,
-        date: prices::DATE,
+        region_of_prices: region_of_prices.to_owned(),
+        date: list.date.clone(),
         total_usd,
         per_million_usd: if events > 0.0 { total_usd / events * 1e6 } else { 0.0 },
         parts,
         peak_events_per_second: load.peak_per_second,
         quotas: quotas(load),
         not_included: ["free tiers", "retries", "the dashboard beyond an account's third", "taxes"],
-    }
+    })
 }
 
-fn part(name: &'static str, quantity: f64, unit: &'static str, price: Price) -> Part {
+fn part(name: &'static str, quantity: f64, unit: &'static str, price: &Price) -> Part {
     Part {
         name,
         quantity,
         unit,
         price_usd: price.usd,
         cost_usd: quantity * price.usd,
-        source: price.source,
+        source: price.source.clone(),
     }
 }
 
@@ -370,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_million_events_cost_what_a_pocket_calculator_says() {
-        let bill = bill(LOAD, &prices::of_region("us-east-1"));
+        let bill = bill(LOAD, "us-east-1").unwrap();
         check(cost(&bill, "API Gateway"), 1.00);
         check(cost(&bill, "SQS: send"), 0.50);
         check(cost(&bill, "SQS: receive"), 0.50);
@@ -396,7 +397,7 @@ mod tests {
     #[test]
     fn the_log_of_a_million_events_costs_at_most_1_20_usd_where_it_is_dear_and_kept_for_90_days() {
         let tokyo = Load { log_retention_days: 90.0, ..LOAD };
-        let bill = bill(tokyo, &prices::of_region("ap-northeast-1"));
+        let bill = bill(tokyo, "ap-northeast-1").unwrap();
         let log = cost(&bill, "Logs: taken in") + cost(&bill, "Logs: kept");
         assert!(log <= 1.20, "{log}");
     }
@@ -404,7 +405,7 @@ mod tests {
     #[test]
     fn each_destination_writes_a_line() {
         let two = Load { destinations: 2.0, own_api: false, ..LOAD };
-        let bill = bill(two, &prices::of_region("us-east-1"));
+        let bill = bill(two, "us-east-1").unwrap();
         // 2 × (654 + 26) bytes × 1,000,000 = 1.36 GB
         check(cost(&bill, "Logs: taken in"), 0.68);
     }
@@ -412,7 +413,7 @@ mod tests {
     #[test]
     fn big_events_are_billed_in_pieces() {
         let big = Load { event_bytes: 200_000, ..LOAD };
-        let bill = bill(big, &prices::of_region("us-east-1"));
+        let bill = bill(big, "us-east-1").unwrap();
         // 200,300 bytes are 4 pieces of 65,536
         check(cost(&bill, "SQS: send"), 2.00);
         check(cost(&bill, "SQS: delete"), 0.50);
@@ -432,8 +433,63 @@ mod tests {
 
     #[test]
     fn a_region_without_prices_gets_those_of_another_and_says_so() {
-        assert_eq!(prices::of_region("eu-west-1").region, "us-east-1");
-        assert_eq!(prices::of_region("ap-northeast-1").region, "ap-northeast-1");
+        assert_eq!(bill(LOAD, "eu-west-1").unwrap().region_of_prices, "us-east-1");
+        assert_eq!(bill(LOAD, "ap-northeast-1").unwrap().region_of_prices, "ap-northeast-1");
+    }
+
+    /// What `environments/prod` costs with the default size and latency.
+    fn production(events_per_month: u64) -> Bill {
+        let estimate = Estimate {
+            environment: "prod".to_owned(),
+            events_per_month,
+            event_bytes: 2_000,
+            latency_ms: 200,
+            busiest_hour_percent: 1.0,
+            json: false,
+        };
+        let environment = Environment::load("prod").unwrap();
+        bill(estimate.load(&environment), &environment.aws.region).unwrap()
+    }
+
+    #[test]
+    fn a_million_events_in_production_cost_at_most_8_80_usd() {
+        let total = production(1_000_000).total_usd;
+        assert!(total <= 8.80, "{total}");
+    }
+
+    fn document(name: &str) -> String {
+        std::fs::read_to_string(crate::workspace::root().join("docs").join(name)).unwrap()
+    }
+
+    #[test]
+    fn the_documents_say_what_is_reckoned() {
+        let scale = document("scale.md");
+        let bills = [1_000_000, 10_000_000, 100_000_000].map(production);
+        let row = |title: &str, parts: &[&str]| {
+            let sum = |bill: &Bill| {
+                let of_parts = bill.parts.iter().filter(|part| parts.contains(&part.name));
+                format!("{:.2}", of_parts.map(|part| part.cost_usd).sum::<f64>())
+            };
+            let line = format!("| {title} | {} |", bills.each_ref().map(sum).join(" | "));
+            assert!(scale.contains(&line), "docs/scale.md lacks: {line}");
+        };
+        row("API Gateway", &["API Gateway"]);
+        row("SQS: send, receive, delete", &["SQS: send", "SQS: receive", "SQS: delete"]);
+        row("SQS: polling while idle", &["SQS: polling while idle"]);
+        row("Lambda: requests and time", &["Lambda: requests", "Lambda: time"]);
+        row("logs: taken in and kept for 90 days", &["Logs: taken in", "Logs: kept"]);
+        row("alarms, their key, and metrics", &["Alarms", "KMS key of the alarms", "Metrics"]);
+        row("data to the service", &["Data to the service"]);
+        let total = bills.each_ref().map(|bill| format!("**{:.2}**", bill.total_usd)).join(" | ");
+        assert!(
+            scale.contains(&format!("| **a month, USD** | {total} |")),
+            "docs/scale.md: {total}"
+        );
+
+        // A month at the route's limit of 300 events a second.
+        let flood = production(778_000_000).total_usd;
+        let said = format!("some {} USD", thousands((flood / 100.0).round() * 100.0));
+        assert!(document("security.md").contains(&said), "docs/security.md lacks: {said}");
     }
 
     #[test]
