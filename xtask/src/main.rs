@@ -8,6 +8,8 @@ mod completions;
 mod demo;
 mod dlq;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod engine;
 mod events;
 mod exit;

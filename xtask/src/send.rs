@@ -47,7 +47,8 @@ pub(crate) struct Send {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     keys: u32,
 
-    /// Address of the API [default: the engine's on this machine, or the deployed one]
+    /// Address of the API, with or without the route's path [default: the engine's on this machine, or
+    /// the deployed one]
     #[arg(long)]
     url: Option<url::Url>,
 
@@ -89,7 +90,7 @@ impl Send {
     /// Where the route takes webhooks: on the engine if one runs here, else where it was deployed.
     fn address(&self, route: &Route) -> anyhow::Result<String> {
         if let Some(url) = &self.url {
-            return Ok(format!("{}{}", url.as_str().trim_end_matches('/'), route.path()));
+            return Ok(at(url, &route.path().to_string()));
         }
         let default = || workspace::data_dir(&self.environment);
         let data_dir = self.data_dir.clone().unwrap_or_else(default);
@@ -161,6 +162,12 @@ impl Send {
     }
 }
 
+/// Where a route is at `url`, which may be the API's address or the route's own.
+fn at(url: &url::Url, path: &str) -> String {
+    let address = url.as_str().trim_end_matches('/');
+    if address.ends_with(path) { address.to_owned() } else { format!("{address}{path}") }
+}
+
 fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("expected NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
@@ -173,4 +180,22 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_not_appended_twice() {
+        for url in [
+            "https://api.example.com",
+            "https://api.example.com/",
+            "https://api.example.com/sqs-hook",
+        ] {
+            assert_eq!(at(&url.parse().unwrap(), "/sqs-hook"), "https://api.example.com/sqs-hook");
+        }
+        let stage = "https://api.example.com/stage".parse().unwrap();
+        assert_eq!(at(&stage, "/sqs-hook"), "https://api.example.com/stage/sqs-hook");
+    }
 }

@@ -1,0 +1,81 @@
+//! What the documents say to type: every command line of them parses.
+
+use std::path::PathBuf;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::{process, workspace};
+
+/// What is passed on to the operator, whose arguments it knows itself.
+const OPERATORS: [&str; 8] =
+    ["status", "trace", "blocked", "skip", "doctor", "dlq", "pause", "resume"];
+
+/// The documents, as git has them.
+fn documents() -> Vec<(PathBuf, String)> {
+    let listed = process::output(process::command("git").args(["ls-files", "*.md"])).unwrap();
+    let read = |file: &str| {
+        let path = workspace::root().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, text)
+    };
+    // What has changed since tells of commands that are gone.
+    listed.lines().filter(|file| *file != "CHANGELOG.md").map(read).collect()
+}
+
+/// Every `cargo xtask …` of a text, as arguments; of alternatives (`a|b`) each, of what may be left out
+/// (`[--json]`) all.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for rest in text.split("cargo xtask ").skip(1) {
+        let line = rest.split(['\n', '`', '#', ';', '(', ')', '…']).next().unwrap_or_default();
+        let line = line.split(" | ").next().unwrap_or_default();
+        let line = line.replace("\\|", "|").replace(['[', ']'], "");
+        let Some(words) = shlex::split(line.trim()) else { continue };
+        let mut lines = vec![Vec::new()];
+        for word in words.iter().map(|word| word.trim_end_matches([',', '.', ':'])) {
+            let alternatives = word.split('|').map(str::to_owned);
+            let longer = |alternative: String| {
+                lines.iter().map(move |line: &Vec<String>| {
+                    line.iter().cloned().chain([alternative.clone()]).collect()
+                })
+            };
+            lines = alternatives.flat_map(longer).collect();
+        }
+        found.extend(lines.into_iter().filter(|line| !line.is_empty()));
+    }
+    found
+}
+
+#[test]
+fn every_command_of_the_documents_parses() {
+    let mut count = 0;
+    for (file, text) in documents() {
+        for mut words in commands(&text) {
+            // A command that is only named is not typed like that.
+            if words.len() == 1 || OPERATORS.contains(&words[0].as_str()) {
+                continue;
+            }
+            for word in &mut words {
+                if word == "DIGEST" {
+                    *word = "0".repeat(64);
+                }
+            }
+            let arguments = std::iter::once("xtask".to_owned()).chain(words.iter().cloned());
+            if let Err(error) = crate::Cli::try_parse_from(arguments)
+                && error.kind() != ErrorKind::DisplayHelp
+            {
+                panic!("{}: cargo xtask {}: {error}", file.display(), words.join(" "));
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 25, "only {count} commands were found");
+}
+
+#[test]
+fn a_command_is_found_in_a_sentence_and_in_a_block() {
+    let text = "Then `cargo xtask deploy dev`, or:\n\n```\ncargo xtask plan|check ENV [--json] # looks\n```";
+    let found = commands(text).iter().map(|words| words.join(" ")).collect::<Vec<_>>();
+    assert_eq!(found, ["deploy dev", "plan ENV --json", "check ENV --json"]);
+}
