@@ -301,16 +301,6 @@ fn code_sha256(zip: &[u8]) -> String {
 }
 
 impl Manifest {
-    /// The manifest of `zip`, which holds the same program.
-    pub(crate) fn like(other: &Self, zip: &[u8]) -> Self {
-        Self {
-            sha256: sha256(zip),
-            code_sha256: code_sha256(zip),
-            zip_bytes: zip.len(),
-            ..other.clone()
-        }
-    }
-
     fn of(zip: &[u8], bootstrap: &[u8], arch: Arch) -> anyhow::Result<Self> {
         let git = |arguments: &[&str]| {
             process::output(process::command("git").args(arguments))

@@ -11,7 +11,7 @@ use crate::process::{self, cargo};
 use crate::workspace;
 
 /// Which of our crates a crate may link. Tests may use more.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("deployment", &["domain"]),
     ("forwarder", &["domain"]),
@@ -20,8 +20,9 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("operator", &["deployment", "domain", "manual"]),
     ("sss-stub", &["domain"]),
     ("bench", &["domain"]),
-    ("xtask", &["deployment", "domain"]),
-    ("contract-tests", &["domain", "engine", "sss-stub"]),
+    ("emulator", &["domain"]),
+    ("xtask", &["deployment", "domain", "emulator"]),
+    ("contract-tests", &["domain", "emulator", "engine", "sss-stub"]),
 ];
 
 /// What does I/O, or waits for it: nothing of this may be under the domain.

@@ -5,7 +5,6 @@
 
 pub(crate) mod artifact;
 pub(crate) mod ask;
-mod background;
 pub(crate) mod check;
 pub(crate) mod deploy;
 pub(crate) mod destroy;
@@ -15,7 +14,6 @@ mod operator;
 pub(crate) mod plan;
 mod prices;
 pub(crate) mod promote;
-pub(crate) mod proof;
 mod release;
 pub(crate) mod releases;
 mod resources;

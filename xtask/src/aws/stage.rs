@@ -1,75 +1,40 @@
-//! What stands around the emulator: the ingest in front, as the emulator keeps the API's integrations
-//! and does not carry them out, and the stand-in for the service behind.
+//! What stands around the emulator of `local`, where this repository keeps it.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context as _, bail};
-use url::Url;
+use emulator::Stage;
 
-use super::background::Background;
+use super::emulator::{self as local, with_code};
 use super::terraform::Outputs;
-use super::{Environment, emulator};
-use crate::process;
-use crate::workspace;
+use super::{Environment, local_dir};
+use crate::{process, workspace};
 
-/// Where webhooks are accepted.
-const INGEST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-
-const GATEWAY: Background = Background { name: "gateway" };
-const STAND_IN: Background = Background { name: "stand-in" };
+fn stage() -> Stage {
+    Stage::new(local_dir(), workspace::target_dir().join("debug"))
+}
 
 /// Builds what is started.
 pub(crate) fn build() -> anyhow::Result<()> {
     process::build(&["engine", "sss-stub"])
 }
 
-/// Starts what does not run. The gateway is always started anew: it reads the deployed routes once.
+/// Starts what does not run, in front of what was deployed.
 pub(crate) fn start(environment: &Environment, outputs: &Outputs) -> anyhow::Result<()> {
-    if STAND_IN.running().is_none() {
-        let route = environment.config.routes().keys().next().context("there is no route")?;
-        let address = address(&destination(environment, route)?)?;
-        let mut command = process::command(workspace::program("sss-stub"));
-        command.args(["--listen", &address.to_string()]);
-        STAND_IN.start(&mut command, address)?;
-    }
-    GATEWAY.stop()?;
-    let mut command = process::command(workspace::program("webhook-gateway"));
-    command.args(["--emulator", &emulator::endpoint()?, "--api-id", &outputs.api_id]);
-    command.args(["--listen", &INGEST.to_string()]);
-    emulator::confine(&mut command, &emulator::endpoint()?);
-    GATEWAY.start(&mut command, INGEST)
+    let endpoint = local::endpoint()?;
+    stage().start(&environment.config, &endpoint, &outputs.api_id).map_err(with_code)
 }
 
 /// Stops all of it.
 pub(crate) fn stop() -> anyhow::Result<()> {
-    GATEWAY.stop()?;
-    STAND_IN.stop()
+    stage().stop().map_err(with_code)
 }
 
 /// Where to post, by the route's name.
 pub(crate) fn ingest_urls(environment: &Environment) -> BTreeMap<String, String> {
-    let routes = environment.config.routes().values();
-    routes
-        .map(|route| (route.name().to_owned(), format!("http://{INGEST}{}", route.path())))
-        .collect()
+    emulator::ingest_urls(&environment.config)
 }
 
 /// The URL of the stand-in, which is where a route's first destination is.
 pub(crate) fn stand_in(environment: &Environment, route: &str) -> anyhow::Result<String> {
-    Ok(destination(environment, route)?.origin().ascii_serialization())
-}
-
-fn destination(environment: &Environment, route: &str) -> anyhow::Result<Url> {
-    let route = environment.config.routes().get(route);
-    let destination = route.and_then(|route| route.destinations().first());
-    Ok(destination.context("the route has no destination")?.url().clone())
-}
-
-fn address(url: &Url) -> anyhow::Result<SocketAddr> {
-    let addresses = url.socket_addrs(|| None).with_context(|| format!("looking up {url}"))?;
-    match addresses.first() {
-        Some(address) if address.ip().is_loopback() => Ok(*address),
-        _ => bail!("the stand-in cannot listen where {url} is: it must be on this machine"),
-    }
+    emulator::stand_in(&environment.config, route).map_err(with_code)
 }

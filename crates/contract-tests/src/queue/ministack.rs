@@ -10,7 +10,7 @@ use super::client::Queues;
 use crate::installed;
 
 /// The release that [`differences`](super::differences) describes.
-pub const VERSION: &str = "1.5.33";
+pub const VERSION: &str = emulator::VERSION;
 
 /// A running `MiniStack`; it ends with this.
 pub struct MiniStack {

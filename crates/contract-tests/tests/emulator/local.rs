@@ -1,5 +1,5 @@
 //! The proof that what Terraform writes works: the modules deployed to an emulator, webhooks sent
-//! through, changed, rolled back and destroyed. `cargo xtask test` runs it.
+//! through, changed, rolled back and destroyed.
 //!
 //! It uses the commands as a person does, as processes, and judges by what the stand-in for the
 //! service received.
@@ -7,20 +7,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use deployment::Deployment;
+use domain::config::Config;
+use emulator::Emulator;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use zip::ZipWriter;
 
-use super::terraform::Terraform;
-use super::{Environment, LOCAL, emulator, local_dir, stage};
-use crate::exit::Failure;
-use crate::http::Client;
-use crate::package::{self, Arch, MANIFEST_FILE, Manifest, ZIP_FILE};
-use crate::steps::Outcome;
-use crate::workspace;
+use crate::step::{self, Ended};
+
+/// The environment that is deployed to an emulator on this machine.
+const LOCAL: &str = "local";
 
 macro_rules! alarm {
     ($name:literal) => {
@@ -51,53 +53,52 @@ const NOT_KEPT: [(&str, &str); 11] = [
 /// How long anything may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+#[test]
+fn what_terraform_writes_works() {
+    step::run("deploy local, on an AWS emulator", run);
+}
+
 /// Deploys to an emulator and looks whether it works, where Terraform, its provider and the emulator
-/// can be had.
-pub(crate) fn run() -> anyhow::Result<Outcome> {
-    if let Some(reason) = obstacle()? {
-        return Ok(Outcome::Skipped(reason));
+/// can be had; else says why it cannot run here.
+fn run() -> anyhow::Result<Option<String>> {
+    let emulator = Emulator::new(local_dir(), step::target_dir());
+    if emulator.is_running() {
+        let reason = "local is deployed; `cargo xtask destroy local` ends that";
+        return Ok(Some(reason.to_owned()));
     }
     let dir = tempfile::tempdir().context("making a folder for the configurations")?;
-    let proof = Proof { client: Client::new(), dir: dir.path().to_owned() };
-    let result = proof.tell();
+    let proof = Proof {
+        client: client(),
+        dir: dir.path().to_owned(),
+        emulator: emulator.clone(),
+        config: Deployment::parse(&std::fs::read_to_string(config_file())?)?.config,
+    };
+    let first = proof.try_deploy(&proof.config("first", |_| {})?, &[])?;
+    if let Some(reason) = first.missing() {
+        emulator.stop()?;
+        return Ok(Some(reason));
+    }
+    let result = proof.tell(first);
     // Also after a failure: nothing may be left running.
     let destroyed = proof.xtask(&["destroy", LOCAL, "--yes"]).map(drop);
     result.and(destroyed)?;
-    ensure!(!emulator::is_running(), "the emulator still runs");
+    ensure!(!emulator.is_running(), "the emulator still runs");
     ensure!(!local_dir().join("terraform.tfstate").exists(), "Terraform's state is still there");
-    Ok(Outcome::Passed)
-}
-
-/// Why it cannot run here.
-fn obstacle() -> anyhow::Result<Option<String>> {
-    if emulator::is_running() {
-        return Ok(Some("local is deployed; `cargo xtask destroy local` ends that".to_owned()));
-    }
-    let environment = Environment::load(LOCAL)?;
-    let ready = Terraform::find(&environment).and_then(|terraform| {
-        emulator::ensure_running()?;
-        terraform.init()
-    });
-    let Err(error) = ready else { return Ok(None) };
-    emulator::stop()?;
-    match error {
-        error if error.downcast_ref::<Failure>() == Some(&Failure::Environment) => {
-            Ok(Some(format!("{error:#}")))
-        }
-        error => Err(error),
-    }
+    Ok(None)
 }
 
 struct Proof {
-    client: Client,
+    client: ureq::Agent,
     dir: PathBuf,
+    emulator: Emulator,
+    /// What `local` is configured to be.
+    config: Config,
 }
 
 impl Proof {
-    fn tell(&self) -> anyhow::Result<()> {
+    fn tell(&self, first: Ended) -> anyhow::Result<()> {
         let config = self.config("first", |_| {})?;
-        say("deploy");
-        let first = self.deploy(&config, &[])?;
+        let first = parsed(first)?;
         ensure!(
             first["record"]["smoke"] == "passed",
             "the smoke test: {}",
@@ -128,7 +129,7 @@ impl Proof {
 
     /// The environment's configuration with `change`, and retries that a test can wait for.
     fn config(&self, name: &str, change: impl FnOnce(&mut Value)) -> anyhow::Result<PathBuf> {
-        let text = std::fs::read_to_string(workspace::config_file(LOCAL))?;
+        let text = std::fs::read_to_string(config_file())?;
         let mut config: Value = serde_json::from_str(&text)?;
         config["routes"]["sss"]["retry"] =
             json!({ "initial_delay_seconds": 1, "max_delay_seconds": 2 });
@@ -140,14 +141,19 @@ impl Proof {
     }
 
     fn deploy(&self, config: &Path, more: &[&str]) -> anyhow::Result<Value> {
+        parsed(self.try_deploy(config, more)?)
+    }
+
+    #[expect(clippy::unused_self, reason = "what the story is told with")]
+    fn try_deploy(&self, config: &Path, more: &[&str]) -> anyhow::Result<Ended> {
         let config = config.display().to_string();
         let arguments = ["deploy", LOCAL, "--yes", "--json", "--config", &config];
-        self.xtask_json(&[&arguments, more].concat())
+        step::xtask(&[&arguments, more].concat(), &[])
     }
 
     fn nothing_to_change(&self, config: &Path) -> anyhow::Result<()> {
         let config = config.display().to_string();
-        let digest = manifest()?.sha256;
+        let digest = sha256(&manifest()?);
         let plan = ["plan", LOCAL, "--json", "--config", &config, "--artifact", &digest];
         let plan = self.xtask_json(&plan)?;
         let mut found = BTreeSet::new();
@@ -229,7 +235,7 @@ impl Proof {
             config["routes"]["sss"]["ordering_key"] = json!("$request.body.key");
             config["aws"]["smoke_test"]["body"] = json!({ "key": "smoke-test" });
         })?;
-        let digest = manifest()?.sha256;
+        let digest = sha256(&manifest()?);
         let deployed = self.deploy(&other, &["--artifact", &digest])?;
         ensure!(
             deployed["changes"]["replaced"].as_u64() > Some(0),
@@ -246,18 +252,21 @@ impl Proof {
     fn roll_back(&self, first: &Value) -> anyhow::Result<()> {
         let other = other_artifact()?;
         let config = self.config("first", |_| {})?;
-        let second = self.deploy(&config, &["--artifact", &other.sha256])?;
+        let second = self.deploy(&config, &["--artifact", &sha256(&other)])?;
         ensure!(
-            second["record"]["sha256"] == other.sha256.as_str(),
+            second["record"]["sha256"] == other["sha256"],
             "the other code is not live: {second}"
         );
-        ensure!(self.live_code()? == other.code_sha256, "Lambda runs other code than was deployed");
+        ensure!(
+            self.live_code()? == other["code_sha256"],
+            "Lambda runs other code than was deployed"
+        );
         let former =
             first["record"]["sha256"].as_str().context("the first release has no digest")?;
         let back = self.xtask_json(&["rollback", LOCAL, "--yes", "--json"])?;
         ensure!(back["record"]["sha256"] == former, "rolled back to {back}");
         ensure!(
-            self.live_code()? == manifest()?.code_sha256,
+            self.live_code()? == manifest()?["code_sha256"],
             "Lambda does not run the former code"
         );
         let releases = self.xtask_json(&["releases", LOCAL, "--json"])?;
@@ -273,11 +282,11 @@ impl Proof {
 
     /// What Lambda itself says that it runs.
     fn live_code(&self) -> anyhow::Result<String> {
-        let endpoint = emulator::endpoint()?;
+        let endpoint = self.emulator.endpoint().context("the emulator does not run")?;
         let function = format!("{LOCAL}-webhook-forwarder");
         let url =
             format!("{endpoint}/2015-03-31/functions/{function}/configuration?Qualifier=live");
-        let answer: Value = serde_json::from_str(&self.client.get(&url)?.body)
+        let answer: Value = serde_json::from_str(&self.get(&url)?)
             .with_context(|| format!("reading the answer of {url}"))?;
         let code = answer["CodeSha256"].as_str();
         code.map(str::to_owned).with_context(|| format!("{url} answered {answer}"))
@@ -295,28 +304,32 @@ impl Proof {
         number: u32,
         note: &str,
     ) -> anyhow::Result<String> {
-        let environment = Environment::load(LOCAL)?;
-        let url =
-            stage::ingest_urls(&environment).remove("sss").context("there is no route sss")?;
+        let urls = emulator::ingest_urls(&self.config);
+        let url = urls.get("sss").context("there is no route sss")?;
         let body =
             json!({ "key": key, "number": number, "note": note, "顧客": "株式会社" }).to_string();
-        let answer = self.client.post(&url, &headers(header), &body)?;
-        match answer.request_id {
-            Some(id) if answer.status == 200 => Ok(id),
-            _ => bail!("{url} answered {}: {}", answer.status, answer.body),
+        let request = self.client.post(url).header("content-type", "application/json");
+        let mut answer = request.header("x-workflow-id", header).send(&body)?;
+        let id = answer.headers().get("apigw-requestid").map(|id| id.to_str().map(str::to_owned));
+        match id {
+            Some(id) if answer.status() == 200 => Ok(id?),
+            _ => {
+                bail!("{url} answered {}: {}", answer.status(), answer.body_mut().read_to_string()?)
+            }
         }
     }
 
     fn behave(&self, behavior: &Value) -> anyhow::Result<()> {
-        let url = format!("{}/_stub/behavior", stub()?);
-        let answer = self.client.put(&url, &behavior.to_string())?;
-        ensure!(answer.status == 200, "{url} answered {}: {}", answer.status, answer.body);
+        let url = format!("{}/_stub/behavior", self.stub()?);
+        let mut answer = self.client.put(&url).send(&behavior.to_string())?;
+        let status = answer.status();
+        ensure!(status == 200, "{url} answered {status}: {}", answer.body_mut().read_to_string()?);
         Ok(())
     }
 
     fn received(&self) -> anyhow::Result<Vec<Value>> {
-        let url = format!("{}/_stub/received", stub()?);
-        serde_json::from_str(&self.client.get(&url)?.body).context("reading what was received")
+        let url = format!("{}/_stub/received", self.stub()?);
+        serde_json::from_str(&self.get(&url)?).context("reading what was received")
     }
 
     /// What the stand-in has received, once that is `enough`.
@@ -327,46 +340,60 @@ impl Proof {
             ensure!(Instant::now() < deadline, "not everything arrived; there is {received:?}");
             // The stand-in answers as soon as it has one more.
             let more = format!("at_least={}&wait_ms=1000", received.len() + 1);
-            self.client.get(&format!("{}/_stub/received?{more}", stub()?))?;
+            self.get(&format!("{}/_stub/received?{more}", self.stub()?))?;
             received = self.received()?;
         }
         Ok(received)
     }
 
+    fn get(&self, url: &str) -> anyhow::Result<String> {
+        let answer = self.client.get(url).call().with_context(|| format!("asking {url}"))?;
+        Ok(answer.into_body().read_to_string()?)
+    }
+
+    /// Where the stand-in for the service is.
+    fn stub(&self) -> anyhow::Result<String> {
+        Ok(emulator::stand_in(&self.config, "sss")?)
+    }
+
+    #[expect(clippy::unused_self, reason = "what the story is told with")]
     fn xtask_json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
-        let output = self.xtask(arguments)?;
-        serde_json::from_str(&output)
-            .with_context(|| format!("`cargo xtask {}` printed {output}", arguments.join(" ")))
+        parsed(step::xtask(arguments, &[])?)
     }
 
     /// Runs a command as a person would, and returns what it printed.
     #[expect(clippy::unused_self, reason = "what the story is told with")]
     fn xtask(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        eprintln!("$ cargo xtask {}", arguments.join(" "));
-        // Not this very file: a build may have put another one in its place meanwhile.
-        let output = Command::new(workspace::program("xtask"))
-            .args(arguments)
-            .stderr(std::process::Stdio::inherit())
-            .output()
-            .context("starting this program again")?;
-        let status = output.status;
-        ensure!(status.success(), "`cargo xtask {}` ended with {status}", arguments.join(" "));
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        step::xtask(arguments, &[])?.done()
     }
 }
 
-/// Where the stand-in for the service is.
-fn stub() -> anyhow::Result<String> {
-    stage::stand_in(&Environment::load(LOCAL)?, "sss")
+/// What a command printed, as JSON.
+fn parsed(ended: Ended) -> anyhow::Result<Value> {
+    let command = ended.command.clone();
+    let printed = ended.done()?;
+    serde_json::from_str(&printed).with_context(|| format!("`{command}` printed {printed}"))
+}
+
+/// A client that takes every status for an answer.
+fn client() -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(70)));
+    config.build().into()
+}
+
+/// Where everything of the deployment on this machine is kept.
+fn local_dir() -> PathBuf {
+    step::root().join(".webhook-queue").join("deploy-local")
+}
+
+fn config_file() -> PathBuf {
+    step::root().join("environments").join(LOCAL).join("terraform.tfvars.json")
 }
 
 fn say(text: &str) {
     eprintln!("-- {text}");
-}
-
-fn headers(key: &str) -> Vec<(String, String)> {
-    let headers = [("content-type", "application/json"), ("x-workflow-id", key)];
-    headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
 /// The attempts to deliver an event.
@@ -382,27 +409,40 @@ fn body(webhook: &Value) -> Option<Value> {
     serde_json::from_str(webhook["body"].as_str()?).ok()
 }
 
-/// The manifest of the artifact that was built for this machine.
-fn manifest() -> anyhow::Result<Manifest> {
-    let file = package::dir(Arch::host()).join(MANIFEST_FILE);
+/// Where the artifact is that was built for this machine.
+fn package() -> PathBuf {
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    step::target_dir().join("package").join(arch)
+}
+
+/// Its manifest.
+fn manifest() -> anyhow::Result<Value> {
+    let file = package().join("manifest.json");
     let text =
         std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))
 }
 
+fn sha256(manifest: &Value) -> String {
+    manifest["sha256"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Another artifact, of the same program in another zip file: other code to Lambda, which looks at
 /// the bytes. It is kept where artifacts of releases are.
-fn other_artifact() -> anyhow::Result<Manifest> {
-    let zip =
-        std::fs::read(package::dir(Arch::host()).join(ZIP_FILE)).context("reading the artifact")?;
+fn other_artifact() -> anyhow::Result<Value> {
+    let zip = std::fs::read(package().join("function.zip")).context("reading the artifact")?;
     let mut other = ZipWriter::new_append(Cursor::new(zip))?;
     other.set_comment("other")?;
     let zip = other.finish()?.into_inner();
-    let manifest = Manifest::like(&manifest()?, &zip);
+    let digest = Sha256::digest(&zip);
+    let mut manifest = manifest()?;
+    let hexadecimal: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    manifest["sha256"] = json!(hexadecimal.concat());
+    manifest["code_sha256"] = json!(BASE64_STANDARD.encode(digest));
+    manifest["zip_bytes"] = json!(zip.len());
     let dir = local_dir().join("bucket").join("artifacts");
     std::fs::create_dir_all(&dir)?;
-    std::fs::write(dir.join(format!("{}.zip", manifest.sha256)), zip)?;
-    let json = serde_json::to_string(&manifest)?;
-    std::fs::write(dir.join(format!("{}.json", manifest.sha256)), json)?;
+    std::fs::write(dir.join(format!("{}.zip", sha256(&manifest))), zip)?;
+    std::fs::write(dir.join(format!("{}.json", sha256(&manifest))), manifest.to_string())?;
     Ok(manifest)
 }
