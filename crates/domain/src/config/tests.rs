@@ -135,6 +135,8 @@ fn every_fault_is_reported_at_once() {
 #[test]
 fn names_and_paths() {
     refused(&json!({ "environment": "a".repeat(21) }), &["environment"]);
+    let longest = "a".repeat(20);
+    assert_eq!(config(&json!({ "environment": longest })).unwrap().environment(), longest);
     refused(&json!({ "routes": { "sss": null } }), &["routes: at least one route"]);
     let other = json!({
         "path": "/sqs-hook", "ordering_key": "g",
@@ -171,6 +173,8 @@ fn destinations_are_https_or_private() {
         "http://localhost:9010/x",
         "http://127.0.0.1",
         "http://[::1]:80",
+        "http://[fd12::1]",
+        "http://[::ffff:10.0.0.1]",
         "http://10.1.2.3",
         "http://192.168.0.9",
         "http://sss.internal/hook",
@@ -184,6 +188,8 @@ fn destinations_are_https_or_private() {
         "http://169.254.169.254/latest",
         "http://[2001:db8::1]/",
         "https://user:secret@example.com",
+        "https://user@example.com",
+        "https://:secret@example.com",
         "https://example.com/#part",
         "file:///etc/passwd",
         "example.com",
