@@ -9,7 +9,6 @@ use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_smithy_http_client::Builder;
 use deployment::Deployment;
 use serde::Deserialize;
@@ -288,16 +287,24 @@ async fn aws(deployment: Deployment) -> anyhow::Result<Environment> {
     let region = aws.as_ref().map(|aws| aws.region.as_str());
     let shared = sdk::config(region).await.into_builder().timeout_config(sdk::timeouts()).build();
     let client = Client::new(&shared);
+    let account_id = aws.as_ref().and_then(|aws| aws.account_id.as_deref());
     let url = async |name: String| {
         let found = client.get_queue_url().queue_name(&name).send().await;
         let found = found.map_err(|error| {
-            anyhow::anyhow!(
-                "finding queue {name}: {}; are AWS_PROFILE and credentials those of environment {}?",
-                DisplayErrorContext(error),
-                config.environment()
-            )
+            let missing = error.as_service_error().is_some_and(|it| it.is_queue_does_not_exist());
+            let failed = sdk::failed(&format!("finding queue {name}"), error);
+            let environment = config.environment();
+            match (missing, account_id) {
+                (false, _) => failed,
+                (true, None) => failed.context(format!("{environment} is not deployed there")),
+                (true, Some(id)) => failed.context(format!(
+                    "{environment} is not deployed, or the credentials are not of account {id}"
+                )),
+            }
         })?;
-        found.queue_url.with_context(|| format!("queue {name} has no URL"))
+        let url = found.queue_url.with_context(|| format!("queue {name} has no URL"))?;
+        check_account(&url, account_id)?;
+        Ok::<_, anyhow::Error>(url)
     };
     let queue_url = url(config.queue_name()).await?;
     let dead_letter_queue_url = url(config.dead_letter_queue_name()).await?;
@@ -310,6 +317,19 @@ async fn aws(deployment: Deployment) -> anyhow::Result<Environment> {
         dead_letter_queue_url,
         host: Host::Aws { sdk: Box::new(shared), deployment: Box::new(deployment) },
     })
+}
+
+/// Fails unless a queue is in the only account that is right: its URL has the account's id before the
+/// name, so nobody needs to be asked. Source: SQS guide, "Queue and message identifiers".
+fn check_account(queue_url: &str, account_id: Option<&str>) -> anyhow::Result<()> {
+    let found = queue_url.rsplit('/').nth(1).unwrap_or_default();
+    match account_id {
+        Some(wanted) if wanted != found => bail!(
+            "the credentials are of account {found}, and aws.account_id allows {wanted} only; choose \
+             others with AWS_PROFILE"
+        ),
+        _ => Ok(()),
+    }
 }
 
 impl Environment {

@@ -68,6 +68,39 @@ async fn paused_site(dead: usize) -> Site {
     site
 }
 
+/// Every command looks for the queues first, and so sees whose they are before it does anything.
+#[tokio::test]
+async fn queues_of_another_account_are_left_alone() {
+    let site = paused_site(1).await;
+    let mut config: Value =
+        serde_json::from_str(&std::fs::read_to_string(site.file("../config.json")).unwrap())
+            .unwrap();
+    let mut account = |id: &str| {
+        config["aws"] = json!({ "region": "us-east-1", "account_id": id, "notifications": { "emails": ["a@example.com"] } });
+        std::fs::write(site.file("../config.json"), config.to_string()).unwrap();
+    };
+    account("123456789012");
+    for arguments in [
+        ["status", "local"].as_slice(),
+        &["doctor", "local"],
+        &["blocked", "local"],
+        &["trace", "local", "an-event"],
+        &["dlq", "list", "local"],
+        &["dlq", "redrive", "local", "--all"],
+        &["pause", "local", "--reason", "a release"],
+        &["resume", "local"],
+        &["skip", "local", "an-event", "--reason", "wrong"],
+    ] {
+        let done = site.operate_as_on_aws(arguments).await;
+        assert_ne!(done.code, Some(0), "{arguments:?}");
+        let said = [done.stdout, done.stderr].concat();
+        assert!(said.contains("aws.account_id allows 123456789012 only"), "{arguments:?}: {said}");
+    }
+    account("000000000000");
+    let done = site.operate_as_on_aws(&["dlq", "list", "local", "--json"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+}
+
 async fn report(site: &Site, fake: &FakeCloudWatch, arguments: &[&str]) -> Value {
     let arguments = [&["status", "local", "--json"], arguments].concat();
     let done = site.operate_on_aws(fake, &arguments).await;
