@@ -24,9 +24,11 @@ variable "name" {
 variable "environments" {
   description = "The environments, by name, and which of GitHub's tokens may act on each."
   type = map(object({
-    plan_subjects       = set(string)
-    deploy_subjects     = set(string)
-    publishes_artifacts = optional(bool)
+    plan_subjects        = set(string)
+    deploy_subjects      = set(string)
+    publishes_artifacts  = optional(bool)
+    promotes_from        = optional(string)
+    authorizer_functions = optional(set(string))
   }))
   nullable = false
 }

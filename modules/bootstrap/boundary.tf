@@ -18,7 +18,7 @@ resource "aws_iam_policy" "boundary" {
           "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
           "sqs:ReceiveMessage", "sqs:SendMessage",
         ]
-        Resource = each.value.queues
+        Resource = concat(each.value.queue, each.value.dead_letter_queue)
       },
       {
         Effect   = "Allow"
@@ -29,7 +29,7 @@ resource "aws_iam_policy" "boundary" {
         Effect    = "Allow"
         Action    = ["lambda:UpdateEventSourceMapping"]
         Resource  = each.value.mappings
-        Condition = { ArnLike = { "lambda:FunctionArn" = concat(each.value.functions, each.value.versions) } }
+        Condition = local.calls_our_function[each.key]
       },
       {
         Effect   = "Allow"

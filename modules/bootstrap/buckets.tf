@@ -71,14 +71,29 @@ resource "aws_s3_bucket_policy" "this" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid       = "RefusePlainText"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = [each.value.arn, "${each.value.arn}/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
+    Statement = concat(
+      [{
+        Sid       = "RefusePlainText"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:*"
+        Resource  = [each.value.arn, "${each.value.arn}/*"]
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      }],
+      # Source: S3 user guide, "Enforce conditional writes on Amazon S3 buckets"; the parts of an upload
+      # create no object, and carry no condition.
+      [for key in [each.key] : {
+        Sid       = "OverwriteNothing"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = [for prefix in ["artifacts", "deployments", "releases"] : "${each.value.arn}/${prefix}/*"]
+        Condition = {
+          Null = { "s3:if-none-match" = "true" }
+          Bool = { "s3:ObjectCreationOperation" = "true" }
+        }
+      } if key == "artifacts"],
+    )
   })
 
   # S3 refuses two changes of a bucket's access at a time.

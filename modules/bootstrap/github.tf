@@ -48,18 +48,16 @@ resource "aws_iam_role" "github" {
   })
 }
 
-resource "aws_iam_role_policy" "github" {
+resource "aws_iam_role_policy_attachment" "github" {
   for_each = merge([
     for name in keys(var.environments) : merge(
-      { for policy, statements in local.read[name] : "${name}-plan/${policy}" => statements },
-      { for policy, statements in local.read[name] : "${name}-deploy/${policy}" => statements },
-      { for policy, statements in local.write[name] : "${name}-deploy/${policy}" => statements },
+      { for policy in ["read", "read-records"] : "${name}-plan/${policy}" => "${name}-${policy}" },
+      { for policy in ["read", "read-records", "write", "write-roles-and-records"] : "${name}-deploy/${policy}" => "${name}-${policy}" },
     )
   ]...)
 
-  name   = split("/", each.key)[1]
-  role   = aws_iam_role.github[split("/", each.key)[0]].name
-  policy = jsonencode({ Version = "2012-10-17", Statement = each.value })
+  role       = aws_iam_role.github[split("/", each.key)[0]].name
+  policy_arn = aws_iam_policy.this[each.value].arn
 }
 
 # What anybody adds to the roles by hand is taken off by the next apply.
@@ -67,12 +65,12 @@ resource "aws_iam_role_policies_exclusive" "github" {
   for_each = local.roles
 
   role_name    = aws_iam_role.github[each.key].name
-  policy_names = [for key, policy in aws_iam_role_policy.github : policy.name if startswith(key, "${each.key}/")]
+  policy_names = []
 }
 
 resource "aws_iam_role_policy_attachments_exclusive" "github" {
   for_each = local.roles
 
   role_name   = aws_iam_role.github[each.key].name
-  policy_arns = []
+  policy_arns = [for key, attachment in aws_iam_role_policy_attachment.github : attachment.policy_arn if startswith(key, "${each.key}/")]
 }

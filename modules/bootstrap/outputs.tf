@@ -4,7 +4,7 @@ output "state_bucket" {
 }
 
 output "artifact_bucket" {
-  description = "Name of the bucket for artifacts (`artifacts/`) and release records (`releases/ENV/`)."
+  description = "Name of the bucket for artifacts (`artifacts/`), records of deployments (`deployments/ENV/`, `releases/ENV/`) and the audit log (`audit/ENV/`)."
   value       = aws_s3_bucket.this["artifacts"].bucket
 }
 
@@ -26,4 +26,19 @@ output "deploy_role_arns" {
 output "permissions_boundary_arns" {
   description = "ARN of the policy that roles of an environment must be bounded by, by its name: the input `permissions_boundary_arn` of the other modules."
   value       = { for name, policy in aws_iam_policy.boundary : name => policy.arn }
+}
+
+output "look_policy_arns" {
+  description = "ARN of the policy for people who look: status, doctor, trace, blocked and dead letters of an environment, by its name."
+  value       = { for name in keys(var.environments) : name => aws_iam_policy.this["${name}-look"].arn }
+}
+
+output "operate_policy_arns" {
+  description = "ARN of the policy for people who operate, beside the one for looking: pause, resume, skip, and dead letters sent again, edited or dropped, by the environment's name."
+  value       = { for name in keys(var.environments) : name => aws_iam_policy.this["${name}-operate"].arn }
+}
+
+output "alarms_key_arns" {
+  description = "ARN of the key that encrypts an environment's alarms, by its name. modules/monitoring finds it by its alias."
+  value       = { for name, key in aws_kms_key.alarms : name => key.arn }
 }

@@ -25,11 +25,15 @@ variable "environments" {
     The environments, by name, and who may act on each.
     `plan_subjects`, `deploy_subjects`: subjects of GitHub's tokens, letter by letter, such as `repo:OWNER/REPO:environment:dev`; for repositories made after July 2026 `repo:OWNER@OWNER_ID/REPO@REPO_ID:environment:dev`.
     `publishes_artifacts`: whether the deploying role may put artifacts into the bucket; the others take what is there.
+    `promotes_from`: the environment whose releases are brought here: its records may be read, and which code its function runs.
+    `authorizer_functions`: names of functions that the routes ask (`aws.authorization.lambda`): the deploying role may let API Gateway call them. Without it their owner does.
   EOT
   type = map(object({
-    plan_subjects       = set(string)
-    deploy_subjects     = set(string)
-    publishes_artifacts = optional(bool, false)
+    plan_subjects        = set(string)
+    deploy_subjects      = set(string)
+    publishes_artifacts  = optional(bool, false)
+    promotes_from        = optional(string)
+    authorizer_functions = optional(set(string), [])
   }))
   nullable = false
 
@@ -40,6 +44,24 @@ variable "environments" {
   validation {
     condition     = alltrue([for name in keys(var.environments) : can(regex("^[a-z][a-z0-9-]{0,19}$", name))])
     error_message = "an environment's name is 1 to 20 lower-case letters, digits and \"-\", and begins with a letter; are ${join(", ", keys(var.environments))}."
+  }
+  validation {
+    condition     = alltrue([for name in keys(var.environments) : length("${var.name}-${name}-deploy") <= 64])
+    error_message = "a role's name has at most 64 characters; too long are ${join(", ", [for name in keys(var.environments) : "${var.name}-${name}-deploy" if length("${var.name}-${name}-deploy") > 64])}."
+  }
+  validation {
+    condition = alltrue([
+      for name, environment in var.environments :
+      environment.promotes_from == null ? true : environment.promotes_from != name && contains(keys(var.environments), environment.promotes_from)
+    ])
+    error_message = "promotes_from is another of the environments ${join(", ", keys(var.environments))}."
+  }
+  validation {
+    condition = alltrue([
+      for function in flatten([for environment in values(var.environments) : tolist(environment.authorizer_functions)]) :
+      can(regex("^[A-Za-z0-9_-]{1,64}$", function))
+    ])
+    error_message = "authorizer_functions are names of functions: 1 to 64 letters, digits, \"-\" and \"_\"."
   }
   validation {
     condition = alltrue([

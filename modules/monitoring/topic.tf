@@ -1,38 +1,17 @@
-resource "aws_kms_key" "alarms" {
-  count = var.kms_key_arn == null ? 1 : 0
+# Made here before bootstrap made it. It stays until somebody deletes it: what was encrypted with it
+# may be on its way yet, and who deploys may not delete keys.
+removed {
+  from = aws_kms_key.alarms
 
-  description             = "Encrypts alarms of ${var.environment}-webhook"
-  enable_key_rotation     = true
-  deletion_window_in_days = 7
-
-  # Keys have no names; by this tag the deploying role knows its own.
-  tags = { webhook-environment = var.environment }
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid       = "TheAccountManagesTheKey"
-        Effect    = "Allow"
-        Principal = { AWS = "arn:${local.partition}:iam::${local.account_id}:root" }
-        Action    = "kms:*"
-        Resource  = "*" # in a key's policy: this key
-      },
-      {
-        Sid       = "CloudWatchSendsAlarms"
-        Effect    = "Allow"
-        Principal = { Service = "cloudwatch.amazonaws.com" }
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
-        Resource  = "*" # in a key's policy: this key
-        Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
-      },
-    ]
-  })
+  lifecycle {
+    destroy = false
+  }
 }
 
 resource "aws_sns_topic" "alarms" {
-  name              = "${var.environment}-webhook-alarms"
-  kms_master_key_id = var.kms_key_arn == null ? aws_kms_key.alarms[0].arn : var.kms_key_arn
+  name = "${var.environment}-webhook-alarms"
+  # The alias is bootstrap's: a key of AWS's own would not let CloudWatch in.
+  kms_master_key_id = var.kms_key_arn == null ? "alias/${var.environment}-webhook-alarms" : var.kms_key_arn
 }
 
 resource "aws_sns_topic_policy" "alarms" {

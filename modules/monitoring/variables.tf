@@ -121,7 +121,7 @@ variable "notifications" {
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the key that encrypts the topic; its policy must let `cloudwatch.amazonaws.com` use it. A key is made unless given: CloudWatch may not use the one that AWS has for SNS."
+  description = "ARN of the key that encrypts the topic; its policy must let `cloudwatch.amazonaws.com` use it, and may not be the one that AWS has for SNS. Unless given it is the key with the alias `alias/ENV-webhook-alarms`, which modules/bootstrap makes."
   type        = string
   default     = null
 

@@ -16,6 +16,9 @@ mock_provider "aws" {
   mock_resource "aws_iam_policy" {
     defaults = { arn = "arn:aws:iam::123456789012:policy/acme-webhook-boundary" }
   }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:ap-northeast-1:123456789012:key/mock", key_id = "mock" }
+  }
   mock_resource "aws_s3_bucket" {
     defaults = { arn = "arn:aws:s3:::mock", id = "mock" }
   }
@@ -33,6 +36,7 @@ variables {
     prod = {
       plan_subjects   = ["repo:acme@1/webhook@2:environment:prod"]
       deploy_subjects = ["repo:acme@1/webhook@2:environment:prod"]
+      promotes_from   = "dev"
     }
   }
 }
@@ -64,7 +68,7 @@ run "the_buckets_keep_what_was_and_are_closed" {
   assert {
     condition = toset(keys(aws_s3_bucket_policy.this)) == toset(["state", "artifacts"]) && alltrue([
       for policy in values(aws_s3_bucket_policy.this) :
-      [for statement in jsondecode(policy.policy).Statement : [statement.Effect, statement.Condition.Bool["aws:SecureTransport"]]] == [["Deny", "false"]]
+      [jsondecode(policy.policy).Statement[0].Effect, jsondecode(policy.policy).Statement[0].Condition.Bool["aws:SecureTransport"]] == ["Deny", "false"]
     ])
     error_message = "both buckets must refuse plain text"
   }
@@ -107,23 +111,48 @@ run "roles_are_bound_to_subjects_letter_by_letter" {
   }
 }
 
+run "what_was_released_is_never_overwritten" {
+  command = plan
+
+  assert {
+    condition = (
+      jsondecode(aws_s3_bucket_policy.this["artifacts"].policy).Statement[1].Effect == "Deny"
+      && jsondecode(aws_s3_bucket_policy.this["artifacts"].policy).Statement[1].Resource == [
+        "arn:aws:s3:::mock/artifacts/*", "arn:aws:s3:::mock/deployments/*", "arn:aws:s3:::mock/releases/*",
+      ]
+      && jsondecode(aws_s3_bucket_policy.this["artifacts"].policy).Statement[1].Condition == {
+        Bool = { "s3:ObjectCreationOperation" = "true" }
+        Null = { "s3:if-none-match" = "true" }
+      }
+    )
+    error_message = "is ${aws_s3_bucket_policy.this["artifacts"].policy}"
+  }
+  assert {
+    condition     = length(jsondecode(aws_s3_bucket_policy.this["state"].policy).Statement) == 1
+    error_message = "state is written over and over"
+  }
+}
+
 run "a_plan_changes_nothing" {
   command = plan
 
   assert {
     condition = length(flatten([
-      for key, policy in aws_iam_role_policy.github : [
-        for statement in jsondecode(policy.policy).Statement : [
-          for action in statement.Action : "${key} ${action}"
-          if !can(regex(":(Get|List|Describe|Filter|GET$)", action)) && !alltrue([for resource in statement.Resource : endswith(resource, ".tflock")])
-        ]
-      ] if strcontains(key, "-plan/")
+      for key, attachment in aws_iam_role_policy_attachment.github : key
+      if strcontains(key, "-plan/") && !contains(["read", "read-records"], split("/", key)[1])
     ])) == 0
-    error_message = "a planning role may change something besides the state's lock"
+    error_message = "a planning role reads"
   }
   assert {
-    condition     = length(regexall("sqs:ReceiveMessage|lambda:InvokeFunction", jsonencode([for policy in aws_iam_role_policy.github : policy.policy]))) == 0
-    error_message = "nobody needs the messages to deploy"
+    condition = length(flatten([
+      for name in ["dev-read", "dev-read-records", "prod-read", "prod-read-records"] : [
+        for statement in jsondecode(aws_iam_policy.this[name].policy).Statement : [
+          for action in statement.Action : "${name} ${action}"
+          if !can(regex(":(Get|List|Describe|Filter|GET$)", action)) && !alltrue([for resource in statement.Resource : endswith(resource, ".tflock")])
+        ]
+      ]
+    ])) == 0
+    error_message = "a planning role may change something besides the state's lock"
   }
 }
 
@@ -132,76 +161,82 @@ run "no_action_is_a_pattern" {
 
   assert {
     condition = length(flatten([
-      for policy in aws_iam_role_policy.github : [
+      for policy in values(aws_iam_policy.this) : [
         for statement in jsondecode(policy.policy).Statement : [for action in statement.Action : action if strcontains(action, "*")]
       ]
     ])) == 0
     error_message = "every action is named"
   }
+}
+
+run "the_longest_names_fit" {
+  command = plan
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-us-gov" }
+  }
+  variables {
+    name   = "acme-webhook-of-the-first-department"
+    region = "us-gov-west-1"
+    environments = {
+      an-environment-of-20 = {
+        plan_subjects       = ["repo:acme/webhook:pull_request"]
+        deploy_subjects     = ["repo:acme/webhook:environment:an-environment-of-20"]
+        publishes_artifacts = true
+        promotes_from       = "another-one-with--20"
+        authorizer_functions = [
+          "an-authorizer-whose-name-has-as-many-characters-as-a-name-can-ha",
+          "bn-authorizer-whose-name-has-as-many-characters-as-a-name-can-ha",
+        ]
+      }
+      another-one-with--20 = {
+        plan_subjects   = ["repo:acme/webhook:pull_request"]
+        deploy_subjects = ["repo:acme/webhook:environment:another-one-with--20"]
+      }
+    }
+  }
+
+  # 64 characters are a role's, 6,144 a managed policy's. Source: IAM user guide, "IAM and STS quotas".
   assert {
-    condition = alltrue([
-      for role in keys(aws_iam_role.github) :
-      sum([for key, policy in aws_iam_role_policy.github : length(policy.policy) if startswith(key, "${role}/")]) <= 10240
-    ])
-    error_message = "IAM takes 10,240 characters of inline policies for a role"
+    condition     = max([for role in values(aws_iam_role.github) : length(role.name)]...) == 64
+    error_message = jsonencode([for role in values(aws_iam_role.github) : length(role.name)])
+  }
+  assert {
+    condition     = max([for policy in values(aws_iam_policy.this) : length(policy.policy)]...) <= 6144 && length(aws_iam_policy.boundary["an-environment-of-20"].policy) <= 6144
+    error_message = jsonencode({ for name, policy in aws_iam_policy.this : name => length(policy.policy) })
   }
 }
 
-run "a_deployment_makes_no_role_that_may_more_than_the_boundary" {
+run "a_policy_that_is_too_long_is_refused" {
   command = plan
-
-  assert {
-    condition = alltrue([
-      for statement in jsondecode(aws_iam_role_policy.github["dev-deploy/write-roles"].policy).Statement :
-      try(statement.Condition.StringEquals["iam:PermissionsBoundary"], "") == "arn:aws:iam::123456789012:policy/acme-webhook-boundary"
-      if length(setintersection(statement.Action, ["iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"])) > 0
-    ])
-    error_message = "is ${aws_iam_role_policy.github["dev-deploy/write-roles"].policy}"
+  variables {
+    environments = {
+      dev = {
+        plan_subjects        = ["repo:acme/webhook:pull_request"]
+        deploy_subjects      = ["repo:acme/webhook:environment:dev"]
+        authorizer_functions = [for number in range(40) : "an-authorizer-whose-name-has-as-many-characters-as-a-name-can-${number}"]
+      }
+    }
   }
-  assert {
-    condition     = length(regexall("iam:(AttachRolePolicy|DeleteRolePermissionsBoundary|CreatePolicyVersion)", jsonencode([for policy in aws_iam_role_policy.github : policy.policy]))) == 0
-    error_message = "the boundary could be gone round"
-  }
-  assert {
-    condition = alltrue([
-      for statement in jsondecode(aws_iam_role_policy.github["dev-deploy/write-roles"].policy).Statement :
-      statement.Resource == [
-        "arn:aws:iam::123456789012:role/dev-webhook-ingest",
-        "arn:aws:iam::123456789012:role/dev-webhook-forwarder",
-        "arn:aws:iam::123456789012:role/dev-webhook-sss-stub",
-        "arn:aws:iam::123456789012:role/dev-webhook-resume",
-      ]
-    ])
-    error_message = "only the environment's own roles, and not the deploying one"
-  }
+  expect_failures = [aws_iam_policy.this]
 }
 
-run "a_role_reads_secrets_of_its_environment_only" {
+run "each_environment_s_alarms_have_a_key" {
   command = plan
 
   assert {
-    condition = jsonencode([
-      for statement in jsondecode(aws_iam_policy.boundary["dev"].policy).Statement :
-      statement.Resource if contains(statement.Action, "ssm:GetParameter")
-      ]) == jsonencode([[
-        "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:dev/*",
-        "arn:aws:ssm:ap-northeast-1:123456789012:parameter/dev/*",
-    ]])
-    error_message = "is ${aws_iam_policy.boundary["dev"].policy}"
+    condition     = { for name, alias in aws_kms_alias.alarms : name => alias.name } == { dev = "alias/dev-webhook-alarms", prod = "alias/prod-webhook-alarms" }
+    error_message = "modules/monitoring looks for the alias"
   }
-}
-
-run "artifacts_come_from_where_they_are_published" {
-  command = plan
-
   assert {
-    condition = (
-      jsondecode(aws_iam_role_policy.github["dev-deploy/write-releases"].policy).Statement[0].Resource
-      == ["arn:aws:s3:::mock/releases/dev/*", "arn:aws:s3:::mock/artifacts/*"]
-      && jsondecode(aws_iam_role_policy.github["prod-deploy/write-releases"].policy).Statement[0].Resource
-      == ["arn:aws:s3:::mock/releases/prod/*"]
-    )
-    error_message = "prod must run what dev has published"
+    condition = alltrue([for key in values(aws_kms_key.alarms) : key.enable_key_rotation]) && [
+      for statement in jsondecode(aws_kms_key.alarms["dev"].policy).Statement : statement.Principal
+    ] == [{ AWS = "arn:aws:iam::123456789012:root" }, { Service = "cloudwatch.amazonaws.com" }]
+    error_message = "without CloudWatch in the key's policy no alarm gets through"
+  }
+  assert {
+    condition     = jsondecode(aws_kms_key.alarms["dev"].policy).Statement[1].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
+    error_message = "only this account's alarms"
   }
 }
 

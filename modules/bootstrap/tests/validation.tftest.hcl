@@ -98,3 +98,44 @@ run "no_way_back" {
     former_versions_days = 29
   }
 }
+
+run "a_role_s_name_of_65_characters" {
+  command         = plan
+  expect_failures = [var.environments]
+  variables {
+    name = "acme-webhook-of-the-first-departmentx"
+    environments = {
+      an-environment-of-20 = { plan_subjects = ["repo:a/b:pull_request"], deploy_subjects = ["repo:a/b:environment:an-environment-of-20"] }
+    }
+  }
+}
+
+run "promoted_from_nowhere" {
+  command         = plan
+  expect_failures = [var.environments]
+  variables {
+    environments = {
+      dev = { plan_subjects = ["repo:a/b:pull_request"], deploy_subjects = ["repo:a/b:environment:dev"], promotes_from = "test" }
+    }
+  }
+}
+
+run "promoted_from_itself" {
+  command         = plan
+  expect_failures = [var.environments]
+  variables {
+    environments = {
+      dev = { plan_subjects = ["repo:a/b:pull_request"], deploy_subjects = ["repo:a/b:environment:dev"], promotes_from = "dev" }
+    }
+  }
+}
+
+run "authorizers_by_a_pattern" {
+  command         = plan
+  expect_failures = [var.environments]
+  variables {
+    environments = {
+      dev = { plan_subjects = ["repo:a/b:pull_request"], deploy_subjects = ["repo:a/b:environment:dev"], authorizer_functions = ["*"] }
+    }
+  }
+}

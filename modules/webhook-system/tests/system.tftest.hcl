@@ -23,9 +23,6 @@ mock_provider "aws" {
   mock_resource "aws_lambda_alias" {
     defaults = { arn = "arn:aws:lambda:ap-northeast-1:123456789012:function:mock:live" }
   }
-  mock_resource "aws_kms_key" {
-    defaults = { arn = "arn:aws:kms:ap-northeast-1:123456789012:key/mock" }
-  }
   mock_resource "aws_sns_topic" {
     defaults = { arn = "arn:aws:sns:ap-northeast-1:123456789012:mock" }
   }
