@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use aws_smithy_http_client::Builder;
 use deployment::Deployment;
 use serde::Deserialize;
@@ -93,6 +94,15 @@ pub(crate) struct OtherEnvironment {
     runs: String,
     named: String,
 }
+
+/// The queues of an environment are not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not deployed where these credentials look: another account, or region, or never")]
+pub(crate) struct NotDeployed(String);
+
+/// What SQS says of a queue that is not there: in its own words, and in those of the query protocol,
+/// which it adds for older clients. Source: SQS API reference, "`GetQueueUrl`".
+const MISSING_QUEUE: [&str; 2] = ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"];
 
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";
@@ -291,15 +301,12 @@ async fn aws(deployment: Deployment) -> anyhow::Result<Environment> {
     let url = async |name: String| {
         let found = client.get_queue_url().queue_name(&name).send().await;
         let found = found.map_err(|error| {
-            let missing = error.as_service_error().is_some_and(|it| it.is_queue_does_not_exist());
+            let missing = error.code().is_some_and(|code| MISSING_QUEUE.contains(&code));
             let failed = sdk::failed(&format!("finding queue {name}"), error);
-            let environment = config.environment();
-            match (missing, account_id) {
-                (false, _) => failed,
-                (true, None) => failed.context(format!("{environment} is not deployed there")),
-                (true, Some(id)) => failed.context(format!(
-                    "{environment} is not deployed, or the credentials are not of account {id}"
-                )),
+            if missing {
+                failed.context(NotDeployed(config.environment().to_owned()))
+            } else {
+                failed
             }
         })?;
         let url = found.queue_url.with_context(|| format!("queue {name} has no URL"))?;

@@ -14,10 +14,12 @@ use url::Url;
 
 use super::checks::Checks;
 use super::destination::Date;
-use super::{destination, disk};
+use super::{destination, disk, preflight};
 use crate::cloudwatch::CloudWatch;
 use crate::engine_api::EngineApi;
-use crate::environment::{Environment, EnvironmentArgs, Host, OtherEnvironment, deployment};
+use crate::environment::{
+    Environment, EnvironmentArgs, Host, NotDeployed, OtherEnvironment, deployment,
+};
 use crate::history::pattern;
 use crate::people::{self, span};
 use crate::status::aws::alarm_prefix;
@@ -66,6 +68,12 @@ pub(super) async fn check(
     let deployment = configuration(arguments.config_file(found.as_ref().ok()), checks);
     let environment = match found {
         Ok(environment) => environment,
+        Err(error) if error.is::<NotDeployed>() && deployment.is_some() => {
+            let deployment = deployment.expect("it is some");
+            preflight::check(&deployment, checks).await;
+            destinations(&deployment, checks).await;
+            return Ok(arguments.name().to_owned());
+        }
         Err(error) => {
             let advice = "of an engine, name its data directory with --data-dir, as its user or root; \
                           for AWS, log in and choose with AWS_PROFILE: was it ever deployed?";
@@ -222,7 +230,7 @@ async fn alarms(name: &str, sdk: &SdkConfig, checks: &mut Checks) {
     }
 }
 
-async fn credentials(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks) {
+pub(super) async fn credentials(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks) {
     let advice = "choose the account with AWS_PROFILE";
     match aws_sdk_sts::Client::new(sdk).get_caller_identity().send().await {
         Ok(identity) => {

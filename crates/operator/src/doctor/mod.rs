@@ -4,6 +4,7 @@ mod checks;
 mod destination;
 mod disk;
 mod environment;
+mod preflight;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,8 @@ use checks::{Check, Checks, Verdict};
 /// The configuration, credentials and permissions, the queues' settings, the function's mapping, the
 /// destinations (a connection, its TLS, and `OPTIONS *`, which does nothing there), certificates, the
 /// clock, the loss meter, and on one machine the disk. Destinations are tried from where this runs; a
-/// function in a VPC may reach others.
+/// function in a VPC may reach others. Before the first deployment to AWS: the tools, the credentials,
+/// the buckets, the account's quota, and whether the names are free.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = crate::program::help("Examples:\n  {program} doctor local\n  {program} doctor dev --json | jq \

@@ -7,6 +7,7 @@ mod doctor;
 mod fake_cloudwatch;
 mod metrics;
 mod on_aws;
+mod preflight;
 mod redrive;
 mod skip;
 mod status;

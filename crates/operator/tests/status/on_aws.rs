@@ -101,6 +101,19 @@ async fn queues_of_another_account_are_left_alone() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
 }
 
+#[tokio::test]
+async fn an_environment_that_is_not_deployed_is_told_in_a_sentence() {
+    let site = paused_site(0).await;
+    let text = std::fs::read_to_string(site.file("../config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["environment"] = json!("other");
+    std::fs::write(site.file("../config.json"), config.to_string()).unwrap();
+    let done = site.operate_as_on_aws(&["dlq", "list", "other"]).await;
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(done.stderr.starts_with("error: other is not deployed where these"), "{}", done.stderr);
+    assert!(done.stderr.len() < 300, "{}", done.stderr);
+}
+
 async fn report(site: &Site, fake: &FakeCloudWatch, arguments: &[&str]) -> Value {
     let arguments = [&["status", "local", "--json"], arguments].concat();
     let done = site.operate_on_aws(fake, &arguments).await;
