@@ -79,6 +79,7 @@ resource "aws_cloudwatch_dashboard" "webhook" {
           title = "Alarms"
           alarms = concat(
             [for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.arn],
+            [for alarm in values(aws_cloudwatch_metric_alarm.nothing_delivered) : alarm.arn],
             [aws_cloudwatch_metric_alarm.mapping_not_enabled.arn],
           )
         }

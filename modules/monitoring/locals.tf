@@ -11,5 +11,10 @@ locals {
   function    = { FunctionName = var.function_name }
   api         = { ApiId = var.api.id, Stage = var.api.stage }
 
+  # In which a failing event of the route is attempted once at least: whole minutes, and five.
+  attempt_periods_seconds = {
+    for name, route in var.routes : name => max(300, 60 * ceil(route.retry.max_delay_seconds / 60))
+  }
+
   actions = setunion([aws_sns_topic.alarms.arn], var.notifications.action_arns)
 }

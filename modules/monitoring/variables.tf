@@ -49,6 +49,21 @@ variable "function_name" {
   nullable    = false
 }
 
+variable "routes" {
+  description = "The routes, by name, each with an alarm of its own. Other attributes are ignored. `retry.max_delay_seconds`: the longest time between two attempts, in seconds."
+  type = map(object({
+    retry = optional(object({
+      max_delay_seconds = optional(number, 300)
+    }), {})
+  }))
+  nullable = false
+
+  validation {
+    condition     = alltrue([for route in values(var.routes) : route.retry.max_delay_seconds >= 1 && route.retry.max_delay_seconds <= 43100])
+    error_message = "max_delay_seconds must be 1 to 43100: SQS hides a message for twelve hours at most."
+  }
+}
+
 variable "api" {
   description = "The HTTP API: its `id`, and the `stage` that webhooks come by. On an API that others use as well, their errors count too."
   type = object({

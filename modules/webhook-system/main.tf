@@ -89,6 +89,7 @@ module "monitoring" {
   dead_letter_queue_arn         = module.queue.dead_letter_queue_arn
   dead_letter_retention_seconds = var.queue.dead_letter_retention_seconds
   function_name                 = module.forwarder.function_name
+  routes                        = var.routes
   api                           = { id = module.ingest.api_id }
   notifications                 = var.aws.notifications
   thresholds                    = var.aws.thresholds

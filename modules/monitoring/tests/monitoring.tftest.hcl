@@ -14,6 +14,7 @@ variables {
   queue_arn             = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook.fifo"
   dead_letter_queue_arn = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook-dlq.fifo"
   function_name         = "test-webhook-forwarder"
+  routes                = { sss = {}, slow = { retry = { max_delay_seconds = 3601 } } }
   api                   = { id = "a1b2c3" }
   notifications         = { emails = ["operator@example.com"] }
 }
@@ -23,13 +24,17 @@ run "an_alarm_for_everything_that_needs_an_operator" {
 
   assert {
     condition = output.runbook_sections == tolist([
-      "api-client-errors", "api-server-errors", "dead-letters-near-retention", "dead-letters-present",
-      "function-errors", "function-throttles", "mapping-not-enabled", "oldest-message-too-old",
+      "api-client-errors", "api-server-errors", "dead-letters-arriving", "dead-letters-near-retention",
+      "dead-letters-present", "function-errors", "function-throttles", "mapping-not-enabled", "nothing-delivered",
+      "oldest-message-too-old",
     ])
     error_message = "are ${join(", ", output.runbook_sections)}"
   }
   assert {
-    condition     = output.alarm_names == tolist([for section in output.runbook_sections : "test-webhook-${section}"])
+    condition = output.alarm_names == sort(concat(
+      [for section in output.runbook_sections : "test-webhook-${section}" if section != "nothing-delivered"],
+      ["test-webhook-nothing-delivered-slow", "test-webhook-nothing-delivered-sss"],
+    ))
     error_message = "are ${join(", ", output.alarm_names)}"
   }
 }
@@ -44,12 +49,14 @@ run "every_alarm_is_heard_and_says_what_to_do" {
     condition = alltrue([
       for name, alarm in merge(aws_cloudwatch_metric_alarm.this, { mapping-not-enabled = aws_cloudwatch_metric_alarm.mapping_not_enabled }) :
       endswith(alarm.alarm_description, " What to do: https://example.com/runbook.md#${name}")
+      ]) && alltrue([
+      for alarm in aws_cloudwatch_metric_alarm.nothing_delivered : endswith(alarm.alarm_description, "runbook.md#nothing-delivered")
     ])
     error_message = "an alarm does not point to its section of the runbook"
   }
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_metric_alarm.mapping_not_enabled]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.nothing_delivered), [aws_cloudwatch_metric_alarm.mapping_not_enabled]) :
       alarm.alarm_actions == toset(["arn:aws:sns:ap-northeast-1:123456789012:test-webhook-alarms"]) && alarm.ok_actions == alarm.alarm_actions
     ])
     error_message = "an alarm goes nowhere"
@@ -67,8 +74,9 @@ run "alarms_look_at_the_right_things" {
     condition = {
       for name, alarm in aws_cloudwatch_metric_alarm.this : name =>
       [alarm.namespace, alarm.metric_name, join(",", values(alarm.dimensions)), alarm.statistic, tostring(alarm.threshold)]
+      if name != "dead-letters-present"
       } == {
-      dead-letters-present        = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "test-webhook-dlq.fifo", "Maximum", "1"]
+      dead-letters-arriving       = ["AWS/SQS", "NumberOfMessagesSent", "test-webhook-dlq.fifo", "Sum", "1"]
       oldest-message-too-old      = ["AWS/SQS", "ApproximateAgeOfOldestMessage", "test-webhook.fifo", "Maximum", "60"]
       dead-letters-near-retention = ["AWS/SQS", "ApproximateAgeOfOldestMessage", "test-webhook-dlq.fifo", "Maximum", "300000"]
       function-errors             = ["AWS/Lambda", "Errors", "test-webhook-forwarder", "Sum", "1"]
@@ -81,6 +89,34 @@ run "alarms_look_at_the_right_things" {
   assert {
     condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.treat_missing_data == "notBreaching" && alarm.comparison_operator == "GreaterThanOrEqualToThreshold"])
     error_message = "where nothing happens there is nothing to count"
+  }
+  assert {
+    condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.evaluation_periods == 1 && alarm.datapoints_to_alarm == null])
+    error_message = "an alarm waits for more than one period"
+  }
+  assert {
+    condition = {
+      for query in aws_cloudwatch_metric_alarm.this["dead-letters-present"].metric_query : query.id =>
+      try("${query.metric[0].stat} of ${query.metric[0].metric_name} of ${query.metric[0].dimensions.QueueName}", query.expression)
+      } == {
+      m0  = "Maximum of ApproximateNumberOfMessagesVisible of test-webhook-dlq.fifo"
+      m1  = "Maximum of ApproximateNumberOfMessagesNotVisible of test-webhook-dlq.fifo"
+      sum = "FILL(m0, 0) + FILL(m1, 0)"
+    }
+    error_message = "who looks at dead letters hides them: is ${jsonencode(aws_cloudwatch_metric_alarm.this["dead-letters-present"].metric_query)}"
+  }
+  # Each period has an attempt, so none without data stands between zeros.
+  assert {
+    condition = {
+      for name, alarm in aws_cloudwatch_metric_alarm.nothing_delivered : name => [
+        alarm.namespace, alarm.metric_name, alarm.dimensions.environment, alarm.dimensions.route, alarm.statistic,
+        alarm.comparison_operator, alarm.treat_missing_data, tostring(alarm.threshold), tostring(alarm.period), tostring(alarm.evaluation_periods),
+      ]
+      } == {
+      sss  = ["WebhookQueue", "Delivered", "test", "sss", "Sum", "LessThanThreshold", "notBreaching", "1", "300", "3"]
+      slow = ["WebhookQueue", "Delivered", "test", "slow", "Sum", "LessThanThreshold", "notBreaching", "1", "3660", "3"]
+    }
+    error_message = jsonencode({ for name, alarm in aws_cloudwatch_metric_alarm.nothing_delivered : name => [alarm.dimensions, alarm.period, alarm.evaluation_periods] })
   }
 }
 
@@ -156,7 +192,7 @@ run "the_dashboard_shows_the_way_of_a_webhook" {
     error_message = "are ${join(", ", jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[*].properties.title)}"
   }
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[0].properties.alarms) == 8
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.webhook.dashboard_body).widgets[0].properties.alarms) == 11
     error_message = "all alarms must be on it"
   }
 }

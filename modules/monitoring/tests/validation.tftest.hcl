@@ -5,6 +5,7 @@ variables {
   queue_arn             = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook.fifo"
   dead_letter_queue_arn = "arn:aws:sqs:ap-northeast-1:123456789012:test-webhook-dlq.fifo"
   function_name         = "test-webhook-forwarder"
+  routes                = { sss = {}, slow = { retry = { max_delay_seconds = 3601 } } }
   api                   = { id = "a1b2c3" }
   notifications         = { emails = ["operator@example.com"] }
 }
@@ -102,5 +103,13 @@ run "runbook_with_a_section" {
   expect_failures = [var.runbook_url]
   variables {
     runbook_url = "docs/runbook.md#alarms"
+  }
+}
+
+run "a_delay_longer_than_sqs_hides_a_message" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { retry = { max_delay_seconds = 43101 } } }
   }
 }

@@ -34,8 +34,8 @@ const LOG_EVENT_BYTES: usize = 26;
 const METRICS_PER_ROUTE: f64 = 6.0;
 /// A line of the API's access log with all of `modules/http-api`'s fields, in bytes.
 const ACCESS_LOG_BYTES: f64 = 650.0;
-/// Metrics of an alarm that computes with two of them, less one.
-const ALARM_METRICS_MORE: usize = 1;
+/// Alarms that compute with two metrics, which are paid for as two.
+const ALARM_METRICS_MORE: usize = 2;
 
 /// Calls per second of a FIFO queue and action, without high throughput, and of one partition with it.
 /// Source: SQS guide, "FIFO queue quotas".
@@ -166,7 +166,7 @@ impl Estimate {
             max_concurrency: f64::from(config.forwarder().max_concurrency),
             high_throughput: config.queue().high_throughput,
             rate_per_second: aws.throttling.rate_per_second,
-            alarms: ALARMS.len(),
+            alarms: ALARMS.len() - 1 + config.routes().len(), // one of them for each route
         }
     }
 
@@ -358,7 +358,7 @@ mod tests {
         max_concurrency: 10.0,
         high_throughput: false,
         rate_per_second: 300.0,
-        alarms: 8,
+        alarms: 10,
     };
 
     fn cost(bill: &Bill, name: &str) -> f64 {
@@ -384,13 +384,13 @@ mod tests {
         // (654 + 26 + 650) bytes × 1,000,000 = 1.33 GB
         check(cost(&bill, "Logs: taken in"), 0.665);
         check(cost(&bill, "Logs: kept"), 0.0399);
-        check(cost(&bill, "Alarms"), 0.90);
+        check(cost(&bill, "Alarms"), 1.20);
         check(cost(&bill, "Metrics"), 1.80);
         // 2 GB
         check(cost(&bill, "Data to the service"), 0.18);
         check(cost(&bill, "KMS key of the alarms"), 1.00);
-        check(bill.total_usd, 7.9424);
-        check(bill.per_million_usd, 7.9424);
+        check(bill.total_usd, 8.2424);
+        check(bill.per_million_usd, 8.2424);
     }
 
     /// What the log costs is what a delivery writes, and that can grow unnoticed.

@@ -19,8 +19,8 @@ use super::terraform::{self, Outputs, Terraform};
 use super::{Environment, ask, emulator, stage};
 use crate::output::{Color, colored};
 
-/// What the emulator does not keep: an alarm's actions.
-const FORGOTTEN: [&str; 1] = ["alarms"];
+/// What the emulator does not keep: an alarm's actions, and what kind of integration one is.
+const FORGOTTEN: [&str; 2] = ["alarms", "ingest"];
 
 /// How an artifact is brought to an environment.
 #[derive(Debug)]

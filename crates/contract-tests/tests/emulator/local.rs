@@ -32,7 +32,7 @@ macro_rules! alarm {
 
 /// What a second plan wants to change although nothing has changed, because the emulator does not
 /// keep it. On AWS it must be nothing.
-const NOT_KEPT: [(&str, &str); 11] = [
+const NOT_KEPT: [(&str, &str); 13] = [
     // `integration_subtype` and `credentials_arn` are not answered, so the provider sees another kind
     // of integration and makes a new one; the route's target follows.
     ("replace", "module.webhook.module.ingest.aws_apigatewayv2_integration.queue[\"sss\"]"),
@@ -43,6 +43,8 @@ const NOT_KEPT: [(&str, &str); 11] = [
     ("change", alarm!("mapping_not_enabled")),
     ("change", alarm!("this[\"api-client-errors\"]")),
     ("change", alarm!("this[\"api-server-errors\"]")),
+    ("change", alarm!("nothing_delivered[\"sss\"]")),
+    ("change", alarm!("this[\"dead-letters-arriving\"]")),
     ("change", alarm!("this[\"dead-letters-near-retention\"]")),
     ("change", alarm!("this[\"dead-letters-present\"]")),
     ("change", alarm!("this[\"function-errors\"]")),

@@ -1,9 +1,14 @@
 //! `cargo xtask check`: what must hold of every plan, whoever wrote the Terraform. A deployment that
 //! breaks one of these is refused.
+//!
+//! A value that is known after the apply only is judged by what the configuration makes it from, where
+//! that tells; else it is looked at again after the apply.
 
 mod access;
 mod command;
 mod delivery;
+mod ingest;
+mod policy;
 mod queues;
 mod secrets;
 mod watch;
@@ -13,6 +18,7 @@ pub(crate) use watch::ALARMS;
 
 use domain::config::Config;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::resources::{Resource, Resources};
 use crate::output::{Color, colored};
@@ -55,7 +61,7 @@ pub(crate) struct Report {
 }
 
 /// All of them.
-const INVARIANTS: [Invariant; 12] = [
+const INVARIANTS: [Invariant; 22] = [
     Invariant {
         name: "visibility-timeout",
         promise: "a message stays hidden for at least six function timeouts",
@@ -72,13 +78,28 @@ const INVARIANTS: [Invariant; 12] = [
         rule: queues::receive_count,
     },
     Invariant {
+        name: "queue-order",
+        promise: "both queues keep the order, delay nothing and drop nothing as a repeat",
+        rule: queues::order,
+    },
+    Invariant {
+        name: "queue-retention",
+        promise: "SQS keeps a message until it is delivered or given up",
+        rule: queues::retention,
+    },
+    Invariant {
         name: "dead-letter-queue",
-        promise: "dead letters keep their order, and are kept as long as webhooks",
+        promise: "the queue's dead letters go to their own queue, and nobody else's do",
         rule: queues::dead_letter_queue,
     },
     Invariant {
+        name: "queues-stay",
+        promise: "no queue is deleted with what waits in it",
+        rule: queues::stay,
+    },
+    Invariant {
         name: "tls-only",
-        promise: "both queues refuse plain text",
+        promise: "both queues refuse plain text, and nothing else",
         rule: queues::tls_only,
     },
     Invariant {
@@ -87,19 +108,59 @@ const INVARIANTS: [Invariant; 12] = [
         rule: queues::encryption,
     },
     Invariant {
+        name: "no-strangers",
+        promise: "nobody outside the account may use a queue, topic, key, role or function",
+        rule: access::no_strangers,
+    },
+    Invariant {
         name: "no-event-filter",
         promise: "no filter deletes messages unseen",
         rule: delivery::no_event_filter,
     },
     Invariant {
-        name: "alarms",
-        promise: "every alarm is there, and somebody hears it",
-        rule: watch::alarms,
+        name: "mapping",
+        promise: "one mapping hands the queue's messages to the live version and hears which failed",
+        rule: delivery::mapping,
+    },
+    Invariant {
+        name: "live-version",
+        promise: "all messages go to one published version",
+        rule: delivery::live_version,
+    },
+    Invariant {
+        name: "function",
+        promise: "the forwarder may run, and is told what the configuration says",
+        rule: delivery::function,
+    },
+    Invariant {
+        name: "ingest",
+        promise: "every route's requests become messages of the queue",
+        rule: ingest::routes,
+    },
+    Invariant {
+        name: "requests-taken",
+        promise: "the API takes requests",
+        rule: ingest::requests_taken,
+    },
+    Invariant {
+        name: "integrations-replaced",
+        promise: "integrations and routes are replaced, the new one first, never edited",
+        rule: ingest::replaced,
+    },
+    Invariant {
+        name: "rights",
+        promise: "roles may do what becomes of a message",
+        rule: access::rights,
     },
     Invariant {
         name: "least-privilege",
         promise: "roles have these policies only, and none has a wildcard",
         rule: access::least_privilege,
+    },
+    Invariant {
+        name: "alarms",
+        promise: "every alarm is there, watches what it says, and somebody hears it",
+        rule: watch::alarms,
     },
     Invariant {
         name: "log-retention",
@@ -110,11 +171,6 @@ const INVARIANTS: [Invariant; 12] = [
         name: "no-secrets",
         promise: "the plan holds no secret",
         rule: secrets::no_secrets,
-    },
-    Invariant {
-        name: "integrations-replaced",
-        promise: "integrations are replaced, the new one first, never edited",
-        rule: delivery::integrations_replaced,
     },
 ];
 
@@ -130,6 +186,16 @@ pub(crate) fn check(resources: &Resources, config: &Config) -> Report {
     Report { findings: findings.collect() }
 }
 
+/// Where a value leads.
+enum Leads {
+    /// Where it should.
+    There,
+    /// Somewhere else, named.
+    Elsewhere(String),
+    /// That is known after the apply only.
+    Later,
+}
+
 impl<'a> Subject<'a> {
     /// The webhook queue.
     fn queue(&self, seen: &mut Seen) -> Option<&'a Resource> {
@@ -141,10 +207,21 @@ impl<'a> Subject<'a> {
         self.named(seen, "aws_sqs_queue", "name", &self.config.dead_letter_queue_name())
     }
 
+    /// Both queues, as far as they are there.
+    fn queues(&self, seen: &mut Seen) -> Vec<&'a Resource> {
+        [self.queue(seen), self.dead_letter_queue(seen)].into_iter().flatten().collect()
+    }
+
     /// The forwarder.
     fn function(&self, seen: &mut Seen) -> Option<&'a Resource> {
         let name = format!("{}-webhook-forwarder", self.config.environment());
         self.named(seen, "aws_lambda_function", "function_name", &name)
+    }
+
+    /// The role by which API Gateway sends.
+    fn ingest_role(&self, seen: &mut Seen) -> Option<&'a Resource> {
+        let name = format!("{}-webhook-ingest", self.config.environment());
+        self.named(seen, "aws_iam_role", "name", &name)
     }
 
     /// A resource that must be there.
@@ -161,6 +238,68 @@ impl<'a> Subject<'a> {
         }
         found
     }
+
+    /// The account that the queue is in, once that is known.
+    fn account(&self) -> Option<&'a str> {
+        let queue = self.resources.find("aws_sqs_queue", "name", &self.config.queue_name())?;
+        queue.after["arn"].as_str()?.split(':').nth(4)
+    }
+
+    /// Whether an attribute leads to the attribute `by`, such as `arn`, of `to`.
+    fn leads(&self, from: &Resource, attribute: &str, to: &Resource, by: &str) -> Leads {
+        if !from.is_unknown(attribute) {
+            return leads(&from.after[attribute], to, by);
+        }
+        let origin = self.resources.origin(from, attribute);
+        let wanted = to.written_address();
+        let only = origin.resources.len() == 1;
+        if only && !origin.untold && origin.resources.contains(&wanted) {
+            Leads::There
+        } else if !origin.untold
+            && !origin.resources.is_empty()
+            && !origin.resources.contains(&wanted)
+        {
+            Leads::Elsewhere(Vec::from_iter(origin.resources).join(" and "))
+        } else {
+            Leads::Later
+        }
+    }
+
+    /// Notes an attribute that leads elsewhere, with what follows from it.
+    fn must_lead(
+        &self,
+        seen: &mut Seen,
+        from: &Resource,
+        attribute: &str,
+        (to, by): (&Resource, &str),
+        consequence: &str,
+    ) {
+        match self.leads(from, attribute, to, by) {
+            Leads::There => {}
+            Leads::Later => seen.unknown(from, attribute),
+            Leads::Elsewhere(place) => seen.broken(
+                from,
+                format_args!("{attribute} is {place}, not that of {}: {consequence}", to.address),
+            ),
+        }
+    }
+}
+
+/// Whether a known value is the attribute `by` of `to`. Before `to` is there, a value that was written
+/// out can be told by its name only, so it is looked at again.
+fn leads(value: &Value, to: &Resource, by: &str) -> Leads {
+    let text = value.as_str().unwrap_or_default();
+    match to.after[by].as_str() {
+        Some(wanted) if wanted == text => Leads::There,
+        None if to.is_unknown(by) && last_name(text) == to.after["name"] => Leads::Later,
+        _ if value.is_null() => Leads::Elsewhere("not set".to_owned()),
+        _ => Leads::Elsewhere(value.to_string()),
+    }
+}
+
+/// The name at the end of an ARN or URL.
+fn last_name(text: &str) -> &str {
+    text.rsplit([':', '/']).next().unwrap_or_default()
 }
 
 impl Seen {
@@ -170,6 +309,37 @@ impl Seen {
 
     fn unknown(&mut self, resource: &Resource, attribute: &str) {
         self.unknown.push(format!("{}.{attribute}", resource.address));
+    }
+
+    /// A number; `None`, noted, while it is not known. What is left out is `default`, AWS's own.
+    fn number(&mut self, resource: &Resource, attribute: &str, default: u64) -> Option<u64> {
+        if resource.is_unknown(attribute) {
+            self.unknown(resource, attribute);
+            return None;
+        }
+        let value = &resource.after[attribute];
+        if value.is_null() {
+            return Some(default);
+        }
+        let number = value.as_u64();
+        if number.is_none() {
+            self.broken(resource, format_args!("{attribute} is {value}, which is no such number"));
+        }
+        number
+    }
+
+    /// Notes an attribute with another value than `wanted`, with what follows from it.
+    fn must_be(&mut self, resource: &Resource, attribute: &str, wanted: &Value, consequence: &str) {
+        if resource.is_unknown(attribute) {
+            return self.unknown(resource, attribute);
+        }
+        let value = &resource.after[attribute];
+        if value != wanted {
+            self.broken(
+                resource,
+                format_args!("{attribute} is {value}, not {wanted}: {consequence}"),
+            );
+        }
     }
 }
 
