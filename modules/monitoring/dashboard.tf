@@ -49,7 +49,7 @@ locals {
     {
       title = "Attempts"
       metrics = [
-        for name, label in { Delivered = "delivered", Retried = "retried", Rejected = "rejected", DeadLettered = "dead-lettered" } :
+        for name, label in { Delivered = "delivered", Failed = "failed", DeadLettered = "dead-lettered" } :
         [{ expression = "SEARCH('{WebhookQueue,environment,route} environment=\"${var.environment}\" MetricName=\"${name}\"', 'Sum', 60)", label = label }]
       ]
     },

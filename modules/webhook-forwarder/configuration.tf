@@ -71,7 +71,7 @@ locals {
     QUEUE_URL             = var.queue_url
     DEAD_LETTER_QUEUE_URL = var.dead_letter_queue_url
     WEBHOOK_QUEUE_SKIPS   = "ssm:${local.skips_parameter}" # which failing events an operator wants skipped
-    WEBHOOK_QUEUE_METRICS = "emf"                          # delivered, retried, rejected, dead-lettered, latency, age; by route
+    WEBHOOK_QUEUE_METRICS = "emf"                          # delivered, failed, dead-lettered, latency, age; by route
   })
 
   # `cargo xtask skip` writes it, and the forwarder reads it when a message would stay. Until somebody

@@ -35,10 +35,10 @@ struct Counts {
     /// Also where it is 0: so that a route whose deliveries all fail has a count of deliveries, and is
     /// not taken for one that is not counted.
     delivered: u32,
+    /// Attempts that were no delivery. Which will be made again and which not, their lines tell: a
+    /// metric for each would be paid for every month.
     #[serde(skip_serializing_if = "is_zero")]
-    retried: u32,
-    #[serde(skip_serializing_if = "is_zero")]
-    rejected: u32,
+    failed: u32,
     #[serde(skip_serializing_if = "is_zero")]
     dead_lettered: u32,
     /// Of deliveries, in milliseconds.
@@ -159,8 +159,9 @@ impl Counts {
                 age_at_delivery: line.age_ms.map(milliseconds).into_iter().collect(),
                 ..none
             },
-            What::Retry => Self { retried: 1, ..none },
-            What::Rejected | What::Blocked | What::Skipped => Self { rejected: 1, ..none },
+            What::Retry | What::Rejected | What::Blocked | What::Skipped => {
+                Self { failed: 1, ..none }
+            }
             What::DeadLettered => Self { dead_lettered: 1, ..none },
             _ => return None,
         })
@@ -168,8 +169,7 @@ impl Counts {
 
     fn add(&mut self, other: Self) {
         self.delivered += other.delivered;
-        self.retried += other.retried;
-        self.rejected += other.rejected;
+        self.failed += other.failed;
         self.dead_lettered += other.dead_lettered;
         self.latency.extend(other.latency);
         self.latency.truncate(VALUES_MAX);
@@ -182,8 +182,7 @@ impl Counts {
         let (count, time) = ("Count", "Milliseconds");
         let all = [
             (true, "Delivered", count),
-            (self.retried > 0, "Retried", count),
-            (self.rejected > 0, "Rejected", count),
+            (self.failed > 0, "Failed", count),
             (self.dead_lettered > 0, "DeadLettered", count),
             (!self.latency.is_empty(), "Latency", time),
             (!self.age_at_delivery.is_empty(), "AgeAtDelivery", time),
@@ -289,9 +288,8 @@ mod tests {
                         ("AgeAtDelivery", &line["age_ms"]),
                     ]
                 }
-                What::Retry => vec![("Delivered", &zero), ("Retried", &one)],
                 What::DeadLettered => vec![("Delivered", &zero), ("DeadLettered", &one)],
-                _ => vec![("Delivered", &zero), ("Rejected", &one)],
+                _ => vec![("Delivered", &zero), ("Failed", &one)],
             };
             assert_eq!(metrics_of(&line), expected);
         }
@@ -316,8 +314,8 @@ mod tests {
         assert_eq!(routes, ["(none)", "crm", "sss"]);
         assert_eq!(lines[0]["DeadLettered"], 1);
         assert_eq!(lines[2]["environment"], "dev");
-        let names = ["Delivered", "Retried", "Rejected", "DeadLettered"];
-        assert_eq!(names.map(|name| lines[2][name].as_u64().unwrap()), [2, 1, 3, 1]);
+        let names = ["Delivered", "Failed", "DeadLettered"];
+        assert_eq!(names.map(|name| lines[2][name].as_u64().unwrap()), [2, 4, 1]);
         assert_eq!(lines[2]["Latency"], json!([12, 12]));
         assert_eq!(lines[2]["AgeAtDelivery"], json!([40, 40]));
         assert_eq!(taken(&metrics), [Value::Null; 0]);

@@ -31,7 +31,7 @@ const DELIVERED_LINE: &str = include_str!("../../../contracts/delivered-line.jso
 /// Source: `CloudWatch` Logs API reference, `PutLogEvents`.
 const LOG_EVENT_BYTES: usize = 26;
 /// What the forwarder counts, by route. Source: `crates/forwarder/src/metrics.rs`.
-const METRICS_PER_ROUTE: f64 = 6.0;
+const METRICS_PER_ROUTE: f64 = 5.0;
 /// A line of the API's access log with all of `modules/http-api`'s fields, in bytes.
 const ACCESS_LOG_BYTES: f64 = 650.0;
 /// Alarms that compute with two metrics, which are paid for as two.
@@ -385,12 +385,12 @@ mod tests {
         check(cost(&bill, "Logs: taken in"), 0.665);
         check(cost(&bill, "Logs: kept"), 0.0399);
         check(cost(&bill, "Alarms"), 1.20);
-        check(cost(&bill, "Metrics"), 1.80);
+        check(cost(&bill, "Metrics"), 1.50);
         // 2 GB
         check(cost(&bill, "Data to the service"), 0.18);
         check(cost(&bill, "KMS key of the alarms"), 1.00);
-        check(bill.total_usd, 8.2424);
-        check(bill.per_million_usd, 8.2424);
+        check(bill.total_usd, 7.9424);
+        check(bill.per_million_usd, 7.9424);
     }
 
     /// What the log costs is what a delivery writes, and that can grow unnoticed.

@@ -73,8 +73,7 @@ async fn metrics_travel_in_the_lines_where_they_are_wanted() {
         ("AgeAtDelivery", &delivered["age_ms"]),
     ];
     assert_eq!(metrics_of(delivered), expected, "{delivered}");
-    let others =
-        [("retry", "Retried"), ("rejected", "Rejected"), ("dead_lettered", "DeadLettered")];
+    let others = [("retry", "Failed"), ("rejected", "Failed"), ("dead_lettered", "DeadLettered")];
     for (message, name) in others {
         let [line] = lines(&log, message).try_into().expect("one line");
         assert_eq!(metrics_of(line), [("Delivered", &zero), (name, &one)], "{line}");
@@ -109,7 +108,7 @@ async fn what_the_level_leaves_out_is_counted_all_the_same() {
     assert_eq!(delivered["Latency"].as_array().unwrap().len(), 2, "{delivered}");
     assert_eq!((delivered.get("level"), &delivered["route"]), (None, &json!("sss")));
     let [retry] = others.try_into().expect("one line");
-    assert_eq!((&retry["message"], &retry["Retried"]), (&json!("retry"), &json!(1)));
+    assert_eq!((&retry["message"], &retry["Failed"]), (&json!("retry"), &json!(1)));
 }
 
 #[tokio::test]
