@@ -17,6 +17,7 @@ mod http;
 mod interrupt;
 mod lint;
 mod local;
+mod module_docs;
 mod operate;
 mod output;
 mod package;

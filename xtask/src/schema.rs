@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
-use crate::workspace;
+use crate::{module_docs, workspace};
 
-/// Write the configuration file's JSON Schema, environments/schema.json
+/// Write what follows from other files: environments/schema.json, and the tables of the modules' READMEs
 #[derive(Debug, clap::Args)]
 pub(crate) struct Schema {
-    /// Only check that the file is current
+    /// Only check that they are current
     #[arg(long)]
     check: bool,
 }
@@ -22,18 +22,19 @@ impl Schema {
         } else {
             std::fs::write(path(), current()?)
                 .with_context(|| format!("writing {}", path().display()))?;
+            module_docs::write()?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Fails unless the file is what the types say.
+/// Fails unless the schema is what the types say, and the tables are what the modules say.
 pub(crate) fn check() -> anyhow::Result<()> {
     let written = std::fs::read_to_string(path()).unwrap_or_default();
     if written != current()? {
         bail!("environments/schema.json is not current; `cargo xtask schema` writes it");
     }
-    Ok(())
+    module_docs::check()
 }
 
 fn path() -> PathBuf {
