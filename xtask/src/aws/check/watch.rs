@@ -349,11 +349,17 @@ fn may_publish(subject: &Subject<'_>, seen: &mut Seen) {
             );
         }
     }
-    let used: Vec<&Value> = subject
-        .resources
-        .of_kind("aws_sns_topic")
-        .map(|topic| &topic.after["kms_master_key_id"])
-        .collect();
+    let mut used = Vec::new();
+    for topic in subject.resources.of_kind("aws_sns_topic") {
+        let key = &topic.after["kms_master_key_id"];
+        // Source: SNS guide, "Configuring KMS permissions for SNS topic encryption".
+        if *key == "alias/aws/sns" {
+            let problem = "kms_master_key_id is alias/aws/sns, which lets no service in: no alarm \
+                           reaches anybody";
+            seen.broken(topic, problem);
+        }
+        used.push(key);
+    }
     for key in subject.resources.of_kind("aws_kms_key") {
         let arn = &key.after["arn"];
         if !arn.is_null() && !used.contains(&arn) {

@@ -204,6 +204,34 @@ fn what_comes_from_elsewhere_is_refused_before_the_first_apply() {
     }
 }
 
+/// The key is not of these modules, but may be of a plan.
+#[test]
+fn a_key_lets_cloudwatch_in_and_no_stranger() {
+    let Some(plans) = plans() else { return };
+    let told = |name: &str, principal: Value, is_enabled: bool| {
+        let mut plan = plans.later.clone();
+        let statement = json!({ "Effect": "Allow", "Action": "kms:*", "Principal": principal });
+        let policy = json!({ "Statement": [statement] }).to_string();
+        let after = json!({ "arn": "arn:k", "policy": policy, "is_enabled": is_enabled });
+        for change in changed(&mut plan, "aws_sns_topic.alarms") {
+            change["after"]["kms_master_key_id"] = json!("arn:k");
+        }
+        plan["resource_changes"].as_array_mut().unwrap().push(json!({
+            "address": "aws_kms_key.own", "mode": "managed", "type": "aws_kms_key",
+            "change": { "actions": ["no-op"], "before": after, "after": after },
+        }));
+        finding(&report(&plan), name).broken.join("; ")
+    };
+    let cloudwatch = json!({ "Service": "cloudwatch.amazonaws.com" });
+    assert_eq!(told("alarms", cloudwatch.clone(), true), "");
+    assert_eq!(told("no-strangers", cloudwatch.clone(), true), "");
+    assert!(told("alarms", cloudwatch, false).contains("is_enabled is false: no alarm reaches"));
+    let account = json!({ "AWS": "123456789012" });
+    assert!(told("alarms", account, true).contains("may not kms:Decrypt: no alarm reaches"));
+    let everybody = json!({ "AWS": "*" });
+    assert!(told("no-strangers", everybody, true).contains("everybody may kms:*: what the key"));
+}
+
 #[test]
 fn a_secret_is_not_printed() {
     let Some(plans) = plans() else { return };

@@ -270,9 +270,6 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     of("no-strangers", TLS, &["arn:aws:iam::999999999999:root may sqs:SendMessage"], |it| {
         and_allow(it, "policy", &json!({ "AWS": FOREIGN }), "sqs:SendMessage");
     }),
-    of("no-strangers", "aws_kms_key", &["everybody may kms:Decrypt", "lie open"], |it| {
-        and_allow(it, "policy", &json!({ "AWS": "*" }), "kms:Decrypt");
-    }),
     of("no-strangers", "aws_sns_topic_policy", &["everybody may sns:Publish", "forged"], |it| {
         and_allow(it, "policy", &json!("*"), "sns:Publish");
     }),
@@ -605,14 +602,14 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             }
         }
     }),
-    of("alarms", "aws_kms_key", &["may not kms:Decrypt", "no alarm reaches"], |it| {
-        within(it, "policy", |policy| {
-            policy["Statement"].as_array_mut().unwrap().truncate(1);
-        });
-    }),
-    of("alarms", "aws_kms_key", &["is_enabled is false"], |it| {
-        set(it, "is_enabled", json!(false));
-    }),
+    of(
+        "alarms",
+        "aws_sns_topic.alarms",
+        &["kms_master_key_id is alias/aws/sns", "no alarm reaches"],
+        |it| {
+            set(it, "kms_master_key_id", json!("alias/aws/sns"));
+        },
+    ),
     of("alarms", "aws_sns_topic_policy", &["may not publish"], |it| {
         within(it, "policy", |policy| {
             policy["Statement"].as_array_mut().unwrap().remove(0);
