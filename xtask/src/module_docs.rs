@@ -48,6 +48,7 @@ fn readme(module: &Path) -> anyhow::Result<(PathBuf, String, String)> {
     let file = module.join("README.md");
     let written =
         std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    is_the_example(module, &written)?;
     let tables = tables(module)?;
     let current = match (written.find(BEGIN), written.find(END)) {
         (Some(begin), Some(end)) if begin < end => {
@@ -57,6 +58,21 @@ fn readme(module: &Path) -> anyhow::Result<(PathBuf, String, String)> {
         _ => bail!("{} has one mark of its tables without the other", file.display()),
     };
     Ok((file, written, current))
+}
+
+/// Fails unless the first piece of Terraform in a README is the module's example, which is planned.
+fn is_the_example(module: &Path, readme: &str) -> anyhow::Result<()> {
+    let shown = readme.split("```hcl\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shown = shown.with_context(|| format!("{} shows no Terraform", module.display()))?;
+    let sources = "github.com/OWNER/REPOSITORY//modules/";
+    let shown = shown.replace(sources, "../../../").replace("?ref=TAG", "");
+    let example = module.join("examples").join("basic").join("main.tf");
+    let planned = std::fs::read_to_string(&example)
+        .with_context(|| format!("reading {}", example.display()))?;
+    if shown != planned {
+        bail!("{} is not what the module's README shows", example.display());
+    }
+    Ok(())
 }
 
 fn tables(module: &Path) -> anyhow::Result<String> {
@@ -175,7 +191,9 @@ mod tests {
         write("versions.tf", "terraform {\n  required_version = \">= 1.11\"\n}\n");
         write("variables.tf", variables);
         write("outputs.tf", "output \"url\" {\n  description = \"Where it is.\"\n  value = 1\n}\n");
-        write("README.md", "# module\n");
+        write("README.md", "# module\n\n```hcl\nsource = 1\n```\n");
+        std::fs::create_dir_all(dir.path().join("examples/basic")).unwrap();
+        write("examples/basic/main.tf", "source = 1\n");
         dir
     }
 
@@ -204,6 +222,14 @@ mod tests {
         let dir = module("variable \"size\" {\n  type = number\n}\n");
         let error = format!("{:#}", readme(dir.path()).unwrap_err());
         assert!(error.contains("variable size: it has no description"), "{error}");
+    }
+
+    #[test]
+    fn an_example_that_is_not_the_one_that_is_planned_is_refused() {
+        let dir = module("");
+        std::fs::write(dir.path().join("examples/basic/main.tf"), "source = 2\n").unwrap();
+        let error = format!("{:#}", readme(dir.path()).unwrap_err());
+        assert!(error.contains("main.tf is not what the module's README shows"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::{package, process, tools, workspace};
 /// Source: PyPI, `checkov`.
 const CHECKOV: &str = "checkov==3.3.30";
 
+/// A module's example, in its folder: planned as a stranger would, with a provider that is mocked.
+const EXAMPLE: &str = "examples/basic";
+
 /// Checks the format.
 pub(crate) fn format() -> anyhow::Result<Outcome> {
     optional(|| {
@@ -59,7 +62,13 @@ fn check(copy: &Path, dir: &Path) -> anyhow::Result<()> {
     let init = ["init", "-backend=false", "-input=false", "-no-color"];
     process::output(terraform(dir)?.args(init)).map_err(without_provider)?;
     process::output(terraform(dir)?.args(["validate", "-no-color"]))?;
-    if dir.join("tests").exists() {
+    let tests = dir.join("tests");
+    if dir.ends_with(EXAMPLE) {
+        std::fs::create_dir_all(&tests).with_context(|| format!("making {}", tests.display()))?;
+        std::fs::write(tests.join("example.tftest.hcl"), include_str!("example.tftest.hcl"))
+            .with_context(|| format!("writing into {}", tests.display()))?;
+    }
+    if tests.exists() {
         let tested = process::output(terraform(dir)?.args(["test", "-no-color"]))?;
         let summary = tested.lines().rfind(|line| line.contains("passed"));
         let name = dir.strip_prefix(copy).unwrap_or(dir);
@@ -93,7 +102,7 @@ fn terraform(dir: &Path) -> anyhow::Result<Command> {
     Ok(terraform)
 }
 
-/// The folders that can be initialised: modules and environments.
+/// The folders that can be initialised: modules, their examples, and environments.
 fn roots(copy: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut roots = Vec::new();
     for dir in ["modules", "environments"] {
@@ -103,7 +112,8 @@ fn roots(copy: &Path) -> anyhow::Result<Vec<PathBuf>> {
         for entry in entries {
             let path = entry?.path();
             if path.is_dir() {
-                roots.push(path);
+                let example = path.join(EXAMPLE);
+                roots.extend([path, example].into_iter().filter(|path| path.is_dir()));
             }
         }
     }
