@@ -138,14 +138,16 @@ locals {
         } if length(functions) > 0],
       )
 
-      # State, artifacts and records; and what says which code runs where it is promoted from.
+      # State, artifacts and records; and what says which code runs where it is promoted from. That an
+      # object is missing is told only to who may list, and asking for one gives no prefix; without it
+      # names are listed, and nothing is read.
       read-records = concat(
         [
           {
             Effect    = "Allow"
             Action    = ["s3:ListBucket"]
             Resource  = [aws_s3_bucket.this["state"].arn]
-            Condition = { StringLike = { "s3:prefix" = ["${name}/*"] } }
+            Condition = { StringLikeIfExists = { "s3:prefix" = ["${name}/*"] } }
           },
           {
             Effect   = "Allow"
@@ -161,7 +163,7 @@ locals {
             Effect    = "Allow"
             Action    = ["s3:ListBucket"]
             Resource  = [aws_s3_bucket.this["artifacts"].arn]
-            Condition = { StringLike = { "s3:prefix" = concat(["artifacts/*"], [for prefix in local.records[name] : "${prefix}*"]) } }
+            Condition = { StringLikeIfExists = { "s3:prefix" = concat(["artifacts/*"], [for prefix in local.records[name] : "${prefix}*"]) } }
           },
           {
             Effect   = "Allow"
@@ -286,6 +288,13 @@ locals {
           Action    = ["iam:PassRole"]
           Resource  = arn.function_roles
           Condition = { StringEquals = { "iam:PassedToService" = "lambda.amazonaws.com" } }
+        },
+        {
+          # An account's first API makes it.
+          Effect    = "Allow"
+          Action    = ["iam:CreateServiceLinkedRole"]
+          Resource  = ["arn:${local.partition}:iam::${local.account}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"]
+          Condition = { StringEquals = { "iam:AWSServiceName" = "ops.apigateway.amazonaws.com" } }
         },
         {
           Effect   = "Allow"

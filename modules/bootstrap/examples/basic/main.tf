@@ -13,6 +13,7 @@ module "bootstrap" {
     prod = {
       plan_subjects   = ["repo:acme/webhook:environment:prod-plan"]
       deploy_subjects = ["repo:acme/webhook:environment:prod"]
+      promotes_from   = "dev"
     }
   }
 }
