@@ -1,6 +1,10 @@
 //! `cargo xtask`: the project's one command line. Parses arguments and dispatches; each subcommand is
 //! a file. What is heavy (the engine, the AWS SDK) is started as a process, so that this builds fast.
 
+// Before the others, which print by its macros.
+#[macro_use]
+mod output;
+
 mod aws;
 mod bench;
 mod blocked;
@@ -19,7 +23,6 @@ mod lint;
 mod local;
 mod module_docs;
 mod operate;
-mod output;
 mod package;
 mod pause;
 mod process;

@@ -1,7 +1,43 @@
 //! Text for people: colours only on a terminal, and never with `NO_COLOR`.
 
 use std::ffi::OsStr;
-use std::io::IsTerminal as _;
+use std::fmt::Arguments;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+
+// In the place of the standard library's, which panic when nobody reads any more: `| head`, a terminal
+// that was closed. What has begun must come to its end, and on record.
+macro_rules! eprint {
+    ($($text:tt)*) => { $crate::output::say(format_args!($($text)*)) };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::output::say(format_args!("{}\n", format_args!($($text)*))) };
+}
+macro_rules! print {
+    ($($text:tt)*) => { $crate::output::print(format_args!($($text)*)) };
+}
+macro_rules! println {
+    ($($text:tt)*) => { $crate::output::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Writes to standard error, if somebody reads it.
+pub(crate) fn say(text: Arguments<'_>) {
+    // In one piece, so that lines of threads do not mix.
+    let _unread = std::io::stderr().write_all(text.to_string().as_bytes());
+}
+
+/// Writes to standard output, if somebody reads it.
+///
+/// # Panics
+///
+/// When it cannot be written for another reason, such as a full disk: it is the command's result.
+pub(crate) fn print(text: Arguments<'_>) {
+    match std::io::stdout().write_all(text.to_string().as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            panic!("writing to standard output: {error}")
+        }
+        _written_or_unread => {}
+    }
+}
 
 /// A colour, as a terminal's code.
 #[derive(Debug, Clone, Copy)]

@@ -20,6 +20,7 @@ mod hold;
 mod identity;
 mod interrupt;
 mod letter;
+mod live;
 mod mapping;
 mod pause;
 mod people;
@@ -93,6 +94,8 @@ enum Command {
     #[command(hide = true)]
     Whoami(identity::Whoami),
     #[command(hide = true)]
+    Live(live::Live),
+    #[command(hide = true)]
     AwaitDelivery(delivery::AwaitDelivery),
     Arguments(arguments::Arguments),
     #[command(hide = true)]
@@ -117,6 +120,7 @@ async fn main() -> ExitCode {
         Command::Resume(command) => command.run().await,
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
+        Command::Live(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
         Command::Arguments(_) => arguments::Arguments::run(&mut Cli::command()),
         Command::Manual(command) => command

@@ -1,6 +1,7 @@
 //! `store`: the place where artifacts and release records are kept: a bucket, or for the emulator a
 //! folder with the same names in it. What is written stays: nothing is ever overwritten.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +52,9 @@ pub(crate) enum StoreCommand {
         store: StoreArgs,
         /// Beginning of the keys, up to and with a slash
         prefix: String,
+        /// Leave out those that are under this prefix as well
+        #[arg(long, value_name = "PREFIX")]
+        without: Option<String>,
         /// How many, at most
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -97,9 +101,15 @@ impl StoreCommand {
                 std::fs::write(&file, bytes)
                     .with_context(|| format!("writing {}", file.display()))?;
             }
-            Self::Read { store, prefix, limit } => {
+            Self::Read { store, prefix, without, limit } => {
                 let store = store.open().await;
                 let mut keys = store.keys(&prefix).await?;
+                if let Some(without) = without {
+                    let others = store.keys(&without).await?;
+                    let names = others.iter().filter_map(|key| key.strip_prefix(without.as_str()));
+                    let names: HashSet<&str> = names.collect();
+                    keys.retain(|key| !names.contains(key.strip_prefix(&prefix).unwrap_or(key)));
+                }
                 keys.sort_unstable_by(|a, b| b.cmp(a));
                 let mut documents = Vec::new();
                 for key in keys.into_iter().take(limit) {
@@ -153,8 +163,12 @@ impl Store {
         Ok(Some((key, document)))
     }
 
-    /// Writes `bytes` and says so, or says that the key is taken.
+    /// Writes `bytes` and says so, or says that the key is taken. What is there is not even tried to be
+    /// written: to bring an artifact to where it is, no right to write is needed.
     async fn put(&self, key: &str, bytes: &[u8], content_type: &str) -> anyhow::Result<bool> {
+        if self.has(key).await? {
+            return Ok(false);
+        }
         let (client, bucket) = match self {
             Self::Dir(dir) => {
                 return put_file(&dir.join(key), bytes)
@@ -179,6 +193,19 @@ impl Store {
             }
             Err(error) => Err(sdk::failed(&format!("writing {key} into {self}"), error)),
         }
+    }
+
+    async fn has(&self, key: &str) -> anyhow::Result<bool> {
+        let (client, bucket) = match self {
+            Self::Dir(dir) => return Ok(dir.join(key).exists()),
+            Self::Bucket { client, name } => (client, name),
+        };
+        // By listing: who may list this prefix only is answered 403 for an object that is not there.
+        // Source: S3 API reference, `HeadObject`, "Permissions".
+        let listed = client.list_objects_v2().bucket(bucket).prefix(key).max_keys(1).send().await;
+        let listed =
+            listed.map_err(|error| sdk::failed(&format!("looking for {key} in {self}"), error))?;
+        Ok(listed.contents().iter().any(|object| object.key() == Some(key)))
     }
 
     async fn get(&self, key: &str) -> anyhow::Result<Vec<u8>> {

@@ -17,6 +17,8 @@ pub(crate) struct Artifact {
     pub(crate) manifest: Manifest,
     zip: PathBuf,
     manifest_file: PathBuf,
+    /// Whether it came from the store of the environment that it is for: it is there.
+    is_kept: bool,
 }
 
 impl Artifact {
@@ -34,12 +36,26 @@ impl Artifact {
         found.filter_map(Result::ok).find(|artifact| artifact.manifest.sha256 == digest)
     }
 
-    /// Copies the artifact with this digest from the store of `operator`.
+    /// Copies the artifact with this digest from the store of `operator`, which is that of the
+    /// environment that it is for.
     ///
     /// # Errors
     ///
     /// When there is none, or its bytes have another digest.
     pub(crate) fn fetch(digest: &str, operator: &Operator<'_>) -> anyhow::Result<Self> {
+        Ok(Self { is_kept: true, ..Self::copy(digest, operator)? })
+    }
+
+    /// The same, for an environment whose store is that of `to`.
+    pub(crate) fn fetch_for(
+        to: &Operator<'_>,
+        digest: &str,
+        from: &Operator<'_>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self { is_kept: to.shares_store_with(from), ..Self::copy(digest, from)? })
+    }
+
+    fn copy(digest: &str, operator: &Operator<'_>) -> anyhow::Result<Self> {
         let dir = workspace::target_dir().join("artifacts").join(digest);
         std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         let (zip, manifest) = (dir.join(ZIP_FILE), dir.join(MANIFEST_FILE));
@@ -63,11 +79,15 @@ impl Artifact {
         if digest != manifest.sha256 {
             bail!("{} has digest {digest}, its manifest says {}", zip.display(), manifest.sha256);
         }
-        Ok(Self { manifest, zip: zip.to_owned(), manifest_file: manifest_file.to_owned() })
+        let (zip, manifest_file) = (zip.to_owned(), manifest_file.to_owned());
+        Ok(Self { manifest, zip, manifest_file, is_kept: false })
     }
 
     /// Keeps it in the store, unless it is there.
     pub(crate) fn keep(&self, operator: &Operator<'_>) -> anyhow::Result<()> {
+        if self.is_kept {
+            return Ok(());
+        }
         let digest = &self.manifest.sha256;
         operator.put(&zip_key(digest), &self.zip, Content::Artifact)?;
         operator.put(&manifest_key(digest), &self.manifest_file, Content::Manifest)

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::artifact::{Artifact, parse_digest};
-use super::operator::Operator;
-use super::release::Kind;
+use super::release::{self, Kind};
 use super::rollout::Rollout;
 use super::terraform::Terraform;
-use super::{Environment, ask};
+use super::{Environment, ask, preflight};
 
 /// Bring an environment to what its configuration and this work tree say
 ///
@@ -33,6 +32,10 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Apply the plan with this digest only, which `cargo xtask plan ENV --json` has printed
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
+    approved: Option<String>,
+
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -47,9 +50,9 @@ impl Deploy {
         let environment = Environment::load_with(&self.environment, self.config.as_deref())?;
         ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&environment)?;
-        let operator = Operator::new(&environment)?;
-        // Before anything is built: whoever may not deploy should learn it first.
-        let by = operator.whoami()?;
+        let (operator, by) = preflight::identify(&environment)?;
+        preflight::warn_if_uncommitted(&environment);
+        let before = release::all(&environment.name, &operator)?.into_iter().next();
         let artifact = match &self.artifact {
             None => Artifact::build(&environment)?,
             Some(digest) => match Artifact::packaged(digest) {
@@ -63,7 +66,9 @@ impl Deploy {
             operator: &operator,
             kind: Kind::Deploy,
             from: None,
+            before,
             by,
+            approved: self.approved,
             yes: self.yes,
             json: self.json,
         };

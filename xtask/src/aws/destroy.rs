@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::resources::Resources;
 use super::summary::Summary;
-use super::terraform::{self, Terraform};
+use super::terraform::Terraform;
 use super::{Environment, ask, emulator, local_dir, stage};
 use crate::exit::Failure;
 
@@ -39,8 +39,11 @@ impl Destroy {
         let name = &environment.name;
         if environment.aws.deletion_protection {
             let error = anyhow!(
-                "{name} is protected: take aws.deletion_protection out of its configuration and deploy \
-                 that first"
+                "{name} is protected: set aws.deletion_protection to false in its configuration, prepare \
+                 the folder with `cargo xtask plan {name}` (which refuses), take the protection out of the \
+                 state with\n  TF_DATA_DIR={} terraform -chdir=environments/{name} state rm \
+                 'module.webhook.module.queue.terraform_data.deletion_protection[0]'\nand start again",
+                environment.terraform_dir().join("data").display()
             );
             return Err(error.context(Failure::Usage));
         }
@@ -53,15 +56,17 @@ impl Destroy {
         let terraform = Terraform::find(&environment)?;
         // Deleting asks for the variables as well, checks their shape, and uses none of them.
         let any = json!({ "code_sha256": BASE64_STANDARD.encode([0; 32]), "path": "none" });
-        let variables = json!({ "artifact": any, "stub_artifact": any });
-        terraform::write_variables(&terraform.artifact_file(), &variables)?;
+        let lock = terraform.lock()?;
+        terraform.tell(&json!({ "artifact": any, "stub_artifact": any }))?;
         terraform.init()?;
         let summary = Summary::of(&Resources::of_plan(&terraform.plan_destroy()?)?);
+        drop(lock);
         eprint!("\n{}", summary.text());
         eprintln!("{name}: {}", summary.counts());
         if !summary.is_empty() {
             let question = format!("Delete {name} and every event that waits in its queues?");
             ask::confirm(&question, self.yes)?;
+            let _lock = terraform.lock()?;
             if environment.is_local() {
                 stage::stop()?;
             }

@@ -10,8 +10,11 @@ pub(crate) mod deploy;
 pub(crate) mod destroy;
 pub(crate) mod emulator;
 pub(crate) mod estimate;
+mod lock;
 mod operator;
 pub(crate) mod plan;
+mod planned;
+mod preflight;
 mod prices;
 pub(crate) mod promote;
 mod release;
@@ -114,6 +117,7 @@ pub(crate) fn ingest_url(name: &str, route: &str) -> anyhow::Result<String> {
         stage::ingest_urls(&environment)
     } else {
         let terraform = terraform::Terraform::find(&environment)?;
+        let _lock = terraform.lock()?;
         terraform.init()?;
         terraform.outputs()?.ingest_urls
     };

@@ -1,15 +1,17 @@
 //! The operator, for what Terraform does not do: artifacts, release records, identity, the log.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Environment, local_dir};
-use crate::{operate, process};
+use super::{Environment, emulator, local_dir};
+use crate::exit::Failure;
+use crate::{interrupt, operate, process};
 
 /// The operator, built, for one environment.
 #[derive(Debug)]
@@ -19,9 +21,17 @@ pub(crate) struct Operator<'a> {
 
 /// A document of the store.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Kept<T> {
+pub(crate) struct Kept {
     pub(crate) key: String,
-    pub(crate) document: T,
+    pub(crate) document: Value,
+}
+
+/// What an environment's function runs, as Lambda says it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Live {
+    /// SHA-256 of the code, in base64.
+    pub(crate) code_sha256: String,
+    pub(crate) function_version: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,9 +81,34 @@ impl<'a> Operator<'a> {
         output(command(&["store", "get", key]).arg(file).args(self.store()?)).map(drop)
     }
 
-    /// The documents under `prefix`, the newest first.
-    pub(crate) fn read<T: DeserializeOwned>(&self, prefix: &str) -> anyhow::Result<Vec<Kept<T>>> {
-        json(command(&["store", "read", prefix]).args(self.store()?))
+    /// The newest documents under `prefix`, but for those that are under the prefix `without` too.
+    pub(crate) fn read(&self, prefix: &str, without: Option<&str>) -> anyhow::Result<Vec<Kept>> {
+        let mut read = command(&["store", "read", prefix]);
+        if let Some(without) = without {
+            read.args(["--without", without]);
+        }
+        json(read.args(self.store()?))
+    }
+
+    /// What the environment's function runs.
+    pub(crate) fn live(&self) -> anyhow::Result<Live> {
+        let name = &self.environment.name;
+        // Source: `modules/webhook-forwarder`.
+        let function = format!("{name}-webhook-forwarder");
+        let mut ask = command(&["live", "--function", &function, "--alias", "live"]);
+        if self.environment.is_local() {
+            emulator::confine(&mut ask, &emulator::endpoint()?);
+        }
+        ask.args(["--region", &self.environment.aws.region]);
+        json(&mut ask).with_context(|| format!("asking what runs in {name}"))
+    }
+
+    /// Whether both keep their artifacts in the same place.
+    pub(crate) fn shares_store_with(&self, other: &Self) -> bool {
+        let place = |environment: &Environment| {
+            (environment.is_local(), environment.aws.artifact_bucket.clone())
+        };
+        place(self.environment) == place(other.environment)
     }
 
     /// What the forwarder's log tells of an event, once it tells how it ended, or time is up.
@@ -88,7 +123,11 @@ impl<'a> Operator<'a> {
         wait.args(["--region", &self.environment.aws.region, "--event-id", event_id]);
         wait.args(["--since-ms", &since_ms.to_string()]);
         wait.args(["--timeout-seconds", &timeout_seconds.to_string()]);
-        json(&mut wait)
+        // The one that takes its time: Ctrl-C ends it.
+        let child = start(&mut wait)?;
+        let pid = child.id();
+        let output = interrupt::during("the smoke test", pid, || child.wait_with_output())?;
+        parsed(&answer(output.context("waiting for the operator")?)?)
     }
 
     /// The options that name the store.
@@ -122,16 +161,32 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
+fn start(command: &mut Command) -> anyhow::Result<std::process::Child> {
+    // A terminal's Ctrl-C is ours to act on: what is written down is written whole.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.spawn().map_err(|error| process::cannot_start(command, &error))
+}
+
 fn output(command: &mut Command) -> anyhow::Result<Vec<u8>> {
-    let output = command.stderr(Stdio::piped()).output();
-    let output = output.map_err(|error| process::cannot_start(command, &error))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{}", said.trim().trim_start_matches("error: "));
+    answer(start(command)?.wait_with_output().context("waiting for the operator")?)
+}
+
+/// What the operator printed, or why it failed.
+fn answer(output: Output) -> anyhow::Result<Vec<u8>> {
+    if output.status.success() {
+        return Ok(output.stdout);
     }
-    Ok(output.stdout)
+    let said = String::from_utf8_lossy(&output.stderr);
+    let error = anyhow!("{}", said.trim().trim_start_matches("error: "));
+    // Source: `crates/operator`, which says so of credentials that are missing, or another account's.
+    let is_ours_to_set = said.contains("AWS_PROFILE");
+    Err(if is_ours_to_set { error.context(Failure::Environment) } else { error })
 }
 
 fn json<T: DeserializeOwned>(command: &mut Command) -> anyhow::Result<T> {
-    serde_json::from_slice(&output(command)?).context("reading what the operator printed")
+    parsed(&output(command)?)
+}
+
+fn parsed<T: DeserializeOwned>(printed: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(printed).context("reading what the operator printed")
 }

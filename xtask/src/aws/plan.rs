@@ -4,23 +4,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use serde_json::Value;
 
 use super::artifact::{self, Artifact, parse_digest};
 use super::operator::Operator;
-use super::release;
+use super::planned::Planned;
 use super::resources::Resources;
-use super::summary::Summary;
-use super::terraform::{self, Terraform};
-use super::{Environment, emulator};
+use super::terraform::Terraform;
+use super::{Environment, emulator, preflight, promote, release};
 
 /// Show what a deployment would change, and change nothing
 ///
 /// Without --artifact the function is built from this work tree. Terraform's own account of the
-/// changes, in full, is kept beside the plan in target/terraform/ENV.
+/// changes, in full, is in target/terraform/ENV/plan.log. The `digest` of --json names the plan:
+/// `--approved DIGEST` of deploy, promote and rollback applies no other.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask plan dev\n  cargo xtask plan dev --markdown plan.md\n  cargo xtask plan dev --artifact $(cargo xtask package --json | jq -r .sha256)\n  cargo xtask plan prod --live --expect-none\n  cargo xtask plan prod --json | jq '.replace[].address'"
+    after_help = "Examples:\n  cargo xtask plan dev\n  cargo xtask plan dev --markdown plan.md\n  cargo xtask plan dev --artifact $(cargo xtask package --json | jq -r .sha256)\n  cargo xtask plan prod --live --expect-none\n  cargo xtask plan prod --from dev --json | jq -r .digest\n  cargo xtask plan prod --json | jq '.replace[].address'"
 )]
 pub(crate) struct Plan {
     #[command(flatten)]
@@ -55,6 +54,10 @@ pub(crate) struct PlanArgs {
     #[arg(long, conflicts_with = "artifact")]
     pub(crate) live: bool,
 
+    /// The artifact that `cargo xtask promote FROM ENV` would bring
+    #[arg(long, value_name = "FROM", conflicts_with_all = ["artifact", "live"])]
+    pub(crate) from: Option<String>,
+
     /// Other values than those in environments/ENV/terraform.tfvars.json, to try a change; `local` only
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -69,18 +72,19 @@ impl PlanArgs {
 impl Plan {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.of.environment()?;
-        let (summary, _) = make(&environment, &self.of)?;
+        let (planned, _) = make(&environment, &self.of)?;
+        let summary = &planned.summary;
         if let Some(file) = &self.markdown {
             std::fs::write(file, summary.markdown(&environment.name))
                 .with_context(|| format!("writing {}", file.display()))?;
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&summary)?);
+            println!("{}", serde_json::to_string_pretty(&planned)?);
         } else {
             print!("{}", summary.text());
             println!("{}: {}", environment.name, summary.counts());
         }
-        let as_expected = summary.is_empty() || !self.expect_none;
+        let as_expected = !planned.applyable || !self.expect_none;
         Ok(if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -89,33 +93,41 @@ impl Plan {
 pub(crate) fn make(
     environment: &Environment,
     of: &PlanArgs,
-) -> anyhow::Result<(Summary, Resources)> {
+) -> anyhow::Result<(Planned, Resources)> {
     let terraform = Terraform::find(environment)?;
     let artifact = chosen(environment, of)?;
     if environment.is_local() {
         emulator::ensure_running()?;
     }
     let stub = artifact::stub(environment)?;
-    let variables = artifact.variables(environment, stub.as_ref());
-    terraform::write_variables(&terraform.artifact_file(), &variables)?;
+    let _lock = terraform.lock()?;
+    terraform.tell(&artifact.variables(environment, stub.as_ref()))?;
     terraform.init()?;
-    let plan: Value = terraform.plan()?;
+    let plan = terraform.plan()?;
     let resources = Resources::of_plan(&plan)?;
-    Ok((Summary::of(&resources), resources))
+    Ok((Planned::of(&plan, &resources, &artifact), resources))
 }
 
 /// The artifact that is asked for, or a new one.
 fn chosen(environment: &Environment, of: &PlanArgs) -> anyhow::Result<Artifact> {
     let artifact = match &of.artifact {
         None if of.live => {
-            let operator = Operator::new(environment)?;
+            let (operator, _) = preflight::identify(environment)?;
             let releases = release::all(&environment.name, &operator)?;
             let live = releases
                 .first()
                 .with_context(|| format!("nothing was ever deployed to {}", environment.name))?;
             Artifact::fetch(&live.record.sha256, &operator)?
         }
-        None => Artifact::build(environment)?,
+        None if let Some(from) = &of.from => {
+            let (operator, _) = preflight::identify(environment)?;
+            promote::take(&Environment::load(from)?, &environment.name, &operator)?.0
+        }
+        None => {
+            // Before minutes of building.
+            preflight::identify(environment)?;
+            Artifact::build(environment)?
+        }
         Some(digest) => match Artifact::packaged(digest) {
             Some(artifact) => artifact,
             None => Artifact::fetch(digest, &Operator::new(environment)?)?,

@@ -2,19 +2,22 @@
 
 use std::process::ExitCode;
 
-use super::artifact::Artifact;
+use anyhow::bail;
+
+use super::artifact::{Artifact, parse_digest};
 use super::operator::Operator;
-use super::release::{self, Kind, Record};
+use super::release::{self, Kind, Record, Release};
 use super::rollout::Rollout;
 use super::terraform::Terraform;
-use super::{Environment, ask};
+use super::{Environment, ask, preflight};
 use crate::process;
 
 /// Bring the very bytes that one environment runs to another
 ///
-/// Takes the release that is live in FROM, if it passed its smoke test. Nothing is rebuilt: the bytes
-/// are fetched, hashed again and kept in TO's artifact bucket. What was built with changes that are
-/// not committed is refused. Terraform's files and TO's values are those of this work tree.
+/// Takes the last release of FROM, if it passed its smoke test and FROM's function runs it. Nothing is
+/// rebuilt: the bytes are fetched, hashed again and, where TO has an artifact bucket of its own, kept
+/// there. What was built with changes that are not committed is refused. Terraform's files and TO's
+/// values are those of this work tree, which must be a commit's.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask promote dev prod\n  cargo xtask promote dev prod --yes --attested-by acme/webhook-queue"
@@ -32,6 +35,10 @@ pub(crate) struct Promote {
     #[arg(long, value_name = "OWNER/REPO")]
     attested_by: Option<String>,
 
+    /// Apply the plan with this digest only, which `cargo xtask plan TO --from FROM --json` has printed
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
+    approved: Option<String>,
+
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -46,32 +53,63 @@ impl Promote {
         let (from, to) = (Environment::load(&self.from)?, Environment::load(&self.to)?);
         ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&to)?;
-        let (source, operator) = (Operator::new(&from)?, Operator::new(&to)?);
-        let by = operator.whoami()?;
-        let releases = release::all(&from.name, &source)?;
-        let chosen = release::to_promote(&from.name, &releases)?;
-        let mut artifact = Artifact::fetch(&chosen.record.sha256, &source)?;
+        let (operator, by) = preflight::identify(&to)?;
+        preflight::check_committed(&to)?;
+        let (artifact, before) = take(&from, &to.name, &operator)?;
         if let Some(repository) = &self.attested_by {
             artifact.check_attestation(repository)?;
         }
-        // The first build of these bytes may have been of another commit: the release's is meant.
-        artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);
-        artifact.manifest.dirty = chosen.record.dirty;
-        let live = release::all(&to.name, &operator)?;
-        eprintln!("{} {} → {}", from.name, chosen.id, to.name);
-        eprint!("{}", difference(live.first().map(|release| &release.record), &chosen.record));
         let rollout = Rollout {
             environment: &to,
             terraform: &terraform,
             operator: &operator,
             kind: Kind::Promote,
             from: Some(&from.name),
+            before,
             by,
+            approved: self.approved,
             yes: self.yes,
             json: self.json,
         };
         rollout.run(&artifact)
     }
+}
+
+/// The artifact that `from` runs, for an environment `to` with its `operator`, and the last release of
+/// that environment; what differs is shown.
+///
+/// # Errors
+///
+/// When what `from` runs is not to be promoted, or is not what its last release says.
+pub(super) fn take(
+    from: &Environment,
+    to: &str,
+    operator: &Operator<'_>,
+) -> anyhow::Result<(Artifact, Option<Release>)> {
+    let source = Operator::new(from)?;
+    let releases = release::all(&from.name, &source)?;
+    let chosen = release::to_promote(&from.name, &releases)?;
+    let mut artifact = Artifact::fetch_for(operator, &chosen.record.sha256, &source)?;
+    let live = source.live()?;
+    if live.code_sha256 != artifact.manifest.code_sha256 {
+        bail!(
+            "{} runs code {} (version {}), and its last release {} is {}: somebody has deployed past the \
+             records, or moved the alias. `cargo xtask deploy {}`, and promote that",
+            from.name,
+            live.code_sha256,
+            live.function_version,
+            chosen.id,
+            artifact.manifest.code_sha256,
+            from.name
+        );
+    }
+    // The first build of these bytes may have been of another commit: the release's is meant.
+    artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);
+    artifact.manifest.dirty = chosen.record.dirty;
+    let before = release::all(to, operator)?.into_iter().next();
+    eprintln!("{} {} → {to}", from.name, chosen.id);
+    eprint!("{}", difference(before.as_ref().map(|release| &release.record), &chosen.record));
+    Ok((artifact, before))
 }
 
 /// What the code of two releases has different.

@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::Environment;
 use super::operator::Operator;
-use super::release::{self, Kind, Release};
+use super::release::{self, Kind, Release, State};
 
-/// Show what was deployed to an environment: which code, when, by whom, and whether it worked
+/// Show what was deployed to an environment: which code, when, by whom, and how far it came
+///
+/// What `passed` or was `skipped` is live and well, as far as it was tried; `failed` names the step;
+/// what is `started` has no end: it was killed, or still runs.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask releases dev\n  cargo xtask releases dev --json | jq -r '.[0].sha256'"
@@ -26,7 +31,9 @@ impl Releases {
         let environment = Environment::load(&self.environment)?;
         let releases = release::all(&environment.name, &Operator::new(&environment)?)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&releases)?);
+            let documents: anyhow::Result<Vec<Value>> =
+                releases.iter().map(Release::document).collect();
+            println!("{}", serde_json::to_string_pretty(&documents?)?);
         } else if releases.is_empty() {
             println!("nothing was ever deployed to {}", environment.name);
         } else {
@@ -37,7 +44,7 @@ impl Releases {
 }
 
 fn table(releases: &[Release]) -> String {
-    let heading = ["RELEASE", "COMMIT", "HOW", "SMOKE TEST", "BY"].map(str::to_owned);
+    let heading = ["RELEASE", "COMMIT", "HOW", "STATE", "BY"].map(str::to_owned);
     let rows = releases.iter().map(|Release { id, record }| {
         let how = match (record.kind, &record.from) {
             (Kind::Deploy, _) => "deploy".to_owned(),
@@ -46,9 +53,13 @@ fn table(releases: &[Release]) -> String {
         };
         let dirty = if record.dirty { "+changes" } else { "" };
         let commit = format!("{}{dirty}", record.short_commit());
-        // The reason is in the JSON; a table shows whether.
-        let smoke = record.smoke.split(':').next().unwrap_or_default().to_owned();
-        [id.clone(), commit, how, smoke, record.by.clone()]
+        // The reason is in the JSON.
+        let state = match &record.state {
+            State::Skipped { .. } => "skipped".to_owned(),
+            State::Failed { step, .. } => format!("failed: {step}"),
+            state => state.to_string(),
+        };
+        [id.clone(), commit, how, state, record.by.clone()]
     });
     let rows: Vec<[String; 5]> = std::iter::once(heading).chain(rows).collect();
     let width = |column: usize| {
@@ -56,9 +67,9 @@ fn table(releases: &[Release]) -> String {
     };
     let widths: Vec<usize> = (0..4).map(width).collect();
     let line = |row: &[String; 5]| {
-        let [id, commit, how, smoke, by] = row;
+        let [id, commit, how, state, by] = row;
         format!(
-            "{id:<a$}  {commit:<b$}  {how:<c$}  {smoke:<d$}  {by}\n",
+            "{id:<a$}  {commit:<b$}  {how:<c$}  {state:<d$}  {by}\n",
             a = widths[0],
             b = widths[1],
             c = widths[2],

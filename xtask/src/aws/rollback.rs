@@ -2,18 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::artifact::Artifact;
-use super::operator::Operator;
+use super::artifact::{Artifact, parse_digest};
 use super::promote::difference;
 use super::release::{self, Kind};
 use super::rollout::Rollout;
 use super::terraform::Terraform;
-use super::{Environment, ask};
+use super::{Environment, ask, preflight};
 
 /// Bring the code of an earlier release back
 ///
-/// Without --to it is the latest release with other code that was live before, and did not fail its
-/// smoke test. Nothing is rebuilt. Only the code goes back: Terraform's files and the environment's
+/// Without --to it is the latest release with other code that was live before, and passed its smoke
+/// test or had none. One that failed, or has no end, is never gone back to. Nothing is rebuilt. Only the code goes back: Terraform's files and the environment's
 /// values are those of this work tree.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -28,9 +27,13 @@ pub(crate) struct Rollback {
     #[arg(long, value_name = "RELEASE")]
     to: Option<String>,
 
-    /// Do nothing unless the latest release failed its smoke test
+    /// Do nothing unless the latest release failed, or has no end: it was killed
     #[arg(long, conflicts_with = "to")]
     if_failed: bool,
+
+    /// Apply the plan with this digest only, which `cargo xtask plan ENV --artifact DIGEST --json` has printed
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
+    approved: Option<String>,
 
     /// Do not ask
     #[arg(long)]
@@ -46,10 +49,10 @@ impl Rollback {
         let environment = Environment::load(&self.environment)?;
         ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&environment)?;
-        let operator = Operator::new(&environment)?;
-        let by = operator.whoami()?;
+        let (operator, by) = preflight::identify(&environment)?;
+        preflight::warn_if_uncommitted(&environment);
         let releases = release::all(&environment.name, &operator)?;
-        if self.if_failed && !releases.first().is_some_and(|latest| latest.record.failed()) {
+        if self.if_failed && !releases.first().is_some_and(|latest| latest.record.needs_repair()) {
             eprintln!(
                 "{}: the latest release did not fail, nothing to roll back",
                 environment.name
@@ -68,7 +71,9 @@ impl Rollback {
             operator: &operator,
             kind: Kind::Rollback,
             from: None,
+            before: releases.first().cloned(),
             by,
+            approved: self.approved,
             yes: self.yes,
             json: self.json,
         };

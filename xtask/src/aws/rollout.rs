@@ -1,26 +1,32 @@
 //! What deploy, promote and rollback have in common once they know the artifact: plan, show, check,
-//! ask, apply, try it out, write it down.
+//! ask, write down that it begins, apply, try it out, write down how it ended.
 
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
-use domain::time::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::artifact::{self, Artifact};
 use super::check::{self, Report};
+use super::lock::Lock;
 use super::operator::Operator;
-use super::release::{Kind, Record};
+use super::planned::Planned;
+use super::release::{INTERRUPTED, Kind, Record, Release, State, Step};
 use super::resources::{Action, Resources};
 use super::smoke::{self, Smoke};
 use super::summary::Summary;
-use super::terraform::{self, Outputs, Terraform};
+use super::terraform::{Outputs, Terraform};
 use super::{Environment, ask, emulator, stage};
+use crate::exit::Failure;
+use crate::interrupt;
 use crate::output::{Color, colored};
+use crate::package::Stub;
 
 /// What the emulator does not keep: an alarm's actions, and what kind of integration one is.
 const FORGOTTEN: [&str; 2] = ["alarms", "ingest"];
+
+/// Longest reason of a failure that is written down, in characters.
+const REASON_CHARS_MAX: usize = 300;
 
 /// How an artifact is brought to an environment.
 #[derive(Debug)]
@@ -31,17 +37,35 @@ pub(crate) struct Rollout<'a> {
     pub(crate) kind: Kind,
     /// The environment that it is promoted from.
     pub(crate) from: Option<&'a str>,
+    /// The last release of the environment.
+    pub(crate) before: Option<Release>,
     /// Who does it.
     pub(crate) by: String,
+    /// The digest of the only plan that may be applied.
+    pub(crate) approved: Option<String>,
     /// Whether the question is answered beforehand.
     pub(crate) yes: bool,
     pub(crate) json: bool,
+}
+
+/// What was planned, and shown.
+struct Shown {
+    resources: Resources,
+    planned: Planned,
+    report: Report,
+}
+
+/// How far it has come.
+struct Reached {
+    step: Step,
+    outputs: Option<Outputs>,
 }
 
 impl Rollout<'_> {
     /// Makes `artifact` live.
     pub(crate) fn run(&self, artifact: &Artifact) -> anyhow::Result<ExitCode> {
         let environment = self.environment;
+        let name = &environment.name;
         artifact.check_runs_in(environment)?;
         if environment.is_local() {
             // Before anything is changed: what does not compile should show itself first.
@@ -49,25 +73,112 @@ impl Rollout<'_> {
             emulator::ensure_running()?;
         }
         let stub = artifact::stub(environment)?;
+        self.tell_of_what_has_no_end();
+        let shown = self.plan(artifact, stub.as_ref())?;
+        shown.planned.check_approved(self.approved.as_deref(), name)?;
+        if shown.planned.applyable {
+            ask::confirm(&format!("Apply this to {name}?"), self.yes)?;
+        } else {
+            eprintln!("nothing to change");
+        }
+        // Whoever came in between and changed something makes the plan stale, which Terraform refuses.
+        let lock = self.terraform.lock()?;
+        let _guard = interrupt::guard()?;
+        let begun = Record {
+            by: self.by.clone(),
+            from: self.from.map(str::to_owned),
+            plan: Some(shown.planned.digest.clone()),
+            ..Record::begin(name, self.kind, &artifact.manifest)
+        };
+        begun
+            .keep(self.operator)
+            .context("nothing was changed, as it could not be written down")?;
+        let mut reached = Reached { step: Step::Apply, outputs: None };
+        let carried_out = self.carry_out(artifact, stub.as_ref(), &shown, lock, &mut reached);
+        let state = match &carried_out {
+            Ok(state) => state.clone(),
+            Err(error) => State::Failed { step: reached.step, reason: reason_of(error) },
+        };
+        let version = reached.outputs.as_ref().map(|outputs| outputs.function_version.clone());
+        let record = begun.end(state, version);
+        let kept = record.keep(self.operator).with_context(|| {
+            format!(
+                "release {} of {name} has ended as {}, and that could not be written down: `cargo xtask \
+                 releases {name}` shows it as started",
+                record.id(),
+                record.state
+            )
+        });
+        if let (Err(_first), Err(error)) = (&carried_out, &kept) {
+            eprintln!("error: {error:#}");
+        }
+        carried_out?;
+        kept?;
+        let outputs = reached.outputs.context("it ended without Terraform's outputs")?;
+        self.print(&record, &outputs, &shown.planned.summary)?;
+        if record.needs_repair() {
+            eprintln!(
+                "error: {} is live and did not prove itself; `cargo xtask rollback {name}` brings the \
+                 former code back",
+                record.id()
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says so if the last deployment was killed, or still runs elsewhere.
+    fn tell_of_what_has_no_end(&self) {
+        if let Some(Release { id, record }) = &self.before
+            && record.state == State::Started
+        {
+            eprintln!(
+                "note: release {id} of {}, begun by {}, has no end: it was killed, or still runs. What it \
+                 has left is taken up",
+                self.environment.name, record.by
+            );
+        }
+    }
+
+    /// Plans, shows the plan and refuses what must not be.
+    fn plan(&self, artifact: &Artifact, stub: Option<&Stub>) -> anyhow::Result<Shown> {
+        let _lock = self.terraform.lock()?;
+        self.terraform.tell(&artifact.variables(self.environment, stub))?;
+        self.terraform.init()?;
+        let plan = self.terraform.plan()?;
+        let resources = Resources::of_plan(&plan)?;
+        let planned = Planned::of(&plan, &resources, artifact);
+        let report = self.review(&resources, &planned.summary)?;
+        Ok(Shown { resources, planned, report })
+    }
+
+    /// Does what was shown, and says how it ended; `reached` tells how far it came if it fails.
+    fn carry_out(
+        &self,
+        artifact: &Artifact,
+        stub: Option<&Stub>,
+        shown: &Shown,
+        lock: Lock,
+        reached: &mut Reached,
+    ) -> anyhow::Result<State> {
+        let environment = self.environment;
         artifact.keep(self.operator)?;
-        if let Some(stub) = &stub {
+        if let Some(stub) = stub {
             stub.keep(self.operator)?;
         }
-        let variables = artifact.variables(environment, stub.as_ref());
-        terraform::write_variables(&self.terraform.artifact_file(), &variables)?;
-        self.terraform.init()?;
-        let resources = Resources::of_plan(&self.terraform.plan()?)?;
-        let (summary, report) = self.review(&resources)?;
-        if summary.is_empty() {
-            eprintln!("nothing to change");
-        } else {
-            let question = format!("Apply this to {}?", environment.name);
-            ask::confirm(&question, self.yes)?;
+        if shown.planned.applyable {
             self.terraform.apply()?;
+            reached.step = Step::Refresh;
             self.terraform.refresh()?;
         }
-        let held = self.check_again(&report)?;
-        let outputs = self.terraform.outputs()?;
+        reached.step = Step::Invariants;
+        let report = self.check_again(&shown.report)?;
+        let outputs = reached.outputs.insert(self.terraform.outputs()?);
+        if let Some(broken) = report.filter(|report| !report.holds()) {
+            eprint!("\n{}", broken.text());
+            return Ok(State::Failed { step: Step::Invariants, reason: what_broke(&broken)? });
+        }
+        reached.step = Step::Code;
         if outputs.code_sha256 != artifact.manifest.code_sha256 {
             bail!(
                 "{} runs code {}, the artifact is {}: somebody else has deployed, or the alias was moved",
@@ -76,28 +187,24 @@ impl Rollout<'_> {
                 artifact.manifest.code_sha256
             );
         }
+        drop(lock);
         if environment.is_local() {
-            stage::start(environment, &outputs)?;
+            reached.step = Step::Stage;
+            stage::start(environment, outputs)?;
         }
-        let smoke = smoke::run(environment, self.operator, &outputs, &resources);
-        let record = self.record(artifact, &outputs, &smoke)?;
-        self.print(&record, &outputs, &summary)?;
-        let failed = matches!(smoke, Smoke::Failed(_)) || !held;
-        if failed {
-            eprintln!(
-                "error: {} is live and did not prove itself; `cargo xtask rollback {}` brings the former \
-                 code back",
-                record.id(),
-                environment.name
-            );
-        }
-        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        reached.step = Step::Smoke;
+        Ok(match smoke::run(environment, self.operator, outputs, &shown.resources)? {
+            Smoke::Passed => State::Passed,
+            Smoke::Skipped(reason) => State::Skipped { reason },
+            Smoke::Failed(reason) => {
+                State::Failed { step: Step::Smoke, reason: shortened(&reason) }
+            }
+        })
     }
 
     /// Shows the plan and refuses what must not be.
-    fn review(&self, resources: &Resources) -> anyhow::Result<(Summary, Report)> {
+    fn review(&self, resources: &Resources, summary: &Summary) -> anyhow::Result<Report> {
         let name = &self.environment.name;
-        let summary = Summary::of(resources);
         eprint!("\n{}", summary.text());
         eprintln!("{name}: {}", summary.counts());
         let report = check::check(resources, &self.environment.config);
@@ -117,39 +224,18 @@ impl Rollout<'_> {
                 format!("{} goes, and with it every event that waits in it", queue.address);
             eprintln!("{}", colored(Color::Red, &warning));
         }
-        Ok((summary, report))
+        Ok(report)
     }
 
-    /// Checks what could not be told before the apply, and says whether it holds.
-    fn check_again(&self, before: &Report) -> anyhow::Result<bool> {
+    /// Checks what could not be told before the apply.
+    fn check_again(&self, before: &Report) -> anyhow::Result<Option<Report>> {
         if before.open() == 0 {
-            return Ok(true);
+            return Ok(None);
         }
         let exempt = if self.environment.is_local() { FORGOTTEN.as_slice() } else { &[] };
         let state = Resources::of_state(&self.terraform.state()?)?;
-        let after = check::check(&state, &self.environment.config).only_open_in(before, exempt);
-        if !after.holds() {
-            eprint!("\n{}", after.text());
-        }
-        Ok(after.holds())
-    }
-
-    fn record(
-        &self,
-        artifact: &Artifact,
-        outputs: &Outputs,
-        smoke: &Smoke,
-    ) -> anyhow::Result<Record> {
-        let now = Timestamp::from(SystemTime::now());
-        let record = Record {
-            by: self.by.clone(),
-            kind: self.kind,
-            from: self.from.map(str::to_owned),
-            function_version: outputs.function_version.clone(),
-            ..Record::new(&self.environment.name, now, &artifact.manifest, smoke)
-        };
-        record.keep(self.operator).context("it is live, but its release could not be recorded")?;
-        Ok(record)
+        let after = check::check(&state, &self.environment.config);
+        Ok(Some(after.only_open_in(before, exempt)))
     }
 
     fn print(&self, record: &Record, outputs: &Outputs, summary: &Summary) -> anyhow::Result<()> {
@@ -161,7 +247,7 @@ impl Rollout<'_> {
         if self.json {
             let live = json!({
                 "release": record.id(),
-                "record": record,
+                "record": record.document()?,
                 "ingest_urls": urls,
                 "queue_url": outputs.queue_url,
                 "dead_letter_queue_url": outputs.dead_letter_queue_url,
@@ -183,12 +269,38 @@ impl Rollout<'_> {
         let dirty = if record.dirty { ", with changes that are not committed" } else { "" };
         println!("  commit      {}{dirty}", record.short_commit());
         println!("  function    {} version {}", outputs.function_name, outputs.function_version);
-        println!("  smoke test  {}", record.smoke);
+        println!("  smoke test  {}", record.state);
         for (route, url) in urls {
             println!("  {route:<11} {url}");
         }
         Ok(())
     }
+}
+
+/// Why something failed, in one line.
+fn reason_of(error: &anyhow::Error) -> String {
+    if error.downcast_ref() == Some(&Failure::Interrupted) {
+        return INTERRUPTED.to_owned();
+    }
+    let text = format!("{error:#}");
+    shortened(text.lines().next().unwrap_or_default())
+}
+
+/// The invariants that do not hold, in one line.
+fn what_broke(report: &Report) -> anyhow::Result<String> {
+    let report = serde_json::to_value(report)?;
+    let findings = report["findings"].as_array().into_iter().flatten();
+    let broken = findings.filter(|it| it["broken"].as_array().is_some_and(|it| !it.is_empty()));
+    let lines = broken.map(|it| format!("{}: {}", text(&it["name"]), text(&it["broken"][0])));
+    Ok(shortened(&lines.collect::<Vec<_>>().join("; ")))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(REASON_CHARS_MAX).collect()
 }
 
 fn later(report: &Report) -> String {

@@ -3,7 +3,6 @@
 //! On AWS the other end is the forwarder's log, which tells what the service answered; on the emulator
 //! it is the stand-in for the service.
 
-use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
@@ -19,6 +18,7 @@ use super::resources::Resources;
 use super::terraform::Outputs;
 use super::{Environment, stage};
 use crate::http::Client;
+use crate::interrupt;
 
 /// How long the event may take to the other end: a cold start and a few attempts.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -39,23 +39,6 @@ pub(crate) enum Smoke {
     Skipped(String),
 }
 
-impl Smoke {
-    /// How a record names a test that was passed.
-    pub(crate) const PASSED: &str = "passed";
-    /// How a record begins of a test that failed.
-    pub(crate) const FAILED: &str = "failed";
-}
-
-impl fmt::Display for Smoke {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Passed => f.write_str(Self::PASSED),
-            Self::Failed(reason) => write!(f, "{}: {reason}", Self::FAILED),
-            Self::Skipped(reason) => write!(f, "skipped: {reason}"),
-        }
-    }
-}
-
 /// An event that was accepted.
 struct Sent {
     event_id: String,
@@ -63,21 +46,25 @@ struct Sent {
 }
 
 /// Sends the event and waits for it.
+///
+/// # Errors
+///
+/// When it was interrupted.
 pub(crate) fn run(
     environment: &Environment,
     operator: &Operator<'_>,
     outputs: &Outputs,
     resources: &Resources,
-) -> Smoke {
+) -> anyhow::Result<Smoke> {
     let name = &environment.name;
     let Some(test) = &environment.aws.smoke_test else {
         let reason = "aws.smoke_test is not set, so no event was sent";
         eprintln!("smoke test skipped: {reason}");
-        return Smoke::Skipped(reason.to_owned());
+        return Ok(Smoke::Skipped(reason.to_owned()));
     };
     if let Some(reason) = obstacle(environment, resources) {
         eprintln!("smoke test skipped: {reason}");
-        return Smoke::Skipped(reason);
+        return Ok(Smoke::Skipped(reason));
     }
     eprintln!("smoke test: sending an event through route {} of {name}", test.route);
     let result = send(environment, outputs, test).and_then(|sent| {
@@ -88,7 +75,8 @@ pub(crate) fn run(
             await_in_log(operator, outputs, &sent)
         }
     });
-    match result {
+    interrupt::check()?;
+    Ok(match result {
         Ok(took) => {
             eprintln!("smoke test passed: delivered after {:.1} s", took.as_secs_f64());
             Smoke::Passed
@@ -97,7 +85,7 @@ pub(crate) fn run(
             eprintln!("smoke test failed: {error:#}");
             Smoke::Failed(format!("{error:#}"))
         }
-    }
+    })
 }
 
 /// Why the delivery could not be seen.
@@ -140,6 +128,7 @@ fn send(
     let client = Client::new();
     let deadline = Instant::now() + INGEST_PATIENCE;
     loop {
+        interrupt::check()?;
         let may_come = Instant::now() < deadline;
         match client.post(&url, &headers, &body) {
             Ok(answer) if answer.status == 200 => {
@@ -219,8 +208,9 @@ fn await_at_stand_in(
     let url = format!("{}/_stub/received", stage::stand_in(environment, &test.route)?);
     let mut known = 0;
     loop {
+        interrupt::check()?;
         let waited = started.elapsed();
-        let left_ms = PATIENCE.saturating_sub(waited).as_millis().min(10_000);
+        let left_ms = PATIENCE.saturating_sub(waited).as_millis().min(1_000);
         // The stand-in answers as soon as it has more.
         let ask = format!("{url}?at_least={}&wait_ms={left_ms}", known + 1);
         let received: Vec<Value> = serde_json::from_str(&client.get(&ask)?.body)

@@ -19,6 +19,8 @@ pub(crate) struct Summary {
     pub(crate) change: Vec<Item>,
     pub(crate) replace: Vec<Item>,
     pub(crate) destroy: Vec<Item>,
+    /// The names of outputs that change.
+    pub(crate) outputs: Vec<String>,
     /// How many resources stay as they are.
     pub(crate) unchanged: usize,
 }
@@ -48,6 +50,7 @@ impl Summary {
             change: Vec::new(),
             replace: Vec::new(),
             destroy: Vec::new(),
+            outputs: Vec::new(),
             unchanged: 0,
         };
         for resource in &resources.all {
@@ -67,7 +70,8 @@ impl Summary {
 
     /// Whether the plan would do nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        [&self.add, &self.change, &self.replace, &self.destroy].iter().all(|items| items.is_empty())
+        let items = [&self.add, &self.change, &self.replace, &self.destroy];
+        items.iter().all(|items| items.is_empty()) && self.outputs.is_empty()
     }
 
     /// One line: `2 to add, 1 to change, 0 to replace, 0 to destroy, 40 unchanged`.
@@ -116,6 +120,9 @@ impl Summary {
                     let _ok = writeln!(text, "      {name}: {before} → {after}{why}");
                 }
             }
+        }
+        for name in &self.outputs {
+            let _ok = writeln!(text, "{} output {}", paint(Color::Yellow, "~  "), printable(name));
         }
         text
     }

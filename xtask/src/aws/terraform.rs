@@ -1,22 +1,31 @@
-//! Terraform as a child process: its output is streamed and kept, Ctrl-C is passed on once, and its
-//! errors are turned into what to do about them.
+//! Terraform as a child process: it writes into a file, which is followed, so that it needs nobody to
+//! listen; Ctrl-C is passed on once, and its errors are turned into what to do about them.
 
 use std::fs::{DirBuilder, File};
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use rustix::process::{Pid, test_kill_process};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::lock::Lock;
 use super::trouble::{self, Advice};
 use super::{Environment, emulator, local_dir};
 use crate::exit::Failure;
 use crate::{interrupt, process, workspace};
+
+/// Between two looks at what Terraform has written.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How the folders of runs are called, before the process's id.
+const RUN: &str = "run-";
 
 /// The oldest Terraform that will do: the state's lock in S3 needs it.
 const OLDEST: (u32, u32) = (1, 11);
@@ -28,14 +37,16 @@ const INSTALL: &str = "https://developer.hashicorp.com/terraform/install has it"
 #[derive(Debug)]
 pub(crate) struct Terraform<'a> {
     environment: &'a Environment,
-    /// Where its own files, the plan and the log of its output are.
+    /// Where its own files and the log of its output are.
     out: PathBuf,
+    /// Where this run's plan is, and what it was made of: no other run may apply it.
+    run: PathBuf,
 }
 
 /// How a run ended.
 struct Ended {
     code: Option<i32>,
-    /// What it said on standard error.
+    /// Its errors, as it wrote them.
     said: String,
 }
 
@@ -69,19 +80,31 @@ impl<'a> Terraform<'a> {
         let version: Version =
             serde_json::from_slice(&output.stdout).context("reading Terraform's version")?;
         check_version(&version.terraform_version)?;
+        interrupt::listen()?;
         let out = environment.terraform_dir();
-        // A plan holds every value, so nobody else may look.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&out)
-            .with_context(|| format!("making {}", out.display()))?;
-        Ok(Self { environment, out })
+        make_private(&out)?;
+        let run = out.join(format!("{RUN}{}", std::process::id()));
+        Ok(Self { environment, out, run })
     }
 
-    /// The file by which Terraform is told of the artifact.
-    pub(crate) fn artifact_file(&self) -> PathBuf {
-        self.out.join("artifact.tfvars.json")
+    /// Takes the environment's lock on this machine, which all that follows needs but [`Self::find`].
+    /// It is not to be held while somebody is asked.
+    pub(crate) fn lock(&self) -> anyhow::Result<Lock> {
+        let lock = Lock::take(&self.environment.name, &self.out)?;
+        forget_ended_runs(&self.out)?;
+        make_private(&self.run)?;
+        Ok(lock)
+    }
+
+    /// Writes the file by which Terraform is told of the artifact.
+    pub(crate) fn tell(&self, variables: &Value) -> anyhow::Result<()> {
+        let path = self.artifact_file();
+        std::fs::write(&path, variables.to_string())
+            .with_context(|| format!("writing {}", path.display()))
+    }
+
+    fn artifact_file(&self) -> PathBuf {
+        self.run.join("artifact.tfvars.json")
     }
 
     /// Fetches providers and finds the state.
@@ -182,7 +205,7 @@ impl<'a> Terraform<'a> {
     }
 
     fn plan_file(&self) -> PathBuf {
-        self.out.join("plan.tfplan")
+        self.run.join("plan.tfplan")
     }
 
     /// Terraform in the environment's folder, with nothing of what it needs left to chance.
@@ -203,33 +226,41 @@ impl<'a> Terraform<'a> {
 
     fn json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let mut command = self.command()?;
-        command.args(arguments);
+        // Ctrl-C is ours to act on.
+        command.args(arguments).process_group(0);
         let output = process::output(&mut command)?;
         serde_json::from_str(&output).with_context(|| format!("reading terraform {}", arguments[0]))
     }
 
-    /// Runs Terraform, streams and keeps what it says.
+    /// Runs Terraform, and shows what it writes into its log.
     fn run(&self, verb: &str, arguments: &[String], show: Show) -> anyhow::Result<Ended> {
+        // All that can fail comes before it is started: nobody would wait for it.
+        interrupt::listen()?;
+        interrupt::check()?;
         let mut command = self.command()?;
         // Options stand before what they are about.
         let subcommand = if verb == "refresh" { "apply" } else { verb };
         command.args([subcommand, "-no-color", "-input=false"]).args(arguments);
         eprintln!("$ terraform {verb} (in environments/{})", self.environment.name);
+        let path = self.log_file(verb);
+        let log = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        // Locked as long as Terraform has it open: should we be killed, the next run sees that it lives.
+        log.lock().with_context(|| format!("locking {}", path.display()))?;
+        command.stdout(log.try_clone()?).stderr(log);
         // A terminal sends Ctrl-C to the whole group; Terraform gets it from us, once.
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.process_group(0);
         let mut child = command.spawn().map_err(|error| process::cannot_start(&command, &error))?;
-        let log_path = self.log_file(verb);
-        let log = File::create(&log_path);
-        let log = Mutex::new(log.with_context(|| format!("writing {}", log_path.display()))?);
-        let stdout = child.stdout.take().expect("standard output is piped");
-        let stderr = child.stderr.take().expect("standard error is piped");
+        // Closes our copies of the log.
+        drop(command);
+        let has_ended = AtomicBool::new(false);
         let (status, said) = std::thread::scope(|threads| {
-            threads.spawn(|| copy(stdout, &log, show));
-            let said = threads.spawn(|| copy(stderr, &log, Show::Everything));
-            let status = interrupt::wait("terraform", &mut child);
-            (status, said.join().unwrap_or_default())
+            let said = threads.spawn(|| follow(&path, show, &has_ended));
+            let status = interrupt::during("terraform", child.id(), || child.wait());
+            has_ended.store(true, Ordering::Release);
+            (status, said.join().expect("following a file does not panic"))
         });
-        Ok(Ended { code: status?.code(), said })
+        let status = status?.with_context(|| format!("waiting for terraform {verb}"))?;
+        Ok(Ended { code: status.code(), said: said? })
     }
 
     fn log_file(&self, verb: &str) -> PathBuf {
@@ -244,7 +275,10 @@ impl<'a> Terraform<'a> {
         let name = &self.environment.name;
         let advice = trouble::advice(&ended.said, name, &self.out.join("data"));
         let log = self.log_file(verb);
-        let failed = format!("terraform {verb} failed; all it said is in {}", log.display());
+        let first = ended.said.lines().next().unwrap_or_default();
+        let reason = first.trim_start_matches(['│', ' ']).trim_start_matches("Error: ");
+        let failed =
+            format!("terraform {verb} failed: {reason}\nall it said is in {}", log.display());
         Err(match advice {
             None => anyhow!("{failed}{}", otherwise(name)),
             Some(Advice { text, failure: None }) => anyhow!("{failed}\n{text}"),
@@ -255,21 +289,87 @@ impl<'a> Terraform<'a> {
     }
 }
 
-/// Copies lines to the log and, as far as they are to be shown, to standard error.
-fn copy(from: impl Read, log: &Mutex<File>, show: Show) -> String {
-    let mut said = String::new();
-    let mut shows = true;
-    for line in BufReader::new(from).lines().map_while(Result::ok) {
-        shows = shows && (show == Show::Everything || is_progress(&line));
-        if shows {
-            eprintln!("  {line}");
-        }
-        // A full disk must not stop Terraform, and what it says is shown as well.
-        let _unwritten = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
-        said.push_str(&line);
-        said.push('\n');
+impl Drop for Terraform<'_> {
+    fn drop(&mut self) {
+        // What is left is removed by the next run.
+        let _left = std::fs::remove_dir_all(&self.run);
     }
-    said
+}
+
+/// Makes a folder into which nobody else may look: a plan holds every value.
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("making {}", dir.display()))
+}
+
+/// Removes what runs have left that were killed.
+fn forget_ended_runs(out: &Path) -> anyhow::Result<()> {
+    let entries = out.read_dir().with_context(|| format!("looking into {}", out.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(RUN)?.parse().ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
+        let is_ours = pid.as_raw_pid().cast_unsigned() == std::process::id();
+        if !is_ours && test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+            std::fs::remove_dir_all(entry.path())
+                .with_context(|| format!("deleting {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows the lines of a log as they come, as far as they are to be shown, until its writer has ended,
+/// and returns the errors among them.
+fn follow(log: &Path, show: Show, has_ended: &AtomicBool) -> anyhow::Result<String> {
+    let read = || format!("reading {}", log.display());
+    let mut file = File::open(log).with_context(read)?;
+    let (mut unread, mut said) = (Vec::new(), String::new());
+    let mut shows = true;
+    loop {
+        // Asked first: what was written before the end is read after it.
+        let is_last = has_ended.load(Ordering::Acquire);
+        file.read_to_end(&mut unread).with_context(read)?;
+        if is_last && unread.last().is_some_and(|byte| *byte != b'\n') {
+            unread.push(b'\n');
+        }
+        let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        for line in String::from_utf8_lossy(&unread[..whole]).lines() {
+            let is_error = !said.is_empty() || begins_error(line);
+            shows = is_error || (shows && (show == Show::Everything || is_progress(line)));
+            if shows {
+                eprintln!("  {line}");
+            }
+            if is_error {
+                said.push_str(line);
+                said.push('\n');
+            }
+        }
+        unread.drain(..whole);
+        if is_last {
+            return Ok(said);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// The ids of this machine's Terraform processes that work on an environment, of whichever clone.
+pub(crate) fn running(environment: &str) -> Vec<String> {
+    let processes = process::output(Command::new("ps").args(["-A", "-o", "pid=,args="]));
+    let folder = format!("/environments/{environment} ");
+    let works_on = |line: &&str| {
+        let mut words = line.split_whitespace();
+        let is_terraform = words.any(|word| word.rsplit('/').next() == Some("terraform"));
+        is_terraform && line.contains(" -chdir=") && line.contains(&folder)
+    };
+    let text = processes.unwrap_or_default();
+    let pids = text.lines().filter(works_on).filter_map(|line| line.split_whitespace().next());
+    pids.map(str::to_owned).collect()
+}
+
+/// Whether Terraform's account of what went wrong begins here.
+fn begins_error(line: &str) -> bool {
+    line.trim_start_matches(['│', ' ']).starts_with("Error: ")
 }
 
 /// Whether a line stands before Terraform's own account of the changes.
@@ -318,12 +418,6 @@ impl Outputs {
             outputs.iter().map(|(name, output)| (name.clone(), output["value"].clone())).collect();
         serde_json::from_value(Value::from(values)).context("reading Terraform's outputs")
     }
-}
-
-/// Writes the file by which Terraform is told of the artifact.
-pub(crate) fn write_variables(path: &Path, variables: &Value) -> anyhow::Result<()> {
-    std::fs::write(path, variables.to_string())
-        .with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]

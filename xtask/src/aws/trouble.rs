@@ -1,8 +1,11 @@
 //! What Terraform's errors mean, and what to do about them.
 
 use std::path::Path;
+use std::process::Command;
 
+use super::terraform;
 use crate::exit::Failure;
+use crate::process;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub(crate) fn advice(said: &str, environment: &str, data_dir: &Path) -> Option<A
     let missing = |text: String| Some(Advice { text, failure: Some(Failure::Environment) });
     let failed = |text: String| Some(Advice { text, failure: None });
     if said.contains("Error acquiring the state lock") {
-        return failed(locked(said, environment, data_dir));
+        return failed(locked(said, environment, data_dir, terraform::running));
     }
     if has(&NO_CREDENTIALS) {
         return missing(
@@ -71,23 +74,44 @@ pub(crate) fn advice(said: &str, environment: &str, data_dir: &Path) -> Option<A
     None
 }
 
-/// A lock that another run holds, or held when it was killed.
-fn locked(said: &str, environment: &str, data_dir: &Path) -> String {
+/// A lock that another run holds, or held when it was killed. While one may hold it, nobody is told how
+/// to break it: two Terraforms would write one state.
+fn locked(
+    said: &str,
+    environment: &str,
+    data_dir: &Path,
+    running_here: impl FnOnce(&str) -> Vec<String>,
+) -> String {
     let field = |name: &str| {
         let lines = said.lines().map(|line| line.trim_start_matches(['│', ' ']));
         let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         values.next().map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
     };
+    let (who, since, what) = (field("Who"), field("Created"), field("Operation"));
+    let locked = format!("the state is locked by {who} since {since} ({what})");
+    let is_of_here =
+        who.split_once('@').is_some_and(|(_, host)| Some(host) == hostname().as_deref());
+    let running = if is_of_here { running_here(environment) } else { Vec::new() };
+    if !running.is_empty() {
+        return format!(
+            "{locked}, and on this machine a Terraform works on {environment} (process {}): wait until it \
+             has ended, and start again",
+            running.join(", ")
+        );
+    }
     format!(
-        "the state is locked by {} since {} ({}): wait until that run is over. Only if it was killed, \
-         release the lock with\n  TF_DATA_DIR={} terraform -chdir=environments/{environment} \
-         force-unlock {}",
-        field("Who"),
-        field("Created"),
-        field("Operation"),
+        "{locked}: wait until that run is over. Only if it was killed, and no Terraform of it is left \
+         where it ran, release the lock with\n  TF_DATA_DIR={} terraform \
+         -chdir=environments/{environment} force-unlock {}",
         data_dir.display(),
         field("ID")
     )
+}
+
+/// This machine's name, as Terraform writes it into its lock.
+fn hostname() -> Option<String> {
+    let name = process::output(Command::new("uname").arg("-n")).ok()?;
+    Some(name.trim().to_owned())
 }
 
 /// What a deployment that failed leaves, and the ways on and back.
@@ -128,15 +152,19 @@ mod tests {
 │   Who:       ci@runner
 │   Created:   2026-11-23 16:06:38 UTC
 ";
-        let advice = of(said);
-        assert_eq!(advice.failure, None);
+        assert_eq!(of(said).failure, None);
+        let data_dir = Path::new("/repo/target/terraform/dev/data");
         assert_eq!(
-            advice.text,
+            locked(said, "dev", data_dir, |_| vec!["42".to_owned()]),
             "the state is locked by ci@runner since 2026-11-23 16:06:38 UTC (OperationTypeApply): wait \
-             until that run is over. Only if it was killed, release the lock with\n  \
-             TF_DATA_DIR=/repo/target/terraform/dev/data terraform -chdir=environments/dev force-unlock \
-             9db590f1-b6fe-c5f2-2678-8804f089deba"
+             until that run is over. Only if it was killed, and no Terraform of it is left where it ran, \
+             release the lock with\n  TF_DATA_DIR=/repo/target/terraform/dev/data terraform \
+             -chdir=environments/dev force-unlock 9db590f1-b6fe-c5f2-2678-8804f089deba"
         );
+        let said = said.replace("runner", &hostname().unwrap());
+        let alive = locked(&said, "dev", data_dir, |_| vec!["42".to_owned()]);
+        assert!(alive.contains("(process 42): wait") && !alive.contains("unlock"), "{alive}");
+        assert!(locked(&said, "dev", data_dir, |_| Vec::new()).contains("force-unlock 9db590f1"));
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! What is cheap to look at, before anything is built: whoever may not deploy, or cannot from here,
+//! should learn it first.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+
+use super::Environment;
+use super::operator::Operator;
+use crate::exit::Failure;
+use crate::process;
+
+/// Variables that give credentials, or say where they are. Source: AWS SDKs and tools reference guide,
+/// "Settings reference".
+const CREDENTIALS: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+
+/// Files with credentials: the variable that names one, and where it is else, in the home directory.
+const FILES: [(&str, &str); 2] =
+    [("AWS_CONFIG_FILE", ".aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")];
+
+/// Where a machine on EC2 has its role's. Source: EC2 user guide, "Instance metadata service".
+const INSTANCE_METADATA: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
+
+/// How long the machine next door may take.
+const METADATA_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The operator, and who deploys: with credentials of the right account.
+///
+/// # Errors
+///
+/// [`Failure::Environment`] without them.
+pub(crate) fn identify(environment: &Environment) -> anyhow::Result<(Operator<'_>, String)> {
+    if !environment.is_local() && !has_credentials(|name| std::env::var_os(name).map(PathBuf::from))
+    {
+        let error = anyhow!(
+            "there are no AWS credentials: log in and set AWS_PROFILE, or set AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY"
+        );
+        return Err(error.context(Failure::Environment));
+    }
+    let operator = Operator::new(environment)?;
+    let by = operator.whoami()?;
+    Ok((operator, by))
+}
+
+/// Whether there is any place that could give credentials; whether they are good, AWS knows.
+fn has_credentials(variable: impl Fn(&str) -> Option<PathBuf>) -> bool {
+    let is_set = |name: &&str| variable(name).is_some_and(|value| !value.as_os_str().is_empty());
+    let home = variable("HOME").unwrap_or_default();
+    let is_file = |&(name, default): &(&str, &str)| {
+        variable(name).unwrap_or_else(|| home.join(default)).is_file()
+    };
+    let asks_metadata = || {
+        let is_off = variable("AWS_EC2_METADATA_DISABLED").is_some_and(|value| {
+            value.to_str().is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        });
+        !is_off && TcpStream::connect_timeout(&INSTANCE_METADATA, METADATA_PATIENCE).is_ok()
+    };
+    CREDENTIALS.iter().any(|name| is_set(name)) || FILES.iter().any(is_file) || asks_metadata()
+}
+
+/// Files of the work tree that differ from its commit, as git shows them; empty where there is no git.
+fn uncommitted() -> String {
+    let mut status = process::command("git");
+    status.args(["status", "--porcelain", "--untracked-files=no"]);
+    process::output(&mut status).unwrap_or_default()
+}
+
+/// Says what a work tree with changes means for what is deployed from it.
+pub(crate) fn warn_if_uncommitted(environment: &Environment) {
+    if !environment.is_local() && !uncommitted().is_empty() {
+        eprintln!(
+            "note: this work tree has changes that are not committed; they go into what is applied, and \
+             what is built from them is not promoted"
+        );
+    }
+}
+
+/// Fails if the work tree has changes.
+///
+/// # Errors
+///
+/// Then: Terraform's files and the environment's values are those of the work tree.
+pub(crate) fn check_committed(environment: &Environment) -> anyhow::Result<()> {
+    let changes = uncommitted();
+    if environment.is_local() || changes.is_empty() {
+        return Ok(());
+    }
+    let first = changes.lines().next().unwrap_or_default().trim();
+    bail!(
+        "this work tree has changes that are not committed ({first}, …), and they would go into what is \
+         promoted to {}: commit or stash them",
+        environment.name
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_come_from_variables_or_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_owned();
+        let with = |more: Vec<(&'static str, PathBuf)>| {
+            has_credentials(|name| match name {
+                "HOME" => Some(home.clone()),
+                "AWS_EC2_METADATA_DISABLED" => Some("true".into()),
+                name => more.iter().find(|(it, _)| *it == name).map(|(_, value)| value.clone()),
+            })
+        };
+        assert!(!with(vec![]));
+        assert!(!with(vec![("AWS_PROFILE", PathBuf::new())]));
+        assert!(with(vec![("AWS_PROFILE", "dev".into())]));
+        std::fs::write(home.join("mine"), "").unwrap();
+        assert!(with(vec![("AWS_CONFIG_FILE", home.join("mine"))]));
+        std::fs::create_dir(home.join(".aws")).unwrap();
+        std::fs::write(home.join(".aws/credentials"), "").unwrap();
+        assert!(with(vec![]));
+    }
+}

@@ -1,0 +1,189 @@
+//! What stands on record, and what is live, once a command has ended.
+
+use crate::machine::{Done, Machine, NEW, OLD, code, write};
+
+fn deploy(machine: &Machine) -> Done {
+    machine.run(&["deploy", "dev", "--yes", "--artifact", &code(NEW).digest])
+}
+
+#[test]
+fn a_deployment_is_begun_and_ended_on_record() {
+    let Some(machine) = Machine::new() else { return };
+    let done = deploy(&machine);
+    done.check(0, &["smoke test passed"]);
+    assert!(done.stdout.contains("dev is live: release 2"), "{}", done.stdout);
+    assert_eq!(machine.live("dev"), code(NEW).code_sha256);
+    assert_eq!(machine.states("dev"), ["passed"]);
+    let ids = machine.ids("deployments/dev");
+    let (start, end) = (machine.record("deployments/dev", &ids[0]), machine.last("dev"));
+    assert_eq!(start["state"], "started");
+    assert_eq!(start["by"], "arn:aws:iam::123456789012:user/me");
+    assert_eq!((&end["state"], &end["smoke"]), (&"passed".into(), &"passed".into()));
+    assert_eq!((&end["function_version"], &end["plan"]), (&"7".into(), &start["plan"]));
+    assert_eq!(start["plan"].as_str().unwrap().len(), 64);
+    // Begun before anything was changed.
+    let steps = machine.steps();
+    let at = |step: &str| steps.iter().position(|it| it == step).unwrap();
+    assert!(at("has put deployments/dev") < at("terraform apply begins"), "{steps:?}");
+    machine.check_records("dev");
+}
+
+#[test]
+fn what_fails_is_on_record_with_its_step() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(NEW).digest;
+    let arguments = ["deploy", "dev", "--yes", "--artifact", &digest];
+    let done = machine.run_with(("FAIL", "apply"), &arguments);
+    done.check(1, &["terraform apply failed: creating queue: AccessDenied", "go on with\n  cargo"]);
+    let last = machine.last("dev");
+    assert_eq!(last["step"], "apply");
+    assert_eq!(last["reason"], "terraform apply failed: creating queue: AccessDenied");
+    assert_eq!(last["smoke"].as_str().unwrap().split(' ').next(), Some("failed:"));
+
+    // Its smoke test.
+    let done = machine.run_with(("FAIL", "smoke"), &arguments);
+    done.check(1, &["smoke test failed", "did not prove itself"]);
+    assert_eq!(machine.last("dev")["step"], "smoke");
+
+    // What Lambda says that it runs is not the artifact.
+    let done = machine.run_with(("OTHER_CODE", "another"), &arguments);
+    done.check(1, &["runs code another, the artifact is"]);
+    assert_eq!(machine.states("dev"), ["failed code", "failed smoke", "failed apply"]);
+    machine.check_records("dev");
+
+    // What failed is gone back from, and not to.
+    machine
+        .run(&["rollback", "dev", "--yes", "--if-failed"])
+        .check(0, &["dev back to 20260101T0001"]);
+    assert_eq!(machine.live("dev"), code(OLD).code_sha256);
+    let done = machine.run(&["rollback", "dev", "--yes", "--if-failed"]);
+    done.check(0, &["the latest release did not fail"]);
+    assert_eq!(machine.releases("dev")[0]["kind"], "rollback");
+    assert_eq!(machine.states("dev").len(), 4);
+}
+
+#[test]
+fn what_has_no_end_is_gone_back_from() {
+    let Some(machine) = Machine::new() else { return };
+    deploy(&machine).check(0, &[]);
+    // Killed before its end was written down.
+    let id = machine.ids("releases/dev").pop().unwrap();
+    std::fs::remove_file(machine.bucket(&format!("releases/dev/{id}.json"))).unwrap();
+    assert_eq!(machine.states("dev"), ["started"]);
+    let promoted = machine.run(&["promote", "dev", "prod", "--yes"]);
+    promoted.check(1, &["was begun and has no end"]);
+    let done = machine.run(&["rollback", "dev", "--yes", "--if-failed"]);
+    done.check(0, &["has no end: it was killed, or still runs", "dev back to 20260101T0001"]);
+    assert_eq!(machine.live("dev"), code(OLD).code_sha256);
+}
+
+#[test]
+fn broken_invariants_end_it() {
+    let Some(machine) = Machine::new() else { return };
+    let plan = machine.world("dev/plan.json");
+    let text = std::fs::read_to_string(&plan).unwrap();
+    // Known before: the plan is not applied.
+    write(&plan, &text.replace("\"fifo_queue\":true", "\"fifo_queue\":false"));
+    let done = deploy(&machine);
+    done.check(1, &["BROKEN", "so nothing was changed"]);
+    assert!(machine.applied().is_empty() && machine.ids("deployments/dev").is_empty());
+    // Known only after the apply: it is on record as failed.
+    let mut unknown: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for change in unknown["resource_changes"].as_array_mut().unwrap() {
+        if change["type"] == "aws_sqs_queue_policy" {
+            change["change"]["after_unknown"] = serde_json::json!({ "policy": true });
+            change["change"]["after"]["policy"] = serde_json::Value::Null;
+        }
+    }
+    write(&plan, &unknown.to_string());
+    let state = serde_json::json!({ "values": { "root_module": { "resources": [] } } });
+    write(&machine.world("dev/state.json"), &state.to_string());
+    deploy(&machine).check(1, &["did not prove itself"]);
+    let last = machine.last("dev");
+    assert_eq!((&last["state"], &last["step"]), (&"failed".into(), &"invariants".into()));
+    assert!(last["reason"].as_str().unwrap().contains("tls-only"), "{last}");
+    assert!(!machine.steps().contains(&"await delivery".to_owned()));
+}
+
+#[test]
+fn what_is_promoted_is_what_the_function_runs() {
+    let Some(machine) = Machine::new() else { return };
+    deploy(&machine).check(0, &[]);
+    machine.forget_steps();
+    // Somebody went past the records.
+    write(&machine.world("dev/code"), "another");
+    let refused = machine.run(&["promote", "dev", "prod", "--yes"]);
+    refused.check(1, &["dev runs code another (version 7)", "its last release", "promote that"]);
+    assert!(machine.puts().is_empty() && machine.applied().is_empty());
+
+    write(&machine.world("dev/code"), &code(NEW).code_sha256);
+    // The role that promotes may not write artifacts.
+    let done = machine.run_with(("DENY", "artifacts/"), &["promote", "dev", "prod", "--yes"]);
+    done.check(0, &["smoke test passed"]);
+    assert_eq!(machine.live("prod"), code(NEW).code_sha256);
+    let last = machine.last("prod");
+    assert_eq!((&last["kind"], &last["from"]), (&"promote".into(), &"dev".into()));
+    let (puts, id) = (machine.puts(), machine.ids("deployments/prod").pop().unwrap());
+    let records = ["deployments", "releases"].map(|prefix| format!("{prefix}/prod/{id}.json"));
+    assert_eq!(puts, records);
+
+    machine.run_with(("DENY", "artifacts/"), &["rollback", "prod", "--yes"]).check(0, &[]);
+    assert_eq!(machine.live("prod"), code(OLD).code_sha256);
+}
+
+#[test]
+fn bytes_that_are_not_what_they_are_called_are_not_promoted() {
+    let Some(machine) = Machine::new() else { return };
+    deploy(&machine).check(0, &[]);
+    // A whole artifact, with its own manifest, under another's name.
+    let (digest, other) = (code(NEW).digest, code("tampered"));
+    write(&machine.bucket(&format!("artifacts/{digest}.zip")), "tampered");
+    let manifest = machine.bucket(&format!("artifacts/{digest}.json"));
+    write(&manifest, &other.manifest.to_string());
+    let refused = machine.run(&["promote", "dev", "prod", "--yes"]);
+    refused
+        .check(1, &["is kept as", "do not use it"].map(|it| it.trim_start_matches("is kept as")));
+    assert!(machine.applied().iter().all(|it| !it.contains("prod")), "{:?}", machine.applied());
+}
+
+#[test]
+fn what_nobody_attests_is_not_promoted() {
+    let Some(machine) = Machine::new() else { return };
+    deploy(&machine).check(0, &[]);
+    let gh = machine.path("bin/gh");
+    for (answer, code) in [("exit 1", 1), ("exit 0", 0)] {
+        write(&gh, &format!("#!/bin/sh\n{answer}\n"));
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&gh, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let arguments = ["promote", "dev", "prod", "--yes", "--attested-by", "acme/webhook-queue"];
+        let done = machine.run(&arguments);
+        let reasons = ["is not attested by acme/webhook-queue, so it is not promoted"];
+        done.check(code, if code == 1 { &reasons } else { &[] });
+    }
+    assert_eq!(machine.applied(), ["applied deploy to dev", "applied deploy to prod"]);
+}
+
+#[test]
+fn whoever_may_not_deploy_learns_it_before_anything_else() {
+    let Some(machine) = Machine::new() else { return };
+    // Nothing is packaged: it would have to be built, for minutes.
+    for arguments in [&["deploy", "dev", "--yes"][..], &["plan", "dev"]] {
+        machine.run_with(("FAIL", "whoami"), arguments).check(3, &["there are no AWS credentials"]);
+        let mut command = machine.command(arguments);
+        command.env_remove("AWS_ACCESS_KEY_ID").env("HOME", machine.path("home"));
+        for name in ["AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+            command.env_remove(name);
+        }
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        machine.start(&mut command).end().check(3, &["there are no AWS credentials: log in"]);
+    }
+    assert_eq!(machine.steps(), ["whoami", "whoami"]);
+}
+
+#[test]
+fn an_environment_is_destroyed() {
+    let Some(machine) = Machine::new() else { return };
+    machine.run(&["destroy", "dev", "--yes"]).check(0, &["to destroy"]);
+    assert_eq!(machine.live("dev"), "");
+    assert_eq!(machine.applied(), ["applied destroy to dev"]);
+}

@@ -1,0 +1,189 @@
+//! What was shown is what is applied: by the run that showed it, never unasked, and as it was approved.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
+
+use crate::machine::{Machine, NEW, OLD, Running, code, write};
+
+/// A command in whose terminal somebody can answer.
+struct Asked {
+    running: Running,
+    keyboard: File,
+}
+
+impl Asked {
+    fn start(machine: &Machine, arguments: &[&str]) -> Self {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let name = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = File::options().read(true).write(true).open(name).unwrap();
+        let mut command = machine.command(arguments);
+        let running = machine.start(command.stdin(Stdio::from(terminal)));
+        Self { running, keyboard: keyboard.into() }
+    }
+
+    fn await_question(&mut self) {
+        self.running.await_said("Type `yes` to go on: ");
+    }
+
+    fn answer(&mut self, text: &str) {
+        writeln!(self.keyboard, "{text}").unwrap();
+    }
+}
+
+fn deploy_dev(digest: &str) -> [&str; 4] {
+    ["deploy", "dev", "--artifact", digest]
+}
+
+#[test]
+fn it_asks_and_does_nothing_without_a_yes() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(NEW).digest;
+    for answer in ["no", "y", "YES", ""] {
+        let mut asked = Asked::start(&machine, &deploy_dev(&digest));
+        asked.await_question();
+        asked.answer(answer);
+        asked.running.end().check(1, &["nothing was changed"]);
+    }
+    assert_eq!(machine.live("dev"), code(OLD).code_sha256);
+    // Nothing is on record, and nothing in the bucket.
+    assert!(machine.puts().is_empty() && machine.ids("deployments/dev").is_empty());
+    let mut asked = Asked::start(&machine, &deploy_dev(&digest));
+    asked.await_question();
+    asked.answer("yes");
+    asked.running.end().check(0, &["Apply this to dev?"]);
+    assert_eq!(machine.live("dev"), code(NEW).code_sha256);
+}
+
+#[test]
+fn each_run_applies_its_own_plan() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(NEW).digest;
+    let mut deploy = Asked::start(&machine, &deploy_dev(&digest));
+    deploy.await_question();
+    // Meanwhile somebody else looks at what a deletion would do, and does not want it.
+    let mut destroy = Asked::start(&machine, &["destroy", "dev"]);
+    destroy.await_question();
+    destroy.answer("no");
+    destroy.running.end().check(1, &["nothing was changed"]);
+    deploy.answer("yes");
+    deploy.running.end().check(0, &["smoke test passed"]);
+    assert_eq!(machine.applied(), ["applied deploy to dev"]);
+}
+
+#[test]
+fn a_plan_that_somebody_has_overtaken_is_refused() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(NEW).digest;
+    let mut slow = Asked::start(&machine, &deploy_dev(&digest));
+    slow.await_question();
+    // The lock is not held at the question.
+    machine.run(&["destroy", "dev", "--yes"]).check(0, &[]);
+    slow.answer("yes");
+    let done = slow.running.end();
+    done.check(1, &["Saved plan is stale", "somebody else has changed dev since it was planned"]);
+    assert_eq!(machine.applied(), ["applied destroy to dev"]);
+    assert_eq!(machine.last("dev")["step"], "apply");
+}
+
+#[test]
+fn one_run_at_a_time_works_on_an_environment() {
+    let Some(machine) = Machine::new() else { return };
+    write(&machine.world("hold"), "");
+    let digest = code(NEW).digest;
+    let arguments = [&deploy_dev(&digest)[..], &["--yes"]].concat();
+    let mut first = machine.start(&mut machine.command(&arguments));
+    first.await_said("terraform apply");
+    let mut second = machine.start(&mut machine.command(&arguments));
+    second.await_said("waiting: `cargo xtask deploy dev");
+    assert!(second.said().contains(&format!("(process {}) works on dev", first.pid())));
+    // Another environment is nobody's to wait for, nor is what does not deploy.
+    machine.run(&["plan", "prod", "--artifact", &digest]).check(0, &[]);
+    machine.run(&["releases", "dev"]).check(0, &[]);
+    // Who waits can stop to.
+    second.signal(Signal::INT);
+    assert_eq!(second.end().code, Some(130));
+    write(&machine.world("go"), "");
+    first.end().check(0, &["smoke test passed"]);
+}
+
+#[test]
+fn what_changes_outputs_only_is_applied() {
+    let Some(machine) = Machine::new() else { return };
+    write(&machine.world("dev/outputs-differ"), "");
+    machine.package(OLD);
+    let digest = code(OLD).digest;
+    let arguments = ["deploy", "dev", "--yes", "--artifact", &digest];
+    machine.run(&arguments).check(0, &["$ terraform apply"]);
+    assert_eq!(machine.applied(), ["applied deploy to dev"]);
+    let done = machine.run(&arguments);
+    done.check(0, &["nothing to change", "smoke test passed"]);
+    assert_eq!(machine.applied().len(), 1);
+    assert_eq!(machine.states("dev"), ["passed", "passed"]);
+}
+
+#[test]
+fn only_the_plan_that_was_approved_is_applied() {
+    let Some(machine) = Machine::new() else { return };
+    machine.keep_artifact(NEW);
+    machine.has_live("dev", NEW);
+    let plan = |arguments: &[&str]| -> Value {
+        let done = machine.run(&[&["plan", "prod", "--json"], arguments].concat());
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        serde_json::from_str(&done.stdout).unwrap()
+    };
+    let shown = plan(&["--from", "dev"]);
+    let approved = shown["digest"].as_str().unwrap();
+    assert_eq!(shown, plan(&["--artifact", &code(NEW).digest]), "two plans of the same thing");
+    assert_eq!(shown["artifact"], code(NEW).digest.as_str());
+    let other = "0".repeat(64);
+    let promote =
+        |digest: &str| machine.run(&["promote", "dev", "prod", "--yes", "--approved", digest]);
+    promote(&other).check(1, &[approved, "was approved, so nothing was changed"]);
+    // What was approved was another artifact.
+    machine.has_live("dev", OLD);
+    std::fs::remove_dir_all(machine.bucket("releases/dev")).unwrap();
+    machine.has_live("dev", OLD);
+    promote(approved).check(1, &["was approved, so nothing was changed"]);
+    let rollback =
+        machine.run(&["rollback", "prod", "--yes", "--to", "2026", "--approved", approved]);
+    rollback.check(1, &["was approved, so nothing was changed"]);
+    assert!(machine.applied().is_empty() && machine.puts().is_empty());
+    machine.has_live("dev", NEW);
+    promote(approved).check(0, &[]);
+    assert_eq!(machine.last("prod")["plan"], approved);
+}
+
+#[test]
+fn a_work_tree_with_changes_is_told_and_not_promoted_from() {
+    let Some(machine) = Machine::new() else { return };
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(machine.path("clone"));
+        git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message", "all"]);
+    machine.keep_artifact(NEW);
+    machine.has_live("dev", NEW);
+    write(&machine.path("clone/environments/prod/main.tf"), "# Changed.");
+    machine.run(&["promote", "dev", "prod", "--yes"]).check(1, &["not committed", "main.tf"]);
+    assert!(!machine.steps().iter().any(|step| step.starts_with("terraform")));
+    // An emergency is not stopped by it.
+    machine.run(&["rollback", "dev", "--yes"]).check(0, &["note: this work tree has changes"]);
+    git(&["commit", "--quiet", "--all", "--message", "changed"]);
+    machine.has_live("dev", NEW);
+    let done = machine.run(&["deploy", "dev", "--yes", "--artifact", &code(NEW).digest]);
+    done.check(0, &[]);
+    assert!(!done.stderr.contains("note: this work tree"), "{}", done.stderr);
+    machine.run(&["promote", "dev", "prod", "--yes"]).check(0, &[]);
+}
