@@ -65,7 +65,7 @@ fn has_credentials(variable: impl Fn(&str) -> Option<PathBuf>) -> bool {
         });
         !is_off && TcpStream::connect_timeout(&INSTANCE_METADATA, METADATA_PATIENCE).is_ok()
     };
-    CREDENTIALS.iter().any(|name| is_set(name)) || FILES.iter().any(is_file) || asks_metadata()
+    CREDENTIALS.iter().any(is_set) || FILES.iter().any(is_file) || asks_metadata()
 }
 
 /// Files of the work tree that differ from its commit, as git shows them; empty where there is no git.

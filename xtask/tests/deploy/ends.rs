@@ -1,6 +1,8 @@
 //! What stands on record, and what is live, once a command has ended.
 
-use crate::machine::{Done, Machine, NEW, OLD, code, write};
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::machine::{Done, Machine, NEW, OLD, code, start, write};
 
 fn deploy(machine: &Machine) -> Done {
     machine.run(&["deploy", "dev", "--yes", "--artifact", &code(NEW).digest])
@@ -12,7 +14,7 @@ fn a_deployment_is_begun_and_ended_on_record() {
     let done = deploy(&machine);
     done.check(0, &["smoke test passed"]);
     assert!(done.stdout.contains("dev is live: release 2"), "{}", done.stdout);
-    assert_eq!(machine.live("dev"), code(NEW).code_sha256);
+    assert_eq!(machine.live("dev"), code(NEW).lambda_digest);
     assert_eq!(machine.states("dev"), ["passed"]);
     let ids = machine.ids("deployments/dev");
     let (start, end) = (machine.record("deployments/dev", &ids[0]), machine.last("dev"));
@@ -55,7 +57,7 @@ fn what_fails_is_on_record_with_its_step() {
     machine
         .run(&["rollback", "dev", "--yes", "--if-failed"])
         .check(0, &["dev back to 20260101T0001"]);
-    assert_eq!(machine.live("dev"), code(OLD).code_sha256);
+    assert_eq!(machine.live("dev"), code(OLD).lambda_digest);
     let done = machine.run(&["rollback", "dev", "--yes", "--if-failed"]);
     done.check(0, &["the latest release did not fail"]);
     assert_eq!(machine.releases("dev")[0]["kind"], "rollback");
@@ -74,7 +76,7 @@ fn what_has_no_end_is_gone_back_from() {
     promoted.check(1, &["was begun and has no end"]);
     let done = machine.run(&["rollback", "dev", "--yes", "--if-failed"]);
     done.check(0, &["has no end: it was killed, or still runs", "dev back to 20260101T0001"]);
-    assert_eq!(machine.live("dev"), code(OLD).code_sha256);
+    assert_eq!(machine.live("dev"), code(OLD).lambda_digest);
 }
 
 #[test]
@@ -116,11 +118,11 @@ fn what_is_promoted_is_what_the_function_runs() {
     refused.check(1, &["dev runs code another (version 7)", "its last release", "promote that"]);
     assert!(machine.puts().is_empty() && machine.applied().is_empty());
 
-    write(&machine.world("dev/code"), &code(NEW).code_sha256);
+    write(&machine.world("dev/code"), &code(NEW).lambda_digest);
     // The role that promotes may not write artifacts.
     let done = machine.run_with(("DENY", "artifacts/"), &["promote", "dev", "prod", "--yes"]);
     done.check(0, &["smoke test passed"]);
-    assert_eq!(machine.live("prod"), code(NEW).code_sha256);
+    assert_eq!(machine.live("prod"), code(NEW).lambda_digest);
     let last = machine.last("prod");
     assert_eq!((&last["kind"], &last["from"]), (&"promote".into(), &"dev".into()));
     let (puts, id) = (machine.puts(), machine.ids("deployments/prod").pop().unwrap());
@@ -128,7 +130,7 @@ fn what_is_promoted_is_what_the_function_runs() {
     assert_eq!(puts, records);
 
     machine.run_with(("DENY", "artifacts/"), &["rollback", "prod", "--yes"]).check(0, &[]);
-    assert_eq!(machine.live("prod"), code(OLD).code_sha256);
+    assert_eq!(machine.live("prod"), code(OLD).lambda_digest);
 }
 
 #[test]
@@ -153,7 +155,6 @@ fn what_nobody_attests_is_not_promoted() {
     let gh = machine.path("bin/gh");
     for (answer, code) in [("exit 1", 1), ("exit 0", 0)] {
         write(&gh, &format!("#!/bin/sh\n{answer}\n"));
-        use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(&gh, std::fs::Permissions::from_mode(0o755)).unwrap();
         let arguments = ["promote", "dev", "prod", "--yes", "--attested-by", "acme/webhook-queue"];
         let done = machine.run(&arguments);
@@ -175,7 +176,7 @@ fn whoever_may_not_deploy_learns_it_before_anything_else() {
             command.env_remove(name);
         }
         command.env("AWS_EC2_METADATA_DISABLED", "true");
-        machine.start(&mut command).end().check(3, &["there are no AWS credentials: log in"]);
+        start(&mut command).end().check(3, &["there are no AWS credentials: log in"]);
     }
     assert_eq!(machine.steps(), ["whoami", "whoami"]);
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::deployed;
+use crate::deployed::{Deployed, deployed};
 
 /// Where every environment here keeps artifacts and records.
 const BUCKET: &str = "acme-webhook-artifacts";
@@ -30,8 +30,10 @@ pub(crate) struct Machine {
 
 /// Some code, as an artifact.
 pub(crate) struct Code {
+    /// In hexadecimal, its name.
     pub(crate) digest: String,
-    pub(crate) code_sha256: String,
+    /// In base64, as Lambda says it.
+    pub(crate) lambda_digest: String,
     pub(crate) manifest: Value,
 }
 
@@ -54,14 +56,14 @@ pub(crate) struct Running {
 /// Code as an artifact.
 pub(crate) fn code(text: &str) -> Code {
     let hash = Sha256::digest(text);
-    let digest: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let code_sha256 = BASE64_STANDARD.encode(hash);
+    let digest = hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let lambda_digest = BASE64_STANDARD.encode(hash);
     let manifest = json!({
-        "sha256": digest, "code_sha256": code_sha256, "zip_bytes": text.len(), "bootstrap_bytes": 3,
+        "sha256": digest, "code_sha256": lambda_digest, "zip_bytes": text.len(), "bootstrap_bytes": 3,
         "arch": "arm64", "target": "t", "git_commit": "7ccc8dc", "dirty": false, "rustc": "r",
         "cargo_lambda": "l",
     });
-    Code { digest, code_sha256, manifest }
+    Code { digest, lambda_digest, manifest }
 }
 
 impl Machine {
@@ -82,20 +84,13 @@ impl Machine {
         }
         let url = api();
         for environment in ["dev", "prod"] {
-            let resources = match deployed::resources(environment) {
-                Ok(resources) => resources,
-                Err(reason) => {
-                    eprintln!("skipped: {reason}");
-                    return None;
-                }
-            };
+            let Deployed { values, plan, destroy } = deployed(environment)?;
             let dir = machine.path("clone/environments").join(environment);
             write(&dir.join("main.tf"), "# The stand-in does not look.");
-            let values = deployed::values(environment);
-            write(&dir.join("terraform.tfvars.json"), &values.to_string());
+            write(&dir.join("terraform.tfvars.json"), &values);
             let aws = machine.world(environment);
-            write(&aws.join("plan.json"), &deployed::plan(&resources).to_string());
-            write(&aws.join("destroy.json"), &deployed::destroy(&resources).to_string());
+            write(&aws.join("plan.json"), &plan.to_string());
+            write(&aws.join("destroy.json"), &destroy.to_string());
             write(&aws.join("outputs.json"), &outputs(environment, &url).to_string());
             write(&aws.join("serial"), "1");
             machine.has_live(environment, OLD);
@@ -121,8 +116,8 @@ impl Machine {
 
     /// `text` is live, and on record as what passed: by a program of before, in version 1.
     pub(crate) fn has_live(&self, environment: &str, text: &str) {
-        let Code { digest, code_sha256, .. } = code(text);
-        write(&self.world(environment).join("code"), &code_sha256);
+        let Code { digest, lambda_digest, .. } = code(text);
+        write(&self.world(environment).join("code"), &lambda_digest);
         let minute = if text == OLD { 1 } else { 2 };
         let record = json!({
             "version": 1, "environment": environment, "at": format!("2026-01-01T00:0{minute}:00.000Z"),
@@ -164,25 +159,19 @@ impl Machine {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Done {
-        self.start(&mut self.command(arguments)).end()
+        start(&mut self.command(arguments)).end()
     }
 
     /// The same, with a variable that a stand-in looks at.
     pub(crate) fn run_with(&self, variable: (&str, &str), arguments: &[&str]) -> Done {
-        self.start(self.command(arguments).env(variable.0, variable.1)).end()
-    }
-
-    pub(crate) fn start(&self, command: &mut Command) -> Running {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        Running { child, stderr, bytes: Vec::new(), said: String::new() }
+        start(self.command(arguments).env(variable.0, variable.1)).end()
     }
 
     /// Runs a command that gets the signal `by` at its step number `step`.
     pub(crate) fn stop(&self, arguments: &[&str], step: usize, by: &str) -> Done {
         let mut command = self.command(arguments);
         command.env("STOP_AT", step.to_string()).env("STOP_BY", by);
-        let mut running = self.start(&mut command);
+        let mut running = start(&mut command);
         // That it was noticed, or that it is dead: then nobody holds its end of the pipe.
         while running.more() && !running.said.contains("stopping: ") {}
         write(&self.world("seen"), "");
@@ -320,6 +309,13 @@ impl Done {
             assert!(self.stderr.contains(reason), "{reason:?} in {}", self.stderr);
         }
     }
+}
+
+/// Starts a command, whose output is read.
+pub(crate) fn start(command: &mut Command) -> Running {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    Running { child, stderr, bytes: Vec::new(), said: String::new() }
 }
 
 pub(crate) fn write(path: &Path, text: &str) {

@@ -5,5 +5,15 @@
 mod deployed;
 mod ends;
 mod machine;
+#[path = "../../src/aws/check/tests/plans.rs"]
+#[expect(dead_code, reason = "the invariants' tests use the rest")]
+mod plans;
 mod shown;
 mod stopped;
+
+/// What those plans are made of.
+mod workspace {
+    pub(crate) fn root() -> &'static std::path::Path {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    }
+}

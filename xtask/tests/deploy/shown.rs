@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
-use crate::machine::{Machine, NEW, OLD, Running, code, write};
+use crate::machine::{Machine, NEW, OLD, Running, code, start, write};
 
 /// A command in whose terminal somebody can answer.
 struct Asked {
@@ -24,7 +24,7 @@ impl Asked {
         let name = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
         let terminal = File::options().read(true).write(true).open(name).unwrap();
         let mut command = machine.command(arguments);
-        let running = machine.start(command.stdin(Stdio::from(terminal)));
+        let running = start(command.stdin(Stdio::from(terminal)));
         Self { running, keyboard: keyboard.into() }
     }
 
@@ -51,14 +51,14 @@ fn it_asks_and_does_nothing_without_a_yes() {
         asked.answer(answer);
         asked.running.end().check(1, &["nothing was changed"]);
     }
-    assert_eq!(machine.live("dev"), code(OLD).code_sha256);
+    assert_eq!(machine.live("dev"), code(OLD).lambda_digest);
     // Nothing is on record, and nothing in the bucket.
     assert!(machine.puts().is_empty() && machine.ids("deployments/dev").is_empty());
     let mut asked = Asked::start(&machine, &deploy_dev(&digest));
     asked.await_question();
     asked.answer("yes");
     asked.running.end().check(0, &["Apply this to dev?"]);
-    assert_eq!(machine.live("dev"), code(NEW).code_sha256);
+    assert_eq!(machine.live("dev"), code(NEW).lambda_digest);
 }
 
 #[test]
@@ -98,9 +98,9 @@ fn one_run_at_a_time_works_on_an_environment() {
     write(&machine.world("hold"), "");
     let digest = code(NEW).digest;
     let arguments = [&deploy_dev(&digest)[..], &["--yes"]].concat();
-    let mut first = machine.start(&mut machine.command(&arguments));
+    let mut first = start(&mut machine.command(&arguments));
     first.await_said("terraform apply");
-    let mut second = machine.start(&mut machine.command(&arguments));
+    let mut second = start(&mut machine.command(&arguments));
     second.await_said("waiting: `cargo xtask deploy dev");
     assert!(second.said().contains(&format!("(process {}) works on dev", first.pid())));
     // Another environment is nobody's to wait for, nor is what does not deploy.
