@@ -9,7 +9,7 @@ output "api_id" {
 }
 
 output "ingest_urls" {
-  description = "The URL to give to the SaaS, by the route's name. On an API whose stage is not `$default`, the stage's name goes before the path."
+  description = "The URL to give to the SaaS, by the route's name."
   value       = module.webhook.ingest_urls
 }
 

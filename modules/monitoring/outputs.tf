@@ -17,6 +17,11 @@ output "runbook_sections" {
   value       = sort(concat(keys(aws_cloudwatch_metric_alarm.this), ["mapping-not-enabled", "nothing-delivered"]))
 }
 
+output "api" {
+  description = "Id and stage of the API that the alarms watch."
+  value       = var.api
+}
+
 output "dashboard_name" {
   description = "Name of the dashboard."
   value       = aws_cloudwatch_dashboard.webhook.dashboard_name

@@ -28,6 +28,11 @@ output "event_source_mapping_uuid" {
   value       = aws_lambda_event_source_mapping.queue.uuid
 }
 
+output "enabled" {
+  description = "Whether the event source mapping delivers: as it is made, and as operators have left it since."
+  value       = aws_lambda_event_source_mapping.queue.enabled
+}
+
 output "variables" {
   description = "The function's variables, by name: what the forwarder is told."
   value       = aws_lambda_function.forwarder.environment[0].variables

@@ -1,6 +1,12 @@
 # The modules of one environment, joined. Values that an environment leaves out stay null here, so
 # that each default stands once, in the module that uses it.
 
+locals {
+  # The stage's name is a part of its URLs, but for that of the default one.
+  stage       = var.aws.api == null ? "$default" : var.aws.api.stage
+  ingest_base = local.stage == "$default" ? module.ingest.api_endpoint : "${module.ingest.api_endpoint}/${local.stage}"
+}
+
 module "queue" {
   source = "../webhook-queue"
 
@@ -61,6 +67,7 @@ module "forwarder" {
     architecture = var.artifact.architecture == null ? try(var.aws.function.architecture, null) : var.artifact.architecture
   })
 
+  enabled                  = !var.aws.start_paused
   memory_megabytes         = try(var.aws.function.memory_megabytes, null)
   reserved_concurrency     = try(var.aws.function.reserved_concurrency, null)
   tracing                  = try(var.aws.function.tracing, null)
@@ -90,7 +97,7 @@ module "monitoring" {
   dead_letter_retention_seconds = var.queue.dead_letter_retention_seconds
   function_name                 = module.forwarder.function_name
   routes                        = var.routes
-  api                           = { id = module.ingest.api_id }
+  api                           = { id = module.ingest.api_id, stage = local.stage }
   notifications                 = var.aws.notifications
   thresholds                    = var.aws.thresholds
   runbook_url                   = var.aws.runbook_url

@@ -9,8 +9,8 @@ output "api_id" {
 }
 
 output "ingest_urls" {
-  description = "The URL to give to the SaaS, by the route's name. On an API whose stage is not `$default`, the stage's name goes before the path."
-  value       = { for name, route in var.routes : name => "${module.ingest.api_endpoint}${route.path}" }
+  description = "The URL to give to the SaaS, by the route's name."
+  value       = { for name, route in var.routes : name => "${local.ingest_base}${route.path}" }
 }
 
 output "queue_url" {
@@ -55,5 +55,5 @@ output "dashboard_name" {
 
 output "stub_url" {
   description = "URL that the stand-in for the service answers on; null without it."
-  value       = var.aws.sss_stub ? "${module.ingest.api_endpoint}${module.sss_stub[0].path}" : null
+  value       = var.aws.sss_stub ? "${local.ingest_base}${module.sss_stub[0].path}" : null
 }

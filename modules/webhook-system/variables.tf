@@ -86,19 +86,22 @@ variable "forwarder" {
 variable "aws" {
   description = <<-EOT
     Where this is deployed to, and how. `region`, `account_id`, the buckets, `smoke_test` and `tags` are for the root module and `cargo xtask`, and ignored here.
-    `api`: an HTTP API that is there already, by `id` or `name`; one is made unless given.
-    `authorization`, `throttling`: as in webhook-ingest; `throttling` is the whole API's as well, where one is made.
+    `api`: an HTTP API that is there already, by `id` or `name`, and its `stage` that webhooks come by (`$default`); one is made unless given.
+    `authorization`: as in webhook-ingest.
+    `throttling`: as in webhook-ingest, and the whole API's, which must be one that is made: the stage of another is its owner's.
     `encryption`, `deletion_protection`: as in webhook-queue; `encryption.secrets_kms_key_arn` is the key of the secrets of `verify`, `sign`, `headers` and `client_certificate`, as in webhook-forwarder.
     `function`: as in webhook-forwarder; `architecture` is that of an artifact that does not say it.
     `logs`: of the function and of an API that is made.
     `notifications`, `thresholds`, `runbook_url`: as in monitoring.
     `permissions_boundary_arn`: policy that bounds the permissions of every role.
+    `start_paused`: whether nothing is delivered until somebody resumes, when this is first made; as `enabled` in webhook-forwarder, later it changes nothing.
     `sss_stub`: whether a stand-in for the service answers on `POST /application-hook`.
   EOT
   type = object({
     api = optional(object({
-      id   = optional(string)
-      name = optional(string)
+      id    = optional(string)
+      name  = optional(string)
+      stage = optional(string, "$default")
     }))
     authorization = optional(object({
       type          = optional(string)
@@ -158,10 +161,19 @@ variable "aws" {
     }))
     runbook_url              = optional(string)
     permissions_boundary_arn = optional(string)
+    start_paused             = optional(bool, false)
     sss_stub                 = optional(bool, false)
   })
   nullable = false
 
+  validation {
+    condition     = var.aws.api == null || try(var.aws.throttling, null) == null
+    error_message = "throttling is for an API that is made; the limits of aws.api are set on its stage, by its owner."
+  }
+  validation {
+    condition     = try(var.aws.api.stage, "$default") == "$default" || can(regex("^[A-Za-z0-9_-]{1,128}$", var.aws.api.stage))
+    error_message = "api.stage is $default, or 1 to 128 letters, digits, \"-\" and \"_\"."
+  }
   validation {
     condition     = !var.aws.sss_stub || var.stub_artifact != null
     error_message = "sss_stub needs stub_artifact, the zip file with the stub's function."

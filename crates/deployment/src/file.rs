@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+/// The stage whose name is no part of a URL, which an API that is made has.
+pub const DEFAULT_STAGE: &str = "$default";
+
 /// Where the environment is deployed to, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -42,6 +45,10 @@ pub struct AwsFile {
     /// The logs of the function and of an API that is made.
     #[serde(default)]
     pub logs: LogsFile,
+    /// Whether nothing is delivered until somebody resumes, when the environment is first made: for a
+    /// queue that another one's events come before. Later it says nothing.
+    #[serde(default)]
+    pub start_paused: bool,
     /// Who hears of alarms.
     pub notifications: NotificationsFile,
     /// When an alarm goes off.
@@ -72,6 +79,9 @@ pub struct ApiFile {
     pub id: Option<String>,
     /// Its name, which no other HTTP API of account and region may have.
     pub name: Option<String>,
+    /// The stage by which webhooks come. What it logs and how many requests it takes is its owner's.
+    #[serde(default = "default_stage")]
+    pub stage: String,
 }
 
 /// Who may post webhooks.
@@ -334,6 +344,10 @@ impl Architecture {
 
 fn runbook() -> String {
     "docs/runbook.md".to_owned()
+}
+
+fn default_stage() -> String {
+    DEFAULT_STAGE.to_owned()
 }
 
 fn authorization_header() -> String {

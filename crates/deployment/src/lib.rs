@@ -14,9 +14,9 @@ use domain::json::JsonError;
 use serde::Deserialize;
 
 pub use file::{
-    ApiFile, Architecture, AuthorizationFile, AuthorizationKind, AwsFile, EncryptionFile,
-    FunctionFile, JwtFile, LambdaAuthorizerFile, LogsFile, NotificationsFile, RouteThrottlingFile,
-    SmokeTestFile, ThresholdsFile, ThrottlingFile, VpcFile,
+    ApiFile, Architecture, AuthorizationFile, AuthorizationKind, AwsFile, DEFAULT_STAGE,
+    EncryptionFile, FunctionFile, JwtFile, LambdaAuthorizerFile, LogsFile, NotificationsFile,
+    RouteThrottlingFile, SmokeTestFile, ThresholdsFile, ThrottlingFile, VpcFile,
 };
 
 /// A whole configuration file, checked.

@@ -14,8 +14,8 @@ use domain::secret::SecretReference;
 use domain::signature::Verification;
 
 use crate::file::{
-    ApiFile, AuthorizationFile, AuthorizationKind, AwsFile, FunctionFile, NotificationsFile,
-    SmokeTestFile, ThresholdsFile, ThrottlingFile,
+    ApiFile, AuthorizationFile, AuthorizationKind, AwsFile, DEFAULT_STAGE, FunctionFile,
+    NotificationsFile, SmokeTestFile, ThresholdsFile, ThrottlingFile,
 };
 
 /// The path that the stand-in for the service answers on: the default of `modules/sss-stub`.
@@ -27,10 +27,8 @@ const ONLY_AWS_KNOWS: [&str; 2] = ["context.authorizer.", "stageVariables."];
 /// Adds a fault for whatever breaks a rule.
 pub(crate) fn check(faults: &mut Faults, aws: &AwsFile, config: &Config) {
     places(faults, aws, config.environment());
-    if let Some(ApiFile { id, name }) = &aws.api
-        && id.is_some() == name.is_some()
-    {
-        faults.add("aws.api", "needs either id or name");
+    if let Some(file) = &aws.api {
+        api(faults, file, &aws.throttling);
     }
     authorization(faults, &aws.authorization);
     throttling(faults, &aws.throttling, config);
@@ -92,7 +90,8 @@ pub(crate) fn check(faults: &mut Faults, aws: &AwsFile, config: &Config) {
         stub(faults, config);
     }
     if let Some(smoke_test) = &aws.smoke_test {
-        self::smoke_test(faults, smoke_test, config);
+        let stage = aws.api.as_ref().map_or(DEFAULT_STAGE, |api| api.stage.as_str());
+        self::smoke_test(faults, smoke_test, stage, config);
     }
     tags(faults, &aws.tags);
 }
@@ -126,6 +125,29 @@ fn places(faults: &mut Faults, aws: &AwsFile, environment: &str) {
                 .add(path, "is missing; only the environment \"local\" keeps this in a directory"),
             _ => {}
         }
+    }
+}
+
+fn api(faults: &mut Faults, file: &ApiFile, throttling: &ThrottlingFile) {
+    if file.id.is_some() == file.name.is_some() {
+        faults.add("aws.api", "needs either id or name");
+    }
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let named = (1..=128).contains(&file.stage.len()) && file.stage.bytes().all(good);
+    if file.stage != DEFAULT_STAGE && !named {
+        faults.add(
+            "aws.api.stage",
+            format_args!(
+                "is $default, or 1 to 128 letters, digits, \"-\" and \"_\", is {:?}",
+                file.stage
+            ),
+        );
+    }
+    if *throttling != ThrottlingFile::default() {
+        faults.add(
+            "aws.throttling",
+            "is for an API that is made; the limits of aws.api are set on its stage, by its owner",
+        );
     }
 }
 
@@ -321,7 +343,7 @@ fn secrets(faults: &mut Faults, config: &Config) {
 }
 
 /// The event must be one that the route takes: asked of the route itself.
-fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
+fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, stage: &str, config: &Config) {
     let Some(route) = config.routes().get(&file.route) else {
         if !config.file().routes.contains_key(&file.route) {
             let problem = format_args!("there is no route {:?}", file.route);
@@ -352,7 +374,7 @@ fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
     if sources.any(|source| ONLY_AWS_KNOWS.iter().any(|variable| source.contains(variable))) {
         return;
     }
-    match taken(route, file) {
+    match taken(route, file, stage) {
         Err(unresolvable) => faults.add(
             "aws.smoke_test",
             format_args!("route {} would refuse it: {unresolvable}", route.name()),
@@ -369,7 +391,7 @@ fn smoke_test(faults: &mut Faults, file: &SmokeTestFile, config: &Config) {
 }
 
 /// The message group that the event would be in.
-fn taken(route: &Route, file: &SmokeTestFile) -> Result<String, Unresolvable> {
+fn taken(route: &Route, file: &SmokeTestFile, stage: &str) -> Result<String, Unresolvable> {
     let body = file.body.to_string();
     let route_key = route.route_key();
     let request = Request {
@@ -380,7 +402,7 @@ fn taken(route: &Route, file: &SmokeTestFile) -> Result<String, Unresolvable> {
             request_id: "smoke-test",
             source_ip: "192.0.2.1",
             route_key: &route_key,
-            stage: "$default",
+            stage,
             http_method: "POST",
             ..Context::default()
         },

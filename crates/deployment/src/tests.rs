@@ -96,7 +96,7 @@ fn all_of_it_can_be_said() {
             "account_id": "123456789012",
             "state_bucket": "acme.state-1",
             "artifact_bucket": "acme-artifacts",
-            "api": { "name": "sss" },
+            "start_paused": true,
             "authorization": {
                 "type": "CUSTOM",
                 "lambda": { "function_name": "check", "invoke_arn": "arn:aws:apigateway:…" },
@@ -255,6 +255,18 @@ fn only_local_needs_no_buckets() {
 fn an_api_has_an_id_or_a_name() {
     accepted("api", &json!({ "id": "a1b2c3" }));
     accepted("api", &json!({ "name": "sss" }));
+    for stage in ["$default", "v1", "a-B_7"] {
+        accepted("api", &json!({ "id": "a1b2c3", "stage": stage }));
+    }
+    for stage in ["", "a/b", "$other", "ä", &"s".repeat(129)] {
+        let api = json!({ "id": "a1b2c3", "stage": stage });
+        refused("api", &api, "aws.api.stage: is $default, or 1 to 128 letters");
+    }
+    let limited = config(|file| {
+        file["aws"]["api"] = json!({ "id": "a1b2c3" });
+        file["aws"]["throttling"] = json!({ "burst": 20 });
+    });
+    only_fault(limited, "aws.throttling: is for an API that is made");
     for both_or_none in [json!({}), json!({ "id": "a1b2c3", "name": "sss" })] {
         refused("api", &both_or_none, "aws.api: needs either id or name");
     }

@@ -132,6 +132,75 @@ run "an_api_can_be_given_by_its_id" {
   }
 }
 
+# Its URLs have the stage's name, and its alarms watch that stage.
+run "an_api_s_stage_is_used" {
+  command = plan
+  variables {
+    stub_artifact = { path = "stub.zip", code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+    aws = {
+      api           = { id = "a1b2c3", stage = "v1" }
+      sss_stub      = true
+      notifications = { emails = ["operator@example.com"] }
+    }
+  }
+
+  assert {
+    condition     = output.ingest_urls == { sss = "https://api.example.com/v1/sqs-hook" } && output.stub_url == "https://api.example.com/v1/application-hook"
+    error_message = "are ${jsonencode(output.ingest_urls)}, ${jsonencode(output.stub_url)}"
+  }
+  assert {
+    condition     = module.monitoring.api == { id = "a1b2c3", stage = "v1" }
+    error_message = "the alarms watch ${jsonencode(module.monitoring.api)}"
+  }
+}
+
+run "throttling_of_an_api_that_is_there_is_its_owner_s" {
+  command         = plan
+  expect_failures = [var.aws]
+  variables {
+    aws = {
+      api           = { id = "a1b2c3" }
+      throttling    = { burst = 20 }
+      notifications = { emails = ["operator@example.com"] }
+    }
+  }
+}
+
+run "a_stage_has_a_name" {
+  command         = plan
+  expect_failures = [var.aws]
+  variables {
+    aws = {
+      api           = { id = "a1b2c3", stage = "a/b" }
+      notifications = { emails = ["operator@example.com"] }
+    }
+  }
+}
+
+run "it_delivers_at_once" {
+  command = plan
+
+  assert {
+    condition     = module.forwarder.enabled && module.monitoring.api == { id = "made", stage = "$default" }
+    error_message = "is ${jsonencode(module.forwarder.enabled)}, ${jsonencode(module.monitoring.api)}"
+  }
+}
+
+run "it_starts_paused_where_that_is_said" {
+  command = plan
+  variables {
+    aws = {
+      start_paused  = true
+      notifications = { emails = ["operator@example.com"] }
+    }
+  }
+
+  assert {
+    condition     = !module.forwarder.enabled
+    error_message = "the mapping delivers before somebody resumes"
+  }
+}
+
 run "the_stub_answers_where_it_is_wanted" {
   command = plan
   variables {

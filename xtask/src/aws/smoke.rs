@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
-use deployment::SmokeTestFile;
+use deployment::{ApiFile, SmokeTestFile};
 use domain::config::LogLevel;
 use domain::mapping::{Context, Request};
 use domain::route::Route;
@@ -92,7 +92,7 @@ pub(crate) fn run(
 fn obstacle(environment: &Environment, resources: &Resources) -> Option<String> {
     let name = &environment.name;
     let mut mappings = resources.of_kind("aws_lambda_event_source_mapping");
-    if mappings.any(|mapping| mapping.before["enabled"] == false) {
+    if mappings.any(|mapping| mapping.after["enabled"] == false) {
         return Some(format!("delivery is paused; `cargo xtask resume {name}` goes on with it"));
     }
     let quiet = environment.config.forwarder().log_level > LogLevel::Info;
@@ -138,13 +138,26 @@ fn send(
                 return Ok(Sent { event_id, since_ms });
             }
             Ok(answer) if may_come && (answer.status == 404 || answer.status >= 500) => {}
-            Ok(answer) => bail!("{url} answered {}: {}", answer.status, answer.body.trim()),
+            Ok(answer) => {
+                let hint = stage_hint(environment.aws.api.as_ref(), &outputs.api_id, answer.status)
+                    .unwrap_or_default();
+                bail!("{url} answered {}: {}{hint}", answer.status, answer.body.trim())
+            }
             // The name of a new API is not known everywhere at once.
             Err(_unreachable) if may_come => {}
             Err(error) => return Err(error),
         }
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// What a stage that is somebody else's may lack, when it answers that it knows no such route.
+fn stage_hint(api: Option<&ApiFile>, api_id: &str, status: u16) -> Option<String> {
+    let stage = api.map(|api| &api.stage).filter(|_| status == 404)?;
+    Some(format!(
+        "; the API was there already: if its stage has no auto-deploy, the new route goes live by \
+         `aws apigatewayv2 create-deployment --api-id {api_id} --stage-name '{stage}'`"
+    ))
 }
 
 /// The id that the event has in logs and at the service, by the route's own rules.
@@ -257,6 +270,36 @@ mod tests {
         assert_eq!(id_of("$request.body.id", &[]).unwrap(), "evt-7");
         assert_eq!(id_of("$request.header.x-id", &[("X-Id", "9")]).unwrap(), "9");
         assert!(id_of("$request.header.x-id", &[]).is_err());
+    }
+
+    /// By what will be: a mapping that is made paused has no state before.
+    #[test]
+    fn nothing_is_sent_to_a_mapping_that_will_be_paused() {
+        let environment = Environment::load("prod").unwrap();
+        let plan = |before: Value, enabled: bool| {
+            let change =
+                json!({ "actions": ["create"], "before": before, "after": { "enabled": enabled } });
+            let kind = "aws_lambda_event_source_mapping";
+            let resource =
+                json!({ "address": "m", "mode": "managed", "type": kind, "change": change });
+            let plan = json!({ "format_version": "1.2", "resource_changes": [resource] });
+            obstacle(&environment, &Resources::of_plan(&plan).unwrap())
+        };
+        assert_eq!(plan(Value::Null, true), None);
+        for before in [Value::Null, json!({ "enabled": false })] {
+            let paused = plan(before, false).unwrap();
+            assert!(paused.contains("paused; `cargo xtask resume prod`"), "{paused}");
+        }
+        assert_eq!(plan(json!({ "enabled": false }), true), None, "it will have been resumed");
+    }
+
+    #[test]
+    fn a_stage_that_is_not_ours_may_have_to_be_deployed() {
+        let api = ApiFile { id: Some("a1".into()), name: None, stage: "v1".into() };
+        let hint = stage_hint(Some(&api), "a1", 404).unwrap();
+        assert!(hint.contains("create-deployment --api-id a1 --stage-name 'v1'"), "{hint}");
+        assert_eq!(stage_hint(Some(&api), "a1", 400), None);
+        assert_eq!(stage_hint(None, "a1", 404), None);
     }
 
     #[test]
