@@ -50,6 +50,8 @@ fn help_teaches() {
         "send",
         "package",
         "release",
+        "bootstrap",
+        "new",
         "plan",
         "check",
         "deploy",

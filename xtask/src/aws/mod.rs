@@ -5,12 +5,14 @@
 
 pub(crate) mod artifact;
 pub(crate) mod ask;
+pub(crate) mod bootstrap;
 pub(crate) mod check;
 pub(crate) mod deploy;
 pub(crate) mod destroy;
 pub(crate) mod emulator;
 pub(crate) mod estimate;
 mod lock;
+pub(crate) mod new;
 mod operator;
 pub(crate) mod plan;
 mod planned;

@@ -34,9 +34,22 @@ pub(crate) struct Live {
     pub(crate) function_version: String,
 }
 
+/// Who calls AWS.
 #[derive(Debug, Deserialize)]
-struct Identity {
-    arn: String,
+pub(crate) struct Caller {
+    pub(crate) arn: String,
+    pub(crate) account: String,
+}
+
+/// Asks AWS whose credentials these are.
+///
+/// # Errors
+///
+/// When there are none, or they are of another account than `account_id`.
+pub(crate) fn caller(region: &str, account_id: Option<&str>) -> anyhow::Result<Caller> {
+    let mut arguments = vec!["whoami", "--region", region];
+    arguments.extend(account_id.into_iter().flat_map(|id| ["--account-id", id]));
+    json(&mut command(&arguments))
 }
 
 impl<'a> Operator<'a> {
@@ -56,12 +69,8 @@ impl<'a> Operator<'a> {
             let user = process::output(process::command("id").arg("-un"))?;
             return Ok(user.trim().to_owned());
         }
-        let mut arguments = vec!["whoami", "--region", &self.environment.aws.region];
-        if let Some(account_id) = &self.environment.aws.account_id {
-            arguments.extend(["--account-id", account_id]);
-        }
-        let identity: Identity = json(&mut command(&arguments))?;
-        Ok(identity.arn)
+        let aws = &self.environment.aws;
+        Ok(caller(&aws.region, aws.account_id.as_deref())?.arn)
     }
 
     /// Keeps a file under `key`, where nothing is ever overwritten.
