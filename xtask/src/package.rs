@@ -53,6 +53,10 @@ pub(crate) struct Package {
     #[arg(long, value_enum, default_value_t = Arch::Arm64)]
     arch: Arch,
 
+    /// Build the stand-in for the service instead, for environments with `aws.sss_stub`
+    #[arg(long, conflicts_with = "json")]
+    stub: bool,
+
     /// Print the manifest
     #[arg(long)]
     json: bool,
@@ -87,6 +91,11 @@ pub(crate) struct Manifest {
 
 impl Package {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if self.stub {
+            let Stub { zip, sha256, .. } = build_stub(self.arch)?;
+            println!("{}\n  sha256     {sha256}", zip.display());
+            return Ok(ExitCode::SUCCESS);
+        }
         let manifest = build(self.arch)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&manifest)?);
@@ -130,13 +139,19 @@ pub(crate) struct Stub {
     pub(crate) code_sha256: String,
 }
 
-/// Builds the stand-in for the service into the artifact's folder.
+/// Builds the stand-in for the service into the artifact's folder, or takes it from there where
+/// everything is built already.
 pub(crate) fn build_stub(arch: Arch) -> anyhow::Result<Stub> {
-    let bytes = zipped(&Tools::find_or_install()?.build(SSS_STUB, arch)?)?;
     let zip = dir(arch).join("sss-stub.zip");
-    std::fs::create_dir_all(dir(arch))
-        .with_context(|| format!("making {}", dir(arch).display()))?;
-    std::fs::write(&zip, &bytes).with_context(|| format!("writing {}", zip.display()))?;
+    let bytes = if process::all_is_built() && zip.exists() {
+        std::fs::read(&zip).with_context(|| format!("reading {}", zip.display()))?
+    } else {
+        let bytes = zipped(&Tools::find_or_install()?.build(SSS_STUB, arch)?)?;
+        std::fs::create_dir_all(dir(arch))
+            .with_context(|| format!("making {}", dir(arch).display()))?;
+        std::fs::write(&zip, &bytes).with_context(|| format!("writing {}", zip.display()))?;
+        bytes
+    };
     Ok(Stub { zip, sha256: sha256(&bytes), code_sha256: code_sha256(&bytes) })
 }
 
@@ -194,7 +209,19 @@ struct Tools {
 
 impl Tools {
     /// Finds the pinned tools in the target directory, or installs them there.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] where nothing may be compiled.
     fn find_or_install() -> anyhow::Result<Self> {
+        if process::all_is_built() {
+            let error = anyhow!(
+                "nothing is compiled here, as {} is `all`: name what `cargo xtask package` has built \
+                 by --artifact, and build a stand-in by `cargo xtask package --stub` before",
+                process::BUILT_VARIABLE
+            );
+            return Err(error.context(Failure::Usage));
+        }
         let bin = tools::python(&[CARGO_LAMBDA, ZIG])?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(bin).chain(std::env::split_paths(&path));

@@ -11,9 +11,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::exit::Failure;
 use crate::workspace;
 
-/// Says that everything is built already: the variable that `cargo xtask test` sets for the tests of
+/// Says that programs are built already: the variable that `cargo xtask test` sets for the tests of
 /// commands that build, as building fewer packages at a time would build shared ones differently.
+/// With the value `all`, what is deployed is built as well, and nothing may be compiled: so it is where
+/// a job holds credentials.
 pub(crate) const BUILT_VARIABLE: &str = "XTASK_BUILT";
+
+/// Whether nothing may be compiled.
+pub(crate) fn all_is_built() -> bool {
+    std::env::var_os(BUILT_VARIABLE).is_some_and(|value| value == "all")
+}
 
 /// Builds `packages`, unless everything is built.
 pub(crate) fn build(packages: &[&str]) -> anyhow::Result<()> {

@@ -93,13 +93,16 @@ impl Artifact {
         operator.put(&manifest_key(digest), &self.manifest_file, Content::Manifest)
     }
 
-    /// Fails unless GitHub Actions of `repository` have attested to have built these bytes.
-    pub(crate) fn check_attestation(&self, repository: &str) -> anyhow::Result<()> {
+    /// Fails unless that workflow has attested to have built these bytes.
+    pub(crate) fn check_attestation(&self, by: &Workflow) -> anyhow::Result<()> {
+        let Workflow { repository, path, git_ref } = by;
         let mut gh = process::command("gh");
         gh.args(["attestation", "verify"]).arg(&self.zip).args(["--repo", repository]);
+        gh.args(["--signer-workflow", &format!("{repository}/{path}"), "--source-ref", git_ref]);
+        gh.arg("--deny-self-hosted-runners");
         process::run(&mut gh).with_context(|| {
             format!(
-                "{} is not attested by {repository}, so it is not promoted",
+                "{} is not attested by {path} of {repository} at {git_ref}, so it is not promoted",
                 self.manifest.sha256
             )
         })
@@ -148,6 +151,33 @@ impl Stub {
     }
 }
 
+/// A workflow of GitHub Actions, of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Workflow {
+    repository: String,
+    path: String,
+    git_ref: String,
+}
+
+/// Parses who attests: a repository alone would take what any branch of it, and any workflow, has built.
+pub(crate) fn parse_workflow(text: &str) -> Result<Workflow, String> {
+    let parts = || {
+        let (place, git_ref) = text.split_once('@')?;
+        let (owner, rest) = place.split_once('/')?;
+        let (name, path) = rest.split_once('/')?;
+        let is_right = path.starts_with(".github/workflows/") && git_ref.starts_with("refs/");
+        let repository = format!("{owner}/{name}");
+        is_right.then(|| Workflow {
+            repository,
+            path: path.to_owned(),
+            git_ref: git_ref.to_owned(),
+        })
+    };
+    parts().ok_or_else(|| {
+        "a workflow is OWNER/REPO/.github/workflows/FILE@refs/heads/BRANCH".to_owned()
+    })
+}
+
 /// Parses the digest of an artifact.
 pub(crate) fn parse_digest(text: &str) -> Result<String, String> {
     let digest = text.strip_prefix("sha256:").unwrap_or(text);
@@ -177,6 +207,26 @@ mod tests {
         assert_eq!(parse_digest(&format!("sha256:{}", digest.to_uppercase())), Ok(digest));
         assert!(parse_digest("0123456789ab").is_err());
         assert!(parse_digest(&"x".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn who_attests_is_a_workflow_of_a_branch() {
+        let workflow = Workflow {
+            repository: "acme/webhook-queue".to_owned(),
+            path: ".github/workflows/deploy-dev.yml".to_owned(),
+            git_ref: "refs/heads/main".to_owned(),
+        };
+        let text = "acme/webhook-queue/.github/workflows/deploy-dev.yml@refs/heads/main";
+        assert_eq!(parse_workflow(text), Ok(workflow));
+        for bad in [
+            "acme/webhook-queue",
+            "acme/webhook-queue/.github/workflows/deploy-dev.yml",
+            "acme/webhook-queue/.github/workflows/deploy-dev.yml@main",
+            "acme/webhook-queue@refs/heads/main",
+            "acme/webhook-queue/scripts/deploy-dev.yml@refs/heads/main",
+        ] {
+            assert!(parse_workflow(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use super::artifact::{Artifact, parse_digest};
+use super::artifact::{Artifact, Workflow, parse_digest, parse_workflow};
 use super::operator::Operator;
 use super::release::{self, Kind, Record, Release};
 use super::rollout::Rollout;
@@ -20,7 +20,7 @@ use crate::process;
 /// values are those of this work tree, which must be a commit's.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask promote dev prod\n  cargo xtask promote dev prod --yes --attested-by acme/webhook-queue"
+    after_help = "Examples:\n  cargo xtask promote dev prod\n  cargo xtask promote dev prod --yes --attested-by acme/webhook-queue/.github/workflows/deploy-dev.yml@refs/heads/main"
 )]
 pub(crate) struct Promote {
     /// Environment whose release is taken
@@ -31,9 +31,10 @@ pub(crate) struct Promote {
     #[arg(value_name = "TO")]
     to: String,
 
-    /// Refuse bytes that the repository's GitHub Actions have not attested to have built (needs `gh`)
-    #[arg(long, value_name = "OWNER/REPO")]
-    attested_by: Option<String>,
+    /// Refuse bytes that this workflow of GitHub Actions, of this branch, has not attested to have built
+    /// (needs `gh`)
+    #[arg(long, value_name = "WORKFLOW@REF", value_parser = parse_workflow)]
+    attested_by: Option<Workflow>,
 
     /// Apply the plan with this digest only, which `cargo xtask plan TO --from FROM --json` has printed
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
@@ -56,8 +57,8 @@ impl Promote {
         let (operator, by) = preflight::identify(&to)?;
         preflight::check_committed(&to)?;
         let (artifact, before) = take(&from, &to.name, &operator)?;
-        if let Some(repository) = &self.attested_by {
-            artifact.check_attestation(repository)?;
+        if let Some(workflow) = &self.attested_by {
+            artifact.check_attestation(workflow)?;
         }
         let rollout = Rollout {
             environment: &to,

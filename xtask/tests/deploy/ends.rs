@@ -148,17 +148,28 @@ fn bytes_that_are_not_what_they_are_called_are_not_promoted() {
     assert!(machine.applied().iter().all(|it| !it.contains("prod")), "{:?}", machine.applied());
 }
 
+const WORKFLOW: &str = "acme/webhook-queue/.github/workflows/deploy-dev.yml@refs/heads/main";
+
 #[test]
 fn what_nobody_attests_is_not_promoted() {
     let Some(machine) = Machine::new() else { return };
     deploy(&machine).check(0, &[]);
     let gh = machine.path("bin/gh");
     for (answer, code) in [("exit 1", 1), ("exit 0", 0)] {
-        write(&gh, &format!("#!/bin/sh\n{answer}\n"));
+        write(
+            &gh,
+            &format!(
+                "#!/bin/sh\ncase \"$*\" in\n*\"--repo acme/webhook-queue \
+                 --signer-workflow acme/webhook-queue/.github/workflows/deploy-dev.yml \
+                 --source-ref refs/heads/main\"*) {answer} ;;\nesac\nexit 1\n"
+            ),
+        );
         std::fs::set_permissions(&gh, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let arguments = ["promote", "dev", "prod", "--yes", "--attested-by", "acme/webhook-queue"];
+        let arguments = ["promote", "dev", "prod", "--yes", "--attested-by", WORKFLOW];
         let done = machine.run(&arguments);
-        let reasons = ["is not attested by acme/webhook-queue, so it is not promoted"];
+        let reasons = [
+            "is not attested by .github/workflows/deploy-dev.yml of acme/webhook-queue at refs/heads/main, so it",
+        ];
         done.check(code, if code == 1 { &reasons } else { &[] });
     }
     assert_eq!(machine.applied(), ["applied deploy to dev", "applied deploy to prod"]);
