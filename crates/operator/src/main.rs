@@ -15,6 +15,7 @@ mod dlq;
 mod doctor;
 mod engine_api;
 mod environment;
+mod forget;
 mod history;
 mod hold;
 mod identity;
@@ -96,6 +97,8 @@ enum Command {
     #[command(hide = true)]
     Live(live::Live),
     #[command(hide = true)]
+    Forget(forget::Forget),
+    #[command(hide = true)]
     AwaitDelivery(delivery::AwaitDelivery),
     Arguments(arguments::Arguments),
     #[command(hide = true)]
@@ -121,6 +124,7 @@ async fn main() -> ExitCode {
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
         Command::Live(command) => command.run().await,
+        Command::Forget(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
         Command::Arguments(_) => arguments::Arguments::run(&mut Cli::command()),
         Command::Manual(command) => command

@@ -32,7 +32,7 @@ pub(crate) struct Resumption<'a> {
 
 impl<'a> Resumption<'a> {
     pub(crate) fn of(environment: &'a Environment, mapping: &'a Mapping<'_>) -> Self {
-        let name = format!("{}-webhook-resume", environment.name);
+        let name = schedule_name(&environment.name);
         let role_arn = role_arn(&mapping.queue_arn, &name);
         Self { client: &environment.scheduler, name, mapping_uuid: &mapping.uuid, role_arn }
     }
@@ -80,6 +80,11 @@ impl<'a> Resumption<'a> {
             }
         }
     }
+}
+
+/// The schedule's name, which is also its role's.
+pub(crate) fn schedule_name(environment: &str) -> String {
+    format!("{environment}-webhook-resume")
 }
 
 /// The role that modules/webhook-forwarder makes for it, in the queue's account.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
+use super::operator::Operator;
 use super::resources::Resources;
 use super::summary::Summary;
 use super::terraform::Terraform;
@@ -15,8 +16,9 @@ use crate::exit::Failure;
 
 /// Delete an environment, with everything that waits in its queues
 ///
-/// Refused while `aws.deletion_protection` is set. Artifacts, release records and the state's bucket
-/// stay. `local` also stops the emulator and all that `cargo xtask deploy local` started.
+/// Refused while `aws.deletion_protection` is set. The list of skips and a pause's scheduled end go with
+/// it; artifacts, release records and the state's bucket stay. `local` also stops the emulator and all
+/// that `cargo xtask deploy local` started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask destroy local --yes\n  cargo xtask destroy dev")]
 pub(crate) struct Destroy {
@@ -76,6 +78,9 @@ impl Destroy {
             stage::stop()?;
             emulator::stop()?;
             forget()?;
+        } else {
+            // Also where nothing is left to destroy: a run that was killed here is finished so.
+            Operator::new(&environment)?.forget()?;
         }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json!({ "destroyed": summary.destroy }))?);

@@ -112,6 +112,12 @@ impl<'a> Operator<'a> {
         json(&mut ask).with_context(|| format!("asking what runs in {name}"))
     }
 
+    /// Deletes what `pause` and `skip` have made beside Terraform, as far as it is there.
+    pub(crate) fn forget(&self) -> anyhow::Result<()> {
+        let Environment { name, aws, .. } = self.environment;
+        output(&mut command(&["forget", name, "--region", &aws.region])).map(drop)
+    }
+
     /// Whether both keep their artifacts in the same place.
     pub(crate) fn shares_store_with(&self, other: &Self) -> bool {
         let place = |environment: &Environment| {

@@ -198,4 +198,6 @@ fn an_environment_is_destroyed() {
     machine.run(&["destroy", "dev", "--yes"]).check(0, &["to destroy"]);
     assert_eq!(machine.live("dev"), "");
     assert_eq!(machine.applied(), ["applied destroy to dev"]);
+    // The list of skips, the scheduled end of a pause.
+    assert_eq!(machine.steps().last().map(String::as_str), Some("forget"));
 }

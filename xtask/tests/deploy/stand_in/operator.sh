@@ -35,6 +35,10 @@ live)
     [ -n "$code" ] || fail "ResourceNotFoundException: there is no $function"
     printf '{"code_sha256":"%s","function_version":"7"}\n' "$code"
     ;;
+forget)
+    step "forget"
+    echo '{"deleted":[]}'
+    ;;
 await-delivery)
     step "await delivery"
     if [ "${FAIL-}" = smoke ]; then
