@@ -48,7 +48,7 @@ locals {
         # Only what says which code runs there.
         from = environment.promotes_from == null ? [] : [
           "lambda:${var.region}:${local.account}:function:${environment.promotes_from}-webhook-forwarder",
-          "lambda:${var.region}:${local.account}:function:${environment.promotes_from}-webhook-forwarder:live",
+          "lambda:${var.region}:${local.account}:function:${environment.promotes_from}-webhook-forwarder:*",
         ]
       } : what => [for resource in resources : "arn:${local.partition}:${resource}"]
     }
@@ -125,8 +125,8 @@ locals {
           {
             Effect = "Allow"
             Action = [
-              "cloudwatch:DescribeAlarms", "lambda:ListEventSourceMappings", "logs:DescribeLogGroups",
-              "sns:GetSubscriptionAttributes",
+              "cloudwatch:DescribeAlarms", "lambda:GetAccountSettings", "lambda:ListEventSourceMappings",
+              "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes",
             ]
             Resource = ["*"]
           },
@@ -364,7 +364,8 @@ locals {
         {
           Effect = "Allow"
           Action = [
-            "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "lambda:ListEventSourceMappings",
+            "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "lambda:GetAccountSettings",
+            "lambda:ListEventSourceMappings",
           ]
           Resource = ["*"]
         },
