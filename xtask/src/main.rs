@@ -40,6 +40,7 @@ mod trace;
 mod workspace;
 
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +48,10 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask", version, after_help = exit::TABLE)]
 struct Cli {
+    /// Show errors of AWS with all that is known of them
+    #[arg(long, global = true)]
+    debug: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -84,7 +89,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { debug, command } = Cli::parse();
+    operate::DEBUG.store(debug, Ordering::Relaxed);
+    let result = match command {
         Command::Local(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Send(command) => command.run(),

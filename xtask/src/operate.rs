@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process;
 use crate::{aws, engine, workspace};
@@ -15,6 +16,9 @@ pub(crate) struct Arguments {
     arguments: Vec<OsString>,
 }
 
+/// Whether AWS's errors are shown with all that is known of them.
+pub(crate) static DEBUG: AtomicBool = AtomicBool::new(false);
+
 /// Builds the operator; quick when nothing has changed.
 pub(crate) fn build() -> anyhow::Result<()> {
     process::build(&["operator"])
@@ -24,6 +28,9 @@ pub(crate) fn build() -> anyhow::Result<()> {
 pub(crate) fn operator() -> Command {
     let mut operator = process::command(workspace::program("webhook-operator"));
     operator.env("WEBHOOK_OPERATOR_CALLED_AS", "cargo xtask");
+    if DEBUG.load(Ordering::Relaxed) {
+        operator.env("WEBHOOK_OPERATOR_DEBUG", "1");
+    }
     operator
 }
 

@@ -79,7 +79,7 @@ fn help_for_a_pipe_has_no_colors() {
 
 #[test]
 fn wrong_arguments_end_with_2() {
-    check_refused(&[], 2, "Usage: cargo xtask <COMMAND>");
+    check_refused(&[], 2, "Usage: cargo xtask [OPTIONS] <COMMAND>");
     check_refused(&["deliver"], 2, "unrecognized subcommand 'deliver'");
     check_refused(&["send"], 2, "<ENV>");
     check_refused(&["send", "local", "--count", "0"], 2, "0 is not in 1..");

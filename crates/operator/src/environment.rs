@@ -133,7 +133,13 @@ impl EnvironmentArgs {
         let default = Path::new(".webhook-queue").join(name);
         let data_dir = self.data_dir.as_deref().unwrap_or(&default);
         let engine_file = data_dir.join(ENGINE_FILE);
-        match std::fs::read_to_string(&engine_file) {
+        let found = if self.is_on_aws()? {
+            // What an engine of the same name has left on this machine is not meant.
+            Err(ErrorKind::NotFound.into())
+        } else {
+            std::fs::read_to_string(&engine_file)
+        };
+        match found {
             Ok(text) => {
                 let in_file = || format!("in {}", engine_file.display());
                 let file: EngineFile = serde_json::from_str(&text).with_context(in_file)?;
@@ -160,6 +166,15 @@ impl EnvironmentArgs {
         }
         // The SDK's future is large, and every command awaits this one.
         Box::pin(aws(deployment)).await
+    }
+
+    /// Whether the name is one of an environment on AWS, and nothing names an engine.
+    fn is_on_aws(&self) -> anyhow::Result<bool> {
+        if self.data_dir.is_some() || self.name() == "local" {
+            return Ok(false);
+        }
+        let file = self.config_file(None).filter(|file| file.exists());
+        file.map_or(Ok(false), |file| Ok(deployment(&file)?.aws.is_some()))
     }
 
     /// What to do about an engine that left no word, as it was stopped.

@@ -73,6 +73,10 @@ Exit codes:
     after_help = program::help(EXAMPLES)
 )]
 struct Cli {
+    /// Show errors of AWS with all that is known of them
+    #[arg(long, global = true)]
+    debug: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -110,6 +114,7 @@ async fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     program::remember(&matches);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    sdk::debug(cli.debug);
     progress::never_silent();
     let _whatever_it_is = progress::waiting_for("an answer of the environment");
     let result = match cli.command {

@@ -86,6 +86,15 @@ pub(crate) fn deploy(environment: &str) -> String {
     }
 }
 
+/// How the code that ran before is brought back: as [`deploy`].
+pub(crate) fn rollback(environment: &str) -> String {
+    if is_xtask() {
+        format!("`cargo xtask rollback {environment}`")
+    } else {
+        "a rollback from the repository".to_owned()
+    }
+}
+
 /// A word as a shell takes it.
 fn quoted(word: &str) -> String {
     // What is printable has no NUL in it.

@@ -2,6 +2,7 @@
 //! names, credentials from where the AWS CLI has them.
 
 use std::error::Error;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -50,7 +51,19 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// What went wrong with a call, and what to do if it is the credentials.
+/// Whether all that is known of an error is shown.
+static DEBUG: OnceLock<bool> = OnceLock::new();
+
+/// The variable by which who starts this program asks for it, as `--debug` does.
+const DEBUG_VARIABLE: &str = "WEBHOOK_OPERATOR_DEBUG";
+
+/// Shows all that is known of an error, if `wanted` or if the environment says so.
+pub(crate) fn debug(wanted: bool) {
+    // Asked once, at the start.
+    let _first = DEBUG.set(wanted || std::env::var_os(DEBUG_VARIABLE).is_some());
+}
+
+/// What went wrong with a call in one sentence, and what to do if it is the credentials.
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
 pub(crate) fn failed(
     what: &str,
@@ -60,7 +73,8 @@ pub(crate) fn failed(
         (Some(code), Some(message)) => format!("{code}: {message}"),
         _ => reasons(&error),
     };
-    anyhow::anyhow!("{what}: {}", advised(&reason))
+    let details = if DEBUG.get() == Some(&true) { format!("\n{error:#?}") } else { String::new() };
+    anyhow::anyhow!("{what}: {}{details}", advised(&reason))
 }
 
 /// The reason, with what to do about missing credentials.
@@ -68,10 +82,9 @@ fn advised(reason: &str) -> String {
     let signs =
         ["loading credentials", "no providers in chain", "ExpiredToken", "InvalidClientTokenId"];
     if signs.iter().any(|sign| reason.contains(sign)) {
-        return format!(
-            "there are no AWS credentials, or they have expired; log in and set AWS_PROFILE, or set \
-             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({reason})"
-        );
+        return "there are no AWS credentials, or they have expired; log in and set AWS_PROFILE, or \
+                set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; --debug tells more"
+            .to_owned();
     }
     reason.to_owned()
 }
@@ -100,7 +113,9 @@ mod tests {
 
     #[test]
     fn missing_credentials_say_what_to_do() {
-        assert!(advised("an error occurred while loading credentials").contains("AWS_PROFILE"));
+        let advice =
+            advised("dispatch failure: an error occurred while loading credentials: all of it");
+        assert!(advice.contains("AWS_PROFILE") && !advice.contains("all of it"), "{advice}");
         assert_eq!(advised("NoSuchBucket: there is none"), "NoSuchBucket: there is none");
     }
 }

@@ -105,10 +105,7 @@ impl StoreCommand {
                 let store = store.open().await;
                 let mut keys = store.keys(&prefix).await?;
                 if let Some(without) = without {
-                    let others = store.keys(&without).await?;
-                    let names = others.iter().filter_map(|key| key.strip_prefix(without.as_str()));
-                    let names: HashSet<&str> = names.collect();
-                    keys.retain(|key| !names.contains(key.strip_prefix(&prefix).unwrap_or(key)));
+                    store.leave_out(&without, &prefix, &mut keys).await?;
                 }
                 keys.sort_unstable_by(|a, b| b.cmp(a));
                 let mut documents = Vec::new();
@@ -161,6 +158,20 @@ impl Store {
         let document = serde_json::from_slice(&self.get(&key).await?)
             .with_context(|| format!("reading {key} in {self}"))?;
         Ok(Some((key, document)))
+    }
+
+    /// Leaves out the keys under `prefix` that are under `without` as well.
+    async fn leave_out(
+        &self,
+        without: &str,
+        prefix: &str,
+        keys: &mut Vec<String>,
+    ) -> anyhow::Result<()> {
+        let others = self.keys(without).await?;
+        let names: HashSet<&str> =
+            others.iter().filter_map(|key| key.strip_prefix(without)).collect();
+        keys.retain(|key| key.strip_prefix(prefix).is_none_or(|name| !names.contains(name)));
+        Ok(())
     }
 
     /// Writes `bytes` and says so, or says that the key is taken. What is there is not even tried to be
@@ -284,6 +295,18 @@ mod tests {
         assert!(!store.put("artifacts/a.zip", b"two", "").await.unwrap());
         assert_eq!(store.get("artifacts/a.zip").await.unwrap(), b"one");
         assert_eq!(store.keys("artifacts/").await.unwrap(), ["artifacts/a.zip"]);
+    }
+
+    #[tokio::test]
+    async fn what_has_its_counterpart_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::Dir(dir.path().to_owned());
+        for key in ["deployments/dev/1.json", "deployments/dev/2.json", "releases/dev/1.json"] {
+            store.put(key, b"{}", "").await.unwrap();
+        }
+        let mut keys = store.keys("deployments/dev/").await.unwrap();
+        store.leave_out("releases/dev/", "deployments/dev/", &mut keys).await.unwrap();
+        assert_eq!(keys, ["deployments/dev/2.json"]);
     }
 
     #[tokio::test]

@@ -291,3 +291,36 @@ async fn no_command_hangs_without_a_word() {
         assert!(said.starts_with("waiting for "), "{command:?}: {said}");
     }
 }
+
+#[test]
+fn an_engine_of_the_same_name_is_not_an_environment_on_aws() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = dir.path().join(".webhook-queue/prod");
+    let environment = dir.path().join("environments/prod");
+    std::fs::create_dir_all(&engine).unwrap();
+    std::fs::create_dir_all(&environment).unwrap();
+    let left = json!({ "api": "127.0.0.1:1", "environment": "prod", "queue_url": "http://127.0.0.1:1/q",
+        "dead_letter_queue_url": "http://127.0.0.1:1/d" });
+    std::fs::write(engine.join("engine.json"), left.to_string()).unwrap();
+    let dev = concat!(env!("CARGO_MANIFEST_DIR"), "/../../environments/prod/terraform.tfvars.json");
+    std::fs::copy(dev, environment.join("terraform.tfvars.json")).unwrap();
+    let list = |arguments: &[&str]| {
+        let mut command = operator(&[&["dlq", "list"], arguments].concat());
+        command.current_dir(dir.path()).env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+        command.env("AWS_ACCESS_KEY_ID", "made-up").env("AWS_SECRET_ACCESS_KEY", "made-up");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        text(&output.stderr)
+    };
+    let said = list(&["prod"]);
+    assert!(said.contains("finding queue prod-webhook.fifo"), "{said}");
+    assert!(said.lines().count() == 1, "{said}");
+    let debug = list(&["prod", "--debug"]);
+    assert!(
+        debug.contains("finding queue prod-webhook.fifo") && debug.lines().count() > 1,
+        "{debug}"
+    );
+    // By its data directory it is meant.
+    let said = list(&["prod", "--data-dir", ".webhook-queue/prod"]);
+    assert!(said.contains("the engine may have crashed"), "{said}");
+}

@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::Environment;
-use super::operator::Operator;
 use super::release::{self, Kind, Release, State};
+use super::{Environment, preflight};
 
 /// Show what was deployed to an environment: which code, when, by whom, and how far it came
 ///
@@ -29,7 +28,8 @@ pub(crate) struct Releases {
 impl Releases {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = Environment::load(&self.environment)?;
-        let releases = release::all(&environment.name, &Operator::new(&environment)?)?;
+        let (operator, _) = preflight::identify(&environment)?;
+        let releases = release::all(&environment.name, &operator)?;
         if self.json {
             let documents: anyhow::Result<Vec<Value>> =
                 releases.iter().map(Release::document).collect();

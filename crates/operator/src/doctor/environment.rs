@@ -377,7 +377,14 @@ async fn releases(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks)
     let environment = deployment.config.environment();
     let Some(store) = Store::of_releases(sdk, deployment) else { return };
     match store.newest(&format!("releases/{environment}/")).await {
-        Ok(Some((key, _))) => checks.ok("releases", key),
+        Ok(Some((key, record))) => match record["smoke"].as_str() {
+            Some(smoke) if smoke.starts_with("failed") => checks.warn(
+                "releases",
+                format!("{key}: {}", people::printable(smoke)),
+                format!("{} brings the code before back", program::rollback(environment)),
+            ),
+            _ => checks.ok("releases", key),
+        },
         Ok(None) => checks.warn(
             "releases",
             format!("{store} holds no release of {environment}"),
