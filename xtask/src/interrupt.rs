@@ -104,10 +104,10 @@ fn on_signal() {
         }
         State { asked: false, child, .. } => {
             state.asked = true;
-            eprintln!("stopping: waiting until what has begun is done and the lock is released");
             if let Some(pid) = child {
                 pass_on(pid);
             }
+            eprintln!("stopping: waiting until what has begun is done and the lock is released");
         }
         State { child: Some(pid), .. } => {
             eprintln!("still waiting; `kill -9 {}` would leave the state locked", pid.as_raw_pid());

@@ -248,8 +248,8 @@ impl Tools {
             .args(["--bin", program.binary, "--target", arch.target()])
             .env("PATH", &self.path)
             .env("CARGO_TARGET_DIR", target_dir)
-            .env("CARGO_INCREMENTAL", "0")
-            .env("RUSTFLAGS", remapped(root, target_dir));
+            .env("CARGO_INCREMENTAL", "0");
+        make_reproducible(&mut build, root, target_dir);
         process::run(&mut build)?;
         let path = target_dir.join("lambda").join(program.binary).join(BOOTSTRAP);
         std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
@@ -265,8 +265,25 @@ pub(crate) fn homes() -> (PathBuf, PathBuf) {
     (home("CARGO_HOME", ".cargo"), home("RUSTUP_HOME", ".rustup"))
 }
 
-/// What rustc is told, so that no path of this machine is in what it makes: it would make it another one.
-pub(crate) fn remapped(root: &Path, target_dir: &Path) -> String {
+/// Makes sure that what is built depends on the sources only: on no path of this machine, and on nothing
+/// that its user has set for other builds.
+pub(crate) fn make_reproducible(build: &mut Command, root: &Path, target_dir: &Path) {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| changes_builds(name)) {
+        build.env_remove(name);
+    }
+    // Goes before all other flags. Source: Cargo book, "Configuration", `build.rustflags`.
+    build.env("CARGO_ENCODED_RUSTFLAGS", remapped(root, target_dir));
+}
+
+/// Whether a variable changes what Cargo builds. Source: Cargo book, "Environment variables".
+fn changes_builds(name: &str) -> bool {
+    name == "RUSTFLAGS" || name.starts_with("CARGO_PROFILE_")
+}
+
+/// What rustc is told, so that no path of this machine is in what it makes, as Cargo takes it: with the
+/// flags apart, whatever is in a path.
+fn remapped(root: &Path, target_dir: &Path) -> String {
     let (cargo_home, rustup_home) = homes();
     // rustc takes the last that applies, so the most specific stand last.
     [
@@ -276,7 +293,7 @@ pub(crate) fn remapped(root: &Path, target_dir: &Path) -> String {
         (target_dir, "/target"),
     ]
     .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
-    .join(" ")
+    .join("\u{1f}")
 }
 
 impl Arch {
@@ -353,6 +370,22 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_with_a_space_is_one_flag() {
+        let flags = remapped(Path::new("/my sources"), Path::new("/my target"));
+        let flags: Vec<&str> = flags.split('\u{1f}').collect();
+        assert_eq!(flags.len(), 4, "{flags:?}");
+        assert_eq!(flags[2], "--remap-path-prefix=/my sources=/source");
+    }
+
+    #[test]
+    fn what_is_set_for_other_builds_does_not_leak() {
+        for name in ["RUSTFLAGS", "CARGO_PROFILE_RELEASE_LTO"] {
+            assert!(changes_builds(name), "{name}");
+        }
+        assert!(!changes_builds("CARGO_HOME"));
+    }
 
     #[test]
     fn a_zip_holds_an_executable_and_no_time() {

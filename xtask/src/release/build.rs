@@ -102,8 +102,8 @@ fn build(
         .args(["--bin", program.binary, "--target", arch.target()])
         .env("PATH", path)
         .env("CARGO_TARGET_DIR", target_dir)
-        .env("CARGO_INCREMENTAL", "0")
-        .env("RUSTFLAGS", package::remapped(root, target_dir));
+        .env("CARGO_INCREMENTAL", "0");
+    package::make_reproducible(&mut build, root, target_dir);
     process::run(&mut build)?;
     super::read(&target_dir.join(arch.target()).join(program.profile).join(program.binary))
 }

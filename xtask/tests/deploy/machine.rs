@@ -76,8 +76,7 @@ impl Machine {
             (bin.join("terraform"), include_str!("stand_in/terraform.sh")),
             (debug.join("webhook-operator"), include_str!("stand_in/operator.sh")),
             (machine.world("step.sh"), include_str!("stand_in/step.sh")),
-            // What other tests run is on another machine.
-            (bin.join("ps"), "#!/bin/sh\n/bin/ps \"$@\" | grep -F \"${WORLD%/world}\"\n"),
+            (bin.join("ps"), include_str!("stand_in/ps.sh")),
         ] {
             write(&path, text);
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -140,6 +139,29 @@ impl Machine {
         let dir = self.path("target/package/arm64");
         write(&dir.join("function.zip"), text);
         write(&dir.join("manifest.json"), &code(text).manifest.to_string());
+    }
+
+    /// Has an environment `local`, whose artifact is [`OLD`] for this processor, and an emulator for it:
+    /// this process; returns its URL.
+    pub(crate) fn play_emulator(&self) -> String {
+        let dir = self.path("clone/environments/local");
+        write(&dir.join("main.tf"), "# The stand-in does not look.");
+        let Deployed { values, .. } = deployed("local").unwrap();
+        write(&dir.join("terraform.tfvars.json"), &values);
+        let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+        let mut manifest = code(OLD).manifest;
+        manifest["arch"] = json!(arch);
+        let package = self.path("target/package").join(arch);
+        write(&package.join("function.zip"), OLD);
+        write(&package.join("manifest.json"), &manifest.to_string());
+        let url = api();
+        let program = std::env::current_exe().unwrap();
+        let running = json!({
+            "pid": std::process::id(), "program": program, "address": url.trim_start_matches("http://"),
+        });
+        let file = self.path("clone/.webhook-queue/deploy-local/emulator.json");
+        write(&file, &running.to_string());
+        url
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
+use crate::deployed::deployed;
 use crate::machine::{Machine, NEW, OLD, Running, code, start, write};
 
 /// A command in whose terminal somebody can answer.
@@ -158,6 +159,39 @@ fn only_the_plan_that_was_approved_is_applied() {
     machine.has_live("dev", NEW);
     promote(approved).check(0, &[]);
     assert_eq!(machine.last("prod")["plan"], approved);
+}
+
+#[test]
+fn terraform_locks_the_state_and_local_reaches_the_emulator_only() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(NEW).digest;
+    machine.run(&["plan", "dev", "--artifact", &digest]).check(0, &[]);
+    let said = |file: &str| std::fs::read_to_string(machine.world(file)).unwrap();
+    for setting in ["use_lockfile=true", "key=dev/terraform.tfstate", "region=ap-northeast-1"] {
+        assert!(said("init").contains(&format!("-backend-config={setting}")), "{}", said("init"));
+    }
+    assert!(said("environment").contains("AWS_ACCESS_KEY_ID=made-up"));
+
+    // An emulator runs already: this process, by what it is known.
+    let endpoint = machine.play_emulator();
+    let mut plan = machine.command(&["plan", "local", "--artifact", &code(OLD).digest]);
+    plan.env("AWS_PROFILE", "prod").env("AWS_SESSION_TOKEN", "of-prod");
+    // There is no more than this of `local`: no plan, for one.
+    let done = start(&mut plan).end();
+    done.check(1, &["$ terraform init (in environments/local)"]);
+    let (init, environment) = (said("init"), said("environment"));
+    assert!(init.contains("deploy-local/terraform.tfstate"), "{init}");
+    assert!(environment.contains(&format!("AWS_ENDPOINT_URL={endpoint}")), "{environment}");
+    assert!(!environment.contains("prod") && !environment.contains("made-up"), "{environment}");
+}
+
+#[test]
+fn the_document_for_the_first_time_says_how_many_resources_there_are() {
+    let Some(deployed) = deployed("dev") else { return };
+    let count = deployed.plan["resource_changes"].as_array().unwrap().len();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/first-deploy.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(&format!("`{count} to add`")), "{count}");
 }
 
 #[test]

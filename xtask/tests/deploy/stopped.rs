@@ -173,6 +173,10 @@ fn every_signal_of_a_terminal_ends_it_in_order() {
         for signal in ["TERM", "HUP"] {
             deploy.stopped(number, signal);
         }
+        // Terraform was told as well, and did not begin what it had not.
+        let Some(machine) = deploy.machine() else { return };
+        machine.stop(&deploy.arguments(), number, "TERM").check(130, &["stopping: "]);
+        assert_eq!(machine.applied().is_empty(), step == "terraform apply begins");
     }
 }
 

@@ -39,6 +39,8 @@ serial() { cat "$aws/serial"; }
 
 case $verb in
 init)
+    echo "$*" >"$WORLD/init"
+    env | grep '^AWS_' >"$WORLD/environment" || true
     step "terraform init"
     ;;
 plan)
