@@ -48,6 +48,7 @@ impl Test {
         steps.add("demo", || demo::run(false));
         lint::add(&mut steps);
         steps.add_optional("deploy local, on an AWS emulator", || on_emulator("local::"));
+        steps.add_optional("rights, on an AWS emulator", || on_emulator("rights::"));
         steps.add_optional("artifact is reproducible", move || {
             if quick {
                 return Ok(Outcome::Skipped("left out by --quick".to_owned()));

@@ -19,13 +19,21 @@ pub struct Emulator {
     process: Background,
     /// Cargo's target directory, below which it is installed.
     target_dir: PathBuf,
+    /// What functions are told is its address, if that is another one.
+    front: Option<String>,
 }
 
 impl Emulator {
     /// The emulator whose files are in `dir`, installed below `target_dir`.
     #[must_use]
     pub fn new(dir: PathBuf, target_dir: PathBuf) -> Self {
-        Self { process: Background { name: "emulator", dir }, target_dir }
+        Self { process: Background { name: "emulator", dir }, target_dir, front: None }
+    }
+
+    /// The same emulator, whose functions find it at the address `front`.
+    #[must_use]
+    pub fn behind(self, front: String) -> Self {
+        Self { front: Some(front), ..self }
     }
 
     /// Whether it runs.
@@ -56,7 +64,8 @@ impl Emulator {
         let mut command = Command::new(program);
         command.env("GATEWAY_PORT", port.to_string()).env("BIND_HOST", "127.0.0.1");
         command.env("PYTHONUNBUFFERED", "1").current_dir(dir);
-        confine(&mut command, &format!("http://127.0.0.1:{port}"));
+        let own = format!("http://127.0.0.1:{port}");
+        confine(&mut command, self.front.as_ref().unwrap_or(&own));
         self.process.start(&mut command, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 

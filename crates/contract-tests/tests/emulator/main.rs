@@ -2,4 +2,5 @@
 //! needs Terraform: `cargo xtask test` has a step for each, `cargo test` alone leaves them out.
 
 mod local;
+mod rights;
 mod step;

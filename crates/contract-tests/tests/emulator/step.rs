@@ -46,11 +46,16 @@ pub(crate) fn target_dir() -> PathBuf {
     dir.parent().expect("target/tmp is in the target directory").to_owned()
 }
 
+/// A program that was built.
+pub(crate) fn program(name: &str) -> PathBuf {
+    target_dir().join("debug").join(name)
+}
+
 /// Runs a command of `cargo xtask` to its end, with its standard error shown and kept.
 pub(crate) fn xtask(arguments: &[&str], environment: &[(&str, String)]) -> anyhow::Result<Ended> {
     eprintln!("$ cargo xtask {}", arguments.join(" "));
     let errors = tempfile::NamedTempFile::new()?;
-    let mut command = Command::new(target_dir().join("debug").join("xtask"));
+    let mut command = Command::new(program("xtask"));
     command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
     // What cargo has told this test of its own package is not true of another program.
     if !environment.iter().any(|(name, _)| *name == "CARGO_PKG_NAME") {
