@@ -248,6 +248,35 @@ run "the_mapping_reports_each_message_and_filters_none" {
   }
 }
 
+run "nothing_waits_for_a_batch" {
+  command = plan
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.queue.maximum_batching_window_in_seconds == null
+    error_message = "a FIFO queue's mapping takes no batch window"
+  }
+}
+
+run "the_roles_are_bounded_and_each_is_one_service_s" {
+  command = plan
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  assert {
+    condition     = aws_iam_role.forwarder.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
+    error_message = "the function's role has no boundary"
+  }
+  assert {
+    condition     = aws_iam_role.resume.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
+    error_message = "the role of resuming has no boundary"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.forwarder.assume_role_policy).Statement[*].Principal == [{ Service = "lambda.amazonaws.com" }]
+    error_message = "only Lambda may use the function's role"
+  }
+}
+
 run "the_function_may_only_what_it_does" {
   command = plan
 

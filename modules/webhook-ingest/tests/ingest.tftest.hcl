@@ -136,6 +136,14 @@ run "an_integration_sends_to_sqs" {
 
 run "the_gateway_may_only_send_to_this_queue" {
   command = plan
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  assert {
+    condition     = aws_iam_role.ingest.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
+    error_message = "the gateway's role has no boundary"
+  }
 
   assert {
     condition = jsondecode(aws_iam_role_policy.send.policy).Statement == [{

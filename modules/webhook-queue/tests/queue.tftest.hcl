@@ -26,6 +26,10 @@ run "defaults_lose_nothing_by_silence" {
     error_message = "both queues must be FIFO"
   }
   assert {
+    condition     = aws_sqs_queue.webhook.delay_seconds == 0 && aws_sqs_queue.dead_letter.delay_seconds == 0
+    error_message = "a queue holds its messages back"
+  }
+  assert {
     condition     = !aws_sqs_queue.webhook.content_based_deduplication
     error_message = "content-based deduplication is on though no route asks for it"
   }

@@ -200,7 +200,13 @@ pub(super) fn dead_letter_queue(subject: &Subject<'_>, seen: &mut Seen) {
         let elsewhere = "any queue may put its messages among our dead letters";
         subject.must_lead(seen, policy, "queue_url", (dead, "url"), elsewhere);
         if policy.is_unknown("redrive_allow_policy") {
-            seen.unknown(policy, "redrive_allow_policy");
+            let origin = subject.resources.origin(policy, "redrive_allow_policy");
+            if origin.untold || origin.resources.contains(&queue.written_address()) {
+                seen.unknown(policy, "redrive_allow_policy");
+            } else {
+                let problem = "it does not allow our queue: SQS would refuse our redrive policy";
+                seen.broken(policy, problem);
+            }
             continue;
         }
         let allow = policy.json("redrive_allow_policy").unwrap_or_default();

@@ -679,6 +679,13 @@ pub(super) const REFERENCES: &[Reference] = &[
         says: "any queue may put",
     },
     Reference {
+        invariant: "dead-letter-queue",
+        address: "module.webhook.module.queue.aws_sqs_queue_redrive_allow_policy.dead_letter",
+        attribute: "redrive_allow_policy",
+        to: &["aws_sqs_queue.dead_letter.arn", "aws_sqs_queue.dead_letter"],
+        says: "it does not allow our queue",
+    },
+    Reference {
         invariant: "ingest",
         address: "module.webhook.module.ingest.aws_apigatewayv2_route.webhook",
         attribute: "target",
