@@ -2,5 +2,6 @@
 //! needs Terraform: `cargo xtask test` has a step for each, `cargo test` alone leaves them out.
 
 mod local;
+mod moving;
 mod rights;
 mod step;

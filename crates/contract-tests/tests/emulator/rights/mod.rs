@@ -21,8 +21,8 @@ mod beyond;
 mod forgotten;
 mod harm;
 mod judge;
-mod proxy;
-mod story;
+pub(crate) mod proxy;
+pub(crate) mod story;
 mod table;
 
 use anyhow::{Context as _, ensure};

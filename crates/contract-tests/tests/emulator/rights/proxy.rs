@@ -35,8 +35,8 @@ pub(super) struct Call {
 }
 
 /// A running proxy.
-pub(super) struct Proxy {
-    pub(super) endpoint: String,
+pub(crate) struct Proxy {
+    pub(crate) endpoint: String,
     shared: Arc<Shared>,
 }
 
@@ -217,7 +217,7 @@ impl Shared {
 }
 
 /// An address of this machine on which nobody listens.
-pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a port")?;
     Ok(listener.local_addr()?)
 }

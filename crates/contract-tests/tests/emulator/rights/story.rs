@@ -19,25 +19,25 @@ use super::proxy::{Proxy, free_address};
 use crate::step::{self, Ended};
 
 /// The emulator's only account.
-pub(super) const ACCOUNT: &str = "000000000000";
+pub(crate) const ACCOUNT: &str = "000000000000";
 /// Where the environments are.
-pub(super) const REGION: &str = "us-east-1";
+pub(crate) const REGION: &str = "us-east-1";
 /// Who bootstraps.
-pub(super) const ADMINISTRATOR: &str = "administrator";
+pub(crate) const ADMINISTRATOR: &str = "administrator";
 
 /// An emulator with nothing in it, and a clone of the repository whose environments are there.
-pub(super) struct Story {
+pub(crate) struct Story {
     clone: PathBuf,
     target: PathBuf,
     emulator: Emulator,
     stand_in: Background,
     stand_in_url: String,
-    pub(super) proxy: Proxy,
+    pub(crate) proxy: Proxy,
 }
 
 impl Story {
     /// Starts what is needed, in `dir`.
-    pub(super) fn begin(dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn begin(dir: &Path) -> anyhow::Result<Self> {
         let (clone, target) = (dir.join("clone"), dir.join("target"));
         let proxy = Proxy::start(dir.join("gateways"))?;
         let emulator = Emulator::new(dir.join("emulator"), step::target_dir());
@@ -61,7 +61,7 @@ impl Story {
     }
 
     /// Ends everything.
-    pub(super) fn end(&self) -> anyhow::Result<()> {
+    pub(crate) fn end(&self) -> anyhow::Result<()> {
         self.proxy.stop()?;
         self.stand_in.stop()?;
         self.emulator.stop()?;
@@ -105,7 +105,7 @@ impl Story {
     }
 
     /// Changes the values of an environment.
-    pub(super) fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
+    pub(crate) fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
         let file = self.clone.join("environments").join(name).join("terraform.tfvars.json");
         let mut values = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
         change(&mut values);
@@ -113,8 +113,32 @@ impl Story {
         Ok(())
     }
 
+    /// Writes a file of the clone.
+    pub(crate) fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
+        std::fs::write(self.clone.join(path), text).with_context(|| format!("writing {path}"))
+    }
+
+    /// Where the emulator itself is.
+    pub(crate) fn emulator_endpoint(&self) -> anyhow::Result<String> {
+        self.emulator.endpoint().context("the emulator does not run")
+    }
+
+    /// Where the stand-in for the service is.
+    pub(crate) fn stand_in_url(&self) -> &str {
+        &self.stand_in_url
+    }
+
+    /// The bodies that the service has got, oldest first.
+    pub(crate) fn received(&self) -> anyhow::Result<Vec<Value>> {
+        let url = format!("{}/_stub/received", self.stand_in_url);
+        let answer = ureq::get(&url).call().with_context(|| format!("asking {url}"))?;
+        let received: Vec<Value> = serde_json::from_str(&answer.into_body().read_to_string()?)?;
+        let body = |it: &Value| Some(serde_json::from_str(it["body"].as_str()?).ok()?);
+        Ok(received.iter().filter_map(body).collect())
+    }
+
     /// Commits what was edited: what is deployed is a commit's.
-    pub(super) fn commit(&self) -> anyhow::Result<()> {
+    pub(crate) fn commit(&self) -> anyhow::Result<()> {
         self.git(&["add", "--all"])?;
         self.git(&["commit", "--quiet", "--message", "values"])
     }
@@ -127,7 +151,7 @@ impl Story {
     }
 
     /// Why Terraform cannot run here: there is none, or its provider cannot be had.
-    pub(super) fn obstacle(&self) -> anyhow::Result<Option<String>> {
+    pub(crate) fn obstacle(&self) -> anyhow::Result<Option<String>> {
         let Err(error) = self.terraform(&["init", "-input=false", "-no-color"]) else {
             return Ok(None);
         };
@@ -137,18 +161,18 @@ impl Story {
     }
 
     /// A file that a command reads or writes.
-    pub(super) fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.target.join(name).display().to_string()
     }
 
     /// Makes the buckets, roles and policies; returns its state.
-    pub(super) fn bootstrap(&self) -> anyhow::Result<Value> {
+    pub(crate) fn bootstrap(&self) -> anyhow::Result<Value> {
         self.terraform(&["apply", "-input=false", "-auto-approve"])?;
         serde_json::from_str(&self.terraform(&["show", "-json"])?).context("bootstrap's state")
     }
 
     /// Runs Terraform in bootstrap's folder, as the administrator.
-    pub(super) fn terraform(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(crate) fn terraform(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut terraform = Command::new("terraform");
         terraform
             .arg(format!("-chdir={}", self.clone.join("environments/bootstrap").display()))
@@ -159,7 +183,7 @@ impl Story {
     }
 
     /// Terraform's state of an environment that was deployed, as `who` reads it.
-    pub(super) fn state(&self, who: &str, name: &str) -> anyhow::Result<Value> {
+    pub(crate) fn state(&self, who: &str, name: &str) -> anyhow::Result<Value> {
         let mut terraform = Command::new("terraform");
         terraform
             .arg(format!("-chdir={}", self.clone.join("environments").join(name).display()))
@@ -170,7 +194,7 @@ impl Story {
     }
 
     /// Runs a command of `cargo xtask` as `who`.
-    pub(super) fn xtask(&self, who: &str, arguments: &[&str]) -> anyhow::Result<Ended> {
+    pub(crate) fn xtask(&self, who: &str, arguments: &[&str]) -> anyhow::Result<Ended> {
         let mut environment = self.environment(who);
         environment.extend([
             ("CARGO_PKG_NAME", "xtask".to_owned()),
@@ -182,7 +206,7 @@ impl Story {
     }
 
     /// The same, to its good end.
-    pub(super) fn done(&self, who: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(crate) fn done(&self, who: &str, arguments: &[&str]) -> anyhow::Result<String> {
         self.xtask(who, arguments)?.done()
     }
 
@@ -204,7 +228,7 @@ impl Story {
 
     /// Packages the forwarder as `cargo xtask package` would, and returns its digest. Another `comment`
     /// is other code to Lambda.
-    pub(super) fn package(&self, comment: &str) -> anyhow::Result<String> {
+    pub(crate) fn package(&self, comment: &str) -> anyhow::Result<String> {
         let options = SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Stored)
             .unix_permissions(0o755);
@@ -239,14 +263,14 @@ impl Story {
     }
 
     /// Tells the stand-in for the service how to answer.
-    pub(super) fn behave(&self, behavior: &Value) -> anyhow::Result<()> {
+    pub(crate) fn behave(&self, behavior: &Value) -> anyhow::Result<()> {
         let url = format!("{}/_stub/behavior", self.stand_in_url);
         ureq::put(&url).send(&behavior.to_string()).with_context(|| format!("asking {url}"))?;
         Ok(())
     }
 
     /// Asks `who`'s command until what it prints is `enough`.
-    pub(super) fn until(
+    pub(crate) fn until(
         &self,
         who: &str,
         arguments: &[&str],
@@ -266,7 +290,7 @@ impl Story {
 }
 
 /// Posts an event and returns its id.
-pub(super) fn post(url: &str, key: &str, body: &str) -> anyhow::Result<String> {
+pub(crate) fn post(url: &str, key: &str, body: &str) -> anyhow::Result<String> {
     let request = ureq::post(url).header("content-type", "application/json");
     let answer = request.header("x-workflow-id", key).send(body)?;
     let id = answer.headers().get("apigw-requestid").context("an answer has an id")?;
@@ -278,7 +302,7 @@ fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
 }
 
-fn output(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("starting {name}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
