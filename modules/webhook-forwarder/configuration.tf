@@ -34,6 +34,7 @@ locals {
       routes = {
         for name, route in var.routes : name => {
           for field, value in merge(route, {
+            former_paths    = length(route.former_paths) == 0 ? null : route.former_paths
             pass_headers    = length(route.pass_headers) == 0 ? null : route.pass_headers
             retry_statuses  = length(route.retry_statuses) == 0 ? null : route.retry_statuses
             reject_statuses = length(route.reject_statuses) == 0 ? null : route.reject_statuses

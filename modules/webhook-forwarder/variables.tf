@@ -12,7 +12,7 @@ variable "environment" {
 variable "routes" {
   description = <<-EOT
     The routes, by name, as the forwarder gets them.
-    `path`, `ordering_key`, `deduplication`, `event_id`, `pass_headers`: as in the module webhook-ingest.
+    `path`, `former_paths`, `ordering_key`, `deduplication`, `event_id`, `pass_headers`: as in the module webhook-ingest.
     `verify`: how the provider signs: `scheme` (`standard_webhooks`, `svix`, `github`, `slack`, `stripe`, `hmac`, `gitlab` or `token`); `secrets`, one reference `ssm:/PATH` or `secretsmanager:NAME-OR-ARN`, or two during a rotation; `tolerance_seconds` between the signed time and that of acceptance; and for `hmac` and `token` what the provider does.
     `destinations`: where events go, one or more: `name` in logs and dead letters; `url`, https, or http to private hosts, and without secrets in it; `timeout_seconds`, the longest exchange; `sign`, the `secrets` that requests are signed with; `headers` of every request, by name, whose values are text that anybody may see, or references as in `secrets`; `client_certificate`, a reference to the certificate that we show where the destination asks, with its private key; `max_in_flight` and `max_per_second`, the most attempts at the same time and a second, of all invocations together. Delivered means that every destination answered 2xx.
     `retry`: delays between attempts, in seconds, doubled from `initial_delay_seconds` up to `max_delay_seconds`.
@@ -22,6 +22,7 @@ variable "routes" {
   EOT
   type = map(object({
     path          = string
+    former_paths  = optional(list(string), [])
     ordering_key  = string
     deduplication = optional(string, "request")
     event_id      = optional(string)

@@ -123,14 +123,35 @@ resource "aws_apigatewayv2_integration" "queue" {
   depends_on = [aws_iam_role_policy.send]
 }
 
+locals {
+  # A route for each path. Its key has the path, so that a path which changes is another route: the new
+  # one is made, the stage turned to it, and then the old one deleted; and one that becomes a former
+  # path stays as it is.
+  paths = merge([
+    for name, route in var.routes : {
+      for path in concat([route.path], route.former_paths) : "${name} ${path}" => { route = name, path = path }
+    }
+  ]...)
+}
+
+# Of before, when keys had no path. For other names or paths: the module's README.
+moved {
+  from = aws_apigatewayv2_route.webhook["sss"]
+  to   = aws_apigatewayv2_route.webhook["sss /sqs-hook"]
+}
+
 resource "aws_apigatewayv2_route" "webhook" {
   #checkov:skip=CKV_AWS_309:who may post is the environment's choice (variable authorization); a SaaS that can only sign bodies is checked by the forwarder
-  for_each = var.routes
+  for_each = local.paths
 
   api_id               = local.api_id
   route_key            = "POST ${each.value.path}"
-  target               = "integrations/${aws_apigatewayv2_integration.queue[each.key].id}"
+  target               = "integrations/${aws_apigatewayv2_integration.queue[each.value.route].id}"
   authorization_type   = var.authorization.type
   authorizer_id        = local.authorizer_id
   authorization_scopes = length(var.authorization.scopes) == 0 ? null : var.authorization.scopes
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }

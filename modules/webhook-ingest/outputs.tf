@@ -14,8 +14,8 @@ output "execution_arn" {
 }
 
 output "route_keys" {
-  description = "Route key, such as `POST /sqs-hook`, by the route's name."
-  value       = { for name, route in aws_apigatewayv2_route.webhook : name => route.route_key }
+  description = "Route key, such as `POST /sqs-hook`, of today's path, by the route's name."
+  value       = { for name, route in var.routes : name => aws_apigatewayv2_route.webhook["${name} ${route.path}"].route_key }
 }
 
 output "integration_ids" {
@@ -31,9 +31,9 @@ output "request_parameters" {
 output "route_settings" {
   description = "Throttling by route key, for the API's stage: the input `route_settings` of the module http-api."
   value = {
-    for name, route in aws_apigatewayv2_route.webhook : route.route_key => {
-      rate_per_second = try(var.throttling.routes[name].rate_per_second, var.throttling.rate_per_second)
-      burst           = try(var.throttling.routes[name].burst, var.throttling.burst)
+    for at, route in aws_apigatewayv2_route.webhook : route.route_key => {
+      rate_per_second = try(var.throttling.routes[local.paths[at].route].rate_per_second, var.throttling.rate_per_second)
+      burst           = try(var.throttling.routes[local.paths[at].route].burst, var.throttling.burst)
     }
   }
 }

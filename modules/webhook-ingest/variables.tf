@@ -27,6 +27,7 @@ variable "routes" {
   description = <<-EOT
     The routes, by name. Other attributes are ignored.
     `path`: path that the SaaS posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
+    `former_paths`: paths that it had before, where the SaaS still posts to as well.
     `ordering_key`: the message group: fixed text, or API Gateway's mapping expression such as `$request.header.x-workflow-id`.
     `deduplication`: `request` (every request is an event), `content` (equal bodies within five minutes are one), or an expression for the provider's own event id. A route with `verify` takes `request` only.
     `event_id`: what names an event, which leaves as `webhook-id`: an expression. Unless given, the id that the scheme of `verify` signs, or else the expression of `deduplication`, or else the API's request id.
@@ -35,6 +36,7 @@ variable "routes" {
   EOT
   type = map(object({
     path          = string
+    former_paths  = optional(list(string), [])
     ordering_key  = string
     deduplication = optional(string, "request")
     event_id      = optional(string)
@@ -62,21 +64,21 @@ variable "routes" {
     error_message = "a route's name is 1 to 40 lower-case letters, digits and \"-\", and begins with a letter; are ${join(", ", keys(var.routes))}."
   }
   validation {
-    condition     = alltrue([for route in values(var.routes) : can(regex("^(/([A-Za-z0-9._~-]+|\\{[A-Za-z0-9_-]+\\}))+$", route.path))])
-    error_message = "a path is \"/\" and segments of letters, digits and \"-._~\", or of one {name}; are ${join(", ", values(var.routes)[*].path)}."
+    condition     = alltrue([for path in flatten([for route in values(var.routes) : concat([route.path], route.former_paths)]) : can(regex("^(/([A-Za-z0-9._~-]+|\\{[A-Za-z0-9_-]+\\}))+$", path))])
+    error_message = "a path is \"/\" and segments of letters, digits and \"-._~\", or of one {name}; are ${join(", ", flatten([for route in values(var.routes) : concat([route.path], route.former_paths)]))}."
   }
   validation {
     condition = alltrue([
-      for route in values(var.routes) :
-      length(regexall("\\{[^}]*\\}", route.path)) == length(distinct(regexall("\\{[^}]*\\}", route.path)))
+      for path in flatten([for route in values(var.routes) : concat([route.path], route.former_paths)]) :
+      length(regexall("\\{[^}]*\\}", path)) == length(distinct(regexall("\\{[^}]*\\}", path)))
     ])
-    error_message = "a path has a parameter twice; are ${join(", ", values(var.routes)[*].path)}."
+    error_message = "a path has a parameter twice; are ${join(", ", flatten([for route in values(var.routes) : concat([route.path], route.former_paths)]))}."
   }
   validation {
     condition = (
-      length(distinct([for route in values(var.routes) : replace(route.path, "/\\{[^}]*\\}/", "{}")])) == length(var.routes)
+      length(distinct([for path in flatten([for route in values(var.routes) : concat([route.path], route.former_paths)]) : replace(path, "/\\{[^}]*\\}/", "{}")])) == length(flatten([for route in values(var.routes) : concat([route.path], route.former_paths)]))
     )
-    error_message = "two routes would take the same requests; paths are ${join(", ", values(var.routes)[*].path)}."
+    error_message = "two paths would take the same requests; are ${join(", ", flatten([for route in values(var.routes) : concat([route.path], route.former_paths)]))}."
   }
   validation {
     condition     = alltrue([for route in values(var.routes) : can(regex(local.expression, route.ordering_key))])
@@ -120,7 +122,7 @@ variable "routes" {
       for route in values(var.routes) : [
         for expression in concat([route.ordering_key, route.deduplication], route.event_id[*]) : [
           for parameter in regexall("request\\.path\\.([A-Za-z0-9_.-]+)", expression)[*][0] :
-          strcontains(route.path, "{${parameter}}")
+          alltrue([for path in concat([route.path], route.former_paths) : strcontains(path, "{${parameter}}")])
         ]
       ]
     ]))

@@ -11,6 +11,7 @@ variable "routes" {
   description = "What is accepted and where it goes, by the route's name; as the module webhook-forwarder describes it."
   type = map(object({
     path          = string
+    former_paths  = optional(list(string))
     ordering_key  = string
     deduplication = optional(string)
     event_id      = optional(string)
@@ -179,7 +180,7 @@ variable "aws" {
     error_message = "sss_stub needs stub_artifact, the zip file with the stub's function."
   }
   validation {
-    condition     = !var.aws.sss_stub || alltrue([for route in values(var.routes) : route.path != "/application-hook"])
+    condition     = !var.aws.sss_stub || alltrue([for route in values(var.routes) : !contains(concat([route.path], coalesce(route.former_paths, [])), "/application-hook")])
     error_message = "a route has the path /application-hook, where sss_stub answers."
   }
 }

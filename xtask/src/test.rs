@@ -9,7 +9,7 @@ use crate::steps::{Outcome, Steps};
 use crate::{demo, lint, package, release, workspace};
 
 /// Says to tests that take minutes that they are left out.
-const QUICK_VARIABLE: &str = "XTASK_QUICK";
+pub(crate) const QUICK_VARIABLE: &str = "XTASK_QUICK";
 
 /// Names the file in which a test that deploys to an emulator says why it cannot; without it they are
 /// left out.

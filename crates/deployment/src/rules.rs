@@ -316,11 +316,13 @@ fn thresholds(faults: &mut Faults, file: &ThresholdsFile) {
 
 fn stub(faults: &mut Faults, config: &Config) {
     let path = RoutePath::parse(STUB_PATH).expect("the stub's path is one");
-    for route in config.routes().values().filter(|route| route.path().collides(&path)) {
-        faults.add(
-            format_args!("routes.{}.path", route.name()),
-            format_args!("{} is where aws.sss_stub answers", route.path()),
-        );
+    for route in config.routes().values() {
+        for taken in route.paths().filter(|taken| taken.collides(&path)) {
+            faults.add(
+                format_args!("routes.{}.path", route.name()),
+                format_args!("{taken} is where aws.sss_stub answers"),
+            );
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Route {
     pub(crate) name: String,
     /// The path that the `SaaS` posts to.
     pub(crate) path: RoutePath,
+    /// Those that it had before, where the `SaaS` may still post to.
+    pub(crate) former_paths: Vec<RoutePath>,
     /// The message group.
     pub(crate) ordering_key: Expression,
     /// What makes two requests one event.
@@ -170,6 +172,11 @@ impl Route {
         &self.path
     }
 
+    /// All paths that are accepted: today's first, then those of before.
+    pub fn paths(&self) -> impl Iterator<Item = &RoutePath> {
+        std::iter::once(&self.path).chain(&self.former_paths)
+    }
+
     /// The message group.
     #[must_use]
     pub fn ordering_key(&self) -> &Expression {
@@ -266,7 +273,12 @@ impl Route {
     /// The route key of the HTTP API: `POST /sqs-hook`.
     #[must_use]
     pub fn route_key(&self) -> String {
-        format!("POST {}", self.path.as_str())
+        route_key(&self.path)
+    }
+
+    /// The route keys of all its paths, today's first.
+    pub fn route_keys(&self) -> impl Iterator<Item = String> {
+        self.paths().map(route_key)
     }
 
     /// The longest that one attempt can take: the destinations are called side by side.
@@ -320,4 +332,8 @@ impl Route {
         RequestParameters::parse(&self.request_parameters(queue_url))
             .expect("made from expressions that have been parsed")
     }
+}
+
+fn route_key(path: &RoutePath) -> String {
+    format!("POST {path}")
 }

@@ -121,16 +121,45 @@ run "an_integration_sends_to_sqs" {
     error_message = "not an SQS-SendMessage integration with the role's credentials"
   }
   assert {
-    condition     = aws_apigatewayv2_route.webhook["sss"].route_key == "POST /sqs-hook"
-    error_message = "is ${aws_apigatewayv2_route.webhook["sss"].route_key}"
+    condition     = aws_apigatewayv2_route.webhook["sss /sqs-hook"].route_key == "POST /sqs-hook"
+    error_message = "is ${aws_apigatewayv2_route.webhook["sss /sqs-hook"].route_key}"
   }
   assert {
-    condition     = aws_apigatewayv2_route.webhook["sss"].target == "integrations/integration-1"
-    error_message = "is ${aws_apigatewayv2_route.webhook["sss"].target}"
+    condition     = aws_apigatewayv2_route.webhook["sss /sqs-hook"].target == "integrations/integration-1"
+    error_message = "is ${aws_apigatewayv2_route.webhook["sss /sqs-hook"].target}"
   }
   assert {
-    condition     = aws_apigatewayv2_route.webhook["sss"].authorization_type == "NONE"
-    error_message = "is ${aws_apigatewayv2_route.webhook["sss"].authorization_type}"
+    condition     = aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorization_type == "NONE"
+    error_message = "is ${aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorization_type}"
+  }
+}
+
+run "a_former_path_is_a_route_of_its_own" {
+  command = plan
+  variables {
+    routes = {
+      sss = { path = "/sqs-hook", former_paths = ["/hook"], ordering_key = "$request.header.x-workflow-id" }
+    }
+    throttling = { routes = { sss = { rate_per_second = 5, burst = 2 } } }
+  }
+
+  assert {
+    condition = { for at, route in aws_apigatewayv2_route.webhook : at => "${route.route_key} ${route.target}" } == {
+      "sss /sqs-hook" = "POST /sqs-hook integrations/integration-1"
+      "sss /hook"     = "POST /hook integrations/integration-1"
+    }
+    error_message = "are ${jsonencode({ for at, route in aws_apigatewayv2_route.webhook : at => route.route_key })}"
+  }
+  assert {
+    condition     = output.route_keys == { sss = "POST /sqs-hook" }
+    error_message = "are ${jsonencode(output.route_keys)}"
+  }
+  assert {
+    condition = output.route_settings == {
+      "POST /sqs-hook" = { rate_per_second = 5, burst = 2 }
+      "POST /hook"     = { rate_per_second = 5, burst = 2 }
+    }
+    error_message = "are ${jsonencode(output.route_settings)}"
   }
 }
 
@@ -186,7 +215,7 @@ run "an_api_is_found_by_its_name" {
   }
 
   assert {
-    condition     = aws_apigatewayv2_route.webhook["sss"].api_id == "api-of-that-name" && output.api_id == "api-of-that-name"
+    condition     = aws_apigatewayv2_route.webhook["sss /sqs-hook"].api_id == "api-of-that-name" && output.api_id == "api-of-that-name"
     error_message = "is ${output.api_id}"
   }
 }
@@ -222,9 +251,9 @@ run "tokens_are_checked_by_a_jwt_authorizer" {
 
   assert {
     condition = (
-      aws_apigatewayv2_route.webhook["sss"].authorization_type == "JWT"
-      && aws_apigatewayv2_route.webhook["sss"].authorizer_id == "authorizer-1"
-      && aws_apigatewayv2_route.webhook["sss"].authorization_scopes == toset(["post"])
+      aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorization_type == "JWT"
+      && aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorizer_id == "authorizer-1"
+      && aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorization_scopes == toset(["post"])
       && aws_apigatewayv2_authorizer.jwt[0].jwt_configuration[0].issuer == "https://id.example.com"
     )
     error_message = "the route does not use the authorizer"
@@ -242,8 +271,8 @@ run "requests_are_checked_by_a_given_function" {
 
   assert {
     condition = (
-      aws_apigatewayv2_route.webhook["sss"].authorization_type == "CUSTOM"
-      && aws_apigatewayv2_route.webhook["sss"].authorizer_id == "authorizer-1"
+      aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorization_type == "CUSTOM"
+      && aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorizer_id == "authorizer-1"
       && aws_apigatewayv2_authorizer.lambda[0].authorizer_type == "REQUEST"
       && aws_lambda_permission.authorizer[0].function_name == "check"
       && aws_lambda_permission.authorizer[0].source_arn == "arn:aws:execute-api:ap-northeast-1:123456789012:a1b2c3/authorizers/authorizer-1"
@@ -259,7 +288,7 @@ run "a_given_authorizer_is_used" {
   }
 
   assert {
-    condition     = aws_apigatewayv2_route.webhook["sss"].authorizer_id == "auth-1" && length(aws_apigatewayv2_authorizer.lambda) == 0
+    condition     = aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorizer_id == "auth-1" && length(aws_apigatewayv2_authorizer.lambda) == 0
     error_message = "the route does not use the given authorizer"
   }
 }
@@ -271,7 +300,7 @@ run "iam_needs_no_authorizer" {
   }
 
   assert {
-    condition     = aws_apigatewayv2_route.webhook["sss"].authorization_type == "AWS_IAM" && aws_apigatewayv2_route.webhook["sss"].authorizer_id == null
+    condition     = aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorization_type == "AWS_IAM" && aws_apigatewayv2_route.webhook["sss /sqs-hook"].authorizer_id == null
     error_message = "the route must ask for signed requests"
   }
 }

@@ -43,7 +43,7 @@ run "another_ordering_key" {
     error_message = "the other route's integration must stay"
   }
   assert {
-    condition     = aws_apigatewayv2_route.webhook["sss"].target == "integrations/${output.integration_ids.sss}"
+    condition     = aws_apigatewayv2_route.webhook["sss /sqs-hook"].target == "integrations/${output.integration_ids.sss}"
     error_message = "the route must be turned to the new integration"
   }
 }

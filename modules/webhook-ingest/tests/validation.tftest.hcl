@@ -455,3 +455,30 @@ run "throttling_of_a_route_that_is_not_there" {
     throttling = { routes = { ssss = { rate_per_second = 1, burst = 1 } } }
   }
 }
+
+run "a_former_path_of_another_s" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = {
+      sss   = { path = "/sqs-hook", ordering_key = "a" }
+      other = { path = "/other", former_paths = ["/sqs-hook"], ordering_key = "b" }
+    }
+  }
+}
+
+run "a_former_path_that_is_none" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/sqs-hook", former_paths = ["sqs-hook"], ordering_key = "a" } }
+  }
+}
+
+run "a_former_path_without_the_parameter" {
+  command         = plan
+  expect_failures = [var.routes]
+  variables {
+    routes = { sss = { path = "/hooks/{tenant}", former_paths = ["/hooks"], ordering_key = "$request.path.tenant" } }
+  }
+}

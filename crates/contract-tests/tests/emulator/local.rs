@@ -36,7 +36,7 @@ const NOT_KEPT: [(&str, &str); 13] = [
     // `integration_subtype` and `credentials_arn` are not answered, so the provider sees another kind
     // of integration and makes a new one; the route's target follows.
     ("replace", "module.webhook.module.ingest.aws_apigatewayv2_integration.queue[\"sss\"]"),
-    ("change", "module.webhook.module.ingest.aws_apigatewayv2_route.webhook[\"sss\"]"),
+    ("change", "module.webhook.module.ingest.aws_apigatewayv2_route.webhook[\"sss /sqs-hook\"]"),
     // `metrics_config` is not answered.
     ("change", "module.webhook.module.forwarder.aws_lambda_event_source_mapping.queue"),
     // Statistic, period and actions are not answered.

@@ -54,6 +54,9 @@ pub struct ConfigFile {
 pub struct RouteFile {
     /// Path that the `SaaS` posts to, such as `/sqs-hook` or `/hooks/{tenant}`.
     pub path: String,
+    /// Paths that it had before, where the `SaaS` still posts to as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_paths: Vec<String>,
     /// The message group: events with the same value are delivered in order. Fixed text, or API
     /// Gateway's mapping expression such as `$request.header.x-workflow-id`.
     pub ordering_key: String,

@@ -33,6 +33,7 @@ use crate::json::JsonError;
 use crate::message::Message;
 use crate::quota;
 use crate::route::{Deduplication, Route};
+use crate::route_path::RoutePath;
 use crate::secret::SecretReference;
 
 /// A configuration whose every setting, and every relation between settings, has been checked.
@@ -399,14 +400,21 @@ fn seconds(seconds: u32) -> Duration {
 /// Two routes must not take the same requests, nor the same messages without a route: those are routed
 /// by a fixed message group.
 fn check_paths(faults: &mut Faults, routes: &BTreeMap<String, Route>) {
-    for (position, route) in routes.values().enumerate() {
-        for earlier in routes.values().take(position) {
-            if earlier.path.collides(&route.path) {
+    let mut taken: Vec<(&RoutePath, &str)> = Vec::new();
+    for route in routes.values() {
+        for (position, path) in route.paths().enumerate() {
+            let field = if position == 0 { "path" } else { "former_paths" };
+            if let Some((_, by)) = taken.iter().find(|(other, _)| other.collides(path)) {
                 faults.add(
-                    format_args!("routes.{}.path", route.name),
-                    format_args!("{} is the path of route {} already", route.path, earlier.name),
+                    format_args!("routes.{}.{field}", route.name),
+                    format_args!("{path} is the path of route {by} already"),
                 );
             }
+            taken.push((path, &route.name));
+        }
+    }
+    for (position, route) in routes.values().enumerate() {
+        for earlier in routes.values().take(position) {
             if let (Some(key), Some(other)) =
                 (route.ordering_key.as_static(), earlier.ordering_key.as_static())
                 && key == other

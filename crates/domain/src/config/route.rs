@@ -33,6 +33,11 @@ pub(super) fn route(
         faults.add(format_args!("routes.{name}"), NAME_RULE);
     }
     let path = faults.check(at("path"), RoutePath::parse(&file.path));
+    let former_paths = file
+        .former_paths
+        .iter()
+        .filter_map(|path| faults.check(at("former_paths"), RoutePath::parse(path)));
+    let former_paths: Vec<RoutePath> = former_paths.collect();
     let ordering_key = group_id(faults, &at("ordering_key"), &file.ordering_key);
     let deduplication = deduplication(faults, &at("deduplication"), &file.deduplication);
     let pass_headers = pass_headers(faults, &at("pass_headers"), &file.pass_headers);
@@ -78,6 +83,7 @@ pub(super) fn route(
     let route = Route {
         name: name.to_owned(),
         path: path?,
+        former_paths,
         ordering_key: ordering_key?,
         deduplication,
         event_id,
@@ -112,10 +118,11 @@ fn check_path_parameters(faults: &mut Faults, route: &Route) {
     let mut seen = BTreeSet::new();
     for (field, expression) in expressions {
         for name in expression.path_parameters().filter(|name| seen.insert(*name)) {
-            if !route.path.parameters().any(|parameter| parameter == name) {
+            let has = |path: &&RoutePath| path.parameters().any(|parameter| parameter == name);
+            for path in route.paths().filter(|path| !has(path)) {
                 faults.add(
                     format_args!("routes.{}.{field}", route.name),
-                    format_args!("path {:?} has no {{{name}}}", route.path.as_str()),
+                    format_args!("path {:?} has no {{{name}}}", path.as_str()),
                 );
             }
         }

@@ -146,6 +146,26 @@ fn names_and_paths() {
         &json!({ "routes": { "other": other } }),
         &["routes.sss.path: /sqs-hook is the path of route other already"],
     );
+    // Former paths are paths: none is taken twice, and each has what expressions ask for.
+    let formerly = |path: &str| merge_former(&other, path);
+    refused(
+        &json!({ "routes": { "zzz": formerly("/sqs-hook") } }),
+        &["routes.zzz.former_paths: /sqs-hook is the path of route sss already"],
+    );
+    refused(
+        &json!({ "routes": { "zzz": formerly("/b") } }),
+        &["routes.zzz.former_paths: /b is the path of route zzz already"],
+    );
+    refused(
+        &json!({ "routes": { "zzz": formerly("b") } }),
+        &["routes.zzz.former_paths: a path is \"/\" and segments"],
+    );
+    let asking =
+        json!({ "path": "/h/{id}", "ordering_key": "$request.path.id", "former_paths": ["/h"] });
+    refused(&json!({ "routes": { "sss": asking } }), &["path \"/h\" has no {id}"]);
+    let good = config(&json!({ "routes": { "zzz": formerly("/a") } })).unwrap();
+    let keys: Vec<String> = good.routes()["zzz"].route_keys().collect();
+    assert_eq!(keys, ["POST /b", "POST /a"]);
     refused(
         &json!({ "routes": { "Other": null, "sss_2": merge_path(&other, "/b") } }),
         &["routes.sss_2: a name is"],
@@ -156,6 +176,12 @@ fn names_and_paths() {
     for path in ["/a", "/a/b-1._~/c", "/{tenant}/hook"] {
         assert!(config(&route(&json!({ "path": path }))).is_ok(), "{path}");
     }
+}
+
+fn merge_former(route: &Value, former: &str) -> Value {
+    let mut route = merge_path(route, "/b");
+    route["former_paths"] = json!([former]);
+    route
 }
 
 fn merge_path(route: &Value, path: &str) -> Value {

@@ -20,11 +20,13 @@ pub(super) struct Routes(Vec<ApiRoute>);
 impl Routes {
     /// The routes of a configuration, to the queue at `queue_url`.
     pub(super) fn of(config: &Config, queue_url: &str) -> Self {
-        let routes = config.routes().values().map(|route| ApiRoute {
-            name: route.name().to_owned(),
-            key: route.route_key(),
-            path: route.path().clone(),
-            parameters: route.integration(queue_url),
+        let routes = config.routes().values().flat_map(|route| {
+            route.paths().zip(route.route_keys()).map(|(path, key)| ApiRoute {
+                name: route.name().to_owned(),
+                key,
+                path: path.clone(),
+                parameters: route.integration(queue_url),
+            })
         });
         Self(routes.collect())
     }

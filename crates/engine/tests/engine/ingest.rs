@@ -98,6 +98,19 @@ async fn an_event_is_answered_as_api_gateway_answers_and_is_in_the_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_former_path_is_taken_as_the_one_of_today() {
+    let changes = json!({ "routes": { "sss": { "path": "/new", "former_paths": ["/sqs-hook"] } } });
+    let (engine, _log) = start(changes).await;
+    for path in ["/new", "/sqs-hook"] {
+        let (status, answer) = send(&engine, &request(path, "x-key: w-1\r\n", b"{}"));
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    let messages = receive(&engine).await;
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_api_gateway_or_sqs_would_refuse_is_refused() {
     let (engine, log) = start(json!({})).await;
     let key = "x-key: k\r\n";

@@ -34,12 +34,13 @@ pub(super) fn routes(subject: &Subject<'_>, seen: &mut Seen) {
         integrated(subject, integration, seen);
     }
     for (name, route) in subject.config.routes() {
-        let key = route.route_key();
-        match subject.resources.find("aws_apigatewayv2_route", "route_key", &key) {
+        for key in route.route_keys() {
+            match subject.resources.find("aws_apigatewayv2_route", "route_key", &key) {
             None => seen.broken.push(format!(
                 "there is no aws_apigatewayv2_route {key}: webhooks of route {name} are answered 404"
             )),
             Some(resource) => target(subject, &integrations, name, resource, seen),
+        }
         }
     }
 }
@@ -211,6 +212,22 @@ pub(super) fn requests_taken(subject: &Subject<'_>, seen: &mut Seen) {
 }
 
 pub(super) fn replaced(subject: &Subject<'_>, seen: &mut Seen) {
+    let routes = || subject.resources.all.iter().filter(|it| it.kind == "aws_apigatewayv2_route");
+    for old in routes().filter(|it| it.action == Action::Delete) {
+        let same = |new: &&Resource| {
+            new.action == Action::Create && new.after["route_key"] == old.before["route_key"]
+        };
+        if let Some(new) = routes().find(same) {
+            seen.broken(
+                old,
+                format_args!(
+                    "it would be deleted, and {} made with the same route_key, which API Gateway refuses \
+                     while both are there; `terraform state mv '{}' '{}'` keeps it",
+                    new.address, old.address, new.address
+                ),
+            );
+        }
+    }
     for resource in &subject.resources.all {
         let is_ours = match resource.kind.as_str() {
             "aws_apigatewayv2_integration" => [&resource.before, &resource.after]

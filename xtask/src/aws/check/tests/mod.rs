@@ -2,6 +2,7 @@
 //! such a plan.
 
 mod mutations;
+mod paths;
 mod plans;
 
 use serde_json::{Value, json};
@@ -202,6 +203,25 @@ fn what_comes_from_elsewhere_is_refused_before_the_first_apply() {
         let told = finding(&report, invariant).broken.join("\n");
         assert!(told.contains(says), "{address}.{attribute}: {says:?} in\n{}", report.text());
     }
+}
+
+/// As after a change of the keys by which the modules know their routes.
+#[test]
+fn a_route_that_would_be_made_beside_its_own_key_is_refused() {
+    let Some(plans) = plans() else { return };
+    let mut plan = plans.later.clone();
+    let route = changed(&mut plan, "aws_apigatewayv2_route")[0].clone();
+    for change in changed(&mut plan, "aws_apigatewayv2_route") {
+        change["actions"] = json!(["create"]);
+    }
+    plan["resource_changes"].as_array_mut().unwrap().push(json!({
+        "address": "aws_apigatewayv2_route.webhook[\"sss\"]", "mode": "managed",
+        "type": "aws_apigatewayv2_route",
+        "change": { "actions": ["delete"], "before": route["after"], "after": null },
+    }));
+    let told = finding(&report(&plan), "integrations-replaced").broken.join("; ");
+    let way_out = "`terraform state mv 'aws_apigatewayv2_route.webhook[\"sss\"]' 'module.webhook";
+    assert!(told.contains(way_out), "{told}");
 }
 
 /// The key is not of these modules, but may be of a plan.

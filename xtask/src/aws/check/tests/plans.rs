@@ -6,7 +6,7 @@
 //! that is made from those is in the state as well.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -49,8 +49,7 @@ fn make() -> Result<Option<Plans>, String> {
     }});
     std::fs::write(environment.join("a.auto.tfvars.json"), artifact.to_string()).unwrap();
     let endpoint = stand_in();
-    if let Err(said) = terraform(&environment, &endpoint, &["init", "-input=false"]) {
-        eprintln!("skipped: Terraform or its provider cannot be had here: {said}");
+    if !can_be_had(&environment, &endpoint)? {
         return Ok(None);
     }
     let first = plan(&environment, &endpoint)?;
@@ -63,7 +62,25 @@ fn make() -> Result<Option<Plans>, String> {
     Ok(Some(Plans { first, later }))
 }
 
-fn plan(dir: &Path, endpoint: &str) -> Result<Value, String> {
+/// Readies a folder for Terraform; whether Terraform and its provider can be had here, or else that is
+/// told.
+pub(super) fn can_be_had(dir: &Path, endpoint: &str) -> Result<bool, String> {
+    let Err(said) = terraform(dir, endpoint, &["init", "-input=false", "-no-color"]) else {
+        return Ok(true);
+    };
+    let signs = [
+        "terraform: ",
+        "Failed to query available provider packages",
+        "Failed to install provider",
+    ];
+    if signs.iter().any(|sign| said.contains(sign)) {
+        eprintln!("skipped: Terraform or its provider cannot be had here: {said}");
+        return Ok(false);
+    }
+    Err(said)
+}
+
+pub(super) fn plan(dir: &Path, endpoint: &str) -> Result<Value, String> {
     terraform(
         dir,
         endpoint,
@@ -73,7 +90,7 @@ fn plan(dir: &Path, endpoint: &str) -> Result<Value, String> {
     Ok(serde_json::from_str(&shown).unwrap())
 }
 
-fn terraform(dir: &Path, endpoint: &str, arguments: &[&str]) -> Result<String, String> {
+pub(super) fn terraform(dir: &Path, endpoint: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new("terraform");
     command.args(arguments).current_dir(dir).env("TF_VAR_emulator_endpoint", endpoint);
     command.env("CHECKPOINT_DISABLE", "1").env_remove("TF_DATA_DIR").env("TF_IN_AUTOMATION", "1");
@@ -101,37 +118,68 @@ pub(super) fn copy(from: &Path, to: &Path) {
 
 /// Answers what the data source of the API asks, for as long as the tests run.
 fn stand_in() -> String {
+    serve(|_| api())
+}
+
+/// The API as API Gateway tells it.
+pub(super) fn api() -> Value {
+    json!({
+        "apiId": API, "name": "dev-webhook", "protocolType": "HTTP", "tags": {},
+        "apiEndpoint": format!("https://{API}.execute-api.{REGION}.amazonaws.com"),
+        "apiKeySelectionExpression": "$request.header.x-api-key",
+        "routeSelectionExpression": "$request.method $request.path",
+        "disableExecuteApiEndpoint": false, "ipAddressType": "ipv4",
+    })
+}
+
+/// A request: its method, its path, and its body if it has one.
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) body: Value,
+}
+
+/// Answers requests one after another, for as long as the tests run; where it listens.
+pub(super) fn serve(mut answer: impl FnMut(&Asked) -> Value + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            let mut buffer = [0; 1024];
-            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-                match stream.read(&mut buffer) {
-                    Ok(0) | Err(_) => break,
-                    Ok(count) => head.extend_from_slice(&buffer[..count]),
-                }
-            }
-            let api = json!({
-                "apiId": API, "name": "dev-webhook", "protocolType": "HTTP", "tags": {},
-                "apiEndpoint": format!("https://{API}.execute-api.{REGION}.amazonaws.com"),
-                "apiKeySelectionExpression": "$request.header.x-api-key",
-                "routeSelectionExpression": "$request.method $request.path",
-                "disableExecuteApiEndpoint": false, "ipAddressType": "ipv4",
-            })
-            .to_string();
+            let mut stream = BufReader::new(stream.unwrap());
+            let Some(asked) = asked(&mut stream) else { continue };
+            let body = answer(&asked).to_string();
             // Who does not wait for the answer has not asked.
             let _unheard = write!(
-                stream,
+                stream.get_mut(),
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-                 connection: close\r\n\r\n{api}",
-                api.len()
+                 connection: close\r\n\r\n{body}",
+                body.len()
             );
         }
     });
     endpoint
+}
+
+fn asked(stream: &mut impl BufRead) -> Option<Asked> {
+    let mut line = String::new();
+    stream.read_line(&mut line).ok()?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        stream.read_line(&mut header).ok()?;
+        let header = header.trim().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(Asked { method, path, body: serde_json::from_slice(&body).unwrap_or_default() })
 }
 
 /// Resources of planned values, with those of the modules below.
@@ -149,7 +197,7 @@ pub(super) fn planned(plan: &Value) -> Vec<(String, Value)> {
 }
 
 /// A state with everything that is planned.
-fn state(plan: &Value, serial: u32) -> Value {
+pub(super) fn state(plan: &Value, serial: u32) -> Value {
     let mut resources: BTreeMap<String, Value> = BTreeMap::new();
     for (module, resource) in planned(plan) {
         if resource["mode"] != "managed" {
@@ -165,6 +213,16 @@ fn state(plan: &Value, serial: u32) -> Value {
         for (name, value) in told_by_aws(kind, &attributes, resource["address"].as_str().unwrap()) {
             if attributes[name].is_null() {
                 attributes[name] = value.into();
+            }
+        }
+        // What nothing is said of is empty, not unknown.
+        let has_tags = attributes.get("tags").is_some();
+        for (has, name, empty) in [
+            (has_tags, "tags_all", json!({})),
+            (kind == "aws_iam_role", "managed_policy_arns", json!([])),
+        ] {
+            if has && attributes[name].is_null() {
+                attributes[name] = empty;
             }
         }
         if kind == "terraform_data" && attributes["input"].is_string() {
