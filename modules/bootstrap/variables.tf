@@ -26,7 +26,7 @@ variable "environments" {
     `plan_subjects`, `deploy_subjects`: subjects of GitHub's tokens, letter by letter, such as `repo:OWNER/REPO:environment:dev`; for repositories made after July 2026 `repo:OWNER@OWNER_ID/REPO@REPO_ID:environment:dev`.
     `publishes_artifacts`: whether the deploying role may put artifacts into the bucket; the others take what is there.
     `promotes_from`: the environment whose releases are brought here: its records may be read, and which code its function runs.
-    `authorizer_functions`: names of functions that the routes ask (`aws.authorization.lambda`): the deploying role may let API Gateway call them. Without it their owner does.
+    `authorizer_functions`: names of functions that the routes ask (`aws.authorization.lambda`): the deploying role may let API Gateway call them. Without it the owner makes the authorizer and lets API Gateway call it, and the environment takes it by `aws.authorization.authorizer_id`.
   EOT
   type = map(object({
     plan_subjects        = set(string)

@@ -207,6 +207,35 @@ run "the_longest_names_fit" {
   }
 }
 
+run "an_authorizer_is_opened_to_api_gateway_where_it_is_named" {
+  command = plan
+  variables {
+    environments = {
+      dev = {
+        plan_subjects        = ["repo:acme/webhook:pull_request"]
+        deploy_subjects      = ["repo:acme/webhook:environment:dev"]
+        authorizer_functions = ["ask-our-directory"]
+      }
+    }
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_policy.this["dev-write"].policy).Statement :
+      [contains(statement.Resource, "arn:aws:lambda:ap-northeast-1:123456789012:function:ask-our-directory"), statement.Condition]
+      if contains(statement.Action, "lambda:AddPermission")
+    ] == [[true, { StringEquals = { "lambda:Principal" = "apigateway.amazonaws.com" } }]]
+    error_message = "is ${aws_iam_policy.this["dev-write"].policy}"
+  }
+  assert {
+    condition = length([
+      for statement in jsondecode(aws_iam_policy.this["dev-read"].policy).Statement : statement
+      if statement.Action == ["lambda:GetPolicy"] && statement.Resource == ["arn:aws:lambda:ap-northeast-1:123456789012:function:ask-our-directory"]
+    ]) == 1
+    error_message = "what was opened is looked at by the next plan"
+  }
+}
+
 run "a_policy_that_is_too_long_is_refused" {
   command = plan
   variables {
