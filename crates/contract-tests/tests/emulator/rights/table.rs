@@ -609,3 +609,75 @@ fn encrypt(asked: &Asked, _: &Known) -> Vec<Right> {
 fn is_function(asked: &Asked) -> bool {
     asked.call.who == ACCOUNT
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(service: &str, method: &str, path: &str, target: &str, body: &Value) -> Call {
+        Call {
+            who: "dev-deploy".to_owned(),
+            service: service.to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: Vec::new(),
+            headers: BTreeMap::from([("x-amz-target".to_owned(), target.to_owned())]),
+            body: body.to_string().into_bytes(),
+            status: 200,
+            answer: Vec::new(),
+        }
+    }
+
+    /// The rights of a call, as `action on resource`.
+    fn rights(call: &Call) -> Result<Vec<String>, String> {
+        let rights = Known::default().rights(call)?;
+        Ok(rights
+            .into_iter()
+            .map(|right| format!("{} on {}", right.action, right.resource))
+            .collect())
+    }
+
+    #[test]
+    fn a_call_that_the_table_does_not_know_is_named() {
+        let purge = call("sqs", "POST", "/", "AmazonSQS.PurgeQueue", &json!({}));
+        assert_eq!(rights(&purge), Err("sqs PurgeQueue".to_owned()));
+        let layers = call("lambda", "GET", "/2018-10-31/layers", "", &json!({}));
+        assert_eq!(rights(&layers), Err("lambda GET /layers".to_owned()));
+    }
+
+    #[test]
+    fn what_aws_demands_beside_a_call_is_demanded() {
+        let role = "arn:aws:iam::000000000000:role/dev-webhook-forwarder";
+        let body = json!({
+            "FunctionName": "f", "Role": role, "Publish": true, "Tags": { "a": "b" },
+            "Code": { "S3Bucket": "bucket", "S3Key": "artifacts/0.zip" },
+        });
+        let create = call("lambda", "POST", "/2015-03-31/functions", "", &body);
+        let function = "arn:aws:lambda:us-east-1:000000000000:function:f";
+        assert_eq!(
+            rights(&create).unwrap(),
+            [
+                &*format!("lambda:CreateFunction on {function}"),
+                &*format!("lambda:TagResource on {function}"),
+                "s3:GetObject on arn:aws:s3:::bucket/artifacts/0.zip",
+                &*format!("iam:PassRole on {role}"),
+                &*format!("lambda:PublishVersion on {function}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_object_takes_the_right_to_list() {
+        let head = call("s3", "HEAD", "/bucket/dev/terraform.tfstate", "", &json!({}));
+        let missing = Call { status: 404, ..head };
+        assert_eq!(
+            rights(&missing).unwrap(),
+            [
+                "s3:GetObject on arn:aws:s3:::bucket/dev/terraform.tfstate",
+                "s3:ListBucket on arn:aws:s3:::bucket",
+            ]
+        );
+    }
+}
