@@ -1,11 +1,13 @@
 //! What a plan comes to: the summary that people see, and the digest by which it is approved.
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::artifact::Artifact;
-use super::resources::Resources;
+use super::resources::{Resources, has_true};
 use super::summary::Summary;
 use crate::{package, process};
 
@@ -34,8 +36,9 @@ impl Planned {
     }
 
     fn new(plan: &Value, resources: &Resources, artifact: String, commit: Option<String>) -> Self {
-        let changes: Vec<&Value> = items(&plan["resource_changes"])
+        let changes: Vec<Value> = items(&plan["resource_changes"])
             .filter(|it| it["mode"] == "managed" && !does_nothing(&it["change"]))
+            .map(normalised)
             .collect();
         let fields = plan["output_changes"].as_object();
         let outputs: Vec<(&String, &Value)> =
@@ -62,6 +65,33 @@ impl Planned {
             _ => Ok(()),
         }
     }
+}
+
+/// What a resource's change comes to: the attributes that change. The others can be different in the
+/// next plan of the same thing, such as the last result of an event source mapping.
+fn normalised(resource: &Value) -> Value {
+    let Value::Object(change) = &resource["change"] else { return resource.clone() };
+    let value = |of: &str| change.get(of).unwrap_or(&Value::Null);
+    let (before, after, unknown) = (value("before"), value("after"), value("after_unknown"));
+    let mut attributes = BTreeMap::new();
+    let all = [after, unknown].into_iter().filter_map(Value::as_object).flatten();
+    // What is deleted is deleted, whatever it was.
+    let gone = before.as_object().into_iter().flatten().filter(|_| !after.is_null());
+    for (name, _) in all.chain(gone) {
+        if has_true(&unknown[name]) {
+            attributes.insert(name, json!({ "after": after[name], "unknown": unknown[name] }));
+        } else if before[name] != after[name] {
+            attributes.insert(name, json!({ "before": before[name], "after": after[name] }));
+        }
+    }
+    json!({
+        "address": resource["address"],
+        "previous_address": resource["previous_address"],
+        "actions": value("actions"),
+        "replace_paths": value("replace_paths"),
+        "importing": value("importing"),
+        "attributes": attributes,
+    })
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -130,6 +160,30 @@ mod tests {
         assert_eq!(first, of("a", "c"));
         assert_ne!(first, of("b", "c"));
         assert_ne!(first, of("a", "d"));
+    }
+
+    #[test]
+    fn what_does_not_change_is_not_in_the_digest_of_a_change() {
+        let digest = |actions: &[&str], result: &str, hash: &str, unknown: bool| {
+            let before = json!({ "result": result, "hash": "old", "id": result });
+            let after = json!({ "result": result, "hash": hash, "id": null });
+            let after = if actions == ["delete"] { Value::Null } else { after };
+            let change = json!({
+                "actions": actions, "before": before, "after": after,
+                "after_unknown": { "id": unknown },
+            });
+            let change = json!({ "address": "aws_x.a", "mode": "managed", "type": "aws_x", "change": change });
+            planned(&json!({ "format_version": "1.2", "resource_changes": [change] })).digest
+        };
+        for actions in [&["update"][..], &["delete"], &["create", "delete"]] {
+            let first = digest(actions, "OK", "new", true);
+            assert_eq!(first, digest(actions, "No records processed", "new", true), "{actions:?}");
+        }
+        let first = digest(&["update"], "OK", "new", true);
+        assert_ne!(first, digest(&["update"], "OK", "newer", true));
+        assert_ne!(first, digest(&["update"], "OK", "old", true));
+        assert_ne!(first, digest(&["update"], "OK", "new", false));
+        assert_ne!(first, digest(&["delete"], "OK", "new", true));
     }
 
     #[test]
