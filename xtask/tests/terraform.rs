@@ -31,6 +31,15 @@ impl Machine {
         let package = dir.path().join("target").join("package").join("arm64");
         std::fs::create_dir_all(&package).unwrap();
         std::fs::create_dir_all(dir.path().join("bin")).unwrap();
+        // Its operator says who deploys.
+        let operator = dir.path().join("target/debug/webhook-operator");
+        std::fs::create_dir_all(operator.parent().unwrap()).unwrap();
+        std::fs::write(
+            &operator,
+            "#!/bin/sh\necho '{\"account\":\"123456789012\",\"arn\":\"me\"}'\n",
+        )
+        .unwrap();
+        std::fs::set_permissions(&operator, std::fs::Permissions::from_mode(0o755)).unwrap();
         let digest = Sha256::digest(b"zip").into_iter().map(|byte| format!("{byte:02x}"));
         let digest = digest.collect::<Vec<_>>().concat();
         std::fs::write(package.join("function.zip"), "zip").unwrap();
@@ -74,7 +83,8 @@ impl Machine {
         // The shell and its tools, but no Terraform that may be installed on this machine.
         let path = std::env::join_paths([bin, "/usr/bin".into(), "/bin".into()]).unwrap();
         command.args(arguments).env("PATH", path).stdin(Stdio::null());
-        command.env("CARGO_TARGET_DIR", self.dir.path().join("target"));
+        command.env("CARGO_TARGET_DIR", self.dir.path().join("target")).env("XTASK_BUILT", "1");
+        command.env("AWS_ACCESS_KEY_ID", "made-up");
         command
     }
 

@@ -7,11 +7,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
-use super::operator::Operator;
 use super::resources::Resources;
 use super::summary::Summary;
 use super::terraform::Terraform;
-use super::{Environment, ask, emulator, local_dir, stage};
+use super::{Environment, ask, emulator, local_dir, preflight, stage};
 use crate::exit::Failure;
 
 /// Delete an environment, with everything that waits in its queues
@@ -56,6 +55,8 @@ impl Destroy {
             return Ok(ExitCode::SUCCESS);
         }
         let terraform = Terraform::find(&environment)?;
+        // Of the right account, before anything is looked at.
+        let (operator, _) = preflight::identify(&environment)?;
         // Deleting asks for the variables as well, checks their shape, and uses none of them.
         let any = json!({ "code_sha256": BASE64_STANDARD.encode([0; 32]), "path": "none" });
         let lock = terraform.lock()?;
@@ -80,7 +81,7 @@ impl Destroy {
             forget()?;
         } else {
             // Also where nothing is left to destroy: a run that was killed here is finished so.
-            Operator::new(&environment)?.forget()?;
+            operator.forget()?;
         }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json!({ "destroyed": summary.destroy }))?);
