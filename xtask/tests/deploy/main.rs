@@ -8,6 +8,7 @@ mod machine;
 #[path = "../../src/aws/check/tests/plans.rs"]
 #[expect(dead_code, reason = "the invariants' tests use the rest")]
 mod plans;
+mod real;
 mod shown;
 mod stopped;
 

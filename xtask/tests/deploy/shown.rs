@@ -9,16 +9,16 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 use crate::deployed::deployed;
-use crate::machine::{Machine, NEW, OLD, Running, code, start, write};
+use crate::machine::{Done, Machine, NEW, OLD, Running, code, start, write};
 
 /// A command in whose terminal somebody can answer.
-struct Asked {
+pub(crate) struct Asked {
     running: Running,
     keyboard: File,
 }
 
 impl Asked {
-    fn start(machine: &Machine, arguments: &[&str]) -> Self {
+    pub(crate) fn start(machine: &Machine, arguments: &[&str]) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
@@ -29,12 +29,17 @@ impl Asked {
         Self { running, keyboard: keyboard.into() }
     }
 
-    fn await_question(&mut self) {
+    pub(crate) fn await_question(&mut self) {
         self.running.await_said("Type `yes` to go on: ");
     }
 
-    fn answer(&mut self, text: &str) {
+    pub(crate) fn answer(&mut self, text: &str) {
         writeln!(self.keyboard, "{text}").unwrap();
+    }
+
+    /// Awaits its end.
+    pub(crate) fn end(self) -> Done {
+        self.running.end()
     }
 }
 
@@ -50,7 +55,7 @@ fn it_asks_and_does_nothing_without_a_yes() {
         let mut asked = Asked::start(&machine, &deploy_dev(&digest));
         asked.await_question();
         asked.answer(answer);
-        asked.running.end().check(1, &["nothing was changed"]);
+        asked.end().check(1, &["nothing was changed"]);
     }
     assert_eq!(machine.live("dev"), code(OLD).lambda_digest);
     // Nothing is on record, and nothing in the bucket.
@@ -58,7 +63,7 @@ fn it_asks_and_does_nothing_without_a_yes() {
     let mut asked = Asked::start(&machine, &deploy_dev(&digest));
     asked.await_question();
     asked.answer("yes");
-    asked.running.end().check(0, &["Apply this to dev?"]);
+    asked.end().check(0, &["Apply this to dev?"]);
     assert_eq!(machine.live("dev"), code(NEW).lambda_digest);
 }
 
@@ -72,9 +77,9 @@ fn each_run_applies_its_own_plan() {
     let mut destroy = Asked::start(&machine, &["destroy", "dev"]);
     destroy.await_question();
     destroy.answer("no");
-    destroy.running.end().check(1, &["nothing was changed"]);
+    destroy.end().check(1, &["nothing was changed"]);
     deploy.answer("yes");
-    deploy.running.end().check(0, &["smoke test passed"]);
+    deploy.end().check(0, &["smoke test passed"]);
     assert_eq!(machine.applied(), ["applied deploy to dev"]);
 }
 
@@ -87,7 +92,7 @@ fn a_plan_that_somebody_has_overtaken_is_refused() {
     // The lock is not held at the question.
     machine.run(&["destroy", "dev", "--yes"]).check(0, &[]);
     slow.answer("yes");
-    let done = slow.running.end();
+    let done = slow.end();
     done.check(1, &["Saved plan is stale", "somebody else has changed dev since it was planned"]);
     assert_eq!(machine.applied(), ["applied destroy to dev"]);
     assert_eq!(machine.last("dev")["step"], "apply");
