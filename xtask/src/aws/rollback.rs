@@ -16,7 +16,7 @@ use super::{Environment, ask, preflight};
 /// values are those of this work tree.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask rollback prod\n  cargo xtask releases prod\n  cargo xtask rollback prod --to 20261123T180102Z"
+    after_help = "Examples:\n  cargo xtask rollback prod\n  cargo xtask releases prod\n  cargo xtask rollback prod --to 20261123T180102"
 )]
 pub(crate) struct Rollback {
     /// Environment

@@ -2,7 +2,7 @@
 //! in order on INT, and refuses a plan that is stale. What it destroys is one resource of its own, which
 //! takes as long as the test wants.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ fn machine() -> Option<Machine> {
     Some(machine)
 }
 
-fn await_file(path: &PathBuf) {
+fn await_file(path: &Path) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !path.exists() {
         assert!(Instant::now() < deadline, "{} does not appear", path.display());
