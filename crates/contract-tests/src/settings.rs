@@ -36,6 +36,7 @@ pub fn config_with(url: &str, change: impl FnOnce(&mut RouteFile)) -> ConfigFile
 pub fn route(path: &str, url: &str) -> RouteFile {
     RouteFile {
         path: path.to_owned(),
+        former_paths: Vec::new(),
         ordering_key: "$request.header.x-workflow-id".to_owned(),
         deduplication: "request".to_owned(),
         event_id: None,
