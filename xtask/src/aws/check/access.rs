@@ -162,10 +162,13 @@ fn takes(role: &Resource, service: &str, account: Option<&str>, seen: &mut Seen)
 }
 
 pub(super) fn least_privilege(subject: &Subject<'_>, seen: &mut Seen) {
+    // A state has an empty text where there is none.
+    let boundary = |role: &Resource| role.after["permissions_boundary"].as_str().map(str::to_owned);
     let boundaries: BTreeSet<String> = subject
         .resources
         .of_kind("aws_iam_role")
-        .filter_map(|role| role.after["permissions_boundary"].as_str().map(str::to_owned))
+        .filter_map(boundary)
+        .filter(|boundary| !boundary.is_empty())
         .collect();
     for role in subject.resources.of_kind("aws_iam_role") {
         let name = role.after["name"].as_str().unwrap_or_default();

@@ -149,6 +149,19 @@ impl Mutation {
 }
 
 #[test]
+fn an_environment_whose_roles_all_have_no_boundary_is_the_same_in_a_plan_and_in_a_state() {
+    let Some(plans) = plans() else { return };
+    for none in [Value::Null, json!("")] {
+        let mut plan = plans.later.clone();
+        for change in changed(&mut plan, "aws_iam_role.") {
+            change["after"]["permissions_boundary"] = none.clone();
+        }
+        let report = check(&state(&plan), &config());
+        assert!(report.holds(), "{none}: {}", report.text());
+    }
+}
+
+#[test]
 fn everything_holds_of_the_modules() {
     let Some(plans) = plans() else { return };
     let later = report(&plans.later);
