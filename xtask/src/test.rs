@@ -20,8 +20,8 @@ const SKIPPED_VARIABLE: &str = "XTASK_SKIPPED";
 /// Ends with what ran, what was skipped and why. Exits with 0 only if nothing failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Leave out what takes minutes: clients of SQS on the engine, and building the artifact twice to
-    /// compare the bytes
+    /// Leave out what takes minutes: clients of SQS on the engine, rights and the move from the original
+    /// on an emulator, and building the artifact twice to compare the bytes
     #[arg(long)]
     quick: bool,
 
@@ -48,7 +48,17 @@ impl Test {
         steps.add("demo", || demo::run(false));
         lint::add(&mut steps);
         steps.add_optional("deploy local, on an AWS emulator", || on_emulator("local::"));
-        steps.add_optional("rights, on an AWS emulator", || on_emulator("rights::"));
+        for (step, name) in [
+            ("rights, on an AWS emulator", "rights::"),
+            ("the original is moved, on an AWS emulator", "moving::"),
+        ] {
+            steps.add_optional(step, move || {
+                if quick {
+                    return Ok(Outcome::Skipped("left out by --quick".to_owned()));
+                }
+                on_emulator(name)
+            });
+        }
         steps.add_optional("artifact is reproducible", move || {
             if quick {
                 return Ok(Outcome::Skipped("left out by --quick".to_owned()));

@@ -314,7 +314,9 @@ fn an_engine_of_the_same_name_is_not_an_environment_on_aws() {
     };
     let said = list(&["prod"]);
     assert!(said.contains("finding queue prod-webhook.fifo"), "{said}");
-    assert!(said.lines().count() == 1, "{said}");
+    // A busy machine may be told of the wait.
+    let errors = said.lines().filter(|line| !line.starts_with("waiting for ")).count();
+    assert!(errors == 1, "{said}");
     let debug = list(&["prod", "--debug"]);
     assert!(
         debug.contains("finding queue prod-webhook.fifo") && debug.lines().count() > 1,

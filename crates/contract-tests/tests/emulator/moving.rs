@@ -24,7 +24,7 @@ const OPERATOR: &str = "dev-deploy";
 /// How long the former queue must stay empty; the document says two minutes.
 const QUIET: Duration = Duration::from_secs(5);
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Events that are posted between two steps at least.
 const BETWEEN: usize = 5;
 
@@ -38,7 +38,9 @@ fn run() -> anyhow::Result<Option<String>> {
     let story = match Story::begin(dir.path()) {
         Ok(story) => story,
         Err(error) => match error.downcast_ref() {
-            Some(missing @ emulator::Error::Missing { .. }) => return Ok(Some(missing.to_string())),
+            Some(missing @ emulator::Error::Missing { .. }) => {
+                return Ok(Some(missing.to_string()));
+            }
             _ => return Err(error),
         },
     };
@@ -178,7 +180,7 @@ fn moved(story: &Story, gateway: &Background, dir: &Path) -> anyhow::Result<Opti
         aws["start_paused"] = json!(true);
     })?;
     let takeover = format!(
-        "import {{\n  to = module.webhook.module.ingest.aws_apigatewayv2_route.webhook[\"sss\"]\n  \
+        "import {{\n  to = module.webhook.module.ingest.aws_apigatewayv2_route.webhook[\"sss /sqs-hook\"]\n  \
          id = \"{api}/{}\"\n}}\n",
         text("route_id")
     );

@@ -133,7 +133,7 @@ impl Story {
         let url = format!("{}/_stub/received", self.stand_in_url);
         let answer = ureq::get(&url).call().with_context(|| format!("asking {url}"))?;
         let received: Vec<Value> = serde_json::from_str(&answer.into_body().read_to_string()?)?;
-        let body = |it: &Value| Some(serde_json::from_str(it["body"].as_str()?).ok()?);
+        let body = |it: &Value| serde_json::from_str(it["body"].as_str()?).ok();
         Ok(received.iter().filter_map(body).collect())
     }
 
