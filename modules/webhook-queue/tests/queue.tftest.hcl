@@ -26,7 +26,7 @@ run "defaults_lose_nothing_by_silence" {
     error_message = "both queues must be FIFO"
   }
   assert {
-    condition     = aws_sqs_queue.webhook.delay_seconds == 0 && aws_sqs_queue.dead_letter.delay_seconds == 0
+    condition     = coalesce(aws_sqs_queue.webhook.delay_seconds, 0) == 0 && coalesce(aws_sqs_queue.dead_letter.delay_seconds, 0) == 0
     error_message = "a queue holds its messages back"
   }
   assert {
