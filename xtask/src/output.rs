@@ -53,7 +53,8 @@ pub(crate) fn colored(color: Color, text: &str) -> String {
     if shows_colors() { format!("\x1b[{}m{text}\x1b[0m", color as u8) } else { text.to_owned() }
 }
 
-fn shows_colors() -> bool {
+/// Whether standard output shows colours.
+pub(crate) fn shows_colors() -> bool {
     wants_colors(std::env::var_os("NO_COLOR").as_deref(), std::io::stdout().is_terminal())
 }
 

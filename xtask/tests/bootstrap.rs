@@ -13,6 +13,10 @@ use tempfile::TempDir;
 /// Counts its calls, and ends before or after the one that the test names.
 const TERRAFORM: &str = r#"#!/bin/sh
 set -eu
+if [ "$*" = "version -json" ]; then
+    echo "{\"terraform_version\":\"${VERSION-1.11.4}\"}"
+    exit
+fi
 folder=${1#-chdir=}
 verb=$2
 n=$(($(cat "$WORLD/n" 2>/dev/null || echo 0) + 1))
@@ -175,6 +179,15 @@ fn whatever_stops_it_the_state_is_kept_and_the_next_run_goes_on() {
             assert_eq!((code, clone.states()), (Some(0), vec!["bucket"]), "{when} {call}: {said}");
         }
     }
+}
+
+#[test]
+fn a_terraform_that_is_too_old_makes_nothing() {
+    let clone = Clone::new();
+    let (code, said) = clone.bootstrap(Some(("VERSION", 1)));
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("terraform 1 is too old"), "{said}");
+    assert!(clone.states().is_empty() && !clone.path("world/calls").exists(), "{said}");
 }
 
 #[test]

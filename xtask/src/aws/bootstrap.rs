@@ -2,7 +2,6 @@
 //! of that moved into the bucket that it makes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -10,9 +9,9 @@ use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::operator;
+use super::{operator, terraform};
 use crate::exit::Failure;
-use crate::{operate, process, workspace};
+use crate::{operate, output, process, workspace};
 
 /// The folder in `environments/`.
 const FOLDER: &str = "bootstrap";
@@ -92,21 +91,21 @@ pub(crate) struct Made {
 impl Bootstrap {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut values = Values::read()?;
+        terraform::check_installed()?;
+        operate::build()?;
         if let (Some(name), Some(region), Some(repository)) =
             (&self.name, &self.region, &self.repository)
         {
-            operate::build()?;
             let account_id = operator::caller(region, None)?.account;
             values.set(account_id, region, name, repository);
             values.write()?;
         }
-        operate::build()?;
         let caller = operator::caller(&values.region, Some(&values.account_id))?;
         eprintln!("preparing account {} in {}, as {}", caller.account, values.region, caller.arn);
         // A state that was on its way into the bucket when a run was killed.
         move_state(&values)?;
         init(&values)?;
-        let mut apply = terraform();
+        let mut apply = command();
         apply.arg("apply").args(self.yes.then_some("-auto-approve"));
         process::run(&mut apply)?;
         if !backend_file().exists() {
@@ -179,21 +178,19 @@ impl Trust {
 
 /// What bootstrap has made, from its state: in the bucket, or yet a file here.
 pub(crate) fn made() -> anyhow::Result<Made> {
+    terraform::check_installed()?;
     init(&Values::read()?)?;
-    let output = process::output(terraform().args(["output", "-json"]))?;
-    let outputs: BTreeMap<String, Value> =
-        serde_json::from_str(&output).context("reading bootstrap's outputs")?;
-    if outputs.is_empty() {
-        let error = anyhow!("bootstrap was never applied here: `cargo xtask bootstrap` does it");
-        return Err(error.context(Failure::Usage));
-    }
-    let values: serde_json::Map<String, Value> =
-        outputs.into_iter().map(|(name, output)| (name, output["value"].clone())).collect();
-    serde_json::from_value(Value::from(values)).context("reading bootstrap's outputs")
+    let output = process::output(command().args(["output", "-json"]))?;
+    let outputs = serde_json::from_str(&output).context("reading bootstrap's outputs")?;
+    let values = terraform::output_values(&outputs).ok_or_else(|| {
+        anyhow!("bootstrap was never applied here: `cargo xtask bootstrap` does it")
+            .context(Failure::Usage)
+    })?;
+    serde_json::from_value(values).context("reading bootstrap's outputs")
 }
 
 fn init(values: &Values) -> anyhow::Result<()> {
-    let mut init = terraform();
+    let mut init = command();
     init.args(["init", "-input=false", "-reconfigure"]).stdout(Stdio::null());
     if backend_file().exists() {
         let Values { name, region, .. } = values;
@@ -225,7 +222,7 @@ fn move_state(values: &Values) -> anyhow::Result<bool> {
         .with_context(|| format!("reading {}", moving.display()))?;
     let ours = resources(&text).context("reading the state's file")?;
     if in_bucket()?.is_empty() {
-        process::run(terraform().args(["state", "push"]).arg(&moving))?;
+        process::run(command().args(["state", "push"]).arg(&moving))?;
     }
     if in_bucket()? != ours {
         let moving = shown(&moving);
@@ -241,7 +238,7 @@ fn move_state(values: &Values) -> anyhow::Result<bool> {
 
 /// The resources of the state in the bucket.
 fn in_bucket() -> anyhow::Result<BTreeSet<String>> {
-    let text = process::output(terraform().args(["state", "pull"]))?;
+    let text = process::output(command().args(["state", "pull"]))?;
     if text.trim().is_empty() {
         return Ok(BTreeSet::new());
     }
@@ -264,10 +261,10 @@ fn resources(state: &str) -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// Terraform at its usual place, with its questions and answers: a person does this.
-fn terraform() -> Command {
+fn command() -> Command {
     let mut terraform = process::command("terraform");
     terraform.arg(format!("-chdir={}", folder().display())).env("CHECKPOINT_DISABLE", "1");
-    if !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some() {
+    if !output::shows_colors() {
         terraform.env("TF_CLI_ARGS", "-no-color");
     }
     terraform

@@ -64,22 +64,13 @@ struct Version {
 }
 
 impl<'a> Terraform<'a> {
-    /// Finds Terraform and checks its version.
+    /// Finds Terraform for an environment.
     ///
     /// # Errors
     ///
-    /// When there is none, or one that is too old.
+    /// As [`check_installed`].
     pub(crate) fn find(environment: &'a Environment) -> anyhow::Result<Self> {
-        let mut ask = Command::new("terraform");
-        ask.args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1");
-        let output = ask.output().map_err(|error| {
-            let (major, minor) = OLDEST;
-            anyhow!("starting terraform: {error}; Terraform {major}.{minor} or later is needed, {INSTALL}")
-                .context(Failure::Environment)
-        })?;
-        let version: Version =
-            serde_json::from_slice(&output.stdout).context("reading Terraform's version")?;
-        check_version(&version.terraform_version)?;
+        check_installed()?;
         interrupt::listen()?;
         let out = environment.terraform_dir();
         make_private(&out)?;
@@ -380,6 +371,26 @@ fn is_progress(line: &str) -> bool {
         && !line.starts_with("Terraform has been successfully initialized")
 }
 
+/// Looks for Terraform, and at its version.
+///
+/// # Errors
+///
+/// [`Failure::Environment`] when there is none, or one that is too old.
+pub(crate) fn check_installed() -> anyhow::Result<()> {
+    let mut ask = Command::new("terraform");
+    ask.args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1");
+    let output = ask.output().map_err(|error| {
+        let (major, minor) = OLDEST;
+        anyhow!(
+            "starting terraform: {error}; Terraform {major}.{minor} or later is needed, {INSTALL}"
+        )
+        .context(Failure::Environment)
+    })?;
+    let version: Version =
+        serde_json::from_slice(&output.stdout).context("reading Terraform's version")?;
+    check_version(&version.terraform_version)
+}
+
 fn check_version(version: &str) -> anyhow::Result<()> {
     let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
     let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
@@ -411,13 +422,18 @@ pub(crate) struct Outputs {
 
 impl Outputs {
     fn parse(outputs: &Value) -> anyhow::Result<Self> {
-        let Some(outputs) = outputs.as_object().filter(|outputs| !outputs.is_empty()) else {
+        let Some(values) = output_values(outputs) else {
             bail!("nothing is deployed: Terraform's state has no outputs");
         };
-        let values: serde_json::Map<String, Value> =
-            outputs.iter().map(|(name, output)| (name.clone(), output["value"].clone())).collect();
-        serde_json::from_value(Value::from(values)).context("reading Terraform's outputs")
+        serde_json::from_value(values).context("reading Terraform's outputs")
     }
+}
+
+/// The values of outputs by their names, if there are any.
+pub(crate) fn output_values(outputs: &Value) -> Option<Value> {
+    let outputs = outputs.as_object().filter(|outputs| !outputs.is_empty())?;
+    let value = |(name, output): (&String, &Value)| (name.clone(), output["value"].clone());
+    Some(outputs.iter().map(value).collect::<serde_json::Map<_, _>>().into())
 }
 
 #[cfg(test)]
