@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::audit::AuditLog;
 use crate::engine_api::EngineApi;
 use crate::history::History;
-use crate::{people, program, sdk};
+use crate::{identity, people, program, sdk};
 
 /// Which environment, and where its files are
 #[derive(Debug, clap::Args)]
@@ -325,7 +325,7 @@ async fn aws(deployment: Deployment) -> anyhow::Result<Environment> {
             }
         })?;
         let url = found.queue_url.with_context(|| format!("queue {name} has no URL"))?;
-        check_account(&url, account_id)?;
+        identity::check_account(account_of(&url), account_id)?;
         Ok::<_, anyhow::Error>(url)
     };
     let queue_url = url(config.queue_name()).await?;
@@ -341,17 +341,10 @@ async fn aws(deployment: Deployment) -> anyhow::Result<Environment> {
     })
 }
 
-/// Fails unless a queue is in the only account that is right: its URL has the account's id before the
-/// name, so nobody needs to be asked. Source: SQS guide, "Queue and message identifiers".
-fn check_account(queue_url: &str, account_id: Option<&str>) -> anyhow::Result<()> {
-    let found = queue_url.rsplit('/').nth(1).unwrap_or_default();
-    match account_id {
-        Some(wanted) if wanted != found => bail!(
-            "the credentials are of account {found}, and aws.account_id allows {wanted} only; choose \
-             others with AWS_PROFILE"
-        ),
-        _ => Ok(()),
-    }
+/// The account that a queue is in: its URL has the id before the name, so nobody needs to be asked.
+/// Source: SQS guide, "Queue and message identifiers".
+fn account_of(queue_url: &str) -> &str {
+    queue_url.rsplit('/').nth(1).unwrap_or_default()
 }
 
 impl Environment {

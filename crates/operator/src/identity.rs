@@ -23,15 +23,21 @@ pub(crate) struct Whoami {
 impl Whoami {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let Caller { arn, account } = caller(&sdk::config(Some(&self.region)).await).await?;
-        if self.account_id.as_ref().is_some_and(|wanted| *wanted != account) {
-            bail!(
-                "the credentials are of account {account} ({arn}), and aws.account_id allows {} only; \
-                 choose others with AWS_PROFILE",
-                self.account_id.unwrap_or_default()
-            );
-        }
+        check_account(&account, self.account_id.as_deref())
+            .with_context(|| format!("calling AWS as {arn}"))?;
         println!("{}", json!({ "account": account, "arn": arn }));
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Fails unless `account` is the only one that is right, if one is named.
+pub(crate) fn check_account(account: &str, wanted: Option<&str>) -> anyhow::Result<()> {
+    match wanted {
+        Some(wanted) if wanted != account => bail!(
+            "the credentials are of account {account}, and aws.account_id allows {wanted} only; choose \
+             others with AWS_PROFILE"
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -68,16 +68,16 @@ pub(super) async fn check(
     let deployment = configuration(arguments.config_file(found.as_ref().ok()), checks);
     let environment = match found {
         Ok(environment) => environment,
-        Err(error) if error.is::<NotDeployed>() && deployment.is_some() => {
-            let deployment = deployment.expect("it is some");
-            preflight::check(&deployment, checks).await;
-            destinations(&deployment, checks).await;
-            return Ok(arguments.name().to_owned());
-        }
         Err(error) => {
-            let advice = "of an engine, name its data directory with --data-dir, as its user or root; \
-                          for AWS, log in and choose with AWS_PROFILE: was it ever deployed?";
-            checks.fail("environment", format!("{error:#}"), advice);
+            if error.is::<NotDeployed>()
+                && let Some(deployment) = &deployment
+            {
+                preflight::check(deployment, checks).await;
+            } else {
+                let advice = "of an engine, name its data directory with --data-dir, as its user or \
+                              root; for AWS, log in and choose with AWS_PROFILE: was it ever deployed?";
+                checks.fail("environment", format!("{error:#}"), advice);
+            }
             if let Some(deployment) = deployment {
                 destinations(&deployment, checks).await;
             }
