@@ -1,4 +1,4 @@
-//! What the documents say to type: every command line of them parses.
+//! What the documents and the workflows say to type: every command line of them parses.
 
 use std::path::PathBuf;
 
@@ -24,12 +24,13 @@ fn documents() -> Vec<(PathBuf, String)> {
 }
 
 /// Every `cargo xtask …` of a text, as arguments; of alternatives (`a|b`) each, of what may be left out
-/// (`[--json]`) all.
-fn commands(text: &str) -> Vec<Vec<String>> {
+/// (`[--json]`) all, but for what a shell leaves out (`${…}`).
+pub(crate) fn commands(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for rest in text.split("cargo xtask ").skip(1) {
         let line = rest.split(['\n', '`', '#', ';', '(', ')', '…']).next().unwrap_or_default();
-        let line = line.split(" | ").next().unwrap_or_default();
+        let end = [" | ", " > ", "${"].iter().filter_map(|end| line.find(end)).min();
+        let line = &line[..end.unwrap_or(line.len())];
         let line = line.replace("\\|", "|").replace(['[', ']'], "");
         let Some(words) = shlex::split(line.trim()) else { continue };
         let mut lines = vec![Vec::new()];
@@ -47,22 +48,27 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     found
 }
 
+/// Parses a command; what a shell fills in is a value.
+pub(crate) fn parse(words: &[String]) -> Result<(), clap::Error> {
+    let word = |word: &String| match word.strip_prefix('$').unwrap_or(word) {
+        "DIGEST" | "APPROVED" => "0".repeat(64),
+        _ if word.starts_with('$') => "value".to_owned(),
+        word => word.to_owned(),
+    };
+    let arguments = std::iter::once("xtask".to_owned()).chain(words.iter().map(word));
+    crate::Cli::try_parse_from(arguments).map(drop)
+}
+
 #[test]
 fn every_command_of_the_documents_parses() {
     let mut count = 0;
     for (file, text) in documents() {
-        for mut words in commands(&text) {
+        for words in commands(&text) {
             // A command that is only named is not typed like that.
             if words.len() == 1 || OPERATORS.contains(&words[0].as_str()) {
                 continue;
             }
-            for word in &mut words {
-                if word == "DIGEST" {
-                    *word = "0".repeat(64);
-                }
-            }
-            let arguments = std::iter::once("xtask".to_owned()).chain(words.iter().cloned());
-            if let Err(error) = crate::Cli::try_parse_from(arguments)
+            if let Err(error) = parse(&words)
                 && error.kind() != ErrorKind::DisplayHelp
             {
                 panic!("{}: cargo xtask {}: {error}", file.display(), words.join(" "));
