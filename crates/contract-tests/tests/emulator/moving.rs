@@ -244,6 +244,8 @@ impl Original<'_> {
         ] {
             std::fs::create_dir_all(self.dir.join(folder))?;
             std::fs::write(self.dir.join(folder).join("main.tf"), text)?;
+            let provider = include_str!("../fixtures/original/provider.tf");
+            std::fs::write(self.dir.join(folder).join("provider.tf"), provider)?;
         }
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         zip.start_file("producer.py", SimpleFileOptions::default().unix_permissions(0o644))?;
