@@ -336,7 +336,12 @@ fn zipped(bootstrap: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// Bytes as digests are written.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// SHA-256 in base64, as Lambda gives it.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::operator::{Content, Operator};
+use super::release::Record;
 use super::{Environment, local_dir};
 use crate::exit::Failure;
 use crate::package::{self, Arch, MANIFEST_FILE, Manifest, Stub, ZIP_FILE};
@@ -81,6 +82,13 @@ impl Artifact {
         }
         let (zip, manifest_file) = (zip.to_owned(), manifest_file.to_owned());
         Ok(Self { manifest, zip, manifest_file, is_kept: false })
+    }
+
+    /// The same bytes, of the commit that a release says: their first build may have been of another.
+    pub(crate) fn of_release(mut self, record: &Record) -> Self {
+        self.manifest.git_commit.clone_from(&record.git_commit);
+        self.manifest.dirty = record.dirty;
+        self
     }
 
     /// Keeps it in the store, unless it is there.

@@ -5,13 +5,15 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Environment, emulator, local_dir};
 use crate::exit::Failure;
-use crate::{interrupt, operate, process};
+use crate::{interrupt, operate, package, process};
 
 /// The operator, built, for one environment.
 #[derive(Debug)]
@@ -32,6 +34,14 @@ pub(crate) struct Live {
     /// SHA-256 of the code, in base64.
     pub(crate) code_sha256: String,
     pub(crate) function_version: String,
+}
+
+impl Live {
+    /// The digest of the artifact that runs: the same SHA-256 in hexadecimal.
+    pub(crate) fn digest(&self) -> anyhow::Result<String> {
+        let bytes = BASE64_STANDARD.decode(&self.code_sha256).context("reading the code's hash")?;
+        Ok(package::hexadecimal(&bytes))
+    }
 }
 
 /// Who calls AWS.

@@ -9,8 +9,9 @@ use super::artifact::{self, Artifact, parse_digest};
 use super::operator::Operator;
 use super::planned::Planned;
 use super::resources::Resources;
+use super::summary::fenced;
 use super::terraform::Terraform;
-use super::{Environment, emulator, preflight, promote, release};
+use super::{Environment, emulator, preflight, promote};
 
 /// Show what a deployment would change, and change nothing
 ///
@@ -72,10 +73,12 @@ impl PlanArgs {
 impl Plan {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.of.environment()?;
-        let (planned, _) = make(&environment, &self.of)?;
+        let Made { planned, difference, .. } = make(&environment, &self.of)?;
         let summary = &planned.summary;
         if let Some(file) = &self.markdown {
-            std::fs::write(file, summary.markdown(&environment.name))
+            // Whoever approves it reads which commits it brings.
+            let difference = difference.as_deref().map(fenced).unwrap_or_default();
+            std::fs::write(file, planned.markdown(&environment.name) + &difference)
                 .with_context(|| format!("writing {}", file.display()))?;
         }
         if self.json {
@@ -89,39 +92,43 @@ impl Plan {
     }
 }
 
+/// A plan that was made.
+pub(crate) struct Made {
+    planned: Planned,
+    pub(crate) resources: Resources,
+    /// What a promotion would bring, if it is planned.
+    difference: Option<String>,
+}
+
 /// Plans a deployment.
-pub(crate) fn make(
-    environment: &Environment,
-    of: &PlanArgs,
-) -> anyhow::Result<(Planned, Resources)> {
+pub(crate) fn make(environment: &Environment, of: &PlanArgs) -> anyhow::Result<Made> {
     let terraform = Terraform::find(environment)?;
-    let artifact = chosen(environment, of)?;
+    let (artifact, difference) = chosen(environment, of)?;
+    if let Some(difference) = &difference {
+        eprint!("{difference}");
+    }
     if environment.is_local() {
         emulator::ensure_running()?;
     }
     let stub = artifact::stub(environment)?;
-    let _lock = terraform.lock()?;
-    terraform.tell(&artifact.variables(environment, stub.as_ref()))?;
-    terraform.init()?;
-    let plan = terraform.plan()?;
-    let resources = Resources::of_plan(&plan)?;
-    Ok((Planned::of(&plan, &resources, &artifact), resources))
+    let (planned, resources) = Planned::make(environment, &terraform, &artifact, stub.as_ref())?;
+    Ok(Made { planned, resources, difference })
 }
 
-/// The artifact that is asked for, or a new one.
-fn chosen(environment: &Environment, of: &PlanArgs) -> anyhow::Result<Artifact> {
+/// The artifact that is asked for, or a new one; of a promotion, what it brings.
+fn chosen(environment: &Environment, of: &PlanArgs) -> anyhow::Result<(Artifact, Option<String>)> {
+    let mut difference = None;
     let artifact = match &of.artifact {
         None if of.live => {
             let (operator, _) = preflight::identify(environment)?;
-            let releases = release::all(&environment.name, &operator)?;
-            let live = releases
-                .first()
-                .with_context(|| format!("nothing was ever deployed to {}", environment.name))?;
-            Artifact::fetch(&live.record.sha256, &operator)?
+            // Not the last record's: that release may have failed before it was live.
+            Artifact::fetch(&operator.live()?.digest()?, &operator)?
         }
         None if let Some(from) = &of.from => {
             let (operator, _) = preflight::identify(environment)?;
-            promote::take(&Environment::load(from)?, &environment.name, &operator)?.0
+            let taken = promote::take(&Environment::load(from)?, &environment.name, &operator)?;
+            difference = Some(taken.difference);
+            taken.artifact
         }
         None => {
             // Before minutes of building.
@@ -134,5 +141,5 @@ fn chosen(environment: &Environment, of: &PlanArgs) -> anyhow::Result<Artifact> 
         },
     };
     artifact.check_runs_in(environment)?;
-    Ok(artifact)
+    Ok((artifact, difference))
 }

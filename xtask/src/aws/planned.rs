@@ -6,10 +6,13 @@ use anyhow::bail;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::Environment;
 use super::artifact::Artifact;
 use super::resources::{Resources, has_true};
 use super::summary::Summary;
-use crate::{package, process};
+use super::terraform::Terraform;
+use crate::package::{self, Stub};
+use crate::process;
 
 /// A plan, as it is shown.
 #[derive(Debug, Serialize)]
@@ -28,11 +31,22 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// Sums up a plan, in the form of `terraform show -json`.
-    pub(crate) fn of(plan: &Value, resources: &Resources, artifact: &Artifact) -> Self {
+    /// Plans what brings `artifact` to an environment, under its lock.
+    pub(crate) fn make(
+        environment: &Environment,
+        terraform: &Terraform<'_>,
+        artifact: &Artifact,
+        stub: Option<&Stub>,
+    ) -> anyhow::Result<(Self, Resources)> {
+        let _lock = terraform.lock()?;
+        terraform.tell(&artifact.variables(environment, stub))?;
+        terraform.init()?;
+        let plan = terraform.plan()?;
+        let resources = Resources::of_plan(&plan)?;
         let head = process::output(process::command("git").args(["rev-parse", "HEAD"]));
         let commit = head.ok().map(|text| text.trim().to_owned());
-        Self::new(plan, resources, artifact.manifest.sha256.clone(), commit)
+        let planned = Self::new(&plan, &resources, artifact.manifest.sha256.clone(), commit);
+        Ok((planned, resources))
     }
 
     fn new(plan: &Value, resources: &Resources, artifact: String, commit: Option<String>) -> Self {
@@ -52,6 +66,14 @@ impl Planned {
         // What only moves in the state is no change, and is to be applied.
         let applyable = plan["applyable"].as_bool().unwrap_or_else(|| !summary.is_empty());
         Self { summary, applyable, artifact, commit, digest }
+    }
+
+    /// For a comment, or for who approves it: the changes, and what the digest stands for.
+    pub(crate) fn markdown(&self, environment: &str) -> String {
+        let Self { artifact, digest, .. } = self;
+        let commit = self.commit.as_deref().unwrap_or("none");
+        let changes = self.summary.markdown(environment);
+        format!("{changes}\nPlan `{digest}`, of artifact `{artifact}` and commit `{commit}`.\n")
     }
 
     /// Fails unless this is the plan that was approved.
@@ -193,6 +215,16 @@ mod tests {
         planned.check_approved(Some(&planned.digest), "dev").unwrap();
         let error = planned.check_approved(Some(&"0".repeat(64)), "dev").unwrap_err().to_string();
         assert!(error.contains("nothing was changed"), "{error}");
+    }
+
+    #[test]
+    fn who_approves_reads_what_the_digest_stands_for() {
+        let planned = planned(&plan());
+        let text = planned.markdown("prod");
+        assert!(text.starts_with("### Plan for `prod`: 1 to add"), "{text}");
+        let Planned { digest, artifact, .. } = &planned;
+        let stands_for = format!("\nPlan `{digest}`, of artifact `{artifact}` and commit `c`.\n");
+        assert!(text.ends_with(&stands_for), "{text}");
     }
 
     #[test]

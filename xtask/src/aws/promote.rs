@@ -56,7 +56,8 @@ impl Promote {
         let terraform = Terraform::find(&to)?;
         let (operator, by) = preflight::identify(&to)?;
         preflight::check_committed(&to)?;
-        let (artifact, before) = take(&from, &to.name, &operator)?;
+        let Taken { artifact, before, difference } = take(&from, &to.name, &operator)?;
+        eprint!("{difference}");
         if let Some(workflow) = &self.attested_by {
             artifact.check_attestation(workflow)?;
         }
@@ -76,21 +77,25 @@ impl Promote {
     }
 }
 
-/// The artifact that `from` runs, for an environment `to` with its `operator`, and the last release of
-/// that environment; what differs is shown.
+/// What a promotion brings.
+pub(super) struct Taken {
+    pub(super) artifact: Artifact,
+    /// The last release of the environment that it is brought to.
+    pub(super) before: Option<Release>,
+    /// What differs between the two, for people: the releases, the artifacts and the commits.
+    pub(super) difference: String,
+}
+
+/// The artifact that `from` runs, for an environment `to` with its `operator`.
 ///
 /// # Errors
 ///
 /// When what `from` runs is not to be promoted, or is not what its last release says.
-pub(super) fn take(
-    from: &Environment,
-    to: &str,
-    operator: &Operator<'_>,
-) -> anyhow::Result<(Artifact, Option<Release>)> {
+pub(super) fn take(from: &Environment, to: &str, operator: &Operator<'_>) -> anyhow::Result<Taken> {
     let source = Operator::new(from)?;
     let releases = release::all(&from.name, &source)?;
     let chosen = release::to_promote(&from.name, &releases)?;
-    let mut artifact = Artifact::fetch_for(operator, &chosen.record.sha256, &source)?;
+    let artifact = Artifact::fetch_for(operator, &chosen.record.sha256, &source)?;
     let live = source.live()?;
     if live.code_sha256 != artifact.manifest.code_sha256 {
         bail!(
@@ -104,13 +109,10 @@ pub(super) fn take(
             from.name
         );
     }
-    // The first build of these bytes may have been of another commit: the release's is meant.
-    artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);
-    artifact.manifest.dirty = chosen.record.dirty;
     let before = release::all(to, operator)?.into_iter().next();
-    eprintln!("{} {} → {to}", from.name, chosen.id);
-    eprint!("{}", difference(before.as_ref().map(|release| &release.record), &chosen.record));
-    Ok((artifact, before))
+    let commits = difference(before.as_ref().map(|release| &release.record), &chosen.record);
+    let difference = format!("{} {} → {to}\n{commits}", from.name, chosen.id);
+    Ok(Taken { artifact: artifact.of_release(&chosen.record), before, difference })
 }
 
 /// What the code of two releases has different.

@@ -12,8 +12,8 @@ use super::{Environment, ask, preflight};
 /// Bring the code of an earlier release back
 ///
 /// Without --to it is the latest release with other code that was live before, and passed its smoke
-/// test or had none. One that failed, or has no end, is never gone back to. Nothing is rebuilt. Only the code goes back: Terraform's files and the environment's
-/// values are those of this work tree.
+/// test or had none. One that failed, or has no end, is never gone back to. Nothing is rebuilt. Only the
+/// code goes back: Terraform's files and the environment's values are those of this work tree.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask rollback prod\n  cargo xtask releases prod\n  cargo xtask rollback prod --to 20261123T180102"
@@ -31,7 +31,8 @@ pub(crate) struct Rollback {
     #[arg(long, conflicts_with = "to")]
     if_failed: bool,
 
-    /// Apply the plan with this digest only, which `cargo xtask plan ENV --artifact DIGEST --json` has printed
+    /// Apply the plan with this digest only, which `cargo xtask plan ENV --artifact DIGEST --json` has
+    /// printed
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
     approved: Option<String>,
 
@@ -60,9 +61,8 @@ impl Rollback {
             return Ok(ExitCode::SUCCESS);
         }
         let chosen = release::to_go_back_to(&environment.name, &releases, self.to.as_deref())?;
-        let mut artifact = Artifact::fetch(&chosen.record.sha256, &operator)?;
-        artifact.manifest.git_commit.clone_from(&chosen.record.git_commit);
-        artifact.manifest.dirty = chosen.record.dirty;
+        let artifact =
+            Artifact::fetch(&chosen.record.sha256, &operator)?.of_release(&chosen.record);
         eprintln!("{} back to {}", environment.name, chosen.id);
         eprint!("{}", difference(releases.first().map(|it| &it.record), &chosen.record));
         let rollout = Rollout {

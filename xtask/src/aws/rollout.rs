@@ -12,14 +12,13 @@ use super::lock::Lock;
 use super::operator::Operator;
 use super::planned::Planned;
 use super::release::{INTERRUPTED, Kind, Record, Release, State, Step};
-use super::resources::{Action, Resources};
+use super::resources::Resources;
 use super::smoke::{self, Smoke};
 use super::summary::Summary;
 use super::terraform::{Outputs, Terraform};
 use super::{Environment, ask, emulator, stage};
 use crate::exit::Failure;
 use crate::interrupt;
-use crate::output::{Color, colored};
 use crate::package::Stub;
 
 /// What the emulator does not keep: an alarm's actions, and what kind of integration one is.
@@ -142,12 +141,7 @@ impl Rollout<'_> {
 
     /// Plans, shows the plan and refuses what must not be.
     fn plan(&self, artifact: &Artifact, stub: Option<&Stub>) -> anyhow::Result<Shown> {
-        let _lock = self.terraform.lock()?;
-        self.terraform.tell(&artifact.variables(self.environment, stub))?;
-        self.terraform.init()?;
-        let plan = self.terraform.plan()?;
-        let resources = Resources::of_plan(&plan)?;
-        let planned = Planned::of(&plan, &resources, artifact);
+        let (planned, resources) = Planned::make(self.environment, self.terraform, artifact, stub)?;
         let report = self.review(&resources, &planned.summary)?;
         Ok(Shown { resources, planned, report })
     }
@@ -213,17 +207,6 @@ impl Rollout<'_> {
             bail!("the plan for {name} breaks what must hold, so nothing was changed");
         }
         eprintln!("checked: everything holds{}", later(&report));
-        for queue in resources.all.iter().filter(|resource| {
-            resource.kind == "aws_sqs_queue"
-                && matches!(
-                    resource.action,
-                    Action::Delete | Action::DeleteThenCreate | Action::CreateThenDelete
-                )
-        }) {
-            let warning =
-                format!("{} goes, and with it every event that waits in it", queue.address);
-            eprintln!("{}", colored(Color::Red, &warning));
-        }
         Ok(report)
     }
 

@@ -98,9 +98,7 @@ impl Summary {
             return format!("{heading}\nNothing would change.\n");
         }
         let text = self.render(|_color, text| text.to_owned());
-        let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
-        let fence = "`".repeat(longest.max(2) + 1);
-        format!("{heading}\n{fence}\n{}{fence}\n", text.trim_start_matches('\n'))
+        format!("{heading}\n{}", fenced(text.trim_start_matches('\n')))
     }
 
     fn render(&self, paint: fn(Color, &str) -> String) -> String {
@@ -126,6 +124,13 @@ impl Summary {
         }
         text
     }
+}
+
+/// A block of Markdown in which nothing is markup: lines that come from outside.
+pub(crate) fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}\n{text}{fence}\n")
 }
 
 /// The attributes that differ.

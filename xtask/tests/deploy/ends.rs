@@ -41,6 +41,8 @@ fn what_fails_is_on_record_with_its_step() {
     assert_eq!(last["step"], "apply");
     assert_eq!(last["reason"], "terraform apply failed: creating queue: AccessDenied");
     assert_eq!(last["smoke"].as_str().unwrap().split(' ').next(), Some("failed:"));
+    // It was never live: a look for drift compares with what runs.
+    machine.run(&["plan", "dev", "--live", "--expect-none"]).check(0, &[]);
 
     // Its smoke test.
     let done = machine.run_with(("FAIL", "smoke"), &arguments);

@@ -148,6 +148,18 @@ fn only_the_plan_that_was_approved_is_applied() {
     let approved = shown["digest"].as_str().unwrap();
     assert_eq!(shown, plan(&["--artifact", &code(NEW).digest]), "two plans of the same thing");
     assert_eq!(shown["artifact"], code(NEW).digest.as_str());
+    // What a reviewer reads before approving: the changes, the digest, and what comes with it.
+    let file = machine.path("plan.md");
+    plan(&["--from", "dev", "--markdown", file.to_str().unwrap()]);
+    let read = std::fs::read_to_string(file).unwrap();
+    assert!(read.starts_with("### Plan for `prod`: "), "{read}");
+    for line in [
+        &format!("Plan `{approved}`, of artifact `{}`", code(NEW).digest),
+        &format!("  artifact  {} → {}\n", &code(OLD).digest[..12], &code(NEW).digest[..12]),
+        "  commit    7ccc8dc → 7ccc8dc\n",
+    ] {
+        assert!(read.contains(line), "{line} in {read}");
+    }
     let other = "0".repeat(64);
     let promote =
         |digest: &str| machine.run(&["promote", "dev", "prod", "--yes", "--approved", digest]);

@@ -45,7 +45,7 @@ impl Check {
                     .map_err(|error| error.context(Failure::Usage))?;
                 Resources::of_plan(&plan)?
             }
-            None => plan::make(&environment, &self.of)?.1,
+            None => plan::make(&environment, &self.of)?.resources,
         };
         let report = super::check(&resources, &environment.config);
         if self.json {
