@@ -18,6 +18,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::breaker::Signal;
 use crate::dead_letter::{Cause, Class};
 use crate::gate::Refusal;
+use crate::memory::Ended;
 use crate::message::Message;
 use crate::route::{Destination, OnReject, Route};
 use crate::schedule::Schedule;
@@ -98,16 +99,17 @@ pub struct Receive<'m> {
 }
 
 impl<'m> Receive<'m> {
-    /// This receive, at `now` by the wall clock, of `message`, which is delivered by `schedule`. Those
+    /// This receive, at `now` by the wall clock, of `message`, which takes `route` if there is one. Those
     /// receives that are remembered to have been no attempts are not in `receives_for_attempts`.
     #[must_use]
     pub fn of(
         message: &'m Message,
-        schedule: Schedule,
+        route: Option<&Route>,
         receives_for_attempts: u32,
         now: Timestamp,
     ) -> Self {
         let age = message.age(now);
+        let schedule = route.map_or_else(Schedule::default, |route| route.schedule);
         Self {
             event_id: message.event_id(),
             attempt: schedule.attempt_number(receives_for_attempts, age),
@@ -180,6 +182,19 @@ impl Route {
                 status if self.retry_statuses.contains(status) => Verdict::Retry,
                 _ => Verdict::Rejected,
             },
+        }
+    }
+
+    /// How a message ended at the destination of an attempt, if that need not be called again while
+    /// others are.
+    #[must_use]
+    pub fn ended(&self, attempt: &Attempt) -> Option<Ended> {
+        match (self.verdict(attempt), attempt, self.on_reject) {
+            (Verdict::Delivered, _, _) => Some(Ended::Accepted),
+            (Verdict::Rejected, Attempt::Answered(answer), OnReject::DeadLetter) => {
+                Some(Ended::Rejected(answer.clone()))
+            }
+            _ => None,
         }
     }
 
@@ -612,6 +627,24 @@ mod tests {
     }
 
     #[test]
+    fn a_destination_that_has_the_event_or_refuses_it_is_not_called_again() {
+        let answer = |attempt| match attempt {
+            Attempt::Answered(answer) => Some(Ended::Rejected(answer)),
+            _ => None,
+        };
+        assert_eq!(plain().ended(&answered(200)), Some(Ended::Accepted));
+        assert_eq!(plain().ended(&Attempt::AcceptedBefore), Some(Ended::Accepted));
+        assert_eq!(plain().ended(&answered(422)), answer(answered(422)));
+        for again in [answered(503), refused(4)] {
+            assert_eq!(plain().ended(&again), None, "{again:?}");
+        }
+        // What blocks is asked again, as the service may be put right.
+        let block = route(json!({ "on_reject": "block" }));
+        assert_eq!(block.ended(&answered(422)), None);
+        assert_eq!(block.ended(&answered(200)), Some(Ended::Accepted));
+    }
+
+    #[test]
     fn what_may_work_later_keeps_the_message_until_it_is_given_up() {
         let failed = |age| next(&plain(), [answered(422), answered(503)], receive(1, age));
         assert_eq!(failed(0), keep(2, Because::Failed));
@@ -639,7 +672,7 @@ mod tests {
         assert_eq!(refused(receive(1, old)), keep(4, Because::NotAttempted));
         // It waits no less than a failure would, so that receives stay as rare.
         let ninth = Receive { receives: 9, ..receive(1, old) };
-        let delay = plain().schedule().delay("e", 9);
+        let delay = plain().schedule.delay("e", 9);
         let kept = Next::Keep { visible_in: delay, because: Because::NotAttempted };
         assert!(delay > Duration::from_secs(100));
         assert_eq!(refused(ninth), kept);
@@ -650,7 +683,7 @@ mod tests {
         let refused = |age| next(&plain(), [refused(4), answered(200)], receive(7, age));
         // Fourteen days, without the visibility timeout of six minutes.
         let last = 14 * 24 * 3_600 - 360;
-        let delay = plain().schedule().delay("e", 7).as_secs();
+        let delay = plain().schedule.delay("e", 7).as_secs();
         assert_eq!(refused(last - delay - 1), keep(delay, Because::NotAttempted));
         let Next::DeadLetter { class, cause, attempts } = refused(last - delay) else {
             panic!("kept")
@@ -729,10 +762,17 @@ mod tests {
     fn a_receive_knows_how_far_the_message_has_come() {
         let message = changed(1, "g", |it| it.receive_count = 5);
         let at = message.sent_at.plus(Duration::from_hours(1));
-        let receive = Receive::of(&message, Schedule::default(), 3, at);
+        let receive = Receive::of(&message, None, 3, at);
         assert_eq!((receive.attempt, receive.receives), (3, 5));
         assert_eq!((receive.event_id, receive.age), ("m-1", Duration::from_hours(1)));
-        assert_eq!(Receive::of(&message, Schedule::default(), 3, message.sent_at).attempt, 1);
+        assert_eq!(Receive::of(&message, None, 3, message.sent_at).attempt, 1);
+        // As many attempts as its route's schedule can have made.
+        let slow = route(json!({ "retry": { "initial_delay_seconds": 60 } }));
+        let of_slow = |age| {
+            Receive::of(&message, Some(&slow), 3, message.sent_at.plus(Duration::from_secs(age)))
+        };
+        assert_eq!((of_slow(50).attempt, of_slow(50).receives), (1, 1));
+        assert_eq!(of_slow(60).attempt, 2);
     }
 
     fn attempts() -> impl Strategy<Value = Attempt> {
@@ -767,12 +807,12 @@ mod tests {
                     prop_assert!(attempts <= attempt);
                     let open = verdicts.iter().any(|verdict| *verdict > Verdict::Rejected);
                     prop_assert_eq!(open, class == Class::GaveUp);
-                    let is_old = receive.age >= route.give_up_after();
+                    let is_old = receive.age >= route.give_up_after;
                     prop_assert!(is_old || (class == Class::Rejected && !block));
                 }
                 Next::Keep { visible_in, .. } => {
                     prop_assert!(!both);
-                    prop_assert!(visible_in <= route.schedule().max_delay());
+                    prop_assert!(visible_in <= route.schedule.max_delay());
                     prop_assert!(!visible_in.is_zero());
                     let retention = Duration::from_hours(14 * 24);
                     prop_assert!(receive.age + visible_in < retention);

@@ -189,12 +189,6 @@ impl Route {
         &self.deduplication
     }
 
-    /// Headers to pass on, in lower case.
-    #[must_use]
-    pub fn pass_headers(&self) -> &[String] {
-        &self.pass_headers
-    }
-
     /// How events are signed, if they are verified.
     #[must_use]
     pub fn verify(&self) -> Option<&Verification> {
@@ -211,18 +205,6 @@ impl Route {
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         self.schedule
-    }
-
-    /// Age at which a failing event is given up.
-    #[must_use]
-    pub fn give_up_after(&self) -> Duration {
-        self.give_up_after
-    }
-
-    /// What happens to rejected events.
-    #[must_use]
-    pub fn on_reject(&self) -> OnReject {
-        self.on_reject
     }
 
     /// The header, in lower case, that is itself the secret that is verified by, if there is one.

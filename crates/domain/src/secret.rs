@@ -107,7 +107,7 @@ impl SecretReference {
         let (source, rest) = text.split_once(':').ok_or(ReferenceError::Unknown)?;
         let name = rest.to_owned();
         match source {
-            "ssm" if rest.len() > 1 && rest.len() <= 1_011 && rest.starts_with('/') => {
+            "ssm" if rest.len() <= 1_011 && rest.starts_with('/') => {
                 let good = of(rest, b"_.-/") && !rest.ends_with('/') && !rest.contains("//");
                 good.then_some(Self::Parameter(name)).ok_or(ReferenceError::Parameter)
             }

@@ -153,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_seconds_until_1973_in_milliseconds() {
+        let ms = |number| Timestamp::from_seconds_or_ms(number).as_ms();
+        assert_eq!(ms(99_999_999_999), 99_999_999_999_000);
+        assert_eq!(ms(100_000_000_000), 100_000_000_000);
+    }
+
+    #[test]
+    fn an_uptime_is_what_passed_since_the_start() {
+        let start = Uptime::from_start(Duration::from_millis(1_500));
+        assert_eq!(start.plus(Duration::from_secs(1)).since_start(), Duration::from_millis(2_500));
+    }
+
+    #[test]
     fn what_is_written_can_be_read() {
         let time = Timestamp::from_ms(1_767_225_600_123);
         assert_eq!(time.to_string().parse(), Ok(time));

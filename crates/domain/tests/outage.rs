@@ -161,7 +161,7 @@ impl World {
         let message = self.message(n);
         let was_made = !matches!(attempt, Attempt::NotMade(_));
         let receives = self.memory.receives_for_attempts(&message);
-        let receive = Receive::of(&message, self.route.schedule(), receives, wall(now));
+        let receive = Receive::of(&message, Some(&self.route), receives, wall(now));
         let route = self.route.clone();
         let outcome = Outcome::Asked(vec![(&route.destinations()[0], attempt)]);
         match outcome.next(Some(&route), receive, wall(now)) {

@@ -353,7 +353,7 @@ fn every_provider_of_the_page_can_be_received() {
         let message = accepted(&route, &sample, &sample.body);
         assert_eq!(message.check_headers(), Ok(()), "{name}");
         assert_eq!(message.body, sample.body, "{name}");
-        for header in route.pass_headers() {
+        for header in route.carried_headers() {
             assert!(message.header(header).is_some(), "{name}: {header}");
         }
         let (Some(verify), Some(secret)) = (route.verify(), &sample.secret) else {

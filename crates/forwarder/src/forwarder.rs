@@ -14,8 +14,8 @@ use domain::deadline;
 use domain::json::JsonError;
 use domain::memory::{Ended, Memory};
 use domain::message::Message;
-use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive, Verdict};
-use domain::route::{Destination, OnReject, Route};
+use domain::outcome::{Attempt, Because, Next, Outcome, Receive};
+use domain::route::{Destination, Route};
 use domain::schedule::Schedule;
 use domain::time::Timestamp;
 use futures_util::FutureExt as _;
@@ -184,9 +184,8 @@ impl Forwarder {
 
     async fn attempt(&self, message: &Message, trace: Option<&str>, deadline: Timestamp) -> Step {
         let route = self.config.route_of_message(message);
-        let schedule = route.as_ref().map_or_else(|_| Schedule::default(), |it| it.schedule());
         let receives = lock(&self.memory).receives_for_attempts(message);
-        let receive = Receive::of(message, schedule, receives, now());
+        let receive = Receive::of(message, route.as_ref().ok().copied(), receives, now());
         let ending = match &route {
             Ok(route) => self.deliver(message, route, receive, trace, deadline).await,
             Err(error) => Outcome::Unroutable { error: error.to_string() }.into(),
@@ -305,14 +304,9 @@ impl Forwarder {
         if route.destinations().len() == 1 {
             return;
         }
-        let ended = match (route.verdict(attempt), attempt, route.on_reject()) {
-            (Verdict::Delivered, _, _) => Ended::Accepted,
-            (Verdict::Rejected, Attempt::Answered(answer), OnReject::DeadLetter) => {
-                Ended::Rejected(Answer::clone(answer))
-            }
-            _ => return,
-        };
-        lock(&self.memory).end(message, destination.name(), ended);
+        if let Some(ended) = route.ended(attempt) {
+            lock(&self.memory).end(message, destination.name(), ended);
+        }
     }
 
     /// Does with a message what its receive led to: the one place where a message leaves or stays.
@@ -416,7 +410,7 @@ impl Forwarder {
     /// Where a message stays of which nobody knows what became.
     fn after_trouble(&self, message: &Message) -> Step {
         let receives = lock(&self.memory).receives_for_attempts(message);
-        let receive = Receive::of(message, Schedule::default(), receives, now());
+        let receive = Receive::of(message, None, receives, now());
         match Next::unsent(None, receive) {
             Next::Keep { visible_in, .. } => Step::Keep { visible_in },
             Next::Delivered | Next::DeadLetter { .. } => unreachable!("what is unsent stays"),

@@ -454,7 +454,7 @@ fn check_allowed_hosts(
     }
     let is_allowed = |host: &str| {
         allowed_hosts.iter().any(|allowed| match allowed.strip_prefix('*') {
-            Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+            Some(suffix) => host.ends_with(suffix),
             None => host == allowed,
         })
     };

@@ -163,6 +163,14 @@ mod tests {
             "{shared}"
         );
         assert!(pair(KEY, "fixed").is_some(), "a header may say what is fixed elsewhere");
+        // The one that waits for longer is to be given up sooner.
+        assert!(shared.contains("lower routes.slow.give_up_after_seconds to "), "{shared}");
+        let fast = fault(&json!({
+            "fast": route("/fast", KEY, 8, 72 * HOUR), "slow": route("/slow", KEY, 300, 2 * HOUR),
+        }));
+        let fast = fast.unwrap();
+        assert!(fast.contains("the retries of route fast can come to"), "{fast}");
+        assert!(fast.contains("lower routes.fast.give_up_after_seconds to "), "{fast}");
         assert_eq!(pair("one", "other"), None);
         assert!(pair("one", KEY).is_some());
     }

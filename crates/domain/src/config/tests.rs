@@ -75,11 +75,30 @@ fn the_forwarder_reads_what_the_file_says() {
     assert_eq!(read.routes["sss"].pass_headers, ["x-tenant"]);
 }
 
+/// The modules write the limit into every configuration; it costs bytes of an environment that has
+/// few, and says nothing where it is AWS's.
+#[test]
+fn a_limit_that_is_aws_s_is_not_written() {
+    let written = |bytes: Value| {
+        let config = config(&json!({ "queue": { "max_message_bytes": bytes } })).unwrap();
+        let queue = serde_json::to_value(config.file()).unwrap()["queue"].take();
+        queue.get("max_message_bytes").cloned()
+    };
+    assert_eq!(written(json!(quota::AWS_MESSAGE_BYTES_MAX)), None);
+    assert_eq!(written(Value::Null), None);
+    let less = json!(quota::AWS_MESSAGE_BYTES_MAX - 1);
+    assert_eq!(written(less.clone()), Some(less));
+}
+
 #[test]
 fn the_shape_is_checked_by_place() {
     for (json, expected) in [
         ("{", "EOF"),
         ("[]", "configuration: (the file): "),
+        (
+            r#"{"environment":"a","routes":[]}"#,
+            "routes: invalid type: sequence, expected an object",
+        ),
         (r#"{"environment":"a","routes":{}} trailing"#, "trailing characters"),
         (
             r#"{"environment":"a","routes":{},"rotues":{}}"#,
@@ -166,6 +185,19 @@ fn names_and_paths() {
     let good = config(&json!({ "routes": { "zzz": formerly("/a") } })).unwrap();
     let keys: Vec<String> = good.routes()["zzz"].route_keys().collect();
     assert_eq!(keys, ["POST /b", "POST /a"]);
+    // Their parameters' names tell two paths apart for nobody.
+    refused(
+        &json!({ "routes": {
+            "sss": { "path": "/h/{id}/a" }, "zzz": merge_path(&other, "/h/{tenant}/a"),
+        } }),
+        &["routes.zzz.path: /h/{tenant}/a is the path of route sss already"],
+    );
+    assert!(
+        config(&json!({ "routes": {
+            "sss": { "path": "/h/{id}/a" }, "zzz": merge_path(&other, "/h/{id}/b"),
+        } }))
+        .is_ok()
+    );
     refused(
         &json!({ "routes": { "Other": null, "sss_2": merge_path(&other, "/b") } }),
         &["routes.sss_2: a name is"],
@@ -489,6 +521,7 @@ fn secrets_are_references() {
     refused(&verify(&json!({ "secrets": [] })), &["verify.secrets: must be one reference"]);
     refused(&verify(&json!({ "secrets": ["ssm:/a", "ssm:/b", "ssm:/c"] })), &["are 3"]);
     refused(&verify(&json!({ "secrets": ["ssm:/a", "ssm:/a"] })), &["both are the same"]);
+    refused(&verify(&json!({ "secrets": ["ssm:/"] })), &["is not the name of a parameter"]);
     refused(
         &verify(&json!({ "secrets": ["ssm:/a", "ssm:a"] })),
         &["routes.sss.verify.secrets[1]: is not the name of a parameter"],
@@ -679,6 +712,8 @@ fn a_proxy_is_a_host_and_a_port() {
         ("socks5://proxy.internal", "must begin with http://"),
         ("//", "is not a URL"),
         ("http://user:secret@proxy.internal", "must not contain a user name"),
+        ("http://user@proxy.internal", "must not contain a user name"),
+        ("http://:secret@proxy.internal", "must not contain a user name"),
         ("http://proxy.internal/path", "must be a host and a port only"),
         ("http://proxy.internal?a", "must be a host and a port only"),
         ("http://169.254.169.254:80", "169.254.169.254 is never called"),
@@ -882,9 +917,13 @@ fn who_is_notified_is_a_url_or_a_secret_of_this_machine() {
     let notify_of = checked.notify().unwrap();
     assert_eq!(notify_of.format(), crate::notification::Format::Slack);
     assert_eq!(notify_of.to().to_string(), "https://hooks.example.com");
+    assert_eq!(notify_of.format().content_type(), "application/json");
     for reference in ["env:NOTIFY_URL", "file:/run/credentials/webhook-queue.service/notify"] {
         let checked = notify(json!({ "url": reference, "format": "plain" })).unwrap();
         assert_eq!(checked.notify().unwrap().to().to_string(), reference);
+        let format = checked.notify().unwrap().format();
+        assert_eq!(format, crate::notification::Format::Plain);
+        assert_eq!(format.content_type(), "text/plain; charset=utf-8");
     }
     for (url, problem) in [
         ("ssm:/planted", "notify.url: the engine on one machine fetches no secrets from AWS"),

@@ -133,9 +133,9 @@ fn body_field(body: &str, steps: &[Step]) -> Option<String> {
     // The raw text, as a number with twenty digits must not come out rounded.
     let found: &str = found.map(RawValue::get)?;
     let end = found.as_ptr() as usize + found.len() - considered.as_ptr() as usize;
-    // A number whose other digits are behind the end would be another number.
+    // A number whose other digits are behind the end, or never came, would be another number.
     let may_go_on = found.ends_with(|c: char| c.is_ascii_digit());
-    if may_go_on && end == considered.len() && considered.len() < body.len() {
+    if may_go_on && end == considered.len() {
         return None;
     }
     match found {
@@ -221,6 +221,38 @@ mod tests {
         check(&request, "$request.header.Tag", Some("a,b"));
         check(&request, "$request.header.absent", None);
         check(&request, "k-${request.header.x-id}-${request.header.tag}", Some("k-7-a,b"));
+    }
+
+    #[test]
+    fn what_api_gateway_knows_of_a_request() {
+        let context = Context {
+            request_id: "r",
+            source_ip: "192.0.2.7",
+            request_time: Timestamp::from_ms(7),
+            route_key: "POST /a",
+            stage: "s",
+            http_method: "POST",
+        };
+        let request = Request { context, ..Request::default() };
+        for (name, value) in [
+            ("requestId", "r"),
+            ("requestTimeEpoch", "7"),
+            ("identity.sourceIp", "192.0.2.7"),
+            ("routeKey", "POST /a"),
+            ("stage", "s"),
+            ("httpMethod", "POST"),
+        ] {
+            check(&request, &format!("$context.{name}"), Some(value));
+        }
+    }
+
+    /// Its last digits may be behind the end, or may never have come.
+    #[test]
+    fn a_number_at_the_end_of_a_body_is_not_whole() {
+        let torn = Request { body: r#"{"id":12"#, ..Request::default() };
+        check(&torn, "$request.body.id", None);
+        let whole = Request { body: r#"{"id":12 "#, ..Request::default() };
+        check(&whole, "$request.body.id", Some("12"));
     }
 
     #[test]

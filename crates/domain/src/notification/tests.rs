@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::kind::{Kind, Place};
 use super::teller::{CALM, KeptTeller, POSTS_PER_HOUR, Post, TOLD_MOST, Teller};
-use super::watch::{DestinationState, Queues, Room, RouteState, Start, State, Watch};
+use super::watch::{DestinationState, Queues, Reading, Room, RouteState, Start, State, Watch};
 use crate::time::{Timestamp, Uptime};
 
 const MIB: u64 = 1024 * 1024;
@@ -596,4 +596,165 @@ fn hear(known: &mut BTreeSet<&'static str>, line: &str) {
             assert_eq!(is_new, !line.contains("still, "), "{line}");
         }
     }
+}
+
+fn reading_of(kind: Kind, now: Uptime, watch: &mut Watch, state: &State) -> Reading {
+    watch.look(now, state).of(&(kind, String::new()))
+}
+
+fn is_ill(kind: Kind, state: &State) -> bool {
+    let now = Uptime::from_start(Duration::from_secs(5));
+    let mut watch = Watch::new(now, Start::default());
+    matches!(reading_of(kind, now, &mut watch, state), Reading::Ill { .. })
+}
+
+#[test]
+fn a_condition_holds_for_as_long_as_is_said() {
+    let minutes = |kind: Kind| kind.holds_for().as_secs() / 60;
+    for (kind, expected) in [
+        (Kind::StorageFails, 1),
+        (Kind::EventsMissing, 1),
+        (Kind::ForwarderDown, 2),
+        (Kind::BreakerOpen, 10),
+        (Kind::KeyBlocked, 10),
+        (Kind::InvocationErrors, 15),
+        (Kind::DiskFillsUp, 60),
+        (Kind::Paused, 60),
+        (Kind::DiskFull, 0),
+    ] {
+        assert_eq!(minutes(kind), expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn each_condition_has_its_section_in_the_runbook() {
+    let runbook = include_str!("../../../../docs/runbook.md");
+    let anchors: BTreeSet<String> = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|title| title.to_lowercase().replace(' ', "-"))
+        .collect();
+    for kind in Kind::ALL {
+        assert!(anchors.contains(kind.runbook()), "{kind:?}: {} {anchors:?}", kind.runbook());
+    }
+}
+
+#[test]
+fn a_limit_is_passed_by_the_least_that_is_more() {
+    let disk = |free_bytes| State {
+        disk: Some(Room { free_bytes, reserve_bytes: 128 * MIB }),
+        ..State::default()
+    };
+    assert!(!is_ill(Kind::DiskFull, &disk(128 * MIB)));
+    assert!(is_ill(Kind::DiskFull, &disk(128 * MIB - 1)));
+
+    let oldest =
+        |oldest_age| State { queues: Some(Queues { oldest_age, ..Queues::default() }), ..well() };
+    assert!(!is_ill(Kind::OldestMessageTooOld, &oldest(mins(15))));
+    assert!(is_ill(Kind::OldestMessageTooOld, &oldest(mins(15) + Duration::from_millis(1))));
+
+    let letters = |dead_letters, oldest_dead_letter_age| State {
+        queues: Some(Queues {
+            dead_letters,
+            oldest_dead_letter_age,
+            dead_letter_retention: Duration::from_hours(5 * 24),
+            ..Queues::default()
+        }),
+        ..State::default()
+    };
+    let four_days = Duration::from_hours(4 * 24);
+    let longer = four_days + Duration::from_millis(1);
+    assert!(!is_ill(Kind::DeadLettersNearRetention, &letters(1, four_days)));
+    assert!(is_ill(Kind::DeadLettersNearRetention, &letters(1, longer)));
+    assert!(!is_ill(Kind::DeadLettersNearRetention, &letters(0, longer)));
+}
+
+#[test]
+fn a_start_is_recent_for_a_quarter_of_an_hour_and_a_kill_for_an_hour() {
+    let now = Uptime::from_start(Duration::from_secs(5));
+    let of = |kind, start: Start, up: Duration| {
+        let mut watch = Watch::new(now, start);
+        matches!(reading_of(kind, now.plus(up), &mut watch, &well()), Reading::Ill { .. })
+    };
+    let killed = || Start { was_killed: true, ..Start::default() };
+    let instant = Duration::from_millis(1);
+    let hour = Duration::from_hours(1);
+    assert!(of(Kind::Killed, killed(), hour.saturating_sub(instant)));
+    assert!(!of(Kind::Killed, killed(), hour));
+    let first =
+        |ago| Start { starts_ago: vec![ago, mins(2), mins(1), Duration::ZERO], ..Start::default() };
+    assert!(of(Kind::Restarts, first(mins(15).saturating_sub(instant)), Duration::ZERO));
+    assert!(!of(Kind::Restarts, first(mins(15)), Duration::ZERO));
+}
+
+/// What is told at looks every twelve minutes, which is as often as a sample is kept.
+fn told_of_disk(rooms: impl IntoIterator<Item = (Duration, u64)>) -> Vec<bool> {
+    let start = Uptime::from_start(Duration::from_secs(5));
+    let mut watch = Watch::new(start, Start::default());
+    let looks = rooms.into_iter().map(|(after, free_bytes)| {
+        let disk = Some(Room { free_bytes, reserve_bytes: 128 * MIB });
+        let state = State { disk, ..State::default() };
+        let reading = reading_of(Kind::DiskFillsUp, start.plus(after), &mut watch, &state);
+        matches!(reading, Reading::Ill { .. })
+    });
+    looks.collect()
+}
+
+/// By 2 MiB a minute, which is 2,880 a day.
+#[test]
+fn a_disk_fills_up_when_the_line_is_below_the_reserve_in_a_day() {
+    let first = (128 + 2_880 + 48) * MIB;
+    let told = |first: u64| {
+        told_of_disk([(mins(0), first), (mins(12), first - 24 * MIB), (mins(24), first - 48 * MIB)])
+    };
+    assert_eq!(told(first), [false, false, false]);
+    assert_eq!(told(first - 1024), [false, false, true]);
+}
+
+#[test]
+fn what_the_disk_had_more_than_six_hours_ago_is_forgotten() {
+    let later = (1..=30).map(|look| (mins(12) * look, 10_000 * MIB));
+    let after = [(Duration::from_hours(6) + Duration::from_secs(1), 10_000 * MIB)];
+    let told = told_of_disk([(mins(0), 100_000_000 * MIB)].into_iter().chain(later).chain(after));
+    assert_eq!(told[30..], [true, false]);
+}
+
+#[test]
+fn what_is_not_seen_is_well_and_of_queues_that_say_nothing_unknown() {
+    let now = Uptime::from_start(Duration::from_secs(5));
+    let of = |state: &State, kind, of: &str| {
+        Watch::new(now, Start::default()).look(now, state).of(&(kind, of.to_owned()))
+    };
+    let silent = State { queues: None, disk: None, ..well() };
+    assert_eq!(of(&silent, Kind::DiskFull, ""), Reading::Well);
+    assert_eq!(of(&silent, Kind::DeadLettersPresent, ""), Reading::Unknown);
+    assert_eq!(of(&well(), Kind::EventsMissing, "gone"), Reading::Well);
+}
+
+#[test]
+fn what_begins_is_told_before_what_is_over() {
+    let mut engine = Engine::start();
+    engine.state.disk = Some(Room { free_bytes: MIB, reserve_bytes: 128 * MIB });
+    let first = engine.look().unwrap();
+    assert_eq!(first.conditions, 1);
+    engine.teller.arrived(&first, engine.now);
+    engine.pass(LOOK);
+    engine.state = well();
+    assert!(engine.look().is_none());
+    engine.pass(CALM);
+    engine.queues().dead_letters = 1;
+    let both = engine.look().unwrap();
+    assert_eq!(both.conditions, 2);
+    let begins = both.text.find("could not be delivered").unwrap();
+    assert!(begins < both.text.find("again fine").unwrap(), "{}", both.text);
+}
+
+#[test]
+fn what_is_to_be_kept_has_changed_once() {
+    let mut engine = Engine::start();
+    engine.teller.has_changed();
+    assert!(engine.look().is_none() && !engine.teller.has_changed());
+    engine.queues().dead_letters = 1;
+    assert!(engine.look().is_some() && engine.teller.has_changed());
+    assert!(!engine.teller.has_changed());
 }

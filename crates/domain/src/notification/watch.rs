@@ -475,7 +475,7 @@ impl Rise {
         }
         let since_last_kept =
             self.samples.iter().rev().nth(1).map_or(self.window, |(at, _)| last.0.since(*at));
-        if self.samples.len() > 1 && since_last_kept < self.window / SAMPLES {
+        if since_last_kept < self.window / SAMPLES {
             self.samples.pop_back();
         }
         self.samples.push_back((now, count));
@@ -498,4 +498,29 @@ fn mebibytes(bytes: u64) -> u64 {
 /// To the minute.
 fn rough(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(duration.as_secs() / 60 * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rise_of_one_a_look(every: Duration) -> (u64, usize) {
+        let start = Uptime::from_start(Duration::from_secs(5));
+        let mut rise = Rise { window: RECENT, samples: VecDeque::from([(start, 0)]) };
+        let looks = 2 * RECENT.as_secs() / every.as_secs();
+        let mut last = 0;
+        for look in 1..=looks {
+            let now = start.plus(every * u32::try_from(look).unwrap());
+            last = rise.by(now, look);
+        }
+        (last, rise.samples.len())
+    }
+
+    #[test]
+    fn a_rise_is_that_of_its_window_and_costs_as_many_samples_however_often_it_is_looked_at() {
+        assert_eq!(rise_of_one_a_look(Duration::from_secs(30)), (30, 31));
+        let (rise, samples) = rise_of_one_a_look(Duration::from_secs(1));
+        assert!((900..=930).contains(&rise), "{rise}");
+        assert!(samples <= 33, "{samples}");
+    }
 }

@@ -218,10 +218,11 @@ fn check_time(
 ) -> Result<(), Unverified> {
     let signed = time(text).ok_or_else(|| Unverified::NoTime(name.to_owned()))?;
     let accepted = message.accepted_at();
-    let is_early = signed < accepted;
-    let apart = if is_early { accepted.since(signed) } else { signed.since(accepted) };
+    // One of the two is zero.
+    let (early, late) = (accepted.since(signed), signed.since(accepted));
+    let apart = early.max(late);
     if apart > tolerance {
-        return Err(Unverified::Time { apart, is_early, tolerance });
+        return Err(Unverified::Time { apart, is_early: !early.is_zero(), tolerance });
     }
     Ok(())
 }
