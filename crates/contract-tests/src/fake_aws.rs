@@ -28,6 +28,7 @@ struct Shared {
     /// By the target of the call and the name.
     secrets: BTreeMap<(&'static str, String), String>,
     calls: Vec<String>,
+    refusal: Option<&'static str>,
     delay: Duration,
 }
 
@@ -65,6 +66,11 @@ impl FakeAws {
         self.shared().secrets.insert((target, name.to_owned()), value.to_owned());
     }
 
+    /// Refuses every call so.
+    pub fn refuse(&self, kind: &'static str) {
+        self.shared().refusal = Some(kind);
+    }
+
     /// Answers every call after this time.
     pub fn delay(&self, delay: Duration) {
         self.shared().delay = delay;
@@ -93,6 +99,9 @@ async fn call(
     tokio::time::sleep(delay).await;
     let mut shared = shared.lock().expect("no holder panics");
     shared.calls.push(target.to_owned());
+    if let Some(kind) = shared.refusal {
+        return refusal(kind);
+    }
     let (target, service, name) = match target {
         GET_PARAMETER if parameters["WithDecryption"] == true => {
             (GET_PARAMETER, "ssm", &parameters["Name"])

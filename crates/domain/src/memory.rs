@@ -9,17 +9,16 @@ use std::collections::BTreeMap;
 
 use crate::breaker::Standing;
 use crate::message::Message;
-use crate::outcome::Answer;
+use crate::outcome::{Answer, Attempt, Verdict};
+use crate::route::{Destination, OnReject, Route};
 
 /// Messages that are remembered at most; the one not heard of for longest is forgotten.
 pub const MESSAGES_MAX: usize = 10_000;
 
 /// How it ended at a destination that need not be called again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// It has the message.
+enum Ended {
     Accepted,
-    /// It will not take it.
     Rejected(Answer),
 }
 
@@ -40,15 +39,58 @@ struct Remembered {
 }
 
 impl Memory {
-    /// How `message` ended at `destination`, if it need not be called again.
+    /// What stands for an attempt where `destination` need not be called for `message`: it has it
+    /// already, by what is remembered or by the mark of a redriven dead letter, or will not take it.
     #[must_use]
-    pub fn ended(&self, message: &Message, destination: &str) -> Option<&Ended> {
+    pub fn attempt_before(&self, message: &Message, destination: &str) -> Option<Attempt> {
+        match self.ended(message, destination) {
+            Some(Ended::Rejected(answer)) => Some(Attempt::RejectedBefore(answer.clone())),
+            Some(Ended::Accepted) => Some(Attempt::AcceptedBefore),
+            None => {
+                let has_it = message.delivered_to().any(|name| name == destination);
+                has_it.then_some(Attempt::AcceptedBefore)
+            }
+        }
+    }
+
+    /// Those of the destinations of `message`, by its route, that have it.
+    #[must_use]
+    pub fn delivered_to(&self, message: &Message, route: Option<&Route>) -> Vec<String> {
+        let names = route.into_iter().flat_map(Route::destinations).map(Destination::name);
+        let has_it = |name: &&str| {
+            matches!(self.attempt_before(message, name), Some(Attempt::AcceptedBefore))
+        };
+        names.filter(has_it).map(str::to_owned).collect()
+    }
+
+    fn ended(&self, message: &Message, destination: &str) -> Option<&Ended> {
         let remembered = self.messages.get(&message.message_id)?;
         remembered.ended.iter().find(|(name, _)| name == destination).map(|(_, ended)| ended)
     }
 
-    /// Remembers that `destination` need not be called again for `message`.
-    pub fn end(&mut self, message: &Message, destination: &str, ended: Ended) {
+    /// Remembers of an attempt at one of several destinations whether it need not be called again. One
+    /// that blocks its group by a rejection is, as the service may be put right.
+    pub fn remember(
+        &mut self,
+        message: &Message,
+        route: &Route,
+        destination: &Destination,
+        attempt: &Attempt,
+    ) {
+        if route.destinations().len() == 1 {
+            return;
+        }
+        let ended = match (route.verdict(attempt), attempt, route.on_reject) {
+            (Verdict::Delivered, _, _) => Ended::Accepted,
+            (Verdict::Rejected, Attempt::Answered(answer), OnReject::DeadLetter) => {
+                Ended::Rejected(answer.clone())
+            }
+            _ => return,
+        };
+        self.end(message, destination.name(), ended);
+    }
+
+    fn end(&mut self, message: &Message, destination: &str, ended: Ended) {
         let remembered = self.hear(message);
         remembered.ended.retain(|(name, _)| name != destination);
         remembered.ended.push((destination.to_owned(), ended));
@@ -104,10 +146,23 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::tests::{changed, message};
+    use serde_json::json;
+
+    use crate::config::Config;
+    use crate::message::tests::{changed, message, sent, with};
+    use crate::outcome::TransportError;
 
     fn received(n: u32, count: u32) -> Message {
         changed(n, "g", |received| received.receive_count = count)
+    }
+
+    fn config(destinations: &[&str], on_reject: &str) -> Config {
+        let destination = |name| json!({ "name": name, "url": "https://sss.example.com/" });
+        let destinations: Vec<_> = destinations.iter().map(destination).collect();
+        let file = json!({ "environment": "test", "routes": { "sss": {
+            "path": "/a", "ordering_key": "g", "on_reject": on_reject, "destinations": destinations,
+        } } });
+        Config::parse(&file.to_string()).unwrap()
     }
 
     fn rejected() -> Ended {
@@ -129,8 +184,46 @@ mod tests {
     }
 
     #[test]
+    fn who_has_a_message_is_not_called_again_and_stands_in_its_dead_letter() {
+        let config = config(&["a", "b", "c"], "dead_letter");
+        let route = &config.routes()["sss"];
+        let redriven = sent(with(message(1, "g"), "delivered_to", "a,gone"));
+        let mut memory = Memory::default();
+        assert_eq!(memory.attempt_before(&redriven, "a"), Some(Attempt::AcceptedBefore));
+        assert_eq!(memory.attempt_before(&redriven, "b"), None);
+        assert_eq!(memory.delivered_to(&redriven, Some(route)), ["a"]);
+        memory.end(&redriven, "b", rejected());
+        memory.end(&redriven, "c", Ended::Accepted);
+        let answer = Answer { status: 422, ..Answer::default() };
+        assert_eq!(memory.attempt_before(&redriven, "b"), Some(Attempt::RejectedBefore(answer)));
+        assert_eq!(memory.attempt_before(&redriven, "c"), Some(Attempt::AcceptedBefore));
+        assert_eq!(memory.delivered_to(&redriven, Some(route)), ["a", "c"]);
+        assert_eq!(memory.delivered_to(&redriven, None), [""; 0]);
+    }
+
+    #[test]
+    fn an_attempt_is_remembered_if_it_was_the_last_at_one_of_several() {
+        let told = |names: &[&str], on_reject, status: Option<u16>| {
+            let config = config(names, on_reject);
+            let route = &config.routes()["sss"];
+            let answer = |status| Attempt::Answered(Answer { status, ..Answer::default() });
+            let attempt = status.map_or(Attempt::Failed(TransportError::Timeout), answer);
+            let mut memory = Memory::default();
+            memory.remember(&message(1, "g"), route, &route.destinations()[0], &attempt);
+            memory.ended(&message(1, "g"), "a").cloned()
+        };
+        assert_eq!(told(&["a", "b"], "dead_letter", Some(200)), Some(Ended::Accepted));
+        assert_eq!(told(&["a", "b"], "block", Some(200)), Some(Ended::Accepted));
+        assert_eq!(told(&["a", "b"], "dead_letter", Some(422)), Some(rejected()));
+        assert_eq!(told(&["a", "b"], "block", Some(422)), None);
+        assert_eq!(told(&["a", "b"], "dead_letter", Some(503)), None);
+        assert_eq!(told(&["a", "b"], "dead_letter", None), None);
+        assert_eq!(told(&["a"], "dead_letter", Some(200)), None);
+    }
+
+    #[test]
     fn another_message_of_the_same_event_is_another() {
-        let event = |n| crate::message::tests::with(message(n, "g"), "event_id", "evt-1");
+        let event = |n| with(message(n, "g"), "event_id", "evt-1");
         let mut memory = Memory::default();
         memory.end(&event(1), "first", Ended::Accepted);
         assert_eq!(memory.ended(&event(2), "first"), None);

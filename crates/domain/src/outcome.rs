@@ -18,7 +18,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::breaker::Signal;
 use crate::dead_letter::{Cause, Class};
 use crate::gate::Refusal;
-use crate::memory::Ended;
 use crate::message::Message;
 use crate::route::{Destination, OnReject, Route};
 use crate::schedule::Schedule;
@@ -182,19 +181,6 @@ impl Route {
                 status if self.retry_statuses.contains(status) => Verdict::Retry,
                 _ => Verdict::Rejected,
             },
-        }
-    }
-
-    /// How a message ended at the destination of an attempt, if that need not be called again while
-    /// others are.
-    #[must_use]
-    pub fn ended(&self, attempt: &Attempt) -> Option<Ended> {
-        match (self.verdict(attempt), attempt, self.on_reject) {
-            (Verdict::Delivered, _, _) => Some(Ended::Accepted),
-            (Verdict::Rejected, Attempt::Answered(answer), OnReject::DeadLetter) => {
-                Some(Ended::Rejected(answer.clone()))
-            }
-            _ => None,
         }
     }
 
@@ -624,24 +610,6 @@ mod tests {
         assert_eq!(next(&block, rejected(), receive(1, 0)), keep(2, Because::Blocked));
         let old = next(&block, rejected(), receive(9, 72 * 3_600));
         assert_eq!(class_of(&old), Some(Class::Rejected));
-    }
-
-    #[test]
-    fn a_destination_that_has_the_event_or_refuses_it_is_not_called_again() {
-        let answer = |attempt| match attempt {
-            Attempt::Answered(answer) => Some(Ended::Rejected(answer)),
-            _ => None,
-        };
-        assert_eq!(plain().ended(&answered(200)), Some(Ended::Accepted));
-        assert_eq!(plain().ended(&Attempt::AcceptedBefore), Some(Ended::Accepted));
-        assert_eq!(plain().ended(&answered(422)), answer(answered(422)));
-        for again in [answered(503), refused(4)] {
-            assert_eq!(plain().ended(&again), None, "{again:?}");
-        }
-        // What blocks is asked again, as the service may be put right.
-        let block = route(json!({ "on_reject": "block" }));
-        assert_eq!(block.ended(&answered(422)), None);
-        assert_eq!(block.ended(&answered(200)), Some(Ended::Accepted));
     }
 
     #[test]

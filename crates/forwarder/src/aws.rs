@@ -228,3 +228,45 @@ fn without_url(error: reqwest::Error) -> AwsError {
     }
     AwsError::Failed(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn secrets_in(region: &str) -> AwsSecrets {
+        let config = r#"{"environment":"test","routes":{"sss":{"path":"/sqs-hook","ordering_key":"g",
+            "destinations":[{"name":"sss","url":"http://localhost/"}]}}}"#;
+        let settings = Settings::read(|name| match name {
+            "WEBHOOK_QUEUE_CONFIG" => Some(config.to_owned()),
+            "AWS_REGION" => Some(region.to_owned()),
+            "QUEUE_URL" | "DEAD_LETTER_QUEUE_URL" => Some("http://localhost/q".to_owned()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            _ => None,
+        });
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
+        AwsSecrets::new(Arc::new(settings.unwrap().aws), reqwest::Client::new())
+    }
+
+    #[test]
+    fn a_service_is_called_in_its_region() {
+        for (region, url) in [
+            ("ap-northeast-1", "https://ssm.ap-northeast-1.amazonaws.com/"),
+            ("cn-north-1", "https://ssm.cn-north-1.amazonaws.com.cn/"),
+        ] {
+            let service =
+                Service { name: "ssm", target: "AmazonSSM.GetParameter", endpoint_url: None };
+            let request = secrets_in(region).request(&service, "{}".to_owned()).unwrap();
+            assert_eq!(request.url().as_str(), url);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_its_greatest_size() {
+        for (bytes, is_read) in [(ANSWER_BYTES_MAX, true), (ANSWER_BYTES_MAX + 1, false)] {
+            let answer = http::Response::new("a".repeat(bytes));
+            let read = read(answer.into()).await.map(|answer| answer.len());
+            assert_eq!(read.ok(), is_read.then_some(bytes));
+        }
+    }
+}

@@ -12,7 +12,7 @@ use domain::config::{Config, LogLevel};
 use domain::dead_letter::{self, Class, Unreadable};
 use domain::deadline;
 use domain::json::JsonError;
-use domain::memory::{Ended, Memory};
+use domain::memory::Memory;
 use domain::message::Message;
 use domain::outcome::{Attempt, Because, Next, Outcome, Receive};
 use domain::route::{Destination, Route};
@@ -268,17 +268,12 @@ impl Forwarder {
         body: Bytes,
         deadline: Timestamp,
     ) -> (Attempt, Option<Duration>) {
-        if message.delivered_to().any(|name| name == destination.name()) {
-            return (Attempt::AcceptedBefore, None);
-        }
-        let (ended, standing) = {
+        let (before, standing) = {
             let memory = lock(&self.memory);
-            (memory.ended(message, destination.name()).cloned(), memory.standing(message))
+            (memory.attempt_before(message, destination.name()), memory.standing(message))
         };
-        match ended {
-            Some(Ended::Accepted) => return (Attempt::AcceptedBefore, None),
-            Some(Ended::Rejected(answer)) => return (Attempt::RejectedBefore(answer), None),
-            None => {}
+        if let Some(attempt) = before {
+            return (attempt, None);
         }
         let patience = deadline::time_to_wait(now(), deadline, destination.timeout());
         let passage = match self.gates.enter(route, destination, standing, patience).await {
@@ -289,24 +284,8 @@ impl Forwarder {
             webhook::post(&self.clients, &self.timers, destination, headers, body).await;
         let attempt = answer.map_or_else(Attempt::Failed, Attempt::Answered);
         passage.leave(route.signal(&attempt, now()));
-        self.remember(message, route, destination, &attempt);
+        lock(&self.memory).remember(message, route, destination, &attempt);
         (attempt, Some(latency))
-    }
-
-    /// Remembers a destination that need not be called again while others still are.
-    fn remember(
-        &self,
-        message: &Message,
-        route: &Route,
-        destination: &Destination,
-        attempt: &Attempt,
-    ) {
-        if route.destinations().len() == 1 {
-            return;
-        }
-        if let Some(ended) = route.ended(attempt) {
-            lock(&self.memory).end(message, destination.name(), ended);
-        }
     }
 
     /// Does with a message what its receive led to: the one place where a message leaves or stays.
@@ -328,7 +307,7 @@ impl Forwarder {
         }
         self.report.outcome(message, route, outcome, receive, &next, &ending.latencies);
         if let Next::DeadLetter { class, cause, attempts } = next {
-            let delivered_to = self.delivered_to(message, route);
+            let delivered_to = lock(&self.memory).delivered_to(message, route);
             let letter = dead_letter::dead_letter(message, class, cause, attempts, delivered_to);
             let about = Line { route: route.map(Route::name), ..report::about(message) };
             next = if self.send_dead_letter(letter, class, about, deadline).await {
@@ -356,17 +335,6 @@ impl Forwarder {
     async fn is_skipped(&self, message: &Message, deadline: Timestamp) -> bool {
         let Some(skips) = &self.skips else { return false };
         skips.current(deadline::time_for_calls(now(), deadline)).await.want(message)
-    }
-
-    /// The destinations that have the message.
-    fn delivered_to(&self, message: &Message, route: Option<&Route>) -> Vec<String> {
-        let memory = lock(&self.memory);
-        let names = route.into_iter().flat_map(Route::destinations).map(Destination::name);
-        let have_it = names.filter(|name| {
-            memory.ended(message, name) == Some(&Ended::Accepted)
-                || message.delivered_to().any(|other| other == *name)
-        });
-        have_it.map(str::to_owned).collect()
     }
 
     /// Sends a dead letter, and says whether it is in the queue.

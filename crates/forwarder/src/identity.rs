@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::client::Client;
 use crate::lock;
-use crate::secrets::{Doubt, Secrets, Younger};
+use crate::secrets::{Secrets, Younger};
 use crate::signatures::Failure;
 
 /// The clients for all destinations.
@@ -94,10 +94,8 @@ impl Clients {
         let Identified { identity, .. } = &self.identified[reference];
         let mut known = identity.set(&secrets.one(reference, time_left).await?);
         // Somebody may have put it right just now.
-        if known.is_err()
-            && secrets.doubt(slice::from_ref(reference), Younger::ThanNow, time_left).await
-                == Doubt::Fetched
-        {
+        if known.is_err() {
+            secrets.doubt(slice::from_ref(reference), Younger::ThanNow, time_left).await;
             known = identity.set(&secrets.one(reference, time_left).await?);
         }
         known.map_err(|error| Failure::NoSecret(format!("{reference} {error}")))

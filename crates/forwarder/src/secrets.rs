@@ -289,6 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_read_up_to_its_greatest_size() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (bytes, is_read) in
+            [(0, true), (1_023, true), (1_024, true), (1_025, false), (9_000, false)]
+        {
+            fs::write(file.path(), "a".repeat(bytes)).unwrap();
+            let read = read(file.path().to_str().unwrap(), 1_024);
+            assert_eq!(read.map(|read| read.len()).ok(), is_read.then_some(bytes));
+        }
+    }
+
+    #[test]
     fn what_may_keep_the_process_waiting_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");

@@ -141,9 +141,8 @@ async fn add(
         let at_hand = secrets.get(references, time_left).await?;
         let mut signature = sign(message, destination, &at_hand.secrets, &timestamp);
         // Somebody may have put it right just now.
-        if signature.is_err()
-            && secrets.doubt(references, Younger::ThanNow, time_left).await == Doubt::Fetched
-        {
+        if signature.is_err() {
+            secrets.doubt(references, Younger::ThanNow, time_left).await;
             let at_hand = secrets.get(references, time_left).await?;
             signature = sign(message, destination, &at_hand.secrets, &timestamp);
         }

@@ -90,6 +90,9 @@ async fn a_broken_record_is_a_dead_letter_and_its_neighbours_are_delivered() {
         let told = lines(&log, "dead_lettered");
         assert_eq!(told.len(), 1, "{what}: {log:?}");
         assert_eq!(told[0]["reason"], "malformed", "{what}");
+        assert_eq!(told[0]["level"], "ERROR", "{what}");
+        let id = (!what.contains("message id")).then_some("m-broken");
+        assert_eq!(told[0].get("event_id").and_then(Value::as_str), id, "{what}");
     }
 }
 

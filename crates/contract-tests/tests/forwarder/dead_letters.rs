@@ -83,6 +83,26 @@ async fn a_copy_that_fails_keeps_the_original_and_what_follows_it() {
     }
 }
 
+/// Also where only its group says which route it takes.
+#[tokio::test]
+async fn the_line_of_a_dead_letter_names_its_route() {
+    let sss = Sss::start().await;
+    sss.answer_all(status(422));
+    let fixed = config_with(&sss.url(), |route| route.ordering_key = "all".to_owned());
+    let forwarder = Forwarder::start(fixed).await;
+    forwarder.sqs().fail("SendMessage", Fault::Refused);
+    let record = || message("m-1", "all").without_attributes();
+    assert_eq!(forwarder.invoke([record()]).await, ["m-1"]);
+    forwarder.sqs().recover();
+    assert_eq!(forwarder.invoke([record()]).await, NONE);
+    let log = forwarder.kill().await;
+    for what in ["not_dead_lettered", "dead_lettered"] {
+        let told = lines(&log, what);
+        assert_eq!((told.len(), &told[0]["route"]), (1, &"sss".into()), "{what}: {log:?}");
+        assert_eq!(told[0]["level"], "ERROR");
+    }
+}
+
 #[tokio::test]
 async fn an_event_that_fails_too_old_is_given_up_and_its_group_goes_on() {
     let sss = Sss::start().await;

@@ -275,10 +275,27 @@ async fn an_event_waits_for_a_secret_that_is_not_there_or_is_none() {
     let log = forwarder.kill().await;
     let lines = lines(&log, "secret_unavailable");
     assert_eq!(lines[0]["level"], "ERROR");
+    assert_eq!(lines[0]["attempt"], 1);
     assert_eq!(lines[0]["retry_in_ms"], 2_000);
     let error = lines[0]["error"].as_str().unwrap();
     assert!(error.contains("file:") && error.contains("No such file"), "{error}");
     assert_no_secret(&format!("{log:?}"));
+}
+
+/// It does not wait until the secret can be fetched again to say so.
+#[tokio::test]
+async fn each_event_that_a_broken_secret_keeps_says_what_is_wrong_with_it() {
+    let (sss, files) = (Sss::start().await, Files::new());
+    files.write("secret", "whsec_planted secret");
+    let forwarder = Forwarder::start(verified(&sss.url(), files.references(&["secret"]))).await;
+    let batch = || [good("m-1", "a"), good("m-2", "b"), good("m-3", "c")];
+    for _ in 0..2 {
+        assert_eq!(forwarder.invoke(batch()).await, ["m-1", "m-2", "m-3"]);
+    }
+    let log = forwarder.kill().await;
+    let told = lines(&log, "secret_unavailable");
+    assert_eq!(told.len(), 6, "{log:?}");
+    assert!(told.iter().all(|line| line.to_string().contains("expected whsec_")), "{log:?}");
 }
 
 /// One that is there is enough, and one that is not makes the others wait for it.

@@ -159,6 +159,36 @@ async fn without_a_list_what_fails_stays_and_nobody_is_alarmed() {
     assert_eq!(log.len(), 1, "the attempt's line and no other: {log:?}");
 }
 
+/// On one machine as on AWS.
+#[tokio::test]
+async fn a_file_of_skips_that_cannot_be_read_is_said() {
+    let (sss, skips) = (Sss::start().await, SkipsFile::new());
+    sss.answer("m-1", [status(422)]);
+    fs::create_dir(skips.path()).unwrap();
+    let forwarder = skips.forwarder(blocking(&sss.url())).await;
+    assert_eq!(forwarder.invoke([numbered("m-1", "a", "1")]).await, ["m-1"]);
+    let log = forwarder.kill().await;
+    assert!(log.iter().any(|line| line.to_string().contains("reading the skips")), "{log:?}");
+}
+
+/// It is not one that is not there.
+#[tokio::test]
+async fn a_list_that_may_not_be_read_is_said() {
+    let (sss, aws) = (Sss::start().await, FakeAws::start().await);
+    sss.answer("m-1", [status(422)]);
+    aws.refuse("com.amazonaws.ssm#AccessDeniedException");
+    let place = [(SKIPS_VARIABLE, format!("ssm:{PARAMETER}")), ("AWS_ENDPOINT_URL", aws.url())];
+    let forwarder = Forwarder::start_with_more(blocking(&sss.url()), place).await;
+    assert_eq!(forwarder.invoke([numbered("m-1", "a", "1")]).await, ["m-1"]);
+    let log = forwarder.kill().await;
+    let said = |line: &serde_json::Value| {
+        line["level"] == "ERROR"
+            && line.to_string().contains("reading the skips, so nothing is skipped")
+            && line.to_string().contains("ssm answered 400 AccessDeniedException")
+    };
+    assert!(log.iter().any(said), "{log:?}");
+}
+
 #[tokio::test]
 async fn a_list_that_cannot_be_read_keeps_what_fails_and_is_said_once() {
     let (sss, aws) = (Sss::start().await, FakeAws::start().await);

@@ -195,3 +195,43 @@ fn io_class(kind: io::ErrorKind) -> Option<TransportError> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_a_connection_has_its_class() {
+        use io::ErrorKind as Kind;
+
+        for (kind, class) in [
+            (Kind::ConnectionRefused, Some(TransportError::Refused)),
+            (Kind::HostUnreachable, Some(TransportError::Unreachable)),
+            (Kind::NetworkUnreachable, Some(TransportError::Unreachable)),
+            (Kind::NetworkDown, Some(TransportError::Unreachable)),
+            (Kind::TimedOut, Some(TransportError::Timeout)),
+            (Kind::ConnectionReset, Some(TransportError::Closed)),
+            (Kind::ConnectionAborted, Some(TransportError::Closed)),
+            (Kind::BrokenPipe, Some(TransportError::Closed)),
+            (Kind::NotConnected, Some(TransportError::Closed)),
+            (Kind::UnexpectedEof, Some(TransportError::Closed)),
+            (Kind::InvalidData, Some(TransportError::InvalidAnswer)),
+            (Kind::OutOfMemory, None),
+        ] {
+            assert_eq!(class_of_one(&io::Error::from(kind)), class, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_alert_about_a_certificate_is_about_ours() {
+        use AlertDescription as Alert;
+
+        for alert in [Alert::UnknownCA, Alert::CertificateRequired, Alert::DecryptError] {
+            let error = rustls::Error::AlertReceived(alert);
+            assert_eq!(tls_class(&error), TransportError::ClientCertificateRefused, "{alert:?}");
+        }
+        for alert in [Alert::HandshakeFailure, Alert::ProtocolVersion, Alert::InternalError] {
+            assert_eq!(tls_class(&rustls::Error::AlertReceived(alert)), TransportError::Tls);
+        }
+    }
+}

@@ -328,6 +328,17 @@ async fn less_than_a_status_line_is_no_answer() {
     }
 }
 
+/// What follows it is not read, so the connection cannot be used again.
+#[tokio::test]
+async fn an_answer_is_read_up_to_a_limit() {
+    for (bytes, next) in [(64 * 1_024, 299), (64 * 1_024 + 1, 204)] {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+        let answer = head + &"b".repeat(bytes);
+        let (first, second) = two(answer.as_bytes(), Some(Serve(REUSED)), PATIENCE).await;
+        assert_eq!((first.unwrap().status, second), (200, next), "{bytes}");
+    }
+}
+
 #[tokio::test]
 async fn what_an_answer_says_is_told() {
     let body = "b".repeat(2_000);
@@ -339,6 +350,11 @@ async fn what_an_answer_says_is_told() {
     assert_eq!(first.retry_after.as_deref(), Some("7"));
     assert!(first.location.is_some_and(|location| location.ends_with("/other/")));
     assert_eq!(first.excerpt.as_deref(), Some(&body[..1_024]));
+    let chunk = format!("2bc\r\n{}\r\n", "c".repeat(700));
+    let chunks =
+        format!("HTTP/1.1 503 \r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n");
+    let (first, _) = two(chunks.as_bytes(), None, PATIENCE).await;
+    assert_eq!(first.unwrap().excerpt.map(|excerpt| excerpt.len()), Some(1_024));
     // What came before it stopped is told as well.
     let stopped = b"HTTP/1.1 503 \r\nretry-after : 7\r\ncontent-length: 100\r\n\r\nbusy";
     let (first, _) = two(stopped, Some(Hang), SHORT).await;

@@ -252,7 +252,7 @@ impl AsyncWrite for Stream {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -273,6 +273,9 @@ mod tests {
             let mut watched = Watched { stream, watch: Arc::clone(&watch) };
             watched.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
             watched.flush().await.unwrap();
+            let mut request = [0; 19];
+            server.read_exact(&mut request).unwrap();
+            assert_eq!(&request, b"POST / HTTP/1.1\r\n\r\n");
             watched.read_exact(&mut vec![0; line.len()]).await.unwrap();
             assert_eq!(watch.status(), status);
             assert!(!watch.is_plain(), "the connection is not used again");
