@@ -32,6 +32,7 @@ mod resume;
 mod resumption;
 mod scratch;
 mod sdk;
+mod settle;
 mod skip;
 mod status;
 mod store;
@@ -101,6 +102,8 @@ enum Command {
     #[command(hide = true)]
     Live(live::Live),
     #[command(hide = true)]
+    Settle(settle::Settle),
+    #[command(hide = true)]
     Forget(forget::Forget),
     #[command(hide = true)]
     AwaitDelivery(delivery::AwaitDelivery),
@@ -129,6 +132,7 @@ async fn main() -> ExitCode {
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
         Command::Live(command) => command.run().await,
+        Command::Settle(command) => command.run().await,
         Command::Forget(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
         Command::Arguments(_) => arguments::Arguments::run(&mut Cli::command()),

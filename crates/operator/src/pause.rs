@@ -59,8 +59,8 @@ impl Pause {
                 Some(at)
             }
         };
-        let wait = progress::spinner("the end of the deliveries under way");
         mapping.switch(false).await?;
+        let wait = progress::spinner("the end of the deliveries under way");
         let waiting = waiting::settled(&environment).await?;
         wait.finish_and_clear();
         let what = json!({ "resumes_at": resumes_at.map(|at| at.to_string()) });

@@ -41,10 +41,8 @@ impl Resume {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect().await?;
         let mapping = Mapping::find(&environment).await?;
-        let wait = progress::spinner("the mapping to be enabled");
         mapping.switch(true).await?;
         Resumption::of(&environment, &mapping).cancel().await?;
-        wait.finish_and_clear();
         let mut waiting = environment.waiting().await?;
         environment.audit().add("resume", None, json!({ "waiting": waiting.total() })).await?;
         if !self.json {

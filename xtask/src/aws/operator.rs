@@ -1,5 +1,6 @@
 //! The operator, for what Terraform does not do: artifacts, release records, identity, the log.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -120,6 +121,34 @@ impl<'a> Operator<'a> {
         }
         ask.args(["--region", &self.environment.aws.region]);
         json(&mut ask).with_context(|| format!("asking what runs in {name}"))
+    }
+
+    /// Waits until no change of the event source mapping `uuid` is under way, such as a pause's: Terraform
+    /// does not, and Lambda would refuse its own.
+    pub(crate) fn settle(&self, uuid: &str) -> anyhow::Result<()> {
+        let region = &self.environment.aws.region;
+        let mut wait = command(&["settle", "--uuid", uuid, "--region", region]);
+        if self.environment.is_local() {
+            emulator::confine(&mut wait, &emulator::endpoint()?);
+        }
+        let mut child = start(&mut wait)?;
+        let stderr = child.stderr.take().context("the operator's errors are not piped")?;
+        let said = interrupt::during("the event source mapping", child.id(), || {
+            let mut said = String::new();
+            for line in BufReader::new(stderr).lines() {
+                let line = line?;
+                if line.starts_with("waiting for ") {
+                    eprintln!("{line}");
+                } else {
+                    said += &line;
+                }
+            }
+            Ok::<_, std::io::Error>(said)
+        })?;
+        let Output { status, stdout, .. } =
+            child.wait_with_output().context("waiting for the operator")?;
+        let stderr = said.context("reading what the operator says")?.into_bytes();
+        answer(Output { status, stdout, stderr }).map(drop)
     }
 
     /// Deletes what `pause` and `skip` have made beside Terraform, as far as it is there.

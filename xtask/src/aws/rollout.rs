@@ -12,7 +12,7 @@ use super::lock::Lock;
 use super::operator::Operator;
 use super::planned::Planned;
 use super::release::{INTERRUPTED, Kind, Record, Release, State, Step};
-use super::resources::Resources;
+use super::resources::{Action, Resources};
 use super::smoke::{self, Smoke};
 use super::summary::Summary;
 use super::terraform::{Outputs, Terraform};
@@ -161,6 +161,11 @@ impl Rollout<'_> {
             stub.keep(self.operator)?;
         }
         if shown.planned.applyable {
+            let mappings = shown.resources.of_kind("aws_lambda_event_source_mapping");
+            for mapping in mappings.filter(|mapping| mapping.action == Action::Update) {
+                let uuid = mapping.before["uuid"].as_str();
+                self.operator.settle(uuid.context("the event source mapping has no uuid")?)?;
+            }
             self.terraform.apply()?;
             reached.step = Step::Refresh;
             self.terraform.refresh()?;

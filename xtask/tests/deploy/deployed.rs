@@ -62,6 +62,11 @@ pub(crate) fn deployed(environment: &str) -> Option<Deployed> {
         resource["change"]["actions"] = json!(["delete"]);
         resource["change"]["after"] = Value::Null;
     }
+    // It is given to the new version, too.
+    let is_mapping = |resource: &&mut Value| resource["type"] == "aws_lambda_event_source_mapping";
+    let mapping = &mut changes.iter_mut().find(is_mapping).unwrap()["change"];
+    mapping["actions"] = json!(["@ACTION@"]);
+    mapping["before"]["uuid"] = json!("mapping-1");
     let is_forwarder = |resource: &&mut Value| {
         resource["address"].as_str().unwrap().ends_with("aws_lambda_function.forwarder")
     };

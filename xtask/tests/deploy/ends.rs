@@ -27,6 +27,8 @@ fn a_deployment_is_begun_and_ended_on_record() {
     let steps = machine.steps();
     let at = |step: &str| steps.iter().position(|it| it == step).unwrap();
     assert!(at("has put deployments/dev") < at("terraform apply begins"), "{steps:?}");
+    // Lambda takes no change of the mapping while an earlier one is under way.
+    assert_eq!(at("settle mapping-1") + 1, at("terraform apply begins"), "{steps:?}");
     machine.check_records("dev");
 }
 
@@ -44,6 +46,12 @@ fn what_fails_is_on_record_with_its_step() {
     // It was never live: a look for drift compares with what runs.
     machine.run(&["plan", "dev", "--live", "--expect-none"]).check(0, &[]);
 
+    // An earlier change of the mapping does not end.
+    let done = machine.run_with(("FAIL", "settle"), &arguments);
+    done.check(1, &["the event source mapping is still Updating after 300 s"]);
+    assert_eq!(machine.last("dev")["step"], "apply");
+    assert!(machine.applied().is_empty());
+
     // Its smoke test.
     let done = machine.run_with(("FAIL", "smoke"), &arguments);
     done.check(1, &["smoke test failed", "did not prove itself"]);
@@ -52,7 +60,10 @@ fn what_fails_is_on_record_with_its_step() {
     // What Lambda says that it runs is not the artifact.
     let done = machine.run_with(("OTHER_CODE", "another"), &arguments);
     done.check(1, &["runs code another, the artifact is"]);
-    assert_eq!(machine.states("dev"), ["failed code", "failed smoke", "failed apply"]);
+    assert_eq!(
+        machine.states("dev"),
+        ["failed code", "failed smoke", "failed apply", "failed apply"]
+    );
     machine.check_records("dev");
 
     // What failed is gone back from, and not to.
@@ -63,7 +74,7 @@ fn what_fails_is_on_record_with_its_step() {
     let done = machine.run(&["rollback", "dev", "--yes", "--if-failed"]);
     done.check(0, &["the latest release did not fail"]);
     assert_eq!(machine.releases("dev")[0]["kind"], "rollback");
-    assert_eq!(machine.states("dev").len(), 4);
+    assert_eq!(machine.states("dev").len(), 5);
 }
 
 #[test]

@@ -487,14 +487,12 @@ async fn say_if_paused(environment: &Environment) -> anyhow::Result<()> {
 
 /// Stops delivery and waits until what is under way has ended, or until the person has had enough.
 async fn pause(environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
-    let wait = progress::spinner("the end of the deliveries under way");
-    let paused = async {
+    unless_interrupted(async {
         mapping.switch(false).await?;
+        let _shown = progress::spinner("the end of the deliveries under way");
         waiting::settled(environment).await.map(drop)
-    };
-    let ended = unless_interrupted(paused).await;
-    wait.finish_and_clear();
-    ended
+    })
+    .await
 }
 
 async fn send_again(

@@ -35,6 +35,10 @@ live)
     [ -n "$code" ] || fail "ResourceNotFoundException: there is no $function"
     printf '{"code_sha256":"%s","function_version":"7"}\n' "$code"
     ;;
+settle)
+    step "settle $(option --uuid "$@")"
+    [ "${FAIL-}" != settle ] || fail "the event source mapping is still Updating after 300 s"
+    ;;
 forget)
     step "forget"
     echo '{"deleted":[]}'

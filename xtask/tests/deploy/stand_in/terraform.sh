@@ -74,7 +74,7 @@ show)
         action=no-op
         applyable=$([ -e "$aws/outputs-differ" ] && echo true || echo false)
     fi
-    exec sed -e "s|@BEFORE@|$live|; s|@AFTER@|$code|; s|@ACTION@|$action|" \
+    exec sed -e "s|@BEFORE@|$live|; s|@AFTER@|$code|; s|@ACTION@|$action|g" \
         -e "s|\"@APPLYABLE@\"|$applyable|" "$aws/plan.json"
     ;;
 apply)
