@@ -131,11 +131,8 @@ pub(crate) async fn waiting(
     let mut unknown = Vec::new();
     let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
     let found = history.look(&pattern("message", &SAYING), since, saying).await?;
-    if !found.complete {
-        unknown.push(format!(
-            "{} is longer than is read, so groups may be missing, or wait no longer",
-            history.name()
-        ));
+    if let Some(cut) = history.cut(&found) {
+        unknown.push(format!("{cut}; a group that was not tried since is missing"));
     }
     match mapping::state(environment).await {
         Ok(state) if mapping::is_on(&state) => {}

@@ -15,6 +15,11 @@ use crate::sdk;
 /// whole account.
 const PAGES_MAX: usize = 50;
 
+/// From when on a log group can be read from its newest line, 2024-01-01, in milliseconds since the Unix
+/// epoch; there was no forwarder before.
+/// Source: `CloudWatch` Logs API reference, `FilterLogEvents`.
+const NEWEST_FIRST_SINCE_MS: u64 = 1_704_067_200_000;
+
 /// Where the lines are.
 #[derive(Debug)]
 pub(crate) enum History {
@@ -29,8 +34,9 @@ pub(crate) enum History {
 pub(crate) struct Found {
     /// In order of time.
     pub(crate) lines: Vec<Value>,
-    /// Whether all of the log was looked through; if not, the newest lines are missing.
-    pub(crate) complete: bool,
+    /// Since when the log was looked through, if not since the time that was asked for: of more lines than
+    /// are read the newest are.
+    pub(crate) cut: Option<Timestamp>,
 }
 
 /// Which lines are asked for: those whose field is one of some values.
@@ -59,7 +65,7 @@ impl fmt::Display for Pattern<'_> {
 impl History {
     /// The lines since a time that match [`pattern`] and that `keep` takes, in order of time. An engine
     /// gives others as well, so `keep` must not rely on it. Of a log that is longer than is read the
-    /// newest are missing: [`Self::look`] says whether.
+    /// oldest are missing: [`Self::look`] says whether.
     pub(crate) async fn find(
         &self,
         pattern: &Pattern<'_>,
@@ -69,7 +75,7 @@ impl History {
         Ok(self.look(pattern, since, keep).await?.lines)
     }
 
-    /// The same, and whether all of the log was looked through.
+    /// The same, and how far back the log was looked through.
     pub(crate) async fn look(
         &self,
         pattern: &Pattern<'_>,
@@ -78,15 +84,25 @@ impl History {
     ) -> anyhow::Result<Found> {
         let keep = |line: &Value| keep(line) && time_of(line).is_none_or(|time| time >= since);
         let mut found = match self {
-            Self::Engine(api) => {
-                Found { lines: of_engine(api, pattern, keep).await?, complete: true }
-            }
+            Self::Engine(api) => Found { lines: of_engine(api, pattern, keep).await?, cut: None },
             Self::LogGroup { client, name } => {
                 in_log_group(client, name, pattern, since, keep).await?
             }
         };
+        // Lines of one moment stay in their order; emulators give the oldest first in any case.
+        if matches!(self, Self::LogGroup { .. })
+            && found.lines.first().map(time_of) >= found.lines.last().map(time_of)
+        {
+            found.lines.reverse();
+        }
         found.lines.sort_by_key(time_of);
         Ok(found)
+    }
+
+    /// What was cut of `found`, for people.
+    pub(crate) fn cut(&self, found: &Found) -> Option<String> {
+        let since = people::to_the_second(found.cut?);
+        Some(format!("{} is longer than is read: it was read back to {since} UTC", self.name()))
     }
 
     /// What is looked through, for people.
@@ -117,6 +133,7 @@ async fn of_engine(
     Ok(found)
 }
 
+/// The newest lines first: how an event or a group is now is what the last ones tell.
 async fn in_log_group(
     client: &Client,
     name: &str,
@@ -128,20 +145,28 @@ async fn in_log_group(
         .filter_log_events()
         .log_group_name(name)
         .filter_pattern(pattern.to_string())
-        .start_time(i64::try_from(since.as_ms()).unwrap_or_default())
+        .start_time(i64::try_from(since.as_ms().max(NEWEST_FIRST_SINCE_MS)).unwrap_or_default())
+        .start_from_head(false)
         .into_paginator()
         .send();
     let mut lines = Vec::new();
+    let mut oldest = people::now();
     for _ in 0..PAGES_MAX {
-        let Some(page) = pages.next().await else { return Ok(Found { lines, complete: true }) };
+        let Some(page) = pages.next().await else { return Ok(Found { lines, cut: None }) };
         let page =
             page.map_err(|error| sdk::failed(&format!("reading log group {name}"), error))?;
-        let texts = page.events.unwrap_or_default().into_iter().filter_map(|event| event.message);
-        let read = texts.filter_map(|text| serde_json::from_str::<Value>(&text).ok());
-        // Emulators know log groups, and pass over patterns of this kind.
-        lines.extend(read.filter(|line| keep(line)));
+        for event in page.events.into_iter().flatten() {
+            let at = event.timestamp.and_then(|ms| u64::try_from(ms).ok());
+            oldest = at.map_or(oldest, |ms| oldest.min(Timestamp::from_ms(ms)));
+            let line = event.message.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+            // Emulators know log groups, and pass over patterns of this kind.
+            lines.extend(line.filter(|line| keep(line)));
+        }
+        if page.next_token.is_none() {
+            return Ok(Found { lines, cut: None });
+        }
     }
-    Ok(Found { lines, complete: false })
+    Ok(Found { lines, cut: Some(oldest) })
 }
 
 #[cfg(test)]

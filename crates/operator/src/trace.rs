@@ -97,9 +97,8 @@ impl Trace {
         );
         let found = found?;
         let mut unknown = Vec::new();
-        if !found.complete {
-            let name = history.name();
-            unknown.push(format!("{name} is longer than is read: try a smaller --days"));
+        if let Some(cut) = history.cut(&found) {
+            unknown.push(format!("what happened to it earlier ({cut})"));
         }
         let actions = actions.unwrap_or_else(|error| {
             unknown.push(format!("what operators did ({error:#})"));

@@ -1,5 +1,5 @@
 //! What changes the event source mapping on AWS, where a change takes its time and no other is taken
-//! meanwhile. SQS and EventBridge Scheduler are an engine's, Lambda is played.
+//! meanwhile. SQS and `EventBridge` Scheduler are an engine's, Lambda is played.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 use std::path::Path;
@@ -16,6 +16,7 @@ use engine::{Engine, EngineOptions, Storage};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 /// How many looks a change takes: longer than two seconds.
 const LOOKS: usize = 6;
@@ -159,30 +160,31 @@ const PAUSE: [&str; 4] = ["pause", "--json", "--reason", "release 42"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_waits_for_the_one_before_and_for_its_own_end() {
-    let site = &Site::start().await;
-    // Each takes some seconds.
-    let changes = [
+    let site = Arc::new(Site::start().await);
+    // At once, as each takes some seconds.
+    let mut changes = JoinSet::new();
+    for (arguments, begins, becomes, ends) in [
         (&PAUSE[..], "Creating", "Enabled", "Disabled"),
         (&PAUSE, "Enabling", "Enabled", "Disabled"),
         (&["resume", "--json"], "Disabling", "Disabled", "Enabled"),
         (&["resume", "--json"], "Updating", "Enabled", "Enabled"),
         (&["dlq", "redrive", "--all", "--pause-first", "--json"], "Updating", "Enabled", "Enabled"),
-    ]
-    .map(async |(arguments, begins, becomes, ends)| {
-        let lambda = Lambda::start(begins, Some(becomes), 0).await;
-        let said = site.operate(&lambda, arguments).await;
-        assert_eq!(lambda.state(), ends, "{arguments:?} {begins}");
-        // It was never asked for what it would have refused.
-        assert_eq!(lambda.changes()[0], format!("PUT {becomes}"), "{arguments:?} {begins}");
-        let earlier = "waiting for an earlier change of the event source mapping to end: it is";
-        assert!(said.contains(&format!("{earlier} {begins}")), "{said}");
-        assert!(
-            said.contains(&format!("waiting for the event source mapping to be {ends}")),
-            "{said}"
-        );
-    });
-    let [a, b, c, d, e] = changes;
-    tokio::join!(a, b, c, d, e);
+    ] {
+        let site = Arc::clone(&site);
+        changes.spawn(async move {
+            let lambda = Lambda::start(begins, Some(becomes), 0).await;
+            let said = site.operate(&lambda, arguments).await;
+            assert_eq!(lambda.state(), ends, "{arguments:?} {begins}");
+            // It was never asked for what it would have refused.
+            assert_eq!(lambda.changes()[0], format!("PUT {becomes}"), "{arguments:?} {begins}");
+            let earlier = "an earlier change of the event source mapping to end: it is";
+            let later = "the event source mapping to be";
+            for expected in [format!("{earlier} {begins}"), format!("{later} {ends}")] {
+                assert!(said.contains(&format!("waiting for {expected}")), "{said}");
+            }
+        });
+    }
+    assert_eq!(changes.join_all().await.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,12 @@ impl Show {
         let since = found.iter().map(|letter| letter.said_accepted_at()).min().unwrap_or_default();
         let about = |line: &Value| line["event_id"] == *self.event_id;
         let of_event = pattern("event_id", &[&self.event_id]);
-        Ok(trace::steps(&environment.history().find(&of_event, since, about).await?))
+        let history = environment.history();
+        let found = history.look(&of_event, since, about).await?;
+        if let Some(cut) = history.cut(&found) {
+            eprintln!("note: {cut}");
+        }
+        Ok(trace::steps(&found.lines))
     }
 }
 

@@ -103,15 +103,19 @@ impl Outcome {
     }
 }
 
-/// The groups that wait, once `event_id` is the first of one; without it if that does not come to be.
-async fn waiting_with(environment: &Environment, event_id: &str) -> anyhow::Result<Vec<Waiting>> {
+/// The groups that wait, once `event_id` is the first of one; without it if that does not come to be. And
+/// what could not be told.
+async fn waiting_with(
+    environment: &Environment,
+    event_id: &str,
+) -> anyhow::Result<(Vec<Waiting>, Vec<String>)> {
     let limit = Instant::now() + ATTEMPTED_FOR;
     loop {
-        let (waiting, _unknown) = blocked::waiting(environment).await?;
+        let (waiting, unknown) = blocked::waiting(environment).await?;
         let is_there = waiting.iter().any(|it| it.event_id == event_id);
         let is_engine = matches!(environment.host, Host::Engine { .. });
         if is_there || !is_engine || Instant::now() >= limit {
-            return Ok(waiting);
+            return Ok((waiting, unknown));
         }
         tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
@@ -178,12 +182,13 @@ impl Skip {
         event_id: &str,
     ) -> anyhow::Result<ExitCode> {
         let asked_at = people::now();
-        let waiting = waiting_with(environment, event_id).await?;
+        let (waiting, unknown) = waiting_with(environment, event_id).await?;
         let Some(head) = waiting.iter().find(|it| it.event_id == event_id) else {
             bail!(
                 "event {event_id:?} is not the first of a group that waits, so nothing was changed; \
-                 `{}` shows which are",
-                program::command(["blocked", &environment.name])
+                 `{}` shows which are{}",
+                program::command(["blocked", &environment.name]),
+                unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
             );
         };
         let sequence = head.sequence.as_deref().with_context(|| {

@@ -87,14 +87,18 @@ pub(super) async fn report(
 
     let lines = known.or_not("last deliveries, breaker and waiting groups", lines);
     let waiting_groups = match (&lines, paused) {
-        (Some(lines), false) => Some(blocked::of_log(lines).len() as u64),
+        (Some((_, Some(cut))), false) => {
+            known.add("waiting groups", cut);
+            None
+        }
+        (Some((lines, None)), false) => Some(blocked::of_log(lines).len() as u64),
         (Some(_), true) => {
             known.add("waiting groups", "nothing is tried while delivery is paused");
             None
         }
         (None, _) => None,
     };
-    let lines = lines.unwrap_or_default();
+    let lines = lines.map(|(lines, _cut)| lines).unwrap_or_default();
     let [oldest, oldest_dead] = known.or_not("oldest age", ages).unwrap_or_default();
     let ages_were_told = !known.has("oldest age");
     for (what, events, age) in [
@@ -195,12 +199,13 @@ impl Unknown {
     }
 }
 
-/// The lines of the log of the last minutes: so many that each group that waits has one.
+/// The lines of the log of the last minutes: so many that each group that waits has one, unless something
+/// was cut.
 async fn lines(
     environment: &Environment,
     config: &Config,
     now: Timestamp,
-) -> anyhow::Result<Vec<Value>> {
+) -> anyhow::Result<(Vec<Value>, Option<String>)> {
     logs_everything(config)?;
     let longest = config.routes().values().map(|route| route.schedule().max_delay()).max();
     let back = longest.unwrap_or_default() + config.queue().visibility_timeout + LOG_BACK_MARGIN;
@@ -210,8 +215,8 @@ async fn lines(
     let saying = |line: &Value| messages.iter().any(|message| line["message"] == **message);
     let history = environment.history();
     let found = history.look(&pattern("message", &messages), since, saying).await?;
-    anyhow::ensure!(found.complete, "{} is longer than is read", history.name());
-    Ok(found.lines)
+    let cut = history.cut(&found);
+    Ok((found.lines, cut))
 }
 
 fn logs_everything(config: &Config) -> anyhow::Result<()> {
@@ -285,13 +290,11 @@ async fn reasons(
     let history = environment.history();
     let saying = |line: &Value| line["message"] == "dead_lettered";
     let found = history.look(&pattern("message", &["dead_lettered"]), since, saying).await?;
-    Ok(if found.complete {
-        by_reason(&found.lines, count, &environment.name)
-    } else {
-        Err(format!(
-            "the log is too long; `{}` tells",
-            program::command(["dlq", "stats", &environment.name])
-        ))
+    Ok(match history.cut(&found) {
+        None => by_reason(&found.lines, count, &environment.name),
+        Some(cut) => {
+            Err(format!("{cut}; `{}` tells", program::command(["dlq", "stats", &environment.name])))
+        }
     })
 }
 

@@ -24,8 +24,10 @@ pub(crate) struct Answers {
     /// Series of `GetMetricData`, by namespace, name and the value of the last dimension; `*` for what a
     /// search finds, with its label. Minutes since the Unix epoch, and values.
     pub(crate) series: Vec<Found>,
-    /// Lines of the log group.
+    /// Lines of the log group, in order of time.
     pub(crate) log: Vec<Value>,
+    /// How many of them are on a page; 0 for all.
+    pub(crate) log_page: usize,
     /// Instead of an answer, an error of this code; `hang` for none at all.
     pub(crate) trouble: Option<&'static str>,
 }
@@ -185,8 +187,23 @@ fn filter_log_events(answers: &Answers, input: &Value) -> Value {
                 .iter()
                 .any(|field| pattern.contains(&line[*field].to_string()))
     };
-    let lines = answers.log.iter().filter(wanted);
-    json!({ "events": lines.map(|line| json!({ "message": line.to_string() })).collect::<Vec<_>>() })
+    let mut lines: Vec<&Value> = answers.log.iter().filter(wanted).collect();
+    if input["startFromHead"] == false {
+        lines.reverse();
+    }
+    // The token says how many were on the pages before.
+    let begin = input["nextToken"].as_str().map_or(0, |token| token.parse().unwrap());
+    let end = if answers.log_page == 0 { lines.len() } else { begin + answers.log_page };
+    let page = lines.iter().enumerate().filter(|(place, _)| (begin..end).contains(place));
+    let events = page.map(|(_, line)| {
+        let at = line["timestamp"].as_str().unwrap().parse::<domain::time::Timestamp>().unwrap();
+        json!({ "message": line.to_string(), "timestamp": at.as_ms() })
+    });
+    let mut output = json!({ "events": events.collect::<Vec<_>>() });
+    if end < lines.len() {
+        output["nextToken"] = json!(end.to_string());
+    }
+    output
 }
 
 /// CBOR as JSON; a time is `{ "$time": epoch seconds }`.

@@ -397,3 +397,45 @@ async fn a_trace_tells_what_operators_did_to_the_event() {
     assert!(dropped.stdout.contains("dlq drop       by sato: another\n"), "{}", dropped.stdout);
     assert!(dropped.stdout.contains("now: dropped by an operator"), "{}", dropped.stdout);
 }
+
+/// A log that is longer than is read: 50 pages, of which each has one line.
+#[tokio::test]
+async fn of_more_lines_than_are_read_the_newest_count_and_what_was_cut_is_said() {
+    let site = paused_site(2).await;
+    site.set_delivery(true).await;
+    let retry = json!({ "retry_in_ms": 1_000, "status": 503, "attempt": 1, "sequence": "1" });
+    let mut log = vec![
+        line(4, "retry", "earlier", &retry),
+        line(4, "retry", "delivered-since", &retry),
+        line(4, "dead_lettered", "dead", &json!({ "reason": "rejected" })),
+    ];
+    log.extend((0..60).map(|_| line(3, "delivered", "another", &json!({ "status": 200 }))));
+    log.push(line(1, "retry", "waits", &retry));
+    log.push(line(0, "delivered", "delivered-since", &json!({ "status": 200, "latency_ms": 7 })));
+    let fake = FakeCloudWatch::start(Answers { log, log_page: 1, ..Answers::default() }).await;
+    let cut =
+        "log group /aws/lambda/local-webhook-forwarder is longer than is read: it was read back to";
+
+    let done = site.operate_on_aws(&fake, &["blocked", "local", "--json"]).await;
+    let blocked: Value = serde_json::from_str(&done.stdout).unwrap();
+    let groups = blocked["groups"].as_array().unwrap();
+    let groups: Vec<&Value> = groups.iter().map(|group| &group["group"]).collect();
+    assert_eq!(groups, ["waits"]);
+    let unknown = blocked["unknown"][0].as_str().unwrap();
+    assert!(unknown.starts_with(cut), "{unknown}");
+    assert!(unknown.ends_with("a group that was not tried since is missing"), "{unknown}");
+
+    let told = report(&site, &fake, &[]).await;
+    assert_eq!(told["last_deliveries"][0]["latency_ms"], 7, "{told:#}");
+    assert_eq!(told["queue"]["waiting_groups"], Value::Null);
+    let unknown = told["unknown"].to_string();
+    assert!(unknown.contains(&format!("waiting groups ({cut}")), "{unknown}");
+
+    let skip = ["skip", "local", "earlier", "--reason", "wrong", "--no-wait"];
+    let skip = site.operate_on_aws(&fake, &skip).await;
+    assert_eq!(skip.code, Some(1));
+    assert!(skip.stderr.contains(&format!("; unknown: {cut}")), "{}", skip.stderr);
+    let trace = site.operate_on_aws(&fake, &["trace", "local", "another"]).await;
+    let earlier = format!("unknown: what happened to it earlier ({cut}");
+    assert!(trace.stderr.contains(&earlier), "{}", trace.stderr);
+}
