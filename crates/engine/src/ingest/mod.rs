@@ -303,11 +303,7 @@ impl Ingest {
             stage_variables: BTreeMap::new(),
         };
         let message = route.parameters.evaluate(&mapped).map_err(Refusal::Unresolvable)?;
-        let event_id = message
-            .attributes
-            .get(attribute::EVENT_ID)
-            .map_or_else(|| request_id.to_owned(), |attribute| attribute.value.clone());
-        let keeping = Arc::clone(self).keep(message, event_id, route.name.clone(), bytes);
+        let keeping = Arc::clone(self).keep(message, route.name.clone(), bytes);
         // As a task: a sender who hangs up ends this request, and what is in the queue by then has been
         // accepted all the same.
         let kept = tokio::spawn(keeping).await;
@@ -319,18 +315,20 @@ impl Ingest {
     async fn keep(
         self: Arc<Self>,
         message: SendMessage,
-        event_id: String,
         route: String,
         bytes: usize,
     ) -> Result<Accepted, Refusal> {
         let group_id = message.group_id.clone();
+        // What cannot be an id is whatever a stranger sends: it names no event, and has no place in a log.
+        let event_id = message.attributes.get(attribute::EVENT_ID);
+        let event_id = event_id.map(|it| it.value.clone()).filter(|id| quota::is_id(id));
         let accepted = self.backend.send(message).await?;
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
         self.log.line(
             LogLevel::Info,
             "accepted",
             AcceptedLine {
-                event_id: &event_id,
+                event_id: event_id.as_deref().unwrap_or(&accepted.message_id),
                 route: &route,
                 group: &group_id,
                 sequence: &accepted.sequence_number,

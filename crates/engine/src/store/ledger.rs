@@ -24,9 +24,12 @@ use super::sender::Sender;
 pub(super) const ROUTE_SQL: &str =
     "ifnull(iif(json_valid(attributes), attributes ->> '$.route.value.text', NULL), '')";
 
-/// The id of a stored message's event, in SQL.
+/// The id of a stored message's event, in SQL, as `domain::message` has it: what cannot be an id names
+/// nothing.
 pub(super) const EVENT_ID_SQL: &str = "ifnull(iif(json_valid(attributes),
-    attributes ->> '$.event_id.value.text', NULL), message_id)";
+    iif(attributes ->> '$.event_id.value.text' NOT GLOB '*[^!-~]*'
+            AND length(attributes ->> '$.event_id.value.text') BETWEEN 1 AND 128,
+        attributes ->> '$.event_id.value.text', NULL), NULL), message_id)";
 
 /// A way into a queue or out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -282,6 +282,35 @@ async fn nothing_of_a_request_is_in_a_log_line_or_an_answer() {
     }
 }
 
+/// The forwarder calls such an event by its message's id, and so does whoever reads or skips it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_an_id_names_no_event_anywhere() {
+    let (engine, log) =
+        start(json!({ "routes": { "sss": { "event_id": "$request.header.x-id" } } })).await;
+    let (too_long, longest) = ("x".repeat(129), "x".repeat(128));
+    let ids = ["planted planted", "注文", &too_long, &longest, "!~"];
+    for (n, id) in ids.into_iter().enumerate() {
+        let headers = format!("x-key: group-{n}\r\nx-id: {id}\r\n");
+        assert_eq!(send(&engine, &request("/sqs-hook", &headers, b"b")).0, 200, "{id}");
+    }
+    let messages = receive(&engine).await;
+    assert_eq!(messages.len(), ids.len());
+    for message in &messages {
+        let queue = engine.store();
+        queue.change_visibility(QUEUE, &message.receipt_handle, 0).await.unwrap();
+    }
+    let groups = engine.store().waiting_groups(QUEUE, 10).await.unwrap();
+    for message in messages {
+        let value = message.attributes["event_id"].text().unwrap();
+        let expected = if value == "!~" || value == longest { value } else { &message.message_id };
+        let line = log.wait_for("accepted", |line| line["group"] == *message.group_id).await;
+        assert_eq!(line["event_id"], *expected);
+        let group = groups.iter().find(|it| it.group == message.group_id).unwrap();
+        assert_eq!(group.event_id, expected);
+    }
+    engine.stop().await;
+}
+
 /// What is asked for all day must not look like trouble.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_balancer_may_ask_and_is_not_refused() {
