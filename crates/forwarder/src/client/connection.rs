@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use domain::dead_letter::RESPONSE_BYTES_MAX;
 use domain::outcome::TransportError;
-use http::header::{LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, Request};
+use http::header::{CONTENT_LENGTH, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -112,6 +112,7 @@ impl Connection {
         });
         let response = response.await.map_err(|error| class(&error))?;
         let delivered = response.status().is_success();
+        let disputed = has_disputed_body(response.status(), response.headers());
         if !delivered {
             record.add_head(response.headers());
         }
@@ -125,6 +126,9 @@ impl Connection {
                 self.driver = None;
                 break;
             }
+        }
+        if disputed {
+            self.driver = None;
         }
         self.idle_since = Instant::now();
         Ok(())
@@ -157,6 +161,20 @@ impl Connection {
         })
         .await;
         self.driver.is_some() && self.sender.is_ready() && self.watch.is_plain()
+    }
+}
+
+/// Whether a head says of its answer's body what not every reader takes from it: what one reader leaves on
+/// the connection is the next answer to another. Source: RFC 9112, section 6.3.
+fn has_disputed_body(status: StatusCode, headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH);
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    match status {
+        // They have none. A 304 tells the length of what it does not send.
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {
+            chunked || length.is_some_and(|length| length != "0")
+        }
+        _ => chunked && length.is_some(),
     }
 }
 

@@ -287,12 +287,7 @@ async fn a_whole_status_line_is_the_answer_whatever_follows() {
         "content-length: 0\r\n\r\nHTTP/1.1 299 OK\r\ncontent-length: 0\r\n\r\n",
     ] {
         for status in [200, 204, 503, 422] {
-            // That one has no body, whatever it says of it.
-            let bodyless = status == 204 && (rest.contains("-1") || rest.contains("gzip"));
             for (then, timeout) in [(None, PATIENCE), (Some(Serve(REUSED)), SHORT)] {
-                if bodyless && then.is_some() {
-                    continue;
-                }
                 rows.push(async move {
                     let answer = format!("HTTP/1.1 {status} Whatever\r\n{rest}");
                     let (first, second) = two(answer.as_bytes(), then, timeout).await;
@@ -304,6 +299,24 @@ async fn a_whole_status_line_is_the_answer_whatever_follows() {
         }
     }
     join_all(rows).await;
+}
+
+/// Readers do not agree where such an answer ends: what is left of it may come when the next event was sent.
+#[tokio::test]
+async fn an_answer_whose_end_is_disputed_ends_the_connection() {
+    for answer in [
+        "204 \r\ncontent-length: 38\r\n\r\n",
+        "204 \r\ntransfer-encoding: chunked\r\n\r\n",
+        "304 \r\ncontent-length: 38\r\n\r\n",
+        "200 \r\ntransfer-encoding: chunked\r\ncontent-length: 38\r\n\r\n0\r\n\r\n",
+        "500 \r\ncontent-length: 38\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let answer = format!("HTTP/1.1 {answer}");
+        let (_, second) = two(answer.as_bytes(), Some(Serve(REUSED)), PATIENCE).await;
+        assert_eq!(second, 204, "{answer:?}");
+    }
+    let answer = "HTTP/1.1 204 \r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(two(answer.as_bytes(), Some(Serve(REUSED)), PATIENCE).await.1, 299);
 }
 
 #[tokio::test]
