@@ -2,21 +2,26 @@
 //! there.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use domain::environment::is_data_file;
 use rustix::fs::OFlags;
-use rustix::process::geteuid;
+use rustix::process::{getegid, geteuid};
 
 /// What others may not do: read, write, execute.
 const OTHERS: u32 = 0o077;
 
-/// What nobody may do with a data directory who is neither its owner nor of its group: put files there.
+/// What nobody may do with a data directory who is neither its owner nor of the engine's own group: put
+/// files there.
 const WRITTEN_BY_ALL: u32 = 0o002;
+const WRITTEN_BY_GROUP: u32 = 0o020;
 
-/// The user that may do anything.
+/// Of what is in such a directory, only its owner moves or removes it.
+const STICKY: u32 = 0o1000;
+
+/// The user that may do anything, and its group.
 const ROOT: u32 = 0;
 
 /// Why a data directory is not used: what is in it may be another user's work, who would choose the
@@ -51,6 +56,26 @@ pub enum Untrusted {
     )]
     WrittenByAll {
         /// The directory.
+        path: PathBuf,
+    },
+    /// The members of a group that the engine is not of can put files there.
+    #[error(
+        "the members of group {group} can put files into {path}, which an engine would trust: \
+         `chmod g-w {path}`"
+    )]
+    WrittenByGroup {
+        /// The directory.
+        path: PathBuf,
+        /// The group's id.
+        group: u32,
+    },
+    /// Everybody can put another directory in its place.
+    #[error(
+        "every user can put another directory in the place of what is in {path}, such as the data \
+         directory below it: `chmod +t {path}`"
+    )]
+    AboveWrittenByAll {
+        /// The directory above.
         path: PathBuf,
     },
     /// It cannot be looked at.
@@ -94,6 +119,14 @@ pub(crate) fn check_trusted(dir: &Path, user: User) -> Result<(), Untrusted> {
     if of_dir.mode() & WRITTEN_BY_ALL != 0 {
         return Err(Untrusted::WrittenByAll { path: dir.to_owned() });
     }
+    // A user's own group is as good as the user, and the umask of many lets it write.
+    let is_own = |group| group == ROOT || group == getegid().as_raw();
+    if of_dir.mode() & WRITTEN_BY_GROUP != 0 && !is_own(of_dir.gid()) {
+        return Err(Untrusted::WrittenByGroup { path: dir.to_owned(), group: of_dir.gid() });
+    }
+    check_above(&std::path::absolute(dir).map_err(failed(dir))?)?;
+    // Where links lead to.
+    check_above(&dir.canonicalize().map_err(failed(dir))?)?;
     for entry in fs::read_dir(dir).map_err(failed(dir))? {
         let entry = entry.map_err(failed(dir))?;
         if !entry.file_name().to_str().is_some_and(is_data_file) {
@@ -112,6 +145,36 @@ pub(crate) fn check_trusted(dir: &Path, user: User) -> Result<(), Untrusted> {
         }
     }
     Ok(())
+}
+
+/// Refuses a directory that somebody could exchange after it was looked at.
+fn check_above(dir: &Path) -> Result<(), Untrusted> {
+    for path in dir.ancestors().skip(1).map(Path::to_owned) {
+        match path.metadata() {
+            Ok(above) if above.mode() & WRITTEN_BY_ALL != 0 && above.mode() & STICKY == 0 => {
+                return Err(Untrusted::AboveWrittenByAll { path });
+            }
+            Ok(_) => {}
+            Err(source) => return Err(Untrusted::File { path, source }),
+        }
+    }
+    Ok(())
+}
+
+/// What is in a file of a data directory, whose owner may have put a link there since it was looked at:
+/// for whoever may read more than that one.
+pub(crate) fn read_own(file: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would keep us waiting.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut file =
+        File::options().read(true).custom_flags(flags.bits().cast_signed()).open(file)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() > 1 {
+        return Err(io::Error::other("it is no regular file, or has another name, too"));
+    }
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// How a file of ours is opened to write: for nobody else to read, and not through a link.

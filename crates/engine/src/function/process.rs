@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::config::LogLevel;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -100,7 +100,8 @@ impl Process {
             .envs(&options.environment)
             .env("AWS_LAMBDA_RUNTIME_API", api.endpoint())
             .env("LAMBDA_TASK_ROOT", options.executable.parent().unwrap_or(Path::new(".")))
-            // Ctrl-C in a terminal is for the engine, which lets deliveries end first.
+            // Ctrl-C in a terminal is for the engine, which lets deliveries end first. And what a wrapper
+            // has started ends with it, as it would deliver beside the next process.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -253,8 +254,8 @@ async fn watch(
                 match (wanted, pid(&child)) {
                     (Wanted::Run, _) | (_, None) => {}
                     // The only error is that it has ended already.
-                    (Wanted::Terminate, Some(pid)) => drop(kill_process(pid, Signal::TERM)),
-                    (Wanted::Kill, Some(pid)) => drop(kill_process(pid, Signal::KILL)),
+                    (Wanted::Terminate, Some(pid)) => drop(kill_process_group(pid, Signal::TERM)),
+                    (Wanted::Kill, Some(pid)) => drop(kill_process_group(pid, Signal::KILL)),
                 }
                 if order.is_err() {
                     break child.wait().await;

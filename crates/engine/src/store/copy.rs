@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::error::OpenError;
 use super::{DATABASE_FILE, damage, damage_mark, open};
-use crate::files::{User, check_trusted, own_file, write_durably};
+use crate::files::{User, check_trusted, own_file, read_own, write_durably};
 
 /// Small files of a data directory that are in a copy: whether delivery is paused and until when, and
 /// which events are skipped.
@@ -136,7 +136,7 @@ fn write_copy(
     remove(&beside(part, "-journal"))?;
     new_file(part)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let from = Connection::open_with_flags(source, flags).map_err(in_database(source))?;
+    let from = open::not_through_a_link(source, flags).map_err(in_database(source))?;
     open::version(&from, source)?;
     let mut to = Connection::open(part).map_err(in_database(part))?;
     let mut copy = || {
@@ -160,7 +160,7 @@ fn write_copy(
     copy().map_err(in_database(part))?;
     for name in FILES {
         let file = data_dir.join(name);
-        match fs::read(&file) {
+        match read_own(&file) {
             Ok(content) => {
                 let insert = "INSERT INTO copy_file VALUES (?1, ?2)";
                 to.execute(insert, params![name, content]).map_err(in_database(part))?;
@@ -225,7 +225,7 @@ fn copy_to(file: &Path, new: &Path) -> Result<Vec<(String, Vec<u8>)>, CopyError>
 
 /// Makes a copy's database one to go on with; gives the small files that were in it.
 fn prepare(new: &Path) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
-    let connection = Connection::open(new)?;
+    let connection = open::not_through_a_link(new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch("PRAGMA synchronous = FULL; BEGIN")?;
     let files = if is_ours(&connection)? {
         connection

@@ -153,6 +153,14 @@ pub enum OpenError {
         /// The version of this engine.
         known: usize,
     },
+    /// The permissions of a file keep the engine's own user from it.
+    #[error("user {user} may not read and write {file}: `chmod u+rw {file}`")]
+    Forbidden {
+        /// The file.
+        file: PathBuf,
+        /// The id of the engine's user.
+        user: u32,
+    },
     /// The database cannot be opened.
     #[error("{file} cannot be opened")]
     Database {

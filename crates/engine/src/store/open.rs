@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::error::OpenError;
 use super::{DATABASE_FILE, damage_mark, migrations};
@@ -38,8 +41,9 @@ pub(super) fn lock(dir: &Path, user: User) -> Result<DirectoryLock, OpenError> {
     // What it will hold is for nobody else to read.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     check_trusted(dir, user)?;
-    let file =
-        own_file().truncate(false).write(true).open(dir.join(LOCK_FILE)).map_err(unusable)?;
+    let file = dir.join(LOCK_FILE);
+    forbidden(&file)?;
+    let file = own_file().truncate(false).write(true).open(file).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(DirectoryLock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
@@ -57,12 +61,16 @@ pub(super) fn database(dir: &Path) -> Result<Connection, OpenError> {
         }
         create(dir, &file)?;
     }
+    // SQLite says of none of them which it is, nor why.
+    for end in ["", "-wal", "-shm"] {
+        forbidden(&dir.join(format!("{DATABASE_FILE}{end}")))?;
+    }
     if fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0) {
         return Err(corrupt(&file, "it is empty"));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |source| refusal(&file, source);
-    let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    let mut connection = not_through_a_link(&file, flags).map_err(failed)?;
     let version = version(&connection, &file)?;
     configure(&connection).map_err(failed)?;
     damage_mark::before_use(&connection, dir)?;
@@ -75,13 +83,22 @@ pub(super) fn reader(dir: &Path) -> Result<Connection, OpenError> {
     let file = dir.join(DATABASE_FILE);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
-        let connection = Connection::open_with_flags(&file, flags)?;
+        let connection = not_through_a_link(&file, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         keep_statements(&connection)?;
         connection.execute_batch("PRAGMA query_only = TRUE; PRAGMA temp_store = MEMORY;")?;
         Ok(connection)
     };
     open().map_err(|source| refusal(&file, source))
+}
+
+/// Opens a database that is its directory's own: not through a link that its owner has put there since it
+/// was looked at, when another user, such as root, works for that one. The directory may be a link.
+pub(super) fn not_through_a_link(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let invalid = || rusqlite::Error::InvalidPath(file.to_owned());
+    let dir = file.parent().and_then(|dir| dir.canonicalize().ok()).ok_or_else(invalid)?;
+    let file = dir.join(file.file_name().ok_or_else(invalid)?);
+    Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
 }
 
 /// A database that is gone when it is closed.
@@ -104,7 +121,8 @@ fn create(dir: &Path, file: &Path) -> Result<(), OpenError> {
         fs::remove_file(&new).map_err(unusable)?;
     }
     let make = || {
-        let mut connection = Connection::open(&new)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = not_through_a_link(&new, flags)?;
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA auto_vacuum = INCREMENTAL;")?;
         migrations::migrate(&mut connection, 0)?;
         connection.close().map_err(|(_, source)| source)
@@ -156,6 +174,18 @@ fn corrupt(file: &Path, detail: impl Into<String>) -> OpenError {
     OpenError::Corrupt { file: file.to_owned(), detail: detail.into() }
 }
 
+/// Refuses a file that is there and whose permissions keep us from it.
+fn forbidden(file: &Path) -> Result<(), OpenError> {
+    let access = accessat(CWD, file, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS);
+    match access {
+        Err(Errno::ACCESS) => {
+            Err(OpenError::Forbidden { file: file.to_owned(), user: geteuid().as_raw() })
+        }
+        // Whatever else is wrong, who opens it says better.
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn refusal(file: &Path, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
@@ -190,6 +220,19 @@ mod tests {
             assert!(reader.is_readonly(rusqlite::MAIN_DB).unwrap());
             reader.execute("UPDATE progress SET next_number = 1", []).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_database_is_its_directory_s_own_which_may_be_reached_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("private")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("private"), dir.path().join("data")).unwrap();
+        let data = dir.path().join("data");
+        drop(database(&data).unwrap());
+        fs::rename(data.join(DATABASE_FILE), dir.path().join("another")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("another"), data.join(DATABASE_FILE)).unwrap();
+        database(&data).unwrap_err();
+        reader(&data).unwrap_err();
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::OpenFlags;
 
 use super::DATABASE_FILE;
 use super::error::StoreError;
-use super::open::BUSY_TIMEOUT;
+use super::open::{BUSY_TIMEOUT, not_through_a_link};
 use super::tx::Tx;
 
 /// Free pages of the database that stay in the file while the disk has room: 16 MiB.
@@ -33,7 +33,8 @@ pub(super) fn shrink(tx: &mut Tx<'_>, all: bool) -> Result<bool, StoreError> {
 /// Puts the write-ahead log into the database and cuts it off. Another connection does that, as it is
 /// nothing for a transaction; it waits for who reads or writes just then.
 pub(super) fn cut_log(dir: &Path) -> rusqlite::Result<()> {
-    let connection = Connection::open(dir.join(DATABASE_FILE))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = not_through_a_link(&dir.join(DATABASE_FILE), flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -173,6 +173,36 @@ fn an_address_in_use_is_a_failure() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains(&format!("cannot listen at {address}: ")), "{stderr}");
+}
+
+/// A script that starts the forwarder instead of becoming it, say: what it started would deliver beside
+/// the next process.
+#[tokio::test]
+async fn what_a_forwarder_has_started_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wrapper, started) = (dir.path().join("wrapper"), dir.path().join("started"));
+    let script =
+        "#!/bin/sh\nsleep 1000 &\necho $! >\"$0.new\"\nmv \"$0.new\" \"${0%/*}/started\"\nwait\n";
+    std::fs::write(&wrapper, script).unwrap();
+    std::fs::set_permissions(&wrapper, Permissions::from_mode(0o755)).unwrap();
+    let program = Program::start(&config(json!({})), &dir.path().join("queue"), &wrapper);
+    let limit = Instant::now() + Duration::from_mins(1);
+    let child = loop {
+        match std::fs::read_to_string(&started) {
+            Ok(child) => break child.trim().to_owned(),
+            Err(error) => assert!(Instant::now() < limit, "{error}"),
+        }
+    };
+    // One that was killed and that nobody has asked for is a zombie.
+    let lives = || {
+        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        state.contains("(sleep)") && !state.contains(") Z ")
+    };
+    assert!(lives());
+    assert!(program.terminate().success());
+    while lives() {
+        assert!(Instant::now() < limit, "process {child} is still there");
+    }
 }
 
 #[test]

@@ -92,6 +92,90 @@ fn a_directory_of_another_user_or_of_everybody_is_not_used() {
     assert!(of_all.stderr.contains("`chmod o-w "), "{}", of_all.stderr);
 }
 
+/// Who may put another directory there needs nothing in this one; nor does who is of its group.
+#[test]
+fn a_directory_that_others_could_exchange_or_write_through_their_group_is_not_used() {
+    let above = tempfile::tempdir().unwrap();
+    let (open, elsewhere) = (above.path().join("open"), above.path().join("elsewhere"));
+    let (inside, link) = (open.join("queue"), elsewhere.join("link"));
+    for dir in [&open, &elsewhere, &inside] {
+        fs::create_dir(dir).unwrap();
+    }
+    symlink(&inside, &link).unwrap();
+    let set_mode = |dir: &Path, mode: u32| {
+        fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (name, dir) in [("open", &open), ("elsewhere", &elsewhere)] {
+        set_mode(dir, 0o777);
+        let refusal = start(&link);
+        assert_eq!(refusal.code, Some(3), "{name}: {}", refusal.stderr);
+        let way_out = format!("`chmod +t {}`", dir.display());
+        assert!(refusal.stderr.contains(&way_out), "{name}: {}", refusal.stderr);
+        assert_eq!(fs::read_dir(&inside).unwrap().count(), 0, "{name}: nothing was made");
+        set_mode(dir, 0o1777);
+    }
+    let starts = || Program::start(&config(json!({})), &link, Path::new("/nowhere"));
+    assert!(starts().terminate().success(), "as in /tmp");
+
+    // The user's own group, as a umask of 002 leaves it.
+    set_mode(&inside, 0o770);
+    assert!(starts().terminate().success());
+    if !is_root() {
+        return;
+    }
+    chown(&inside, None, Some(NOBODY)).unwrap();
+    let refusal = start(&link);
+    assert_eq!(refusal.code, Some(3), "{}", refusal.stderr);
+    assert!(refusal.stderr.contains("the members of group 65534 can put"), "{}", refusal.stderr);
+    set_mode(&inside, 0o750);
+    assert!(starts().terminate().success());
+}
+
+/// Which file it is, and what to type: of what `SQLite` says nobody could tell.
+#[test]
+fn a_file_that_the_engine_s_user_may_not_open_is_named_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(json!({}));
+    assert!(Program::start(&config, dir.path(), Path::new("/nowhere")).terminate().success());
+    let as_user: &[&str] = if is_root() {
+        chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    } else {
+        &["env"]
+    };
+    let config_file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(config_file.path(), config.to_string()).unwrap();
+    fs::set_permissions(config_file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    // Where everybody may run it.
+    let bin = tempfile::tempdir().unwrap();
+    fs::set_permissions(bin.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = bin.path().join("webhook-engine");
+    fs::copy(env!("CARGO_BIN_EXE_webhook-engine"), &engine).unwrap();
+    for name in ["lock", "queues.db"] {
+        let file = dir.path().join(name);
+        let set_mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        set_mode(0o000);
+        let refused = Command::new(as_user[0])
+            .args(&as_user[1..])
+            .arg(&engine)
+            .arg("--config")
+            .arg(config_file.path())
+            .args(["--forwarder", "/nowhere", "--listen", "127.0.0.1:0"])
+            .args(["--api-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(dir.path())
+            .output()
+            .unwrap();
+        set_mode(0o600);
+        let stderr = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{name}: {stderr}");
+        let way_out = format!("may not read and write {0}: `chmod u+rw {0}`", file.display());
+        assert!(stderr.contains(&way_out), "{name}: {stderr}");
+    }
+}
+
 /// As of systemd's `DynamicUser=`, whose `/var/lib/NAME` is a link.
 #[test]
 fn a_directory_may_be_reached_through_a_link() {

@@ -299,6 +299,38 @@ async fn what_cannot_be_read_or_moved_is_an_error_and_not_left_out() {
     names("queues.db", restore(&file, dir.path(), true));
 }
 
+/// The directory's user may have root, who copies, read what is root's: it would be in what is restored.
+#[tokio::test]
+async fn what_becomes_a_link_while_it_is_copied_is_not_followed() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let queue = open(dir.path()).await;
+    // More than is copied without a word.
+    for number in 0..180 {
+        let body = format!("{number} {}", "x".repeat(250_000));
+        let deduplication_id = Some(number.to_string());
+        let message = NewMessage { deduplication_id, ..message("a", &body) };
+        queue.store.send(QUEUE, message).await.unwrap();
+    }
+    queue.store.close().await;
+    let secret = copies.path().join("secret");
+    fs::write(&secret, "root's").unwrap();
+    let (skips, file) = (dir.path().join("skips.json"), copies.path().join("copy.db"));
+    for (number, link) in [fs::hard_link, std::os::unix::fs::symlink].into_iter().enumerate() {
+        let mut planted = false;
+        let made = backup(dir.path(), &file, manual_clock().wall(), |_, _| {
+            if !planted {
+                link(&secret, &skips).unwrap();
+                planted = true;
+            }
+        });
+        assert!(planted, "nobody was told how far it is");
+        let error = made.unwrap_err().to_string();
+        assert!(error.contains("skips.json"), "{number}: {error}");
+        assert!(!file.exists(), "{number}");
+        fs::remove_file(&skips).unwrap();
+    }
+}
+
 /// Messages are in it.
 #[tokio::test]
 async fn a_copy_is_for_its_owner_only_and_queues_are_for_whose_the_directory_is() {

@@ -100,7 +100,11 @@ impl Program {
 
     /// Starts one that is expected not to start.
     pub(crate) fn refused(config: &Value, data_dir: &Path, function: &Path) -> Refusal {
-        let output = listening(config, data_dir, function).output().unwrap();
+        let engine = listening(config, data_dir, function);
+        // One that starts after all ends with a code that is none of its own: 124.
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(engine.get_program()).args(engine.get_args());
+        let output = command.stdin(Stdio::null()).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         Refusal { code: output.status.code(), stderr }
     }
