@@ -47,3 +47,20 @@ pub fn is_data_file(name: &str) -> bool {
 pub fn skips_parameter(environment: &str) -> String {
     format!("/{environment}/webhook/skips")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_s_files_are_known_by_how_their_names_begin() {
+        for name in
+            ["queues.db", "queues.db-wal", "reserve.bytes", SKIPS_FILE, "lock", "audit.jsonl"]
+        {
+            assert!(is_data_file(name), "{name}");
+        }
+        for name in ["", "queues", "my-queues.db", "notes.txt"] {
+            assert!(!is_data_file(name), "{name}");
+        }
+    }
+}

@@ -207,6 +207,12 @@ impl Route {
         self.schedule
     }
 
+    /// Age at which a failing event is given up.
+    #[must_use]
+    pub fn give_up_after(&self) -> Duration {
+        self.give_up_after
+    }
+
     /// The header, in lower case, that is itself the secret that is verified by, if there is one.
     #[must_use]
     pub fn token_header(&self) -> Option<&str> {

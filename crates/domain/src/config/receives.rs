@@ -28,16 +28,17 @@ impl Receives<'_> {
     /// Of the worst pair of `routes` that can share a message group, in batches of `batch_size`.
     #[must_use]
     pub fn worst(routes: &BTreeMap<String, Route>, batch_size: u32) -> Option<Receives<'_>> {
+        let alone = routes.values().map(|route| (route, route));
         let pairs = routes.values().flat_map(|by| routes.values().map(move |during| (by, during)));
-        let sharing = pairs.filter(|(by, during)| {
-            by.name == during.name || can_share(&by.ordering_key, &during.ordering_key)
-        });
-        let receives = sharing.map(|(by, during)| {
+        let sharing =
+            pairs.filter(|(by, during)| can_share(&by.ordering_key, &during.ordering_key));
+        let receives = alone.chain(sharing).map(|(by, during)| {
             let waited = by.give_up_after.max(during.give_up_after);
             let count = by.schedule.attempts_within(waited).saturating_add(batch_size);
             Receives { count, by, during }
         });
-        // Of equal ones the first, which is a route by itself if one is as bad.
+        // Of equal ones the first, which is a route by itself if one is as bad: so of two, the one that
+        // waits is the one that is given up later.
         receives.reduce(|worst, other| if other.count > worst.count { other } else { worst })
     }
 }
@@ -71,8 +72,7 @@ pub(super) fn check(
         ways.push(format!("raise routes.{}.retry.max_delay_seconds to {delay}", by.name));
     }
     if let Some(seconds) = most_give_up_after_seconds(by.schedule, attempts) {
-        let route = if during.give_up_after < waited { by } else { during };
-        ways.push(format!("lower routes.{}.give_up_after_seconds to {seconds}", route.name));
+        ways.push(format!("lower routes.{}.give_up_after_seconds to {seconds}", during.name));
     }
     let whose = if by.name == during.name {
         format!("the retries of route {} can come to before they are given up", by.name)
@@ -165,12 +165,18 @@ mod tests {
         assert!(pair(KEY, "fixed").is_some(), "a header may say what is fixed elsewhere");
         // The one that waits for longer is to be given up sooner.
         assert!(shared.contains("lower routes.slow.give_up_after_seconds to "), "{shared}");
-        let fast = fault(&json!({
-            "fast": route("/fast", KEY, 8, 72 * HOUR), "slow": route("/slow", KEY, 300, 2 * HOUR),
-        }));
-        let fast = fast.unwrap();
-        assert!(fast.contains("the retries of route fast can come to"), "{fast}");
-        assert!(fast.contains("lower routes.fast.give_up_after_seconds to "), "{fast}");
+        // One that is as bad by itself is told of by itself, whatever it is called.
+        for (fast, slow) in [("a", "b"), ("b", "a")] {
+            let told = fault(&json!({
+                fast: route("/fast", KEY, 8, 72 * HOUR), slow: route("/slow", KEY, 300, 2 * HOUR),
+            }));
+            let told = told.unwrap();
+            assert!(told.contains(&format!("the retries of route {fast} can come to")), "{told}");
+            assert!(
+                told.contains(&format!("lower routes.{fast}.give_up_after_seconds to ")),
+                "{told}"
+            );
+        }
         assert_eq!(pair("one", "other"), None);
         assert!(pair("one", KEY).is_some());
     }

@@ -6,6 +6,7 @@ use crate::message::tests::{message, with};
 use crate::pace::Pace;
 use crate::route::HeaderValue;
 use crate::route_path::RoutePath;
+use crate::schedule::Schedule;
 
 /// A configuration that says only what it must, changed by a JSON merge patch.
 fn config(patch: &Value) -> Result<Config, ConfigError> {
@@ -58,9 +59,13 @@ fn defaults_hold_the_rules() {
     assert!(!config.queue.content_based_deduplication);
     let route = &config.routes["sss"];
     assert_eq!(route.deduplication, Deduplication::Request);
-    assert_eq!(route.give_up_after, Duration::from_hours(72));
+    assert_eq!(route.give_up_after(), Duration::from_hours(72));
     assert_eq!(route.attempt_timeout(), Duration::from_secs(10));
     assert_eq!(route.route_key(), "POST /sqs-hook");
+    assert_eq!(route.schedule(), Schedule::default());
+    let retry = json!({ "initial_delay_seconds": 7, "max_delay_seconds": 900 });
+    let slow = self::config(&self::route(&json!({ "retry": retry }))).unwrap();
+    assert_eq!(Some(slow.routes["sss"].schedule()), Schedule::new(7, 900));
 }
 
 #[test]

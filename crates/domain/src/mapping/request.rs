@@ -208,7 +208,7 @@ mod tests {
     fn check(request: &Request<'_>, expression: &str, expected: Option<&str>) {
         let expression = Expression::parse(expression).unwrap();
         let value = request.resolve("MessageGroupId", &expression, |value| value).ok();
-        assert_eq!(value.as_deref(), expected, "{expression}");
+        assert_eq!(value.as_deref(), expected, "{}", expression.source());
     }
 
     #[test]
