@@ -3,7 +3,7 @@
 //!
 //! Open, it lets a probe through after a while, and events that were never attempted, one at a time of
 //! those that are new and one of those that were put back: a group that has done nothing wrong must
-//! not wait for others. After it closes, delivery ramps up instead of arriving all at once.
+//! not wait for others. Such events often come together, so one waits a moment for another. After it closes, delivery ramps up instead of arriving all at once.
 //!
 //! What fails for itself opens nothing: a 500 is the application's answer to one event.
 //! A destination that names a time by `Retry-After` is asked by nobody until then.
@@ -75,6 +75,11 @@ pub enum Permit {
     Granted(Pass),
     /// As soon as another attempt has ended.
     Turn,
+    /// As soon as that of another such event has ended; who cannot wait for it is refused for this time.
+    InTurn {
+        /// At least one millisecond.
+        wait: Duration,
+    },
     /// Not now; a probe may be due after this time.
     Refused {
         /// At least one millisecond.
@@ -136,7 +141,10 @@ impl Breaker {
             State::Closed { .. } => Permit::Turn,
             State::Open { probe_at } => {
                 let wait = if now < probe_at { probe_at.since(now) } else { OPEN_FOR };
-                Permit::Refused { wait, asked: false }
+                match standing {
+                    Standing::New | Standing::PutBack => Permit::InTurn { wait },
+                    Standing::Tried => Permit::Refused { wait, asked: false },
+                }
             }
         }
     }
@@ -294,8 +302,10 @@ mod tests {
         let mut breaker = opened();
         for (standing, pass) in [(Standing::New, Pass::New), (Standing::PutBack, Pass::PutBack)] {
             assert_eq!(breaker.permit(at(1_000), standing), Permit::Granted(pass));
-            assert_eq!(breaker.permit(at(1_000), standing), refused(4_000));
+            let wait = Duration::from_secs(4);
+            assert_eq!(breaker.permit(at(1_000), standing), Permit::InTurn { wait });
         }
+        assert_eq!(breaker.permit(at(1_000), Standing::Tried), refused(4_000));
         // Their failures, however many, do not put the probe off.
         breaker.record(Pass::New, at(4_900), GONE);
         breaker.record(Pass::PutBack, at(4_900), GONE);
@@ -397,7 +407,9 @@ mod tests {
                         let signals = [THERE, GONE, Signal::NotThere { rest }, Signal::Unknown];
                         breaker.record(pass, at(now), signals[usize::from(signal)]);
                     }
-                    Permit::Turn => prop_assert!(false, "nothing is under way"),
+                    Permit::Turn | Permit::InTurn { .. } => {
+                        prop_assert!(false, "nothing is under way");
+                    }
                     Permit::Refused { wait, asked } => {
                         let most = if asked { Duration::from_mins(1) } else { OPEN_FOR };
                         prop_assert!(wait <= most && !wait.is_zero());

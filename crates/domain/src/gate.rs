@@ -25,6 +25,9 @@ pub enum Entry {
     Open(Pass),
     /// It is worth waiting until another attempt has ended.
     Wait,
+    /// It is worth waiting until that of another event which was never attempted has ended, but no longer than
+    /// [`TURN_WAIT`]; then it is put back.
+    InTurn(Refusal),
     /// The destination's pace lets others go first: it is worth waiting until one has ended, or for this
     /// time, but no longer than [`TURN_WAIT`].
     Paced(Option<Duration>),
@@ -82,6 +85,9 @@ impl Gate {
         let pass = match self.breaker.permit(now, standing) {
             Permit::Granted(pass) => pass,
             Permit::Turn => return Entry::Wait,
+            Permit::InTurn { wait } => {
+                return Entry::InTurn(Refusal { wait, reason: RefusalReason::CircuitOpen });
+            }
             Permit::Refused { wait, asked } => {
                 let reason =
                     if asked { RefusalReason::RetryAfter } else { RefusalReason::CircuitOpen };
@@ -150,6 +156,8 @@ mod tests {
         let Entry::Open(pass) = gate.enter(Uptime::default(), Standing::New) else {
             panic!("shut")
         };
+        let refused = gate.enter(Uptime::default(), Standing::New);
+        assert_eq!(refused, Entry::InTurn(Refusal { wait, reason }));
         let rest = Some(Duration::from_secs(9));
         gate.leave(pass, Uptime::default(), Signal::NotThere { rest });
         let refused = gate.enter(Uptime::default(), Standing::New);

@@ -58,7 +58,7 @@ impl Gates {
     }
 
     /// Waits for a turn at `destination`, at most for `patience`, and where its pace is what is waited
-    /// for, no longer than [`TURN_WAIT`].
+    /// for, or an attempt of which nobody knows whether it is answered, no longer than [`TURN_WAIT`].
     pub(crate) async fn enter<'a>(
         &'a self,
         route: &Route,
@@ -74,19 +74,22 @@ impl Gates {
             let now = self.uptime();
             // Let go of before anything is waited for.
             let entry = lock(gate).enter(now, standing);
-            let (wait, paced) = match entry {
+            let (wait, patience) = match entry {
                 Entry::Open(pass) => {
                     return Ok(Passage { gates: self, gate, pass, signal: Signal::Unknown });
                 }
                 Entry::Shut(refusal) => return Err(refusal),
-                Entry::Wait => (None, false),
-                Entry::Paced(wait) => (wait, true),
+                Entry::Wait => (None, patience),
+                Entry::InTurn(_) => (None, patience.min(TURN_WAIT)),
+                Entry::Paced(wait) => (wait, patience.min(TURN_WAIT)),
             };
-            let patience = if paced { patience.min(TURN_WAIT) } else { patience };
             let left = began.plus(patience).since(now);
             if left.is_zero() || wait.is_some_and(|wait| left < wait) {
-                let refusal = Refusal { wait: TURN, reason: RefusalReason::Pace };
-                return Err(if paced { lock(gate).put_back(now) } else { refusal });
+                return Err(match entry {
+                    Entry::InTurn(refusal) => refusal,
+                    Entry::Paced(_) => lock(gate).put_back(now),
+                    _ => Refusal { wait: TURN, reason: RefusalReason::Pace },
+                });
             }
             // Nothing else runs between the question above and this wait.
             let _in_time = tokio::time::timeout(wait.unwrap_or(left), self.left.notified()).await;
@@ -176,6 +179,31 @@ mod tests {
             assert_eq!((one.reason, other.reason), (RefusalReason::Pace, RefusalReason::Pace));
             assert_ne!(one.wait, other.wait, "they do not come back at once");
         }
+    }
+
+    /// They come in one batch: the first one's answer comes while the others wait, and closes the breaker.
+    #[tokio::test]
+    async fn new_events_wait_a_moment_for_each_other_while_nobody_is_there() {
+        let config = config(&[]);
+        let (gates, route) = (Gates::new(&config), &config.routes()["sss"]);
+        let enter =
+            async |standing| gates.enter(route, &route.destinations()[0], standing, LONG).await;
+        for _ in 0..domain::breaker::FAILURES_TO_OPEN {
+            let passage = enter(Standing::Tried).await.unwrap();
+            passage.leave(Signal::NotThere { rest: None });
+        }
+        for standing in [Standing::New, Standing::PutBack] {
+            let first = enter(standing).await.unwrap();
+            let began = Instant::now();
+            let refused = enter(standing).await.unwrap_err();
+            assert_eq!(refused.reason, RefusalReason::CircuitOpen);
+            assert!(TURN_WAIT <= began.elapsed() && began.elapsed() < LONG / 2, "{standing:?}");
+            let (second, ()) = tokio::join!(enter(standing), async {
+                first.leave(Signal::NotThere { rest: None });
+            });
+            second.unwrap().leave(Signal::NotThere { rest: None });
+        }
+        assert!(enter(Standing::Tried).await.is_err(), "who was attempted does not wait");
     }
 
     #[tokio::test]
