@@ -160,7 +160,7 @@ impl World {
                 self.at(tired, Happening::Tired(n));
             }
             Entry::InTurn(refusal) | Entry::Shut(refusal) => {
-                self.settle(n, Attempt::NotMade(refusal), now)
+                self.settle(n, Attempt::NotMade(refusal), now);
             }
         }
     }
