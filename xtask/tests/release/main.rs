@@ -3,6 +3,7 @@
 
 mod container;
 mod page;
+mod runbook;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -53,6 +53,56 @@ const NOBODY: u32 = 65_534;
 /// One of those that systemd gives to services. Source: systemd's "Users, Groups, UIDs and GIDs".
 const SERVICE: u32 = 61_184;
 
+/// Runs a script on a fresh machine with the archive, and with `files`, in its folder; gives what it says,
+/// or nothing where no such machine can be had.
+pub(crate) fn play(
+    namespaces: &[&str],
+    user: u32,
+    service_user: u32,
+    script: &str,
+    files: &[&Path],
+) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, brought) = (dir.path().join("root"), dir.path().join("brought"));
+    fs::create_dir(&root).unwrap();
+    fs::create_dir(&brought).unwrap();
+    // What was unpacked is packed again, so that the page's first command has something to unpack.
+    let folder = &unpacked().root;
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let tar = Command::new("tar")
+        .args(["cf", "-", "--use-compress-program=gzip -1", name])
+        .current_dir(folder.parent().unwrap())
+        .stdout(fs::File::create(brought.join(format!("{name}.tar.gz"))).unwrap())
+        .status();
+    assert!(tar.unwrap().success());
+    for file in files {
+        fs::copy(file, brought.join(file.file_name().unwrap())).unwrap();
+    }
+    let page = dir.path().join("page");
+    fs::write(&page, script).unwrap();
+    let unshare = [namespaces, &["--mount", "--net", "--pid", "--fork", "--kill-child"]].concat();
+    let allowed = Command::new("unshare").args(&unshare).args(["ip", "link"]).output();
+    if !allowed.is_ok_and(|it| it.status.success()) {
+        eprintln!("not run: there are no namespaces here, or no ip to have a network in them");
+        return None;
+    }
+    let output = Command::new("unshare")
+        .args(unshare)
+        .arg("sh")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/page.sh"))
+        .args([&root, &brought, &page])
+        .args([user.to_string(), service_user.to_string()])
+        // A fresh machine's.
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    Some(stdout.to_owned())
+}
+
 #[test]
 fn every_command_of_the_page_works_as_root_on_a_machine_that_has_nothing() {
     // Namespaces need a kernel that lets us; and without root, one that lets everybody.
@@ -72,43 +122,10 @@ fn every_command_of_the_page_works_as_another_user_who_may_use_sudo() {
 fn check_page(namespaces: &[&str], user: u32, service_user: u32) {
     let commands: Vec<String> =
         of_language("").into_iter().filter(|it| !is_in_the_foreground(it)).collect();
-    let dir = tempfile::tempdir().unwrap();
-    let (root, archives) = (dir.path().join("root"), dir.path().join("archives"));
-    fs::create_dir(&root).unwrap();
-    fs::create_dir(&archives).unwrap();
-    // What was unpacked is packed again, so that the page's first command has something to unpack.
-    let folder = &unpacked().root;
-    let name = folder.file_name().unwrap().to_str().unwrap();
-    let tar = Command::new("tar")
-        .args(["cf", "-", "--use-compress-program=gzip -1", name])
-        .current_dir(folder.parent().unwrap())
-        .stdout(fs::File::create(archives.join(format!("{name}.tar.gz"))).unwrap())
-        .status();
-    assert!(tar.unwrap().success());
-    let page = dir.path().join("page");
     let end =
         "echo '## end'; sudo webhook-operator status --data-dir /var/lib/webhook-queue --json";
-    fs::write(&page, script(&commands) + end).unwrap();
-    let unshare = [namespaces, &["--mount", "--net", "--pid", "--fork", "--kill-child"]].concat();
-    let allowed = Command::new("unshare").args(&unshare).args(["ip", "link"]).output();
-    if !allowed.is_ok_and(|it| it.status.success()) {
-        eprintln!("not run: there are no namespaces here, or no ip to have a network in them");
-        return;
-    }
-    let output = Command::new("unshare")
-        .args(unshare)
-        .arg("sh")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/page.sh"))
-        .args([&root, &archives, &page])
-        .args([user.to_string(), service_user.to_string()])
-        // A fresh machine's.
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{stdout}\n{stderr}");
+    let script = script(&commands) + end;
+    let Some(stdout) = play(namespaces, user, service_user, &script, &[]) else { return };
     // What the commands say, besides that they worked.
     for part in [
         "installed. Now:",
@@ -117,7 +134,7 @@ fn check_page(namespaces: &[&str], user: u32, service_user: u32) {
         "HTTP/1.1 200 OK",
         "not run: aws sqs list-queues",
     ] {
-        assert!(stdout.contains(part), "{part:?} in {stdout}\n{stderr}");
+        assert!(stdout.contains(part), "{part:?} in {stdout}");
     }
     // The page's webhook waits, as nobody listens at the service's address; it ends with a pause.
     let (_, status) = stdout.split_once("## end\n").unwrap();

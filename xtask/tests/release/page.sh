@@ -1,8 +1,8 @@
 # A machine of its own for the commands of a page: this one's programs, and nothing else of it. Started
-# by page.rs in new namespaces, as their root. Arguments: an empty folder, that of the archive, the script,
+# by page.rs in new namespaces, as their root. Arguments: an empty folder, that of what is brought, the script,
 # the id of the user who types it, and that of the service's.
 set -eu
-root=$1 archives=$2 script=$3 user=$4 service_user=$5
+root=$1 brought=$2 script=$3 user=$4 service_user=$5
 ip link set lo up
 mount -t tmpfs tmpfs "$root"
 for dir in bin sbin lib lib32 lib64 libx32 usr; do
@@ -21,7 +21,7 @@ mount -t proc proc "$root/proc"
 for file in passwd group nsswitch.conf hosts ld.so.cache alternatives; do
   if [ -e "/etc/$file" ]; then cp -a "/etc/$file" "$root/etc/$file"; fi
 done
-cp "$archives"/*.tar.gz "$root/home/operator/"
+cp "$brought"/* "$root/home/operator/"
 cp "$script" "$root/home/operator/page"
 
 # What stands in for what is not there, or would be another machine's.
@@ -46,23 +46,25 @@ cat >"$root/usr/local/sbin/systemctl" <<'END'
 # The service as its unit starts it, without systemd's sockets and sandbox.
 set -eu
 unit=/etc/systemd/system/webhook-queue.service
+lives() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 stop() {
   if [ -e /run/webhook-queue.pid ]; then
     pid=$(cat /run/webhook-queue.pid)
-    kill "$pid"
-    while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status"; do :; done
+    if lives "$pid"; then kill "$pid"; fi
+    while lives "$pid"; do :; done
     rm /run/webhook-queue.pid
   fi
 }
 start() {
   [ "$(id -u)" = 0 ] || { echo 'systemctl: access denied' >&2; exit 1; }
+  if [ -e /run/webhook-queue.pid ] && lives "$(cat /run/webhook-queue.pid)"; then return; fi
   mkdir -p -m 0700 "/var/lib/$(sed -n 's/^StateDirectory=//p' $unit)"
   command=$(sed -n '/^ExecStart=/,/[^\\]$/p' $unit | tr -d '\\\n' | sed 's/^ExecStart=//')
   # shellcheck disable=SC2086 # The unit's words.
   $(cat /etc/switch-to-service) $command >>/run/webhook-queue.log 2>&1 &
   echo $! >/run/webhook-queue.pid
   until webhook-engine health >/dev/null 2>&1; do
-    [ -d "/proc/$(cat /run/webhook-queue.pid)" ] || exit 1
+    lives "$(cat /run/webhook-queue.pid)" || { cat /run/webhook-queue.log >&2; exit 1; }
   done
 }
 case $1 in
@@ -70,6 +72,7 @@ daemon-reload) ;;
 enable | start) start ;;
 restart) stop; start ;;
 stop) stop ;;
+status) lives "$(cat /run/webhook-queue.pid)" && echo 'active (running)' ;;
 *) echo "systemctl $1 is not known here" >&2; exit 1 ;;
 esac
 END
