@@ -20,14 +20,14 @@ use serde_json::json;
 use crate::clock::Uptime;
 use crate::deliveries::Deliveries;
 use crate::disk::Disk;
-use crate::event_source_mapping::{MappingHandle, MappingStatus};
+use crate::event_source_mapping::MappingHandle;
 use crate::function::ms;
 use crate::http::{answer, failed};
-use crate::ingest::{Ingest, IngestStatus};
+use crate::ingest::Ingest;
 use crate::log::Log;
 use crate::receiver::Receiver;
 use crate::storage_health::{StorageHealth, StorageState};
-use crate::store::{QueueStatistics, Store, StoreError};
+use crate::store::{QueueStatistics, Store};
 
 /// What the API tells of, and changes.
 pub(crate) struct Admin {
@@ -65,15 +65,6 @@ pub(crate) struct About {
     pub(crate) config_file: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Stats {
-    uptime_ms: u64,
-    ingest: IngestStatus,
-    queue: QueueStats,
-    dead_letter_queue: QueueStats,
-    event_source_mapping: Option<MappingStatus>,
-}
-
 #[derive(Debug, Serialize)]
 pub(crate) struct QueueStats {
     pub(crate) visible: u64,
@@ -99,7 +90,6 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/_engine/health", get(health))
         .route("/_engine/about", get(about))
-        .route("/_engine/stats", get(stats))
         .route("/_engine/event-source-mapping", get(mapping).put(set_mapping))
         .with_state(admin)
 }
@@ -123,13 +113,6 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn about(State(admin): State<Arc<Admin>>) -> Response {
     answer(StatusCode::OK, &admin.about)
-}
-
-async fn stats(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.stats().await {
-        Ok(stats) => answer(StatusCode::OK, &stats),
-        Err(error) => failed(&crate::error_text::in_full(&error)),
-    }
 }
 
 async fn mapping(State(admin): State<Arc<Admin>>) -> Response {
@@ -159,18 +142,6 @@ impl Admin {
     /// How long the engine runs.
     pub(crate) fn up(&self) -> Duration {
         self.store.clock().uptime().since(self.started)
-    }
-
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        let queue = self.store.statistics(&self.queue).await?;
-        let dead_letter_queue = self.store.statistics(&self.dead_letter_queue).await?;
-        Ok(Stats {
-            uptime_ms: ms(self.up()),
-            ingest: self.ingest.status(),
-            queue: QueueStats::of(&queue),
-            dead_letter_queue: QueueStats::of(&dead_letter_queue),
-            event_source_mapping: self.mapping.as_ref().map(MappingHandle::status),
-        })
     }
 }
 

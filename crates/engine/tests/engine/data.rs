@@ -52,7 +52,7 @@ async fn a_copy_is_made_while_it_runs_and_put_back_while_it_does_not() {
     assert!(compacted.status.success(), "{}", stderr(&compacted));
 
     let program = Program::start(&config, &data_dir, Path::new("/nowhere"));
-    assert_eq!(program.stats().await["queue"]["visible"], 1);
+    assert_eq!(program.status().await["queue"]["visible"], 1);
     assert!(program.terminate().success());
 }
 

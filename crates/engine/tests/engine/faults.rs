@@ -77,8 +77,8 @@ async fn the_engine_is_killed_while_it_accepts() {
         for key in 0..8 {
             posters.spawn(post_until_gone(program.ingest.clone(), format!("r{round}k{key}")));
         }
-        let full = |stats: Value| stats["ingest"]["accepted"].as_u64().unwrap() >= 300;
-        program.wait_for_stats(full).await;
+        let full = |status: Value| status["ingest"]["accepted"].as_u64().unwrap() >= 300;
+        program.wait_for_status(full).await;
         program.kill();
         accepted.extend(posters.join_all().await.into_iter().flatten());
     }
@@ -117,7 +117,7 @@ async fn the_engine_is_killed_while_it_delivers() {
     let program = Program::start(&config, dir.path(), &function.executable());
     let all = |record: &[String]| record.iter().collect::<HashSet<_>>().len() == accepted.len();
     let record = function.wait_for(all).await;
-    program.wait_for_stats(|stats| stats["queue"]["visible"] == 0).await;
+    program.wait_for_status(|status| status["queue"]["visible"] == 0).await;
     check_order(&record);
     let repeats = record.len() - accepted.len();
     let in_flight_most = kills * 3 * 4;
@@ -142,12 +142,12 @@ async fn the_engine_is_killed_while_it_moves_dead_letters_back() {
         "MaxNumberOfMessagesPerSecond": 500,
     });
     program.sqs("StartMessageMoveTask", &task).await;
-    let half_way = |stats: Value| stats["queue"]["visible"].as_u64().unwrap() >= 20;
-    program.wait_for_stats(half_way).await;
+    let half_way = |status: Value| status["queue"]["visible"].as_u64().unwrap() >= 20;
+    program.wait_for_status(half_way).await;
     program.kill();
 
     let program = Program::start(&config, dir.path(), Path::new("/nowhere"));
-    program.wait_for_stats(|stats| stats["dead_letter_queue"]["visible"] == 0).await;
+    program.wait_for_status(|status| status["dead_letter_queue"]["visible"] == 0).await;
     program.kill();
     let mut moved = stored(dir.path(), QUEUE).await;
     check_order(&moved);
@@ -179,7 +179,7 @@ async fn the_engine_is_killed_while_messages_become_dead_letters() {
         "QueueUrl": program.queue_url(QUEUE), "MaxNumberOfMessages": 10, "VisibilityTimeout": 0,
     });
     let dead = async |program: &Program| {
-        program.stats().await["dead_letter_queue"]["visible"].as_u64().unwrap()
+        program.status().await["dead_letter_queue"]["visible"].as_u64().unwrap()
     };
     while dead(&program).await < 40 {
         program.sqs("ReceiveMessage", &receive).await;
@@ -190,7 +190,7 @@ async fn the_engine_is_killed_while_messages_become_dead_letters() {
         receivers.spawn(program.sqs_until_gone("ReceiveMessage", receive.clone()));
     }
     program
-        .wait_for_stats(|stats| stats["dead_letter_queue"]["visible"].as_u64() >= Some(80))
+        .wait_for_status(|status| status["dead_letter_queue"]["visible"].as_u64() >= Some(80))
         .await;
     program.kill();
     receivers.join_all().await;

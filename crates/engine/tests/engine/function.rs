@@ -33,7 +33,7 @@ async fn kept_engine(dir: &Path, function: &Function) -> Result<Engine, EngineEr
 async fn mapping(engine: &Engine, accepts: impl Fn(&Value) -> bool) -> Value {
     let limit = Instant::now() + Duration::from_mins(1);
     loop {
-        let mapping = get(engine, "stats").await["event_source_mapping"].take();
+        let mapping = get(engine, "status").await["event_source_mapping"].take();
         if accepts(&mapping) {
             return mapping;
         }
@@ -185,9 +185,9 @@ async fn errors_and_answers_that_make_no_sense_delete_nothing() {
     post(&client, &engine, "k2", "g".to_owned()).await;
     log.wait_for("invocation failed", |line| line["error"] == "Test: as asked").await;
     log.wait_for("invocation failed", |line| line["error"] == "the response is not JSON").await;
-    let stats = get(&engine, "stats").await;
-    assert_eq!(stats["queue"]["in_flight"], 2, "{stats}");
-    assert_eq!(stats["event_source_mapping"]["messages_failed"], 2);
+    let status = get(&engine, "status").await;
+    assert_eq!(status["queue"]["in_flight"], 2, "{status}");
+    assert_eq!(status["event_source_mapping"]["messages_failed"], 2);
     engine.stop().await;
     assert_eq!(function.record().len(), 2);
 }
@@ -293,8 +293,11 @@ async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
     let second = start().await.unwrap();
     assert_eq!(get(&second, "event-source-mapping").await["state"], "Disabled");
     post(&client, &second, "k", "5".to_owned()).await;
-    let stats = get(&second, "stats").await;
-    assert_eq!((&stats["queue"]["visible"], &stats["queue"]["in_flight"]), (&json!(6), &json!(0)));
+    let status = get(&second, "status").await;
+    assert_eq!(
+        (&status["queue"]["visible"], &status["queue"]["in_flight"]),
+        (&json!(6), &json!(0))
+    );
     assert_eq!(function.record(), Vec::<String>::new());
     assert_eq!(set_enabled(&second, true).await, 200);
     let record = function.wait_for(|record| record.len() == 6).await;

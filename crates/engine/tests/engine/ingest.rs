@@ -122,7 +122,7 @@ async fn what_api_gateway_or_sqs_would_refuse_is_refused() {
     check_refused(&engine, &request(hook, key, b"a\x00b"), 400, "not allowed");
     check_refused(&engine, &request(hook, key, b"a\xffb"), 400, "not UTF-8");
     check_refused(&engine, &request("/elsewhere", key, b"b"), 404, "Not Found");
-    check_refused(&engine, &request("/_engine/stats", key, b"b"), 404, "Not Found");
+    check_refused(&engine, &request("/_engine/about", key, b"b"), 404, "Not Found");
     let get = b"GET /sqs-hook HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     check_refused(&engine, get, 404, "Not Found");
     let no_value = "$request.header.x-key has no value, and MessageGroupId needs it";
@@ -224,10 +224,10 @@ async fn equal_bodies_are_two_events() {
         assert_eq!(post(&client, &engine, "k", "same".to_owned()).await, 200);
     }
     assert_eq!(receive(&engine).await.len(), 2);
-    let stats = get(&engine, "stats").await;
-    assert_eq!(stats["ingest"], json!({ "accepted": 2, "refused": 0 }));
-    assert_eq!(stats["queue"]["message_groups"], 1);
-    assert_eq!(stats["event_source_mapping"], Value::Null);
+    let status = get(&engine, "status").await;
+    assert_eq!(status["ingest"], json!({ "accepted": 2, "refused": 0 }));
+    assert_eq!(status["queue"]["message_groups"], 1);
+    assert_eq!(status["event_source_mapping"], Value::Null);
     engine.stop().await;
 }
 
@@ -323,7 +323,7 @@ async fn a_load_balancer_may_ask_and_is_not_refused() {
     check_refused(&engine, &request("/healthz", "x-key: k\r\n", b"b"), 404, "Not Found");
     log.wait_for("refused", |_| true).await;
     assert_eq!(
-        (log.count("refused"), get(&engine, "stats").await["ingest"]["refused"].as_u64()),
+        (log.count("refused"), get(&engine, "status").await["ingest"]["refused"].as_u64()),
         (1, Some(1))
     );
     engine.stop().await;
@@ -346,7 +346,7 @@ async fn what_is_in_the_queue_is_counted_though_nobody_waited_for_the_answer() {
     assert_eq!(status, 200);
     let limit = Instant::now() + Duration::from_mins(1);
     loop {
-        let now = get(&engine, "stats").await;
+        let now = get(&engine, "status").await;
         let queued = now["queue"]["visible"].as_u64().unwrap();
         let counted = now["ingest"]["accepted"].as_u64().unwrap();
         let logged = log.count("accepted") as u64;

@@ -53,9 +53,9 @@ async fn check_delivered(engine: Engine, service: &Service) -> Vec<String> {
     let delivered = service.delivered(all).await;
     check_order(&delivered);
     loop {
-        let stats = get(&engine, "stats").await;
-        assert_eq!(stats["dead_letter_queue"]["visible"], 0, "{stats}");
-        if stats["queue"]["visible"] == 0 && stats["queue"]["in_flight"] == 0 {
+        let status = get(&engine, "status").await;
+        assert_eq!(status["dead_letter_queue"]["visible"], 0, "{status}");
+        if status["queue"]["visible"] == 0 && status["queue"]["in_flight"] == 0 {
             break;
         }
     }
@@ -145,7 +145,7 @@ async fn a_head_comes_back_while_its_followers_are_held() {
         set_enabled(&queues.engine, true).await;
         if lock == GroupLock::Behind {
             // Delivered, and deleted.
-            while get(&queues.engine, "stats").await["event_source_mapping"]["messages_deleted"]
+            while get(&queues.engine, "status").await["event_source_mapping"]["messages_deleted"]
                 == 0
             {
                 tokio::task::yield_now().await;

@@ -194,7 +194,7 @@ async fn differs(api: &Api, url: &str, what: &str, here: &str) {
                 let url = json!({ "QueueUrl": name });
                 assert_eq!(api.refused("DeleteQueue", &url).await, (400, here.to_owned()));
             }
-            assert_eq!(get(&api.engine, "stats").await["queue"]["visible"], 0);
+            assert_eq!(get(&api.engine, "status").await["queue"]["visible"], 0);
         }
         "a deleted queue's name" => {
             let url = api.create("deleted.fifo").await;

@@ -114,20 +114,20 @@ impl Program {
         format!("http://{}/000000000000/{queue}", self.api)
     }
 
-    /// What `/_engine/stats` says.
-    pub(crate) async fn stats(&self) -> Value {
-        let url = format!("http://{}/_engine/stats", self.api);
+    /// What `/_engine/status` says.
+    pub(crate) async fn status(&self) -> Value {
+        let url = format!("http://{}/_engine/status", self.api);
         let answer = self.client.get(url).send().await.unwrap();
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
-    /// Waits until `accepts` takes the stats.
-    pub(crate) async fn wait_for_stats(&self, accepts: impl Fn(Value) -> bool) {
+    /// Waits until `accepts` takes the status.
+    pub(crate) async fn wait_for_status(&self, accepts: impl Fn(Value) -> bool) {
         let limit = Instant::now() + Duration::from_mins(1);
         loop {
-            let stats = self.stats().await;
-            assert!(Instant::now() < limit, "{stats}");
-            if accepts(stats) {
+            let status = self.status().await;
+            assert!(Instant::now() < limit, "{status}");
+            if accepts(status) {
                 return;
             }
         }
