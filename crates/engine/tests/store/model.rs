@@ -3,7 +3,7 @@
 //!
 //! Checked after every step: nothing is lost, nothing appears twice, a group is delivered in order
 //! from its first message, and nothing behind a message in flight (under the stricter lock: nothing
-//! of a group of which anything is). Closing and opening the file may happen anywhere.
+//! of a group of which anything is), and what is counted is what was committed. Closing and opening the file may happen anywhere.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,12 +12,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::{Fixture, QUEUE, attributes, manual_clock, message};
-use engine::store::{GroupLock, ReceiveRequest, ReceivedMessage, Store};
+use engine::store::{GroupLock, ReceiveRequest, ReceivedMessage, Store, Ways};
 
 #[derive(Debug, Clone)]
 enum Step {
     Send {
         group: u8,
+        by_ingest: bool,
     },
     Receive {
         max_messages: usize,
@@ -46,7 +47,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..4_u8).prop_map(|group| Step::Send { group }),
+        6 => (0..4_u8, any::<bool>())
+            .prop_map(|(group, by_ingest)| Step::Send { group, by_ingest }),
         5 => (1..=10_usize, 1..20_u32).prop_map(|(max_messages, visibility_timeout_seconds)| {
             Step::Receive { max_messages, visibility_timeout_seconds }
         }),
@@ -70,12 +72,14 @@ struct Model {
     groups: BTreeMap<String, Vec<(String, u32)>>,
     /// The latest receipt of each message that was received and not deleted.
     receipts: Vec<ReceivedMessage>,
+    /// What should be counted.
+    ways: Ways,
 }
 
 impl Model {
     fn new(lock: GroupLock) -> Self {
         let (groups, receipts) = (BTreeMap::new(), Vec::new());
-        Self { lock, now_seconds: 0, sent: 0, groups, receipts }
+        Self { lock, now_seconds: 0, sent: 0, groups, receipts, ways: Ways::default() }
     }
 
     /// How many messages at the front of a group can be received.
@@ -131,7 +135,14 @@ impl Model {
     fn deleted(&mut self, message: &ReceivedMessage) {
         let queued = self.groups.get_mut(&message.group_id).unwrap();
         queued.retain(|(body, _)| *body != message.body);
+        self.ways.deleted += 1;
         self.receipts.retain(|receipt| receipt.message_id != message.message_id);
+    }
+
+    /// What is counted: whatever was committed, once, and nothing else.
+    fn ways(&self) -> Ways {
+        let queued: usize = self.groups.values().map(Vec::len).sum();
+        Ways { queued: queued as u64, ..self.ways }
     }
 
     /// Messages visible and in flight, groups, and groups with messages in flight.
@@ -165,12 +176,24 @@ async fn receive(queue: &Fixture, max_messages: usize, timeout: u32) -> Vec<Rece
     queue.store.receive(QUEUE, request).await.unwrap()
 }
 
+async fn ways(queue: &Fixture) -> Ways {
+    let (ledger, _) = queue.store.ledgers(QUEUE, QUEUE).await.unwrap();
+    ledger.routes.values().next().copied().unwrap_or_default()
+}
+
 async fn take(queue: Fixture, model: &mut Model, step: Step, dir: &std::path::Path) -> Fixture {
     let group_name = |group: u8| format!("group-{group}");
     match step {
-        Step::Send { group } => {
+        Step::Send { group, by_ingest } => {
             let body = model.next_body();
-            queue.send(&group_name(group), &body).await;
+            let new = message(&group_name(group), &body);
+            if by_ingest {
+                queue.store.accept(QUEUE, new).await.unwrap();
+                model.ways.ingested += 1;
+            } else {
+                queue.store.send(QUEUE, new).await.unwrap();
+                model.ways.sent += 1;
+            }
             model.groups.entry(group_name(group)).or_default().push((body, 0));
         }
         Step::Receive { max_messages, visibility_timeout_seconds: timeout } => {
@@ -234,6 +257,7 @@ async fn check_history(lock: GroupLock, steps: Vec<Step>) {
             statistics.groups_in_flight,
         ];
         assert_eq!(counts, model.counts().map(|count| u64::try_from(count).unwrap()));
+        assert_eq!(ways(&queue).await, model.ways());
     }
     queue.advance_seconds(1_000);
     model.now_seconds += 1_000;
@@ -246,6 +270,7 @@ async fn check_history(lock: GroupLock, steps: Vec<Step>) {
         }
     }
     assert!(receive(&queue, 10, 1_000).await.is_empty(), "something was delivered twice");
+    assert_eq!(ways(&queue).await, model.ways());
 }
 
 #[test]
