@@ -9,6 +9,7 @@ mod deduplication;
 mod durability;
 mod faults;
 mod ledger;
+mod looking;
 mod model;
 mod queues;
 mod receiving;
