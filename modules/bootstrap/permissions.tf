@@ -336,6 +336,11 @@ locals {
         },
         {
           Effect   = "Allow"
+          Action   = ["apigateway:GET"]
+          Resource = arn.apis
+        },
+        {
+          Effect   = "Allow"
           Action   = ["logs:FilterLogEvents"]
           Resource = arn.log_groups
         },

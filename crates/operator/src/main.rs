@@ -34,6 +34,7 @@ mod scratch;
 mod sdk;
 mod settle;
 mod skip;
+mod stage;
 mod status;
 mod store;
 mod table;
@@ -104,6 +105,8 @@ enum Command {
     #[command(hide = true)]
     Settle(settle::Settle),
     #[command(hide = true)]
+    Stage(stage::StageCommand),
+    #[command(hide = true)]
     Forget(forget::Forget),
     #[command(hide = true)]
     AwaitDelivery(delivery::AwaitDelivery),
@@ -133,6 +136,7 @@ async fn main() -> ExitCode {
         Command::Whoami(command) => command.run().await,
         Command::Live(command) => command.run().await,
         Command::Settle(command) => command.run().await,
+        Command::Stage(command) => command.run().await,
         Command::Forget(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
         Command::Arguments(_) => arguments::Arguments::run(&mut Cli::command()),

@@ -45,6 +45,13 @@ impl Live {
     }
 }
 
+/// The stage of an API that was there already.
+#[derive(Debug, Deserialize)]
+struct Stage {
+    /// What it means that it does not deploy by itself.
+    obstacle: Option<String>,
+}
+
 /// Who calls AWS.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Caller {
@@ -121,6 +128,25 @@ impl<'a> Operator<'a> {
         }
         ask.args(["--region", &self.environment.aws.region]);
         json(&mut ask).with_context(|| format!("asking what runs in {name}"))
+    }
+
+    /// What is in the way of a change of a route, where the API was there already: a stage that does not
+    /// deploy by itself.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such stage.
+    pub(crate) fn obstacle_of_stage(&self) -> anyhow::Result<Option<String>> {
+        let Some(api) = &self.environment.aws.api else { return Ok(None) };
+        let mut ask = command(&["stage", "--region", &self.environment.aws.region]);
+        ask.args(["--stage", &api.stage]);
+        ask.args(api.id.iter().flat_map(|id| ["--api-id", id]));
+        ask.args(api.name.iter().flat_map(|name| ["--api-name", name]));
+        if self.environment.is_local() {
+            emulator::confine(&mut ask, &emulator::endpoint()?);
+        }
+        let stage: Stage = json(&mut ask)?;
+        Ok(stage.obstacle)
     }
 
     /// Waits until no change of the event source mapping `uuid` is under way, such as a pause's: Terraform

@@ -12,7 +12,7 @@ use super::lock::Lock;
 use super::operator::Operator;
 use super::planned::Planned;
 use super::release::{INTERRUPTED, Kind, Record, Release, State, Step};
-use super::resources::{Action, Resources};
+use super::resources::{Action, Resource, Resources};
 use super::smoke::{self, Smoke};
 use super::summary::Summary;
 use super::terraform::{Outputs, Terraform};
@@ -52,6 +52,8 @@ struct Shown {
     resources: Resources,
     planned: Planned,
     report: Report,
+    /// Why what changes of the API does not go live by itself.
+    obstacle: Option<String>,
 }
 
 /// How far it has come.
@@ -143,7 +145,12 @@ impl Rollout<'_> {
     fn plan(&self, artifact: &Artifact, stub: Option<&Stub>) -> anyhow::Result<Shown> {
         let (planned, resources) = Planned::make(self.environment, self.terraform, artifact, stub)?;
         let report = self.review(&resources, &planned.summary)?;
-        Ok(Shown { resources, planned, report })
+        let obstacle = self.operator.obstacle_of_stage()?;
+        let obstacle = obstacle.filter(|_| resources.all.iter().any(changes_api));
+        if let Some(obstacle) = &obstacle {
+            eprintln!("note: {obstacle}");
+        }
+        Ok(Shown { resources, planned, report, obstacle })
     }
 
     /// Does what was shown, and says how it ended; `reached` tells how far it came if it fails.
@@ -192,6 +199,10 @@ impl Rollout<'_> {
             stage::start(environment, outputs)?;
         }
         reached.step = Step::Smoke;
+        if let Some(reason) = shown.obstacle.clone() {
+            eprintln!("smoke test skipped: {reason}");
+            return Ok(State::Skipped { reason });
+        }
         Ok(match smoke::run(environment, self.operator, outputs, &shown.resources)? {
             Smoke::Passed => State::Passed,
             Smoke::Skipped(reason) => State::Skipped { reason },
@@ -265,8 +276,15 @@ impl Rollout<'_> {
     }
 }
 
+/// Whether something of the API changes that only a deployment of its stage brings to life.
+fn changes_api(resource: &Resource) -> bool {
+    let kinds =
+        ["route", "integration", "authorizer"].map(|part| format!("aws_apigatewayv2_{part}"));
+    resource.action != Action::Nothing && kinds.contains(&resource.kind)
+}
+
 /// Why something failed, in one line.
-fn reason_of(error: &anyhow::Error) -> String {
+pub(crate) fn reason_of(error: &anyhow::Error) -> String {
     if error.downcast_ref() == Some(&Failure::Interrupted) {
         return INTERRUPTED.to_owned();
     }

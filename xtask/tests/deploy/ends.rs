@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::{Value, json};
+
 use crate::machine::{Done, Machine, NEW, OLD, code, start, write};
 
 fn deploy(machine: &Machine) -> Done {
@@ -75,6 +77,49 @@ fn what_fails_is_on_record_with_its_step() {
     done.check(0, &["the latest release did not fail"]);
     assert_eq!(machine.releases("dev")[0]["kind"], "rollback");
     assert_eq!(machine.states("dev").len(), 5);
+}
+
+/// dev's API was there already, and has this stage; `action` is what happens to its route.
+fn deploy_beside(machine: &Machine, api: &Value, action: &str) -> Done {
+    let file = machine.path("clone/environments/dev/terraform.tfvars.json");
+    let mut values: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    values["aws"]["api"] = api.clone();
+    values["aws"].as_object_mut().unwrap().remove("throttling");
+    write(&file, &values.to_string());
+    let file = machine.world("dev/plan.json");
+    let mut plan: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    for change in plan["resource_changes"].as_array_mut().unwrap() {
+        if change["type"] == "aws_apigatewayv2_route" {
+            change["change"]["actions"] = json!([action]);
+        }
+    }
+    write(&file, &plan.to_string());
+    deploy(machine)
+}
+
+#[test]
+fn a_stage_that_does_not_deploy_by_itself_is_answered_with_the_command() {
+    let Some(machine) = Machine::new() else { return };
+    let stage = "aws apigatewayv2 create-deployment it is";
+    let done = deploy_beside(&machine, &json!({ "id": "not-by-itself" }), "update");
+    done.check(0, &[&format!("note: {stage}"), &format!("smoke test skipped: {stage}")]);
+    let last = machine.last("dev");
+    assert_eq!((&last["state"], &last["reason"]), (&"skipped".into(), &stage.into()));
+    assert!(!machine.steps().contains(&"await delivery".to_owned()));
+
+    // What it has already works, and so does a stage that deploys by itself.
+    for (id, action) in [("not-by-itself", "no-op"), ("by-itself", "update")] {
+        let Some(machine) = Machine::new() else { return };
+        let done = deploy_beside(&machine, &json!({ "id": id }), action);
+        done.check(0, &["smoke test passed"]);
+        assert!(!done.stderr.contains(stage), "{}", done.stderr);
+    }
+
+    // One that is not there is found before anything is changed.
+    let Some(machine) = Machine::new() else { return };
+    let done = deploy_beside(&machine, &json!({ "id": "a1b2c3", "stage": "gone" }), "update");
+    done.check(1, &["API a1b2c3 has no stage gone"]);
+    assert!(machine.applied().is_empty() && machine.ids("deployments/dev").is_empty());
 }
 
 #[test]

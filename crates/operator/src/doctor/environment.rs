@@ -22,6 +22,7 @@ use crate::environment::{
 };
 use crate::history::pattern;
 use crate::people::{self, span};
+use crate::stage::Stage;
 use crate::status::aws::alarm_prefix;
 use crate::store::Store;
 use crate::{mapping, program, sdk};
@@ -197,9 +198,27 @@ async fn aws(
             "trace, blocked and status need logs:FilterLogEvents on it",
         ),
     }
+    stage(sdk, deployment, checks).await;
     alarms(name, sdk, checks).await;
     releases(sdk, deployment, checks).await;
     destinations(deployment, checks).await;
+}
+
+/// Of an API that was there already: whether what is deployed goes live by itself.
+pub(super) async fn stage(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks) {
+    let Some(api) = deployment.aws.as_ref().and_then(|aws| aws.api.as_ref()) else { return };
+    match sdk::in_time(Stage::find(sdk, api)).await {
+        Ok(stage) if stage.auto_deploy => checks.ok("stage", stage.text()),
+        Ok(stage) => checks.warn(
+            "stage",
+            stage.obstacle(),
+            "after each deployment that changes a route, or once --auto-deploy is set on it: its owner's \
+             to decide",
+        ),
+        Err(error) => {
+            checks.fail("stage", format!("{error:#}"), "this check needs apigateway:GET on the API");
+        }
+    }
 }
 
 /// None is needed for a delivery, so none of this fails.

@@ -7,7 +7,7 @@ use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use deployment::{AwsFile, Deployment};
 
 use super::checks::Checks;
-use super::environment::credentials;
+use super::environment::{credentials, stage};
 use crate::{program, sdk};
 
 /// Functions that must stay unreserved in an account.
@@ -42,6 +42,7 @@ pub(super) async fn check(deployment: &Deployment, checks: &mut Checks) {
     let lambda = aws_sdk_lambda::Client::new(&sdk);
     concurrency(deployment, aws, &lambda, checks).await;
     names(name, &lambda, checks).await;
+    stage(&sdk, deployment, checks).await;
 }
 
 /// What `cargo xtask deploy` starts on this machine.

@@ -20,10 +20,17 @@ struct Account {
     concurrency: u32,
     has_function: bool,
     has_buckets: bool,
+    /// Whether the stage v1 of API a1b2c3, which is named webhooks, deploys by itself; there is no other.
+    auto_deploy: bool,
 }
 
-const READY: Account =
-    Account { id: "123456789012", concurrency: 1_000, has_function: false, has_buckets: true };
+const READY: Account = Account {
+    id: "123456789012",
+    concurrency: 1_000,
+    has_function: false,
+    has_buckets: true,
+    auto_deploy: true,
+};
 
 type Shared = Arc<(Account, Mutex<Vec<String>>)>;
 
@@ -68,6 +75,22 @@ async fn answer(
                 (StatusCode::NOT_FOUND, error.to_string())
             }
         }
+        // Two pages.
+        "/v2/apis" if uri.query().is_some_and(|query| query.contains("nextToken")) => {
+            let apis = json!([{ "apiId": "a1b2c3", "name": "webhooks" }]);
+            (StatusCode::OK, json!({ "items": apis }).to_string())
+        }
+        "/v2/apis" => {
+            let apis = json!([{ "apiId": "d4e5f6", "name": "others" }]);
+            (StatusCode::OK, json!({ "items": apis, "nextToken": "more" }).to_string())
+        }
+        "/v2/apis/a1b2c3/stages/v1" => {
+            let stage = json!({ "stageName": "v1", "autoDeploy": account.auto_deploy });
+            (StatusCode::OK, stage.to_string())
+        }
+        path if path.starts_with("/v2/") => {
+            (StatusCode::NOT_FOUND, json!({ "message": "Invalid stage identifier" }).to_string())
+        }
         _ if account.has_buckets => (
             StatusCode::OK,
             "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>".to_owned(),
@@ -83,15 +106,18 @@ async fn answer(
 async fn doctor(account: Account, patch: &Value) -> (Done, Vec<String>) {
     let service = Service::anywhere().await;
     let shared: Shared = Arc::new((account, Mutex::default()));
-    // Lambda says the kind of an error in a header.
-    let with_kind =
-        axum::middleware::map_response(|mut response: axum::response::Response| async {
+    // Lambda and API Gateway say the kind of an error in a header.
+    let with_kind = axum::middleware::map_response(
+        |uri: Uri, mut response: axum::response::Response| async move {
             if response.status() == StatusCode::NOT_FOUND {
-                let kind = "ResourceNotFoundException".parse().unwrap();
+                let is_api = uri.path().starts_with("/v2/");
+                let kind = if is_api { "NotFoundException" } else { "ResourceNotFoundException" };
+                let kind = kind.parse().unwrap();
                 response.headers_mut().insert("x-amzn-errortype", kind);
             }
             response
-        });
+        },
+    );
     let app = Router::new().fallback(answer).layer(with_kind).with_state(Arc::clone(&shared));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -176,5 +202,29 @@ async fn a_new_account_s_concurrency_is_compared_with_what_is_asked_for() {
         let found = unwell.get("concurrency").map(|(verdict, _)| verdict.as_str());
         assert_eq!(found, verdict, "{limit} {reserved}: {unwell:?} {}", done.stderr);
         assert_eq!(done.code, Some(i32::from(verdict == Some("fail"))));
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_was_there_already_is_asked_whether_its_stage_deploys_by_itself() {
+    let deploy = "aws apigatewayv2 create-deployment --api-id a1b2c3 --stage-name 'v1'";
+    let create = "aws apigatewayv2 create-stage --api-id a1b2c3 --stage-name 'v2' --auto-deploy";
+    for (api, auto_deploy, expected) in [
+        (json!({ "id": "a1b2c3", "stage": "v1" }), true, None),
+        (json!({ "name": "webhooks", "stage": "v1" }), true, None),
+        (json!({ "id": "a1b2c3", "stage": "v1" }), false, Some(("warn", deploy))),
+        (json!({ "name": "webhooks", "stage": "v1" }), false, Some(("warn", deploy))),
+        (json!({ "id": "a1b2c3", "stage": "v2" }), true, Some(("fail", create))),
+        (json!({ "name": "mine" }), true, Some(("fail", "0 APIs are named \"mine\""))),
+    ] {
+        let (done, _) = doctor(Account { auto_deploy, ..READY }, &json!({ "api": api })).await;
+        let unwell = unwell(&done);
+        match (unwell.get("stage"), expected) {
+            (None, None) => assert!(done.stdout.contains("v1 of API a1b2c3"), "{}", done.stdout),
+            (Some((verdict, found)), Some((wanted, text))) => {
+                assert!(verdict == wanted && found.contains(text), "{api}: {verdict} {found}");
+            }
+            other => panic!("{api}: {other:?} {}", done.stderr),
+        }
     }
 }

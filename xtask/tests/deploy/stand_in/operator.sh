@@ -39,6 +39,14 @@ settle)
     step "settle $(option --uuid "$@")"
     [ "${FAIL-}" != settle ] || fail "the event source mapping is still Updating after 300 s"
     ;;
+stage)
+    step "stage"
+    [ "$(option --stage "$@")" != gone ] || fail "API $(option --api-id "$@") has no stage gone"
+    case $(option --api-id "$@") in
+    not-by-itself) echo '{"auto_deploy":false,"obstacle":"aws apigatewayv2 create-deployment it is"}' ;;
+    *) echo '{"auto_deploy":true,"obstacle":null}' ;;
+    esac
+    ;;
 forget)
     step "forget"
     echo '{"deleted":[]}'

@@ -59,6 +59,13 @@ pub(super) fn needed(judge: &Judge) -> anyhow::Result<Vec<(String, Right)>> {
                 may("deploy", Right::new(action, &*part));
             }
         }
+        // An API that was there already: which it is by its name, and whether its stage deploys by itself.
+        for path in ["/apis", "/apis/a1b2c3/stages/v1"] {
+            let path = format!("arn:aws:apigateway:{REGION}::{path}");
+            for who in ["look", "plan", "deploy"] {
+                may(who, Right::new("apigateway:GET", &*path));
+            }
+        }
         // Concurrency that is given back, and what deletes a setting.
         may("deploy", Right::new("lambda:DeleteFunctionConcurrency", &*function));
         may(
