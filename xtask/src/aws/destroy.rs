@@ -7,15 +7,20 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
+use super::operator::Operator;
+use super::release::{self, Record, State, Step};
 use super::resources::Resources;
+use super::rollout::reason_of;
 use super::summary::Summary;
 use super::terraform::Terraform;
 use super::{Environment, ask, emulator, local_dir, preflight, stage};
 use crate::exit::Failure;
+use crate::interrupt;
 
 /// Delete an environment, with everything that waits in its queues
 ///
-/// Refused while `aws.deletion_protection` is set. The list of skips and a pause's scheduled end go with
+/// Refused while `aws.deletion_protection` is set. That it begins and how it ended is on record, as of a
+/// deployment: `cargo xtask releases`. The list of skips and a pause's scheduled end go with
 /// it; artifacts, release records and the state's bucket stay. `local` also stops the emulator and all
 /// that `cargo xtask deploy local` started.
 #[derive(Debug, clap::Args)]
@@ -56,7 +61,8 @@ impl Destroy {
         }
         let terraform = Terraform::find(&environment)?;
         // Of the right account, before anything is looked at.
-        let (operator, _) = preflight::identify(&environment)?;
+        let (operator, by) = preflight::identify(&environment)?;
+        let before = release::all(name, &operator)?.into_iter().next().map(|last| last.record);
         // Deleting asks for the variables as well, checks their shape, and uses none of them.
         let any = json!({ "code_sha256": BASE64_STANDARD.encode([0; 32]), "path": "none" });
         let lock = terraform.lock()?;
@@ -69,20 +75,32 @@ impl Destroy {
         if !summary.is_empty() {
             let question = format!("Delete {name} and every event that waits in its queues?");
             ask::confirm(&question, self.yes)?;
-            let _lock = terraform.lock()?;
-            if environment.is_local() {
-                stage::stop()?;
-            }
-            terraform.apply_destroy()?;
         }
-        if environment.is_local() {
-            stage::stop()?;
-            emulator::stop()?;
-            forget()?;
-        } else {
-            // Also where nothing is left to destroy: a run that was killed here is finished so.
-            operator.forget()?;
+        let lock = terraform.lock()?;
+        let _guard = interrupt::guard()?;
+        // A run that was killed is finished, also where nothing is left to delete.
+        let is_unfinished = before.as_ref().is_some_and(Record::is_unfinished_destroy);
+        let begun = (!summary.is_empty() || is_unfinished)
+            .then(|| Record::begin_destroy(name, before.as_ref(), by));
+        if let Some(begun) = &begun {
+            begun
+                .keep(&operator)
+                .context("nothing was deleted, as it could not be written down")?;
         }
+        let done = carry_out(&environment, &terraform, &operator, summary.is_empty());
+        drop(lock);
+        let kept = begun.map_or(Ok(()), |begun| {
+            let state = match &done {
+                Ok(()) => State::Passed,
+                Err(error) => State::Failed { step: Step::Apply, reason: reason_of(error) },
+            };
+            begun.end(state, None).keep(&operator).context("writing down how it ended")
+        });
+        if let (Err(_first), Err(error)) = (&done, &kept) {
+            eprintln!("error: {error:#}");
+        }
+        done?;
+        kept?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json!({ "destroyed": summary.destroy }))?);
         } else {
@@ -90,6 +108,26 @@ impl Destroy {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Deletes what there is, and what the commands have made beside Terraform.
+fn carry_out(
+    environment: &Environment,
+    terraform: &Terraform<'_>,
+    operator: &Operator<'_>,
+    is_empty: bool,
+) -> anyhow::Result<()> {
+    if environment.is_local() {
+        stage::stop()?;
+    }
+    if !is_empty {
+        terraform.apply_destroy()?;
+    }
+    if environment.is_local() {
+        emulator::stop()?;
+        return forget();
+    }
+    operator.forget()
 }
 
 /// Deletes the state of what was on the emulator: it is gone with it.

@@ -19,6 +19,9 @@ use crate::package::Manifest;
 /// The reason of a failure that somebody asked for, by Ctrl-C or another signal.
 pub(crate) const INTERRUPTED: &str = "interrupted";
 
+/// In the place of a digest, where no code was ever deployed.
+const NO_CODE: &str = "none";
+
 /// The version of the record that is written here.
 const VERSION: u32 = 2;
 
@@ -91,6 +94,8 @@ pub(crate) enum Kind {
     Deploy,
     Promote,
     Rollback,
+    /// It is gone, with the code that was deployed last.
+    Destroy,
 }
 
 /// A release with its name.
@@ -168,6 +173,31 @@ impl Record {
             state: State::Started,
             function_version: None,
         }
+    }
+
+    /// The record of a deletion that begins now, of what was deployed last.
+    pub(crate) fn begin_destroy(environment: &str, before: Option<&Self>, by: String) -> Self {
+        let now = Timestamp::from(SystemTime::now()).to_string();
+        Self {
+            version: VERSION,
+            environment: environment.to_owned(),
+            started_at: Some(now.clone()),
+            at: now,
+            sha256: before.map_or_else(|| NO_CODE.to_owned(), |before| before.sha256.clone()),
+            git_commit: before.and_then(|before| before.git_commit.clone()),
+            dirty: before.is_some_and(|before| before.dirty),
+            by,
+            kind: Kind::Destroy,
+            from: None,
+            plan: None,
+            state: State::Started,
+            function_version: None,
+        }
+    }
+
+    /// Whether it is a deletion of which nobody knows that it has come to its end.
+    pub(crate) fn is_unfinished_destroy(&self) -> bool {
+        self.kind == Kind::Destroy && self.state != State::Passed
     }
 
     /// The record of its end, which is now.
@@ -266,6 +296,13 @@ pub(crate) fn to_promote<'a>(from: &str, releases: &'a [Release]) -> anyhow::Res
         bail!("nothing was ever deployed to {from}; `cargo xtask deploy {from}` does");
     };
     let Release { id, record } = live;
+    if record.kind == Kind::Destroy {
+        bail!(
+            "{from} was deleted by {} ({id}: {}): `cargo xtask deploy {from}`, and promote that",
+            record.by,
+            record.state
+        );
+    }
     match &record.state {
         State::Passed => {}
         State::Started => bail!(
@@ -296,6 +333,9 @@ pub(crate) fn to_go_back_to<'a>(
     if let Some(to) = to {
         let mut found = releases.iter().filter(|release| release.id.starts_with(to));
         return match (found.next(), found.next()) {
+            (Some(release), None) if release.record.kind == Kind::Destroy => {
+                Err(anyhow!("{} is a deletion, and no code to go back to", release.id))
+            }
             (Some(release), None) => Ok(release),
             (None, _) => Err(anyhow!(
                 "{environment} has no release {to}; `cargo xtask releases {environment}` shows those there are"
@@ -303,6 +343,18 @@ pub(crate) fn to_go_back_to<'a>(
             (Some(_), Some(_)) => Err(anyhow!("several releases begin with {to}")),
         };
     }
+    let is_destroy = |release: &&Release| release.record.kind == Kind::Destroy;
+    if let Some(Release { id, record }) = releases.first().filter(is_destroy) {
+        bail!(
+            "{environment} was deleted by {} ({id}: {}): `cargo xtask deploy {environment}` makes it anew, \
+             and `--to` takes the code of any of `cargo xtask releases {environment}`",
+            record.by,
+            record.state
+        );
+    }
+    // What was live before a deletion is of another environment.
+    let since = releases.iter().take_while(|release| !is_destroy(release)).count();
+    let releases = &releases[..since];
     // A rollback that was cut off is to be finished, not to be gone back from.
     let cut_off = |release: &&Release| {
         release.record.kind == Kind::Rollback && release.record.state.is_cut_off()
@@ -342,6 +394,7 @@ mod tests {
             let words: Vec<&str> = text.split(' ').collect();
             let (kind, state) = match words[1..] {
                 ["rollback", state] => (Kind::Rollback, state),
+                ["destroy", state] => (Kind::Destroy, state),
                 [state] => (Kind::Deploy, state),
                 _ => panic!("{text}"),
             };
@@ -411,6 +464,23 @@ mod tests {
         // One that was applied and did not work is gone back from.
         let history = ["a passed", "b passed", "c failed", "b rollback failed"];
         assert_eq!(back(&history), Ok("a 1800".into()));
+    }
+
+    #[test]
+    fn what_was_deleted_is_neither_gone_back_to_nor_promoted() {
+        for end in ["passed", "started", "unapplied"] {
+            let destroyed = format!("b destroy {end}");
+            let history = ["a passed", "b passed", &destroyed];
+            assert!(back(&history).unwrap_err().contains("dev was deleted by"), "{end}");
+            let refused = to_promote("dev", &releases(&history)).unwrap_err().to_string();
+            assert!(refused.contains("dev was deleted by"), "{refused}");
+            let of_before = ["a passed", "b passed", &destroyed, "c passed"];
+            assert!(back(&of_before).unwrap_err().contains("no earlier release"), "{end}");
+        }
+        let history = releases(&["a passed", "a destroy passed"]);
+        let named = |to| to_go_back_to("dev", &history, Some(to));
+        assert!(named("20261123T1801").unwrap_err().to_string().contains("is a deletion"));
+        assert_eq!(named("20261123T1800").unwrap().id, history[1].id);
     }
 
     #[test]

@@ -50,6 +50,7 @@ fn table(releases: &[Release]) -> String {
             (Kind::Deploy, _) => "deploy".to_owned(),
             (Kind::Promote, from) => format!("from {}", from.as_deref().unwrap_or("?")),
             (Kind::Rollback, _) => "rollback".to_owned(),
+            (Kind::Destroy, _) => "destroy".to_owned(),
         };
         let dirty = if record.dirty { "+changes" } else { "" };
         let commit = format!("{}{dirty}", record.short_commit());

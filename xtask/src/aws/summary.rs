@@ -19,6 +19,8 @@ pub(crate) struct Summary {
     pub(crate) change: Vec<Item>,
     pub(crate) replace: Vec<Item>,
     pub(crate) destroy: Vec<Item>,
+    /// What stays, and is managed no longer.
+    pub(crate) forget: Vec<Forgotten>,
     /// The names of outputs that change.
     pub(crate) outputs: Vec<String>,
     /// How many resources stay as they are.
@@ -30,6 +32,14 @@ pub(crate) struct Summary {
 pub(crate) struct Item {
     pub(crate) address: String,
     pub(crate) changes: Vec<AttributeChange>,
+}
+
+/// A resource that stays and that nobody manages any more: whoever wants it gone deletes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Forgotten {
+    pub(crate) address: String,
+    /// Its ARN, or its id where it has none.
+    pub(crate) id: String,
 }
 
 /// One attribute of a resource that is changed or replaced.
@@ -50,6 +60,7 @@ impl Summary {
             change: Vec::new(),
             replace: Vec::new(),
             destroy: Vec::new(),
+            forget: Vec::new(),
             outputs: Vec::new(),
             unchanged: 0,
         };
@@ -62,7 +73,13 @@ impl Summary {
                 Action::CreateThenDelete | Action::DeleteThenCreate => {
                     summary.replace.push(item(changes(resource)));
                 }
-                Action::Delete | Action::Forget => summary.destroy.push(item(Vec::new())),
+                Action::Delete => summary.destroy.push(item(Vec::new())),
+                Action::Forget => {
+                    let address = resource.address.clone();
+                    let [arn, id] = ["arn", "id"].map(|name| resource.before[name].as_str());
+                    let id = arn.or(id).unwrap_or_default().to_owned();
+                    summary.forget.push(Forgotten { address, id });
+                }
             }
         }
         summary
@@ -71,7 +88,8 @@ impl Summary {
     /// Whether the plan would do nothing.
     pub(crate) fn is_empty(&self) -> bool {
         let items = [&self.add, &self.change, &self.replace, &self.destroy];
-        items.iter().all(|items| items.is_empty()) && self.outputs.is_empty()
+        let nothing = items.iter().all(|items| items.is_empty()) && self.forget.is_empty();
+        nothing && self.outputs.is_empty()
     }
 
     /// One line: `2 to add, 1 to change, 0 to replace, 0 to destroy, 40 unchanged`.
@@ -118,6 +136,15 @@ impl Summary {
                     let _ok = writeln!(text, "      {name}: {before} → {after}{why}");
                 }
             }
+        }
+        for Forgotten { address, id } in &self.forget {
+            let _ok = writeln!(
+                text,
+                "{} {}\n      {} stays, and is managed no longer: delete it yourself if you want it gone",
+                paint(Color::Yellow, ".  "),
+                printable(address),
+                printable(id)
+            );
         }
         for name in &self.outputs {
             let _ok = writeln!(text, "{} output {}", paint(Color::Yellow, "~  "), printable(name));
@@ -225,6 +252,16 @@ mod tests {
         );
         assert!(!summary.is_empty());
         assert!(plan(&json!([of("f", &["no-op"])])).is_empty());
+    }
+
+    #[test]
+    fn what_only_the_state_forgets_is_named_and_not_called_deleted() {
+        let forgets = json!({ "actions": ["forget"], "before": { "id": "1", "arn": "arn:1" } });
+        let summary = plan(&json!([change("key", &forgets)]));
+        assert!(!summary.is_empty());
+        assert!(summary.counts().contains("0 to destroy"), "{}", summary.counts());
+        let text = summary.markdown("dev");
+        assert!(text.contains(".   aws_x.key\n      arn:1 stays"), "{text}");
     }
 
     #[test]

@@ -257,5 +257,27 @@ fn an_environment_is_destroyed() {
     assert_eq!(machine.live("dev"), "");
     assert_eq!(machine.applied(), ["applied destroy to dev"]);
     // The list of skips, the scheduled end of a pause.
-    assert_eq!(machine.steps().last().map(String::as_str), Some("forget"));
+    let steps = machine.steps();
+    let at = |step: &str| steps.iter().position(|it| it == step).unwrap();
+    assert!(at("has put deployments/dev") < at("terraform apply begins"), "{steps:?}");
+    assert_eq!(at("forget") + 1, at("put releases/dev"), "{steps:?}");
+    let last = &machine.releases("dev")[0];
+    assert_eq!((&last["kind"], &last["state"]), (&"destroy".into(), &"passed".into()));
+    machine.check_records("dev");
+    // What is gone is not gone back from, and not promoted.
+    machine.run(&["rollback", "dev", "--yes"]).check(1, &["dev was deleted by arn:aws:iam::"]);
+    machine.run(&["promote", "dev", "prod", "--yes"]).check(1, &["dev was deleted by"]);
+}
+
+#[test]
+fn a_deletion_that_fails_is_on_record() {
+    let Some(machine) = Machine::new() else { return };
+    machine.run_with(("FAIL", "apply"), &["destroy", "dev", "--yes"]).check(1, &["AccessDenied"]);
+    let last = machine.last("dev");
+    assert_eq!((&last["kind"], &last["step"]), (&"destroy".into(), &"apply".into()));
+    assert!(last["reason"].as_str().unwrap().contains("AccessDenied"), "{last}");
+    // Without a record nothing is deleted.
+    let denied = machine.run_with(("DENY", "deployments/"), &["destroy", "dev", "--yes"]);
+    denied.check(1, &["nothing was deleted, as it could not be written down"]);
+    assert!(machine.applied().is_empty());
 }

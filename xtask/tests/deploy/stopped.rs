@@ -48,9 +48,7 @@ impl Story {
 
     fn check_done(&self, machine: &Machine) {
         assert_eq!(machine.live(self.environment), self.code[1]);
-        if self.arguments[0] != "destroy" {
-            assert_eq!(machine.last(self.environment)["state"], "passed");
-        }
+        assert_eq!(machine.last(self.environment)["state"], "passed");
         machine.check_records(self.environment);
     }
 
@@ -90,9 +88,8 @@ impl Story {
     fn check_stopped(&self, machine: &Machine, stopped: &Done, by: &str, told: &str) {
         machine.check_records(self.environment);
         let begun = machine.ids(&format!("deployments/{}", self.environment));
-        let is_recorded = self.arguments[0] != "destroy";
         assert!(
-            machine.applied().is_empty() || !begun.is_empty() || !is_recorded,
+            machine.applied().is_empty() || !begun.is_empty(),
             "applied, and not on record: {told}"
         );
         if matches!(by, "KILL" | "CRASH") {
