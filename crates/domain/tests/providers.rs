@@ -353,6 +353,11 @@ fn every_provider_of_the_page_can_be_received() {
         let message = accepted(&route, &sample, &sample.body);
         assert_eq!(message.check_headers(), Ok(()), "{name}");
         assert_eq!(message.body, sample.body, "{name}");
+        // Where an id is configured it has to be one, or the message's would stand in its place.
+        let sent = &message.attributes["event_id"].value;
+        assert_eq!(message.event_id(), sent, "{name}");
+        let is_the_requests = route.event_id().source() == "$context.requestId";
+        assert_eq!(sent == "r-1", is_the_requests, "{name}: {sent}");
         for header in route.carried_headers() {
             assert!(message.header(header).is_some(), "{name}: {header}");
         }
