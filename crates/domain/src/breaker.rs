@@ -3,7 +3,8 @@
 //!
 //! Open, it lets a probe through after a while, and events that were never attempted, one at a time of
 //! those that are new and one of those that were put back: a group that has done nothing wrong must
-//! not wait for others. Such events often come together, so one waits a moment for another. After it closes, delivery ramps up instead of arriving all at once.
+//! not wait for others. Such events often come together, so one waits a moment for another. After it
+//! closes, delivery ramps up instead of arriving all at once.
 //!
 //! What fails for itself opens nothing: a 500 is the application's answer to one event.
 //! A destination that names a time by `Retry-After` is asked by nobody until then.

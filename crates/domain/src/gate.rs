@@ -25,8 +25,8 @@ pub enum Entry {
     Open(Pass),
     /// It is worth waiting until another attempt has ended.
     Wait,
-    /// It is worth waiting until that of another event which was never attempted has ended, but no longer than
-    /// [`TURN_WAIT`]; then it is put back.
+    /// It is worth waiting until that of another event which was never attempted has ended, but no
+    /// longer than [`TURN_WAIT`]; then it is put back.
     InTurn(Refusal),
     /// The destination's pace lets others go first: it is worth waiting until one has ended, or for this
     /// time, but no longer than [`TURN_WAIT`].
