@@ -74,6 +74,19 @@ async fn a_uuid_of_version_7_counts_as_any_other_id_and_is_kept_by_its_time() {
     store.close().await;
 }
 
+/// None of its bits is lost in its key: an event whose id differs in one is no repeat.
+#[tokio::test]
+async fn uuids_that_differ_in_one_bit_are_two() {
+    let queue = Fixture::new().await;
+    let id = 0x0197_0000_0000_7abc_9def_0123_4567_89ab_u128;
+    let version = 76..80;
+    for bit in (0..128).filter(|bit| !version.contains(bit)) {
+        let hex = format!("{:032x}", id ^ (1 << bit));
+        let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+        assert!(!queue.send("a", &id).await.duplicate, "bit {bit}: {id}");
+    }
+}
+
 #[tokio::test]
 async fn the_body_stands_in_for_the_id_where_the_queue_says_so() {
     let without_id = |body| NewMessage { deduplication_id: None, ..message("a", body) };
