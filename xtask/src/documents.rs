@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use manual::typed;
 
 use crate::{process, workspace};
 
-/// What is passed on to the operator, whose arguments it knows itself.
+/// What is passed on to the operator, whose own tests parse it.
 const OPERATORS: [&str; 8] =
     ["status", "trace", "blocked", "skip", "doctor", "dlq", "pause", "resume"];
 
@@ -23,29 +24,9 @@ fn documents() -> Vec<(PathBuf, String)> {
     listed.lines().filter(|file| *file != "CHANGELOG.md").map(read).collect()
 }
 
-/// Every `cargo xtask …` of a text, as arguments; of alternatives (`a|b`) each, of what may be left out
-/// (`[--json]`) all, but for what a shell leaves out (`${…}`).
+/// Every `cargo xtask …` of a text, as arguments.
 pub(crate) fn commands(text: &str) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    for rest in text.split("cargo xtask ").skip(1) {
-        let line = rest.split(['\n', '`', '#', ';', '(', ')', '…']).next().unwrap_or_default();
-        let end = [" | ", " > ", "${"].iter().filter_map(|end| line.find(end)).min();
-        let line = &line[..end.unwrap_or(line.len())];
-        let line = line.replace("\\|", "|").replace(['[', ']'], "");
-        let Some(words) = shlex::split(line.trim()) else { continue };
-        let mut lines = vec![Vec::new()];
-        for word in words.iter().map(|word| word.trim_end_matches([',', '.', ':'])) {
-            let alternatives = word.split('|').map(str::to_owned);
-            let longer = |alternative: String| {
-                lines.iter().map(move |line: &Vec<String>| {
-                    line.iter().cloned().chain([alternative.clone()]).collect()
-                })
-            };
-            lines = alternatives.flat_map(longer).collect();
-        }
-        found.extend(lines.into_iter().filter(|line| !line.is_empty()));
-    }
-    found
+    typed::commands(text, "cargo xtask")
 }
 
 /// Parses a command; what a shell fills in is a value.
@@ -77,11 +58,4 @@ fn every_command_of_the_documents_parses() {
         }
     }
     assert!(count > 25, "only {count} commands were found");
-}
-
-#[test]
-fn a_command_is_found_in_a_sentence_and_in_a_block() {
-    let text = "Then `cargo xtask deploy dev`, or:\n\n```\ncargo xtask plan|check ENV [--json] # looks\n```";
-    let found = commands(text).iter().map(|words| words.join(" ")).collect::<Vec<_>>();
-    assert_eq!(found, ["deploy dev", "plan ENV --json", "check ENV --json"]);
 }

@@ -1,6 +1,8 @@
 //! What a program's arguments say of themselves, as files that go into a release: man pages, and
 //! completions for shells. Here because programs that are released have this in common, and nothing else.
 
+pub mod typed;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -156,3 +156,76 @@ async fn main() -> ExitCode {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::error::ErrorKind;
+    use manual::typed;
+
+    use super::*;
+
+    /// What a document leaves to its reader, as he could type it.
+    fn filled_in(word: &str) -> &str {
+        match word {
+            "TIME" => "2h",
+            "N" => "5",
+            "HOST:PORT" => "127.0.0.1:9324",
+            word => word,
+        }
+    }
+
+    fn parse(words: &[String]) -> Result<(), clap::Error> {
+        let arguments = words.iter().map(|word| filled_in(word));
+        Cli::try_parse_from(std::iter::once("webhook-operator").chain(arguments)).map(drop)
+    }
+
+    /// Those that `cargo xtask` passes on.
+    fn is_passed_on(words: &[String]) -> bool {
+        let passed_on = ["status", "trace", "blocked", "skip", "doctor", "dlq", "pause", "resume"];
+        passed_on.contains(&words[0].as_str())
+    }
+
+    /// A command that is only named, such as `dlq list`, is not typed like that.
+    fn is_named_only(words: &[String]) -> bool {
+        words.len() == 1 || (words.len() == 2 && words[0] == "dlq")
+    }
+
+    #[test]
+    fn every_command_of_the_documents_parses() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        let mut git = std::process::Command::new("git");
+        let listed = git.arg("-C").arg(root).args(["ls-files", "*.md"]).output().unwrap();
+        let (mut count, mut refused) = (0, Vec::new());
+        // What has changed since tells of commands that are gone.
+        let files = String::from_utf8(listed.stdout).unwrap();
+        for file in files.lines().filter(|file| *file != "CHANGELOG.md") {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            let of_xtask = typed::commands(&text, "cargo xtask");
+            let passed_on = of_xtask.into_iter().filter(|words| is_passed_on(words));
+            let ours = typed::commands(&text, "webhook-operator");
+            for words in ours.into_iter().chain(passed_on).filter(|words| !is_named_only(words)) {
+                // A table's `dlq show ENV` names it, with the environment alone.
+                let is_in_table = words[words.len() - 1] == "ENV" && words[0] == "dlq";
+                if let Err(error) = parse(&words)
+                    && error.kind() != ErrorKind::DisplayHelp
+                    && !(is_in_table && error.kind() == ErrorKind::MissingRequiredArgument)
+                {
+                    refused.push(format!("{file}: {}: {error}", words.join(" ")));
+                }
+                count += 1;
+            }
+        }
+        assert!(refused.is_empty(), "{}", refused.join("\n"));
+        assert!(count > 60, "only {count} commands were found");
+    }
+
+    #[test]
+    fn a_command_that_does_not_parse_is_noticed() {
+        for text in ["webhook-operator dlq show local", "webhook-operator status local --wach"] {
+            let [words] = typed::commands(text, "webhook-operator").try_into().unwrap();
+            assert!(!is_named_only(&words) && parse(&words).is_err(), "{text}");
+        }
+    }
+}
