@@ -425,7 +425,9 @@ impl Outputs {
         let Some(values) = output_values(outputs) else {
             bail!("nothing is deployed: Terraform's state has no outputs");
         };
-        serde_json::from_value(values).context("reading Terraform's outputs")
+        // What was deployed by an earlier version has each by itself.
+        let values = values.get("webhook").unwrap_or(&values);
+        Self::deserialize(values).context("reading Terraform's outputs")
     }
 }
 
@@ -450,6 +452,24 @@ mod tests {
             let error = check_version(bad).unwrap_err();
             assert!(format!("{error:#}").contains(&format!("terraform {bad} is too old")));
             assert_eq!(error.downcast_ref(), Some(&Failure::Environment));
+        }
+    }
+
+    #[test]
+    fn outputs_are_one_object_and_were_many() {
+        let values = json!({
+            "api_endpoint": "https://a", "api_id": "a", "ingest_urls": {}, "queue_url": "q",
+            "dead_letter_queue_url": "d", "function_name": "f", "function_version": "7",
+            "code_sha256": "c", "log_group_name": "l", "dashboard_name": null,
+        });
+        let many: serde_json::Map<_, _> = values
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.clone(), json!({ "value": value })))
+            .collect();
+        for outputs in [json!({ "webhook": { "value": values } }), many.into()] {
+            assert_eq!(Outputs::parse(&outputs).unwrap().function_version, "7");
         }
     }
 

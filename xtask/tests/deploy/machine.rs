@@ -357,8 +357,7 @@ fn outputs(environment: &str, url: &str) -> Value {
         "queue_url": "q", "dead_letter_queue_url": "d", "function_name": name, "function_version": "7",
         "code_sha256": "@CODE@", "log_group_name": "l", "dashboard_name": null,
     });
-    let outputs = outputs.as_object().unwrap();
-    outputs.iter().map(|(name, value)| (name.clone(), json!({ "value": value }))).collect()
+    json!({ "webhook": { "value": outputs } })
 }
 
 /// Starts an API that accepts everything, as long as the test runs.
