@@ -63,6 +63,9 @@ pub(crate) struct About {
     pub(crate) start_command: Option<String>,
     /// Where its configuration was read.
     pub(crate) config_file: Option<PathBuf>,
+    /// Which directory it works in, whatever that is called where somebody looks: a copy of it has this
+    /// file, too.
+    pub(crate) data_dir_inode: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]

@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::files::own_file;
 use crate::log::Log;
+use crate::store::DATABASE_FILE;
 
 /// Room that is kept from new events unless told otherwise, in bytes: the write-ahead log's 64 MiB, and
 /// as much again for dead letters and the log.
@@ -55,6 +56,14 @@ pub(crate) struct DiskStatus {
     pub(crate) reserve_bytes: u64,
     /// Whether they are.
     pub(crate) accepting: bool,
+    /// Size of the queues' file and of its log.
+    pub(crate) database_bytes: u64,
+}
+
+/// What is not there, or cannot be looked at, takes no room that we know of.
+fn database_bytes(dir: &Path) -> u64 {
+    let bytes = |end| dir.join(format!("{DATABASE_FILE}{end}")).metadata().map(|it| it.len());
+    ["", "-wal"].into_iter().filter_map(|end| bytes(end).ok()).sum()
 }
 
 /// Gives up the reserve in a data directory where a start would find no room.
@@ -99,6 +108,7 @@ impl Disk {
             free_bytes: self.free_bytes.load(Ordering::Relaxed),
             reserve_bytes: self.reserve_bytes,
             accepting: self.has_room.load(Ordering::Relaxed),
+            database_bytes: database_bytes(&self.dir),
         }
     }
 

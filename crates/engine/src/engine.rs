@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -218,7 +219,7 @@ impl Engine {
                 Some(EventSourceMapping::start(options, data_dir).await?)
             }
         };
-        let about = queue_urls.about(&config, options.start_command, options.config_file);
+        let about = queue_urls.about(&config, options.start_command, options.config_file, data_dir);
         let admin = Arc::new(Admin {
             queue: config.queue_name(),
             dead_letter_queue: config.dead_letter_queue_name(),
@@ -378,6 +379,7 @@ impl QueueUrls {
         config: &Config,
         start_command: Option<String>,
         config_file: Option<PathBuf>,
+        data_dir: Option<&Path>,
     ) -> About {
         About {
             environment: config.environment().to_owned(),
@@ -385,6 +387,7 @@ impl QueueUrls {
             dead_letter_queue_url: self.dead_letter_queue.clone(),
             start_command,
             config_file,
+            data_dir_inode: data_dir.and_then(|dir| dir.metadata().ok()).map(|it| it.ino()),
         }
     }
 }

@@ -153,6 +153,12 @@ impl Text {
                 "Below this much room no events are accepted",
                 disk.reserve_bytes,
             );
+            self.single(
+                "webhook_database_bytes",
+                "gauge",
+                "Size of the queues' file and of its write-ahead log",
+                disk.database_bytes,
+            );
         }
         self.single(
             "webhook_log_lines_left_out_total",

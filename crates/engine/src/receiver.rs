@@ -1,14 +1,17 @@
 //! Who is notified: where posts go, how each of them ended, and how many did which way. What is posted is
 //! the notifier's business. The URL is a secret, so nothing here shows more of it than its origin.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::address;
 use domain::config::{Config, Notify};
 use domain::notification::{PostTo, PostUrl};
 use reqwest::Client;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -85,11 +88,16 @@ pub async fn notify(config: &Config, text: &str) -> Option<Result<(u16, String),
 impl Receiver {
     /// Whom a configuration says, if anybody.
     pub(crate) fn of(config: &Config) -> Option<Self> {
+        Self::with(config, Resolver::System)
+    }
+
+    fn with(config: &Config, resolver: Resolver) -> Option<Self> {
         let notify = config.notify()?.clone();
         let certificates = std::env::var_os(CERTIFICATES_VARIABLE).map(PathBuf::from);
         let client = tls(certificates.as_deref()).and_then(|tls| {
             let builder = Client::builder()
                 .tls_backend_preconfigured(tls)
+                .dns_resolver(resolver)
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 // Posts are hours apart.
@@ -182,6 +190,38 @@ impl PostError {
     }
 }
 
+/// Who is asked for the addresses of a name, without those that are never called: it may lead to a
+/// metadata service.
+#[derive(Clone)]
+enum Resolver {
+    /// The system's resolver.
+    System,
+    /// Somebody who gives every name these addresses.
+    #[cfg(test)]
+    Always(Vec<SocketAddr>),
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = match resolver {
+                // The client puts the port of the URL in the place of this one.
+                Self::System => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+                #[cfg(test)]
+                Self::Always(addresses) => addresses,
+            };
+            let is_allowed = |it: &SocketAddr| !address::is_forbidden(it.ip());
+            let allowed: Vec<SocketAddr> = addresses.into_iter().filter(is_allowed).collect();
+            if allowed.is_empty() {
+                return Err("the name leads to addresses that are never called only".into());
+            }
+            let addresses: Addrs = Box::new(allowed.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
 /// Seconds, as those who limit say it; a date is passed over.
 fn retry_after_of(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs)
@@ -207,4 +247,46 @@ fn tls(certificates: Option<&Path>) -> Result<ClientConfig, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn receiver(port: u16, addresses: &[&str]) -> Receiver {
+        let config = json!({
+            "environment": "test",
+            "routes": { "r": {
+                "path": "/r", "ordering_key": "$request.header.k",
+                "destinations": [{ "name": "d", "url": "http://127.0.0.1:9/" }],
+            } },
+            "notify": { "url": format!("http://receiver.test:{port}/") },
+        });
+        let addresses = addresses.iter().map(|it| SocketAddr::new(it.parse().unwrap(), 0));
+        let config = Config::parse(&config.to_string()).unwrap();
+        Receiver::with(&config, Resolver::Always(addresses.collect())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_what_is_never_called_gets_no_post() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let metadata = ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254"];
+        let refused = receiver(port, &metadata).post("text").await.unwrap_err().to_string();
+        assert!(refused.contains("addresses that are never called"), "{refused}");
+
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4_096]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            stream
+        };
+        let other = receiver(port, &["169.254.169.254", "127.0.0.1"]);
+        let (posted, _stream) = tokio::join!(other.post("text"), answer);
+        posted.unwrap();
+    }
 }

@@ -80,6 +80,8 @@ struct About {
     start_command: Option<String>,
     /// Where its configuration was read; an engine of before does not tell.
     config_file: Option<PathBuf>,
+    /// Which directory it works in; an engine of before does not tell.
+    data_dir_inode: Option<u64>,
 }
 
 /// An engine runs another environment than the one that was named.
@@ -120,6 +122,7 @@ impl EnvironmentArgs {
         if let Host::Engine { api, .. } = &environment.host {
             api.probe().await?;
         }
+        environment.check_directory().await?;
         Ok(environment)
     }
 
@@ -348,6 +351,26 @@ fn account_of(queue_url: &str) -> &str {
 }
 
 impl Environment {
+    /// Whether an engine that was found by its data directory works in that one: who copies a directory
+    /// copies the word of the engine that runs in it.
+    ///
+    /// # Errors
+    ///
+    /// When it works in another one. One that does not answer is told by what asks it.
+    pub(crate) async fn check_directory(&self) -> anyhow::Result<()> {
+        let Host::Engine { api, data_dir: Some(data_dir), .. } = &self.host else { return Ok(()) };
+        let about: Option<About> = api.get("/_engine/about").await.ok();
+        let found = data_dir.metadata().map(|it| it.ino()).ok();
+        match (about.and_then(|about| about.data_dir_inode), found) {
+            (Some(works_in), Some(found)) if works_in != found => bail!(
+                "{} is of an engine that works in another directory, and came with a copy of that: \
+                 remove it, and start the engine that is to work here",
+                data_dir.join(ENGINE_FILE).display()
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The audit log.
     pub(crate) fn audit(&self) -> AuditLog {
         match &self.host {

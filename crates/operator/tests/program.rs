@@ -218,6 +218,27 @@ async fn no_command_speaks_to_another_environment_than_was_named() {
     assert_eq!(status["delivery"]["paused"], false, "{status}");
 }
 
+/// Whose directory was copied, running or killed, is not meant by who names the copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_data_directory_does_not_lead_to_the_engine_of_the_original() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data_dir, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    let _engine = engine(&data_dir, None).await;
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::copy(data_dir.join("engine.json"), copy.join("engine.json")).unwrap();
+    for command in [&["pause", "--reason", "test"][..], &["status"], &["doctor"]] {
+        let refused = operate(&copy, command).await;
+        let said = text(&refused.stdout) + &text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("works in another directory"), "{command:?}: {said}");
+    }
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&data_dir, &link).unwrap();
+    let status = operate(&link, &["status", "--json"]).await;
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["delivery"]["paused"], false, "{status}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_s_environment_need_not_be_named() {
     let dir = tempfile::tempdir().unwrap();

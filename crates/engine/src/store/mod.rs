@@ -97,7 +97,7 @@ use crate::failure::{Failure, Failures};
 use crate::files::User;
 
 /// The database's file in the data directory.
-const DATABASE_FILE: &str = "queues.db";
+pub(crate) const DATABASE_FILE: &str = "queues.db";
 
 /// Hears of the end of the writer, which is the last of the threads to end.
 type Ended = watch::Receiver<()>;

@@ -184,14 +184,22 @@ async fn a_condition_is_told_when_it_begins_and_when_it_is_over_and_says_what_to
 
     sqs(&engine, "PurgeQueue", &json!({ "QueueUrl": engine.dead_letter_queue_url() })).await;
     receiver.delivered(tell(&["no dead letters are left"])).await;
-    for _ in 0..21 {
-        let url = format!("http://{}/nowhere", engine.ingest_address());
-        assert_eq!(http_client().post(url).send().await.unwrap().status(), 404);
+    // More than twenty within a quarter of an hour, which is a second and a half here: on a machine that
+    // is busy, not with the first.
+    let strangers = async {
+        loop {
+            let url = format!("http://{}/nowhere", engine.ingest_address());
+            assert_eq!(http_client().post(url).send().await.unwrap().status(), 404);
+        }
+    };
+    tokio::select! {
+        () = strangers => {}
+        _ = receiver.delivered(tell(&[" requests refused in a quarter of an hour"])) => {}
     }
     assert_eq!(set_enabled(&engine, false).await, 200);
     let posts = receiver.delivered(tell(&["delivery is paused", "few requests are refused"])).await;
     assert_eq!(set_enabled(&engine, true).await, 200);
-    assert!(tell(&["21 requests refused in a quarter of an hour"])(&posts), "{posts:?}");
+    assert!(!tell(&["delivery goes on"])(&posts), "{posts:?}");
     let posts = receiver.delivered(tell(&["delivery goes on"])).await;
     // What was purged is missing, and was removed. Nothing else is told.
     let of_purge = ["neither delivered nor kept", "deleted by hand", "were removed"];

@@ -1,6 +1,6 @@
 //! What operators ask the engine to keep: the list of skips and the audit log; and its own log.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::sync::Arc;
 
 use engine::Engine;
@@ -148,5 +148,7 @@ async fn it_tells_of_itself_what_its_file_tells() {
         assert!(file[name].is_string(), "{name} in {file}");
         assert_eq!(about[name], file[name], "{name}");
     }
+    let inode = std::fs::metadata(dir.path()).unwrap().ino();
+    assert_eq!((&about["data_dir_inode"], &file["data_dir_inode"]), (&json!(inode), &json!(inode)));
     assert_eq!(about.get("access_key_id"), None);
 }

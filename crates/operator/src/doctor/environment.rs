@@ -86,6 +86,20 @@ pub(super) async fn check(
         }
     };
     let name = environment.name.as_str();
+    if let Some(deployment) = &deployment
+        && deployment.config.environment() != name
+    {
+        let found = format!(
+            "it is of environment {}, and what runs is {}",
+            deployment.config.environment(),
+            people::printable(name)
+        );
+        checks.fail("configuration", found, "name the one that is to run with --config");
+    }
+    if let Err(error) = environment.check_directory().await {
+        checks.fail("engine", format!("{error:#}"), "name its own directory with --data-dir");
+        return Ok(environment.name);
+    }
     match &environment.host {
         Host::Engine { api, data_dir, .. } => {
             let config = deployment.as_ref().map(|deployment| &deployment.config);

@@ -61,6 +61,12 @@ async fn the_engine_knows_which_configuration_is_compared_unless_another_is_name
     let (verdict, found) = check(&doctor, "queues");
     assert_eq!(verdict, "fail");
     assert!(found.contains("retention is 14 d, not 11 d"), "{found}");
+
+    config["environment"] = "other".into();
+    std::fs::write(other.path(), config.to_string()).unwrap();
+    let doctor = site.operate(&named).await;
+    assert_eq!(doctor.code, Some(1), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("it is of environment other, and what runs is local"));
 }
 
 /// By its API an engine may be on another machine, whose files are not this one's.
