@@ -86,18 +86,7 @@ pub(super) async fn report(
     );
 
     let lines = known.or_not("last deliveries, breaker and waiting groups", lines);
-    let waiting_groups = match (&lines, paused) {
-        (Some((_, Some(cut))), false) => {
-            known.add("waiting groups", cut);
-            None
-        }
-        (Some((lines, None)), false) => Some(blocked::of_log(lines).len() as u64),
-        (Some(_), true) => {
-            known.add("waiting groups", "nothing is tried while delivery is paused");
-            None
-        }
-        (None, _) => None,
-    };
+    let waiting_groups = waiting_groups(lines.as_ref(), paused, &mut known);
     let lines = lines.map(|(lines, _cut)| lines).unwrap_or_default();
     let [oldest, oldest_dead] = known.or_not("oldest age", ages).unwrap_or_default();
     let ages_were_told = !known.has("oldest age");
@@ -152,6 +141,22 @@ pub(super) async fn report(
         alarms,
         unknown: known.0,
     })
+}
+
+/// Counted in the log, if all of it was read and something was tried.
+fn waiting_groups(
+    lines: Option<&(Vec<Value>, Option<String>)>,
+    paused: bool,
+    known: &mut Unknown,
+) -> Option<u64> {
+    let (lines, cut) = lines?;
+    let why =
+        if paused { Some("nothing is tried while delivery is paused") } else { cut.as_deref() };
+    if let Some(why) = why {
+        known.add("waiting groups", why);
+        return None;
+    }
+    Some(blocked::of_log(lines).len() as u64)
 }
 
 /// How long the meter's counts may take: a day of them fits into one page, and more takes more.
