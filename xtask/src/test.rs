@@ -51,6 +51,7 @@ impl Test {
         for (step, name) in [
             ("rights, on an AWS emulator", "rights::"),
             ("the original is moved, on an AWS emulator", "moving::"),
+            ("an earlier version is upgraded, on an AWS emulator", "upgrading::"),
         ] {
             steps.add_optional(step, move || {
                 if quick {

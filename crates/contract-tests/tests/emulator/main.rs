@@ -5,3 +5,4 @@ mod local;
 mod moving;
 mod rights;
 mod step;
+mod upgrading;

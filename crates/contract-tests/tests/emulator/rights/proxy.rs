@@ -19,11 +19,11 @@ const API_ENDPOINT: &str = "\"apiEndpoint\": \"";
 
 /// A call as it was made.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// The access key, by which a test says who calls.
-    pub(super) who: String,
+    pub(crate) who: String,
     /// The service that it is signed for, such as `sqs`.
-    pub(super) service: String,
+    pub(crate) service: String,
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
@@ -84,7 +84,7 @@ impl Proxy {
     }
 
     /// Everything that was called since the last time.
-    pub(super) fn take_calls(&self) -> Vec<Call> {
+    pub(crate) fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut lock(&self.shared.calls))
     }
 

@@ -113,6 +113,12 @@ impl Story {
         Ok(())
     }
 
+    /// The values of an environment.
+    pub(crate) fn values(&self, name: &str) -> anyhow::Result<Value> {
+        let file = self.clone.join("environments").join(name).join("terraform.tfvars.json");
+        Ok(serde_json::from_str(&std::fs::read_to_string(file)?)?)
+    }
+
     /// Writes a file of the clone.
     pub(crate) fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
         std::fs::write(self.clone.join(path), text).with_context(|| format!("writing {path}"))
@@ -173,24 +179,43 @@ impl Story {
 
     /// Runs Terraform in bootstrap's folder, as the administrator.
     pub(crate) fn terraform(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut terraform =
+            self.terraform_in(&self.clone.join("environments/bootstrap"), ADMINISTRATOR);
+        output(terraform.args(arguments).env("TF_DATA_DIR", self.target.join("bootstrap")))
+    }
+
+    /// Terraform in a folder, as `who` calls it.
+    pub(crate) fn terraform_in(&self, folder: &Path, who: &str) -> Command {
         let mut terraform = Command::new("terraform");
+        terraform.arg(format!("-chdir={}", folder.display())).envs(self.environment(who));
         terraform
-            .arg(format!("-chdir={}", self.clone.join("environments/bootstrap").display()))
-            .args(arguments)
-            .envs(self.environment(ADMINISTRATOR))
-            .env("TF_DATA_DIR", self.target.join("bootstrap"));
-        output(&mut terraform)
+    }
+
+    /// Has bootstrap go on with a state of before.
+    pub(crate) fn take_state_of_bootstrap(&self, state: &Path) -> anyhow::Result<()> {
+        let to = self.clone.join("environments/bootstrap/terraform.tfstate");
+        std::fs::copy(state, &to).with_context(|| format!("copying {}", state.display()))?;
+        Ok(())
+    }
+
+    /// Whether a key is there, and nobody has it deleted.
+    pub(crate) fn key_exists(&self, arn: &str) -> anyhow::Result<bool> {
+        let request = ureq::post(&self.emulator_endpoint()?)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", "TrentService.DescribeKey")
+            .header("authorization", format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/kms/aws4_request, SignedHeaders=host, Signature=0"));
+        let answer =
+            request.send(json!({ "KeyId": arn }).to_string()).context("asking for a key")?;
+        let answer: Value = serde_json::from_str(&answer.into_body().read_to_string()?)?;
+        Ok(answer["KeyMetadata"]["KeyState"] == "Enabled")
     }
 
     /// Terraform's state of an environment that was deployed, as `who` reads it.
     pub(crate) fn state(&self, who: &str, name: &str) -> anyhow::Result<Value> {
-        let mut terraform = Command::new("terraform");
-        terraform
-            .arg(format!("-chdir={}", self.clone.join("environments").join(name).display()))
-            .args(["show", "-json"])
-            .envs(self.environment(who))
-            .env("TF_DATA_DIR", self.target.join("terraform").join(name).join("data"));
-        serde_json::from_str(&output(&mut terraform)?).context("an environment's state")
+        let mut terraform = self.terraform_in(&self.clone.join("environments").join(name), who);
+        let data = self.target.join("terraform").join(name).join("data");
+        let shown = output(terraform.args(["show", "-json"]).env("TF_DATA_DIR", data))?;
+        serde_json::from_str(&shown).context("an environment's state")
     }
 
     /// Runs a command of `cargo xtask` as `who`.
@@ -255,11 +280,26 @@ impl Story {
             "rustc": "the test's",
             "cargo_lambda": "none",
         });
-        let dir = self.target.join("package").join(architecture());
+        let dir = self.package_dir();
         std::fs::create_dir_all(&dir)?;
-        std::fs::write(dir.join("function.zip"), zip)?;
+        std::fs::write(self.artifact(), zip)?;
         std::fs::write(dir.join("manifest.json"), manifest.to_string())?;
         Ok(hexadecimal)
+    }
+
+    /// What was packaged last.
+    pub(crate) fn artifact(&self) -> PathBuf {
+        self.package_dir().join("function.zip")
+    }
+
+    /// What is known of it.
+    pub(crate) fn manifest(&self) -> anyhow::Result<Value> {
+        let text = std::fs::read_to_string(self.package_dir().join("manifest.json"))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    fn package_dir(&self) -> PathBuf {
+        self.target.join("package").join(architecture())
     }
 
     /// Tells the stand-in for the service how to answer.
