@@ -154,7 +154,8 @@ fn upgraded(story: &Story, dir: &Path) -> anyhow::Result<Option<String>> {
     // Then the environment.
     story.proxy.take_calls();
     let digest = story.package("upgraded")?;
-    let plan: Value = serde_json::from_str(&story.done(DEPLOYER, &["plan", "dev", "--json"])?)?;
+    let plan = ["plan", "dev", "--json", "--artifact", &digest];
+    let plan: Value = serde_json::from_str(&story.done(DEPLOYER, &plan)?)?;
     let key = resource(&before, "aws_kms_key", "alarms").context("the former key")?;
     let arn = key["values"]["arn"].as_str().context("the key's ARN")?;
     for kind in ["replace", "destroy"] {
