@@ -218,13 +218,6 @@ impl Story {
         serde_json::from_str(&shown).context("an environment's state")
     }
 
-    /// Has a resource of an environment made anew by its next deployment.
-    pub(crate) fn taint(&self, who: &str, name: &str, address: &str) -> anyhow::Result<()> {
-        let mut terraform = self.terraform_in(&self.clone.join("environments").join(name), who);
-        let data = self.target.join("terraform").join(name).join("data");
-        output(terraform.args(["taint", address]).env("TF_DATA_DIR", data)).map(drop)
-    }
-
     /// Runs a command of `cargo xtask` as `who`.
     pub(crate) fn xtask(&self, who: &str, arguments: &[&str]) -> anyhow::Result<Ended> {
         let mut environment = self.environment(who);
