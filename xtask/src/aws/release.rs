@@ -157,37 +157,37 @@ impl State {
 impl Record {
     /// The record of a release that begins now.
     pub(crate) fn begin(environment: &str, kind: Kind, manifest: &Manifest) -> Self {
-        let now = Timestamp::from(SystemTime::now()).to_string();
         Self {
-            version: VERSION,
-            environment: environment.to_owned(),
-            started_at: Some(now.clone()),
-            at: now,
             sha256: manifest.sha256.clone(),
             git_commit: manifest.git_commit.clone(),
             dirty: manifest.dirty,
-            by: String::new(),
-            kind,
-            from: None,
-            plan: None,
-            state: State::Started,
-            function_version: None,
+            ..Self::begin_without_code(environment, kind)
         }
     }
 
     /// The record of a deletion that begins now, of what was deployed last.
     pub(crate) fn begin_destroy(environment: &str, before: Option<&Self>, by: String) -> Self {
+        let mut begun = Self { by, ..Self::begin_without_code(environment, Kind::Destroy) };
+        if let Some(before) = before {
+            begun.sha256.clone_from(&before.sha256);
+            begun.git_commit.clone_from(&before.git_commit);
+            begun.dirty = before.dirty;
+        }
+        begun
+    }
+
+    fn begin_without_code(environment: &str, kind: Kind) -> Self {
         let now = Timestamp::from(SystemTime::now()).to_string();
         Self {
             version: VERSION,
             environment: environment.to_owned(),
             started_at: Some(now.clone()),
             at: now,
-            sha256: before.map_or_else(|| NO_CODE.to_owned(), |before| before.sha256.clone()),
-            git_commit: before.and_then(|before| before.git_commit.clone()),
-            dirty: before.is_some_and(|before| before.dirty),
-            by,
-            kind: Kind::Destroy,
+            sha256: NO_CODE.to_owned(),
+            git_commit: None,
+            dirty: false,
+            by: String::new(),
+            kind,
             from: None,
             plan: None,
             state: State::Started,

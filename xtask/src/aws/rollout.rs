@@ -278,9 +278,9 @@ impl Rollout<'_> {
 
 /// Whether something of the API changes that only a deployment of its stage brings to life.
 fn changes_api(resource: &Resource) -> bool {
-    let kinds =
-        ["route", "integration", "authorizer"].map(|part| format!("aws_apigatewayv2_{part}"));
-    resource.action != Action::Nothing && kinds.contains(&resource.kind)
+    let part = resource.kind.strip_prefix("aws_apigatewayv2_");
+    resource.action != Action::Nothing
+        && matches!(part, Some("route" | "integration" | "authorizer"))
 }
 
 /// Why something failed, in one line.

@@ -34,21 +34,12 @@ fn an_installation_of_the_original_is_moved() {
 }
 
 fn run() -> anyhow::Result<Option<String>> {
-    let dir = tempfile::tempdir().context("making a folder for the clone")?;
-    let story = match Story::begin(dir.path()) {
-        Ok(story) => story,
-        Err(error) => match error.downcast_ref() {
-            Some(missing @ emulator::Error::Missing { .. }) => {
-                return Ok(Some(missing.to_string()));
-            }
-            _ => return Err(error),
-        },
-    };
-    let gateway = Background { name: "gateway", dir: dir.path().join("gateway") };
-    let moved = moved(&story, &gateway, dir.path());
-    gateway.stop()?;
-    story.end()?;
-    moved
+    Story::play(|story, dir| {
+        let gateway = Background { name: "gateway", dir: dir.join("gateway") };
+        let moved = moved(story, &gateway, dir);
+        gateway.stop()?;
+        moved
+    })
 }
 
 /// The former installation: Terraform's files and state, in folders of their own.
@@ -151,9 +142,6 @@ impl Sender {
 }
 
 fn moved(story: &Story, gateway: &Background, dir: &Path) -> anyhow::Result<Option<String>> {
-    if let Some(reason) = story.obstacle()? {
-        return Ok(Some(reason));
-    }
     story.bootstrap()?;
     let original = Original { story, dir: dir.join("original") };
     original.write()?;

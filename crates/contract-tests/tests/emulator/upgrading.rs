@@ -41,19 +41,7 @@ fn run() -> anyhow::Result<Option<String>> {
     if output(&mut known).is_err() {
         return Ok(Some(format!("this clone is shallow and does not have {EARLIER}")));
     }
-    let dir = tempfile::tempdir().context("making a folder for the clone")?;
-    let story = match Story::begin(dir.path()) {
-        Ok(story) => story,
-        Err(error) => match error.downcast_ref() {
-            Some(missing @ emulator::Error::Missing { .. }) => {
-                return Ok(Some(missing.to_string()));
-            }
-            _ => return Err(error),
-        },
-    };
-    let upgraded = upgraded(&story, dir.path());
-    story.end()?;
-    upgraded
+    Story::play(upgraded)
 }
 
 /// The modules and environments of the earlier version, in a folder of their own.
@@ -125,9 +113,6 @@ impl<'a> Earlier<'a> {
 }
 
 fn upgraded(story: &Story, dir: &Path) -> anyhow::Result<Option<String>> {
-    if let Some(reason) = story.obstacle()? {
-        return Ok(Some(reason));
-    }
     let earlier = Earlier::checkout(story, dir.join("earlier"))?;
     let outputs = earlier.apply(&story.package("earlier")?)?;
     let url = outputs["ingest_urls"]["value"]["sss"].as_str().context("an address")?.to_owned();

@@ -30,8 +30,9 @@ impl Receives<'_> {
     pub fn worst(routes: &BTreeMap<String, Route>, batch_size: u32) -> Option<Receives<'_>> {
         let alone = routes.values().map(|route| (route, route));
         let pairs = routes.values().flat_map(|by| routes.values().map(move |during| (by, during)));
-        let sharing =
-            pairs.filter(|(by, during)| can_share(&by.ordering_key, &during.ordering_key));
+        let sharing = pairs.filter(|(by, during)| {
+            by.name != during.name && can_share(&by.ordering_key, &during.ordering_key)
+        });
         let receives = alone.chain(sharing).map(|(by, during)| {
             let waited = by.give_up_after.max(during.give_up_after);
             let count = by.schedule.attempts_within(waited).saturating_add(batch_size);

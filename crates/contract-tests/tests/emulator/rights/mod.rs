@@ -45,25 +45,10 @@ fn run() -> anyhow::Result<Option<String>> {
         Ok(evaluator) => evaluator,
         Err(reason) => return Ok(Some(reason)),
     };
-    let dir = tempfile::tempdir().context("making a folder for the clone")?;
-    let story = match Story::begin(dir.path()) {
-        Ok(story) => story,
-        Err(error) => match error.downcast_ref() {
-            Some(missing @ emulator::Error::Missing { .. }) => {
-                return Ok(Some(missing.to_string()));
-            }
-            _ => return Err(error),
-        },
-    };
-    let judged = judged(&story, evaluator);
-    story.end()?;
-    judged
+    Story::play(|story, _dir| judged(story, evaluator))
 }
 
 fn judged(story: &Story, evaluator: std::path::PathBuf) -> anyhow::Result<Option<String>> {
-    if let Some(reason) = story.obstacle()? {
-        return Ok(Some(reason));
-    }
     let judge = tell(story, evaluator)?;
     let calls = story.proxy.take_calls();
     for path in ["/schedules/dev-webhook-resume", "/dev/webhook/skips"] {

@@ -36,8 +36,31 @@ pub(crate) struct Story {
 }
 
 impl Story {
+    /// Has `tell` told with everything at hand, in a folder that goes afterwards; everything is ended,
+    /// whatever comes of it. Or says why it cannot be told here.
+    pub(crate) fn play(
+        tell: impl FnOnce(&Self, &Path) -> anyhow::Result<Option<String>>,
+    ) -> anyhow::Result<Option<String>> {
+        let dir = tempfile::tempdir().context("making a folder for the clone")?;
+        let story = match Self::begin(dir.path()) {
+            Ok(story) => story,
+            Err(error) => match error.downcast_ref() {
+                Some(missing @ emulator::Error::Missing { .. }) => {
+                    return Ok(Some(missing.to_string()));
+                }
+                _ => return Err(error),
+            },
+        };
+        let told = match story.obstacle() {
+            Ok(None) => tell(&story, dir.path()),
+            untold => untold,
+        };
+        story.end()?;
+        told
+    }
+
     /// Starts what is needed, in `dir`.
-    pub(crate) fn begin(dir: &Path) -> anyhow::Result<Self> {
+    fn begin(dir: &Path) -> anyhow::Result<Self> {
         let (clone, target) = (dir.join("clone"), dir.join("target"));
         let proxy = Proxy::start(dir.join("gateways"))?;
         let emulator = Emulator::new(dir.join("emulator"), step::target_dir());
@@ -61,7 +84,7 @@ impl Story {
     }
 
     /// Ends everything.
-    pub(crate) fn end(&self) -> anyhow::Result<()> {
+    fn end(&self) -> anyhow::Result<()> {
         self.proxy.stop()?;
         self.stand_in.stop()?;
         self.emulator.stop()?;
@@ -157,7 +180,7 @@ impl Story {
     }
 
     /// Why Terraform cannot run here: there is none, or its provider cannot be had.
-    pub(crate) fn obstacle(&self) -> anyhow::Result<Option<String>> {
+    fn obstacle(&self) -> anyhow::Result<Option<String>> {
         let Err(error) = self.terraform(&["init", "-input=false", "-no-color"]) else {
             return Ok(None);
         };
