@@ -3,13 +3,12 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, Command, CommandFactory as _, ValueHint};
+use clap::{Command, CommandFactory as _, ValueHint};
 use clap_complete::aot;
-use serde::Deserialize;
 
-use crate::{Cli, operate, process, workspace};
+use crate::{Cli, workspace};
 
 /// The command's name to zsh, whose completion of cargo looks for one like this, and to fish.
 const NAME: &str = "cargo-xtask";
@@ -43,32 +42,9 @@ enum Shell {
     Fish,
 }
 
-/// A command of the operator's, as it describes itself.
-#[derive(Debug, Deserialize)]
-struct Described {
-    name: String,
-    about: Option<String>,
-    arguments: Vec<Argument>,
-    commands: Vec<Described>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Argument {
-    id: String,
-    long: Option<String>,
-    short: Option<char>,
-    help: Option<String>,
-    value_name: Option<String>,
-    takes_values: bool,
-    /// Whether it may be there more than once.
-    repeats: bool,
-    required: bool,
-    values: Vec<String>,
-}
-
 impl Completions {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut command = described_in_full()?;
+        let mut command = with_values(Cli::command(), &environments()?);
         let mut script = Vec::new();
         match self.shell {
             Shell::Bash => {
@@ -84,31 +60,6 @@ impl Completions {
         std::io::stdout().write_all(&script).context("writing the script")?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// All commands with all their arguments, those of the operator's among them.
-fn described_in_full() -> anyhow::Result<Command> {
-    let of_operator = of_operator()?;
-    let mut cli = Cli::command();
-    for described in of_operator.commands {
-        // What the operator has besides is for xtask only.
-        if cli.find_subcommand(&described.name).is_some() {
-            cli = cli.mut_subcommand(described.name.clone(), |_passed_on| described.command());
-        }
-    }
-    let environments = environments()?;
-    Ok(with_values(cli, &environments))
-}
-
-fn of_operator() -> anyhow::Result<Described> {
-    operate::build()?;
-    let mut operator = operate::operator();
-    operator.arg("arguments");
-    let output = operator.output().map_err(|error| process::cannot_start(&operator, &error))?;
-    if !output.status.success() {
-        bail!("webhook-operator arguments ended with {}", output.status);
-    }
-    serde_json::from_slice(&output.stdout).context("reading what webhook-operator takes")
 }
 
 /// The folders of `environments/` that commands can be told of.
@@ -143,40 +94,4 @@ fn with_values(command: Command, environments: &[String]) -> Command {
         }
     });
     command.mut_subcommands(|command| with_values(command, environments))
-}
-
-impl Described {
-    fn command(self) -> Command {
-        let command = Command::new(self.name).about(self.about.unwrap_or_default());
-        let arguments = self.arguments.into_iter().map(Argument::argument);
-        let commands = self.commands.into_iter().map(Self::command);
-        // An environment may be left out before an event.
-        let command = command.disable_help_flag(true).allow_missing_positional(true);
-        command.args(arguments).subcommands(commands)
-    }
-}
-
-impl Argument {
-    fn argument(self) -> Arg {
-        let action = match (self.takes_values, self.repeats) {
-            (false, _) => ArgAction::SetTrue,
-            (true, false) => ArgAction::Set,
-            (true, true) => ArgAction::Append,
-        };
-        let mut argument = Arg::new(self.id).action(action).help(self.help.unwrap_or_default());
-        argument = argument.required(self.required);
-        if let Some(long) = self.long {
-            argument = argument.long(long);
-        }
-        if let Some(short) = self.short {
-            argument = argument.short(short);
-        }
-        if let Some(name) = self.value_name.filter(|_| self.takes_values) {
-            argument = argument.value_name(name);
-        }
-        if !self.values.is_empty() && self.takes_values {
-            argument = argument.value_parser(PossibleValuesParser::new(self.values));
-        }
-        argument
-    }
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::engine::{self, Start};
 use crate::http::Client;
 use crate::operate;
-use crate::output::{Color, colored};
 use crate::process::{self, Service};
+use terminal::color::{Color, colored};
 
 /// Show the whole story in half a minute: order, an outage, a rejection, a redrive
 ///

@@ -12,10 +12,10 @@ use domain::environment::is_data_file;
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::exit::Failure;
 use crate::http::Client;
 use crate::process::{self, Service};
 use crate::workspace;
+use terminal::exit::Failure;
 
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";
@@ -139,7 +139,7 @@ pub(crate) fn running(data_dir: &Path) -> anyhow::Result<Running> {
             ErrorKind::PermissionDenied => "only the engine's user and root may".to_owned(),
             _ => "is it an engine's data directory?".to_owned(),
         };
-        anyhow!("reading {}: {error}: {what_to_do}", file.display()).context(Failure::Environment)
+        Failure::Environment.of(anyhow!("reading {}: {error}: {what_to_do}", file.display()))
     })?;
     serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))
 }
@@ -150,7 +150,7 @@ pub(crate) fn check_removable(dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let entries = std::fs::read_dir(dir).with_context(|| format!("looking into {}", dir.display()));
-    for entry in entries.map_err(|error| error.context(Failure::Usage))? {
+    for entry in entries.map_err(|error| Failure::Usage.of(error))? {
         let name = entry?.file_name();
         if !name.to_str().is_some_and(is_data_file) {
             let error = anyhow!(
@@ -158,12 +158,12 @@ pub(crate) fn check_removable(dir: &Path) -> anyhow::Result<()> {
                 dir.display(),
                 name.display()
             );
-            return Err(error.context(Failure::Usage));
+            return Err(Failure::Usage.of(error));
         }
     }
     // Without a lock file no engine has ever run here.
     let unlocked = File::open(dir.join(LOCK_FILE)).map_or(Ok(()), |lock| lock.try_lock());
     unlocked.map_err(|_held| {
-        anyhow!("an engine runs in {}; stop it first", dir.display()).context(Failure::Environment)
+        Failure::Environment.of(anyhow!("an engine runs in {}; stop it first", dir.display()))
     })
 }

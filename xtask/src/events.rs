@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::output::{self, Color, colored};
+use terminal::color::{Color, colored};
+use terminal::text;
 
 /// A log line for people; `None` for what needs no telling. `options` name the environment to commands.
 pub(crate) fn readable(line: &str, options: &str) -> Option<String> {
@@ -10,7 +11,7 @@ pub(crate) fn readable(line: &str, options: &str) -> Option<String> {
         return Some(line.trim_end().to_owned());
     };
     let text = |name: &str| fields[name].as_str().unwrap_or_default();
-    let time = |name: &str| fields[name].as_u64().map(output::duration).unwrap_or_default();
+    let time = |name: &str| fields[name].as_u64().map(text::elapsed).unwrap_or_default();
     let message = text("message");
     let because = match (fields["status"].as_u64(), text("error")) {
         (Some(status), _) => status.to_string(),

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::exit::Failure;
+use terminal::exit::Failure;
 
 /// What a signal meets.
 struct State {
@@ -49,7 +49,7 @@ impl Drop for Guard {
 /// [`Failure::Interrupted`] then.
 pub(crate) fn check() -> anyhow::Result<()> {
     if lock().asked {
-        return Err(anyhow!("it was asked to stop").context(Failure::Interrupted));
+        return Err(Failure::Interrupted.of(anyhow!("it was asked to stop")));
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ pub(crate) fn during<T>(name: &str, pid: u32, wait: impl FnOnce() -> T) -> anyho
     let mut state = lock();
     state.child = None;
     if state.asked {
-        return Err(anyhow!("{name} was asked to stop and has").context(Failure::Interrupted));
+        return Err(Failure::Interrupted.of(anyhow!("{name} was asked to stop and has")));
     }
     Ok(waited)
 }

@@ -14,8 +14,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::engine::{self, Start};
-use crate::exit::Failure;
 use crate::{events, workspace};
+use terminal::exit::Failure;
 
 /// The engine's exit code where events wait that were accepted for other destinations.
 const OTHER_DESTINATIONS: i32 = 4;
@@ -127,7 +127,7 @@ impl Local {
                 "start it as before, so that they are delivered where they were accepted for, or with \
                  --switch, to deliver them to the destinations of now; --fresh deletes them"
             );
-            return Err(error.context(Failure::Usage));
+            return Err(Failure::Usage.of(error));
         }
         ended?;
         if let Some(stub) = stub {

@@ -3,20 +3,16 @@
 
 // Before the others, which print by its macros.
 #[macro_use]
-mod output;
+extern crate terminal;
 
 mod aws;
 mod bench;
-mod blocked;
 mod completions;
 mod demo;
-mod dlq;
-mod doctor;
 #[cfg(test)]
 mod documents;
 mod engine;
 mod events;
-mod exit;
 mod http;
 mod interrupt;
 mod lint;
@@ -24,25 +20,23 @@ mod local;
 mod module_docs;
 mod operate;
 mod package;
-mod pause;
 mod process;
 mod release;
-mod resume;
 mod schema;
 mod send;
-mod skip;
-mod status;
 mod steps;
 mod test;
 mod tidy;
 mod tools;
-mod trace;
 mod workspace;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use commands::program;
+use terminal::exit;
 
 /// Build, run, test, package and operate the webhook queue
 #[derive(Debug, Parser)]
@@ -61,14 +55,8 @@ enum Command {
     Local(local::Local),
     Demo(demo::Demo),
     Send(send::Send),
-    Status(status::Status),
-    Trace(trace::Trace),
-    Blocked(blocked::Blocked),
-    Skip(skip::Skip),
-    Doctor(doctor::Doctor),
-    Dlq(dlq::Dlq),
-    Pause(pause::Pause),
-    Resume(resume::Resume),
+    #[command(flatten)]
+    Operate(commands::Command),
     Package(package::Package),
     Release(release::Release),
     Bootstrap(aws::bootstrap::Bootstrap),
@@ -89,20 +77,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    program::called_as("cargo xtask");
     let Cli { debug, command } = Cli::parse();
     operate::DEBUG.store(debug, Ordering::Relaxed);
     let result = match command {
         Command::Local(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Send(command) => command.run(),
-        Command::Status(command) => command.run(),
-        Command::Trace(command) => command.run(),
-        Command::Blocked(command) => command.run(),
-        Command::Skip(command) => command.run(),
-        Command::Doctor(command) => command.run(),
-        Command::Dlq(command) => command.run(),
-        Command::Pause(command) => command.run(),
-        Command::Resume(command) => command.run(),
+        Command::Operate(command) => operate::run(&command),
         Command::Package(command) => command.run(),
         Command::Release(command) => command.run(),
         Command::Bootstrap(command) => command.run(),
@@ -121,7 +103,8 @@ fn main() -> ExitCode {
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
-    result.unwrap_or_else(|error| {
+    let written = terminal::print::finish().context("writing to standard output");
+    result.and_then(|code| written.map(|()| code)).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         exit::code_of(&error)
     })

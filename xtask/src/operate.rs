@@ -1,20 +1,10 @@
 //! Commands that the operator carries out: it talks to the queues through the AWS SDK.
 
-use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process;
 use crate::{aws, engine, workspace};
-
-/// What the operator is given as it is; it has its own `--help`.
-#[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
-pub(crate) struct Arguments {
-    /// Arguments of the command: `--help` shows them
-    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
-}
 
 /// Whether AWS's errors are shown with all that is known of them.
 pub(crate) static DEBUG: AtomicBool = AtomicBool::new(false);
@@ -34,14 +24,14 @@ pub(crate) fn operator() -> Command {
     operator
 }
 
-/// Runs the operator's command `name`.
-pub(crate) fn run(name: &str, given: &Arguments) -> anyhow::Result<ExitCode> {
+/// Runs an operator's command, as it was typed here.
+pub(crate) fn run(command: &commands::Command) -> anyhow::Result<ExitCode> {
     build()?;
     let mut operator = operator();
-    operator.arg(name).args(&given.arguments);
+    operator.args(std::env::args_os().skip(1));
     // `local` is the engine if one runs, and else what was deployed to the emulator.
-    let local = given.arguments.iter().any(|argument| argument == aws::LOCAL);
-    if local && engine::running(&workspace::data_dir(aws::LOCAL)).is_err() {
+    let is_local = command.environment().environment.as_deref() == Some(aws::LOCAL);
+    if is_local && engine::running(&workspace::data_dir(aws::LOCAL)).is_err() {
         aws::emulator::confine_if_running(&mut operator);
     }
     let status = operator.status().map_err(|error| process::cannot_start(&operator, &error))?;

@@ -13,10 +13,11 @@ use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::exit::Failure;
 use crate::process::{self, cargo};
 use crate::steps::Outcome;
-use crate::{output, tools, workspace};
+use crate::{tools, workspace};
+use terminal::exit::{self, Failure};
+use terminal::text::sha256;
 
 /// The versions that the artifact is built with, from PyPI.
 const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";
@@ -102,10 +103,10 @@ impl Package {
         } else {
             println!("{}", dir(self.arch).join(ZIP_FILE).display());
             println!("  sha256     {}", manifest.sha256);
-            println!("  zip        {}", output::size(manifest.zip_bytes as u64));
+            println!("  zip        {}", terminal::text::bytes(manifest.zip_bytes as u64));
             println!(
                 "  bootstrap  {} {}",
-                output::size(manifest.bootstrap_bytes as u64),
+                terminal::text::bytes(manifest.bootstrap_bytes as u64),
                 manifest.arch
             );
             let dirty = if manifest.dirty { ", with changes that are not committed" } else { "" };
@@ -164,7 +165,7 @@ pub(crate) fn dir(arch: Arch) -> PathBuf {
 pub(crate) fn check_reproducible() -> anyhow::Result<Outcome> {
     let tools = match Tools::find_or_install() {
         Ok(tools) => tools,
-        Err(error) if error.downcast_ref::<Failure>() == Some(&Failure::Environment) => {
+        Err(error) if exit::failure_of(&error) == Some(Failure::Environment) => {
             return Ok(Outcome::Skipped(format!("{error:#}")));
         }
         Err(error) => return Err(error),
@@ -182,7 +183,7 @@ pub(crate) fn check_reproducible() -> anyhow::Result<Outcome> {
     println!(
         "two builds in two folders: sha256 {}, {}",
         sha256(&first),
-        output::size(first.len() as u64)
+        terminal::text::bytes(first.len() as u64)
     );
     Ok(Outcome::Passed)
 }
@@ -220,7 +221,7 @@ impl Tools {
                  by --artifact, and build a stand-in by `cargo xtask package --stub` before",
                 process::BUILT_VARIABLE
             );
-            return Err(error.context(Failure::Usage));
+            return Err(Failure::Usage.of(error));
         }
         let bin = tools::python(&[CARGO_LAMBDA, ZIG])?;
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -333,16 +334,6 @@ fn zipped(bootstrap: &[u8]) -> anyhow::Result<Vec<u8>> {
     zip.start_file(BOOTSTRAP, options)?;
     zip.write_all(bootstrap)?;
     Ok(zip.finish()?.into_inner())
-}
-
-/// SHA-256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-/// Bytes as digests are written.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// SHA-256 in base64, as Lambda gives it.

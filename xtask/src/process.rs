@@ -8,8 +8,8 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use anyhow::{Context as _, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::exit::Failure;
 use crate::workspace;
+use terminal::exit::Failure;
 
 /// Says that programs are built already: the variable that `cargo xtask test` sets for the tests of
 /// commands that build, as building fewer packages at a time would build shared ones differently.
@@ -90,7 +90,7 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
 }
 
 pub(crate) fn cannot_start(command: &Command, error: &std::io::Error) -> anyhow::Error {
-    anyhow!("starting `{}`: {error}", command.get_program().display()).context(Failure::Environment)
+    Failure::Environment.of(anyhow!("starting `{}`: {error}", command.get_program().display()))
 }
 
 /// A command as it could be typed, without the folder of the program.

@@ -10,9 +10,9 @@ use domain::route::Route;
 use serde_json::json;
 
 use crate::aws::ask::confirm;
-use crate::exit::Failure;
 use crate::http::Client;
 use crate::{aws, engine, workspace};
+use terminal::exit::Failure;
 
 /// Post webhooks to an environment, as the SaaS would
 ///
@@ -76,11 +76,11 @@ impl Send {
         let Some(route) = route else {
             let names: Vec<&str> = config.routes().keys().map(String::as_str).collect();
             let error = anyhow!("choose a route with --route: {}", names.join(", "));
-            return Err(error.context(Failure::Usage));
+            return Err(Failure::Usage.of(error));
         };
         if route.path().parameters().next().is_some() {
             let error = anyhow!("the path {} has parameters; post to it with curl", route.path());
-            return Err(error.context(Failure::Usage));
+            return Err(Failure::Usage.of(error));
         }
         let address = self.address(route)?;
         let body = self.body.as_ref().map(read).transpose()?;

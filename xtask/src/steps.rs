@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::output::{Color, colored};
+use terminal::color::{Color, colored};
 
 /// How a step ended, if not by an error.
 pub(crate) enum Outcome {

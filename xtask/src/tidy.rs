@@ -11,17 +11,19 @@ use crate::process::{self, cargo};
 use crate::workspace;
 
 /// Which of our crates a crate may link. Tests may use more.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("deployment", &["domain"]),
     ("forwarder", &["domain"]),
     ("manual", &[]),
+    ("terminal", &[]),
+    ("commands", &["domain", "terminal"]),
     ("engine", &["domain", "manual"]),
-    ("operator", &["deployment", "domain", "manual"]),
+    ("operator", &["commands", "deployment", "domain", "manual", "terminal"]),
     ("sss-stub", &["domain"]),
     ("bench", &["domain"]),
     ("emulator", &["domain"]),
-    ("xtask", &["deployment", "domain", "emulator"]),
+    ("xtask", &["commands", "deployment", "domain", "emulator", "terminal"]),
     ("contract-tests", &["domain", "emulator", "engine", "sss-stub"]),
 ];
 

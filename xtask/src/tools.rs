@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::exit::Failure;
 use crate::{process, workspace};
+use terminal::exit::Failure;
 
 /// A folder with what `install` put there; made again if that did not end.
 fn folder(
@@ -17,7 +17,7 @@ fn folder(
     let complete = dir.join("complete");
     if !complete.exists() {
         install(&dir).map_err(|error| {
-            error.context(Failure::Environment).context(format!("installing {name} needs {needs}"))
+            Failure::Environment.of(error).context(format!("installing {name} needs {needs}"))
         })?;
         std::fs::write(&complete, name)
             .with_context(|| format!("writing {}", complete.display()))?;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use anyhow::{Context as _, anyhow};
 use deployment::Deployment;
 
-use crate::exit::Failure;
+use terminal::exit::Failure;
 
 /// The repository's root.
 ///
@@ -53,7 +53,7 @@ pub(crate) fn config(environment: &str) -> anyhow::Result<Deployment> {
     let path = config_file(environment);
     if !path.exists() {
         let error = anyhow!("there is no environment {environment:?}: no {}", path.display());
-        return Err(error.context(Failure::Usage));
+        return Err(Failure::Usage.of(error));
     }
     config_in(&path)
 }
@@ -64,5 +64,5 @@ pub(crate) fn config_in(path: &Path) -> anyhow::Result<Deployment> {
     let parsed = text.and_then(|text| {
         Deployment::parse(&text).with_context(|| format!("in {}", path.display()))
     });
-    parsed.map_err(|error| error.context(Failure::Usage))
+    parsed.map_err(|error| Failure::Usage.of(error))
 }

@@ -174,14 +174,14 @@ fn paused_events_are_accepted_and_go_out_when_resumed() {
         String::from_utf8(output.stdout).unwrap()
     };
     let mut local = Local::start(dir.path(), &service());
-    let paused = operate(&["pause", "local", "--reason", "test"]);
+    let paused = operate(&["pause", "local", "--why", "test"]);
     assert!(paused.starts_with("paused: 0 events wait"), "{paused}");
     assert!(paused.contains("keeps each new event for 14 d "), "{paused}");
     assert_eq!((local.post(), local.post()), (200, 200));
     local.wait_for("  accepted ");
     // An engine without a function would show nothing either: the queue has both.
     let paused: serde_json::Value =
-        serde_json::from_str(&operate(&["pause", "local", "--reason", "test", "--json"])).unwrap();
+        serde_json::from_str(&operate(&["pause", "local", "--why", "test", "--json"])).unwrap();
     assert_eq!((&paused["state"], &paused["waiting"]), (&"paused".into(), &2.into()));
     let engine = std::fs::read(dir.path().join("engine.json")).unwrap();
     let engine: serde_json::Value = serde_json::from_slice(&engine).unwrap();

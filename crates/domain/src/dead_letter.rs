@@ -64,6 +64,16 @@ pub enum Class {
 }
 
 impl Class {
+    /// All there are.
+    pub const ALL: [Self; 6] = [
+        Self::Rejected,
+        Self::GaveUp,
+        Self::Unroutable,
+        Self::Malformed,
+        Self::Unverified,
+        Self::Skipped,
+    ];
+
     /// The class's name in records and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {

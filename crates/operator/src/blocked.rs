@@ -1,6 +1,7 @@
 //! `blocked`: which message groups wait for their first event, and for what. Where the groups stand
 //! is the engine's to say; why, the log's. On AWS the log is all there is.
 
+use commands::Blocked;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::engine_api::EngineApi;
-use crate::environment::{Environment, EnvironmentArgs, Host};
+use crate::environment::{self, Environment, Host};
 use crate::history::{History, pattern, time_of};
+use crate::mapping;
 use crate::people::{self, ago, printable, span};
-use crate::{mapping, program, table};
+use commands::program;
+use terminal::table::{self, Width};
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
 /// can have, and its jitter.
@@ -29,30 +32,6 @@ pub(crate) const SAYING: [&str; 7] = [
     "delivered",
     "dead_lettered",
 ];
-
-/// Show the message groups that wait, since when, for what, and what stands behind
-///
-/// Events of a group are delivered in order, so while its first event fails, the group waits; other
-/// groups go on. A group that is "rejected" waits because its route says `on_reject: block`: the
-/// destination refused the event, and it is tried again until it is taken or too old. A group that
-/// is to "retry" waits for a destination that is down or slow.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = crate::program::help("Examples:\n  {program} blocked local\n  {program} blocked dev --rejected\n  \
-                  {program} blocked dev --json | jq -r '.groups[].event_id'")
-)]
-pub(crate) struct Blocked {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// Only groups whose first event was rejected
-    #[arg(long)]
-    rejected: bool,
-
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
 
 /// A group that waits.
 #[derive(Debug, Serialize)]
@@ -95,28 +74,26 @@ struct Group {
     behind: u64,
 }
 
-impl Blocked {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        let now = people::now();
-        let (mut waiting, unknown) = waiting(&environment).await?;
-        waiting.retain(|waiting| !self.rejected || waiting.why == "rejected");
-        let text = if self.json {
-            let document = json!({
-                "environment": environment.name, "groups": waiting, "unknown": unknown,
-            });
-            format!("{document:#}\n")
-        } else {
-            let groups = match waiting.as_slice() {
-                [] => "no group waits\n".to_owned(),
-                waiting => render(&environment.name, waiting, now),
-            };
-            let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
-            unknown.fold(groups, |text, line| text + &line)
+pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let now = people::now();
+    let (mut waiting, unknown) = waiting(&environment).await?;
+    waiting.retain(|waiting| !given.rejected || waiting.why == "rejected");
+    let text = if given.json {
+        let document = json!({
+            "environment": environment.name, "groups": waiting, "unknown": unknown,
+        });
+        format!("{document:#}\n")
+    } else {
+        let groups = match waiting.as_slice() {
+            [] => "no group waits\n".to_owned(),
+            waiting => render(&environment.name, waiting, now),
         };
-        people::print(&text)?;
-        Ok(ExitCode::SUCCESS)
-    }
+        let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
+        unknown.fold(groups, |text, line| text + &line)
+    };
+    print!("{}", text);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The groups that wait, those that have waited longest first; and what could not be told.
@@ -265,11 +242,11 @@ fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
     let rows: Vec<_> = waiting.iter().map(row).collect();
     let heading =
         ["GROUP", "WAITS FOR", "REASON", "DESTINATION", "SINCE", "NEXT TRY", "BEHIND", "EVENT"];
-    let mut text = table::render(heading, &rows);
+    let mut text = table::render(heading, &rows, Width::of_stdout());
     text = format!(
         "{text}`{}` tells what happened to one\n`{}` takes one out of its group's way\n",
         program::command(["trace", environment, "EVENT"]),
-        program::command(["skip", environment, "EVENT", "--reason", "TEXT"])
+        program::command(["skip", environment, "EVENT", "--why", "TEXT"])
     );
     text
 }

@@ -14,32 +14,13 @@ use aws_smithy_http_client::Builder;
 use deployment::Deployment;
 use serde::Deserialize;
 
+use commands::{EnvironmentArgs, program};
+use terminal::exit::Failure;
+
 use crate::audit::AuditLog;
 use crate::engine_api::EngineApi;
 use crate::history::History;
-use crate::{identity, people, program, sdk};
-
-/// Which environment, and where its files are
-#[derive(Debug, clap::Args)]
-pub(crate) struct EnvironmentArgs {
-    /// Environment, such as `local` or `dev`: a folder of `environments/`. With --data-dir or --api
-    /// the engine says which, and a name is compared with that
-    #[arg(value_name = "ENV", required_unless_present_any = ["data_dir", "api"])]
-    environment: Option<String>,
-
-    /// Configuration file [default: the engine's own, or environments/ENV/terraform.tfvars.json]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Data directory of an engine on this machine [default: .webhook-queue/ENV]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-
-    /// Where an engine's API listens, instead of its data directory; its access key id is in
-    /// `AWS_ACCESS_KEY_ID`
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "data_dir")]
-    api: Option<String>,
-}
+use crate::{identity, people, sdk};
 
 /// The queues of an environment, and Lambda's API for what delivers from them.
 #[derive(Debug)]
@@ -115,119 +96,114 @@ const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
 /// Where an engine's access key id is, if its data directory cannot be read: as for other SQS clients.
 const ACCESS_KEY_ID_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
 
-impl EnvironmentArgs {
-    /// Finds the queues, and sees that somebody answers there.
-    pub(crate) async fn connect(&self) -> anyhow::Result<Environment> {
-        let environment = self.find().await?;
-        if let Host::Engine { api, .. } = &environment.host {
-            api.probe().await?;
-        }
-        environment.check_directory().await?;
-        Ok(environment)
+/// Finds the queues, and sees that somebody answers there.
+pub(crate) async fn connect(given: &EnvironmentArgs) -> anyhow::Result<Environment> {
+    let environment = find(given).await?;
+    if let Host::Engine { api, .. } = &environment.host {
+        api.probe().await?;
     }
+    environment.check_directory().await?;
+    Ok(environment)
+}
 
-    /// Finds the queues: of an engine on this machine without asking it anything.
-    pub(crate) async fn find(&self) -> anyhow::Result<Environment> {
-        if let Some(address) = &self.api {
-            let (file, about) = engine_at(address).await?;
-            return self.engine(file, about, None);
+/// Finds the queues: of an engine on this machine without asking it anything.
+pub(crate) async fn find(given: &EnvironmentArgs) -> anyhow::Result<Environment> {
+    if let Some(address) = &given.api {
+        let (file, about) = engine_at(address).await?;
+        return engine_that_was_named(given, file, about, None);
+    }
+    let name = name(given);
+    let default = Path::new(".webhook-queue").join(name);
+    let data_dir = given.data_dir.as_deref().unwrap_or(&default);
+    let engine_file = data_dir.join(ENGINE_FILE);
+    let found = if is_on_aws(given)? {
+        // What an engine of the same name has left on this machine is not meant.
+        Err(ErrorKind::NotFound.into())
+    } else {
+        std::fs::read_to_string(&engine_file)
+    };
+    match found {
+        Ok(text) => {
+            let in_file = || format!("in {}", engine_file.display());
+            let file: EngineFile = serde_json::from_str(&text).with_context(in_file)?;
+            let about = serde_json::from_str(&text).with_context(in_file)?;
+            return engine_that_was_named(given, file, about, Some(data_dir));
         }
-        let name = self.name();
-        let default = Path::new(".webhook-queue").join(name);
-        let data_dir = self.data_dir.as_deref().unwrap_or(&default);
-        let engine_file = data_dir.join(ENGINE_FILE);
-        let found = if self.is_on_aws()? {
-            // What an engine of the same name has left on this machine is not meant.
-            Err(ErrorKind::NotFound.into())
-        } else {
-            std::fs::read_to_string(&engine_file)
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(unreadable(&engine_file, &error)),
+    }
+    // With an endpoint, `local` is what was deployed to the emulator there.
+    let emulated = std::env::var_os(ENDPOINT_VARIABLE).is_some();
+    if (name == "local" && !emulated) || given.data_dir.is_some() {
+        bail!("no engine is running in {}; {}", data_dir.display(), how_to_start(given, data_dir));
+    }
+    let config_file = config_file(given, None).context("no environment was named")?;
+    let deployment = deployment(&config_file)?;
+    let said = deployment.config.environment();
+    if said != name {
+        bail!("the configuration of {name} says environment {said:?}");
+    }
+    // The SDK's future is large, and every command awaits this one.
+    Box::pin(aws(deployment)).await
+}
+
+/// The environment's name as far as it was typed.
+pub(crate) fn name(given: &EnvironmentArgs) -> &str {
+    given.environment.as_deref().unwrap_or_default()
+}
+
+/// Where the configuration is: that which was named, that of the engine if it is `found` by its
+/// files, or that of the repository.
+pub(crate) fn config_file(given: &EnvironmentArgs, found: Option<&Environment>) -> Option<PathBuf> {
+    let of_engine = found.and_then(|environment| match &environment.host {
+        Host::Engine { data_dir: Some(_), config_file, .. } => config_file.clone(),
+        _ => None,
+    });
+    let in_repository = || {
+        // By its API alone an engine may be on another machine.
+        let name = given.environment.as_ref().filter(|_| given.api.is_none())?;
+        Some(Path::new("environments").join(name).join("terraform.tfvars.json"))
+    };
+    given.config.clone().or(of_engine).or_else(in_repository)
+}
+
+/// Whether the name is one of an environment on AWS, and nothing names an engine.
+fn is_on_aws(given: &EnvironmentArgs) -> anyhow::Result<bool> {
+    if given.data_dir.is_some() || name(given) == "local" {
+        return Ok(false);
+    }
+    let file = config_file(given, None).filter(|file| file.exists());
+    file.map_or(Ok(false), |file| Ok(deployment(&file)?.aws.is_some()))
+}
+
+/// What to do about an engine that left no word, as it was stopped.
+fn how_to_start(given: &EnvironmentArgs, data_dir: &Path) -> &'static str {
+    if given.data_dir.is_none() && program::is_xtask() {
+        "start it with `cargo xtask local`"
+    } else if data_dir.exists() {
+        "start it as it is started on this machine, such as by `systemctl start webhook-queue`"
+    } else {
+        "its data directory is what --data-dir names, such as /var/lib/webhook-queue"
+    }
+}
+
+/// An engine that was found, if it is of the environment that was named.
+fn engine_that_was_named(
+    given: &EnvironmentArgs,
+    file: EngineFile,
+    about: About,
+    data_dir: Option<&Path>,
+) -> anyhow::Result<Environment> {
+    if let Some(named) = given.environment.as_ref().filter(|name| **name != about.environment) {
+        let at = match data_dir {
+            Some(data_dir) => format!("in {}", data_dir.display()),
+            None => format!("at {}", file.api),
         };
-        match found {
-            Ok(text) => {
-                let in_file = || format!("in {}", engine_file.display());
-                let file: EngineFile = serde_json::from_str(&text).with_context(in_file)?;
-                let about = serde_json::from_str(&text).with_context(in_file)?;
-                return self.engine(file, about, Some(data_dir));
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(unreadable(&engine_file, &error)),
-        }
-        // With an endpoint, `local` is what was deployed to the emulator there.
-        let emulated = std::env::var_os(ENDPOINT_VARIABLE).is_some();
-        if (name == "local" && !emulated) || self.data_dir.is_some() {
-            bail!(
-                "no engine is running in {}; {}",
-                data_dir.display(),
-                self.how_to_start(data_dir)
-            );
-        }
-        let config_file = self.config_file(None).context("no environment was named")?;
-        let deployment = deployment(&config_file)?;
-        let said = deployment.config.environment();
-        if said != name {
-            bail!("the configuration of {name} says environment {said:?}");
-        }
-        // The SDK's future is large, and every command awaits this one.
-        Box::pin(aws(deployment)).await
+        let runs = people::printable(&about.environment);
+        let other = OtherEnvironment { at, runs, named: named.clone() };
+        return Err(Failure::Usage.of(other.into()));
     }
-
-    /// Whether the name is one of an environment on AWS, and nothing names an engine.
-    fn is_on_aws(&self) -> anyhow::Result<bool> {
-        if self.data_dir.is_some() || self.name() == "local" {
-            return Ok(false);
-        }
-        let file = self.config_file(None).filter(|file| file.exists());
-        file.map_or(Ok(false), |file| Ok(deployment(&file)?.aws.is_some()))
-    }
-
-    /// What to do about an engine that left no word, as it was stopped.
-    fn how_to_start(&self, data_dir: &Path) -> &'static str {
-        if self.data_dir.is_none() && program::is_xtask() {
-            "start it with `cargo xtask local`"
-        } else if data_dir.exists() {
-            "start it as it is started on this machine, such as by `systemctl start webhook-queue`"
-        } else {
-            "its data directory is what --data-dir names, such as /var/lib/webhook-queue"
-        }
-    }
-
-    /// An engine that was found, if it is of the environment that was named.
-    fn engine(
-        &self,
-        file: EngineFile,
-        about: About,
-        data_dir: Option<&Path>,
-    ) -> anyhow::Result<Environment> {
-        if let Some(named) = self.environment.as_ref().filter(|name| **name != about.environment) {
-            let at = match data_dir {
-                Some(data_dir) => format!("in {}", data_dir.display()),
-                None => format!("at {}", file.api),
-            };
-            let runs = people::printable(&about.environment);
-            return Err(OtherEnvironment { at, runs, named: named.clone() }.into());
-        }
-        Ok(engine(file, about, data_dir))
-    }
-
-    /// The environment's name as far as it was typed.
-    pub(crate) fn name(&self) -> &str {
-        self.environment.as_deref().unwrap_or_default()
-    }
-
-    /// Where the configuration is: that which was named, that of the engine if it is `found` by its
-    /// files, or that of the repository.
-    pub(crate) fn config_file(&self, found: Option<&Environment>) -> Option<PathBuf> {
-        let of_engine = found.and_then(|environment| match &environment.host {
-            Host::Engine { data_dir: Some(_), config_file, .. } => config_file.clone(),
-            _ => None,
-        });
-        let in_repository = || {
-            // By its API alone an engine may be on another machine.
-            let name = self.environment.as_ref().filter(|_| self.api.is_none())?;
-            Some(Path::new("environments").join(name).join("terraform.tfvars.json"))
-        };
-        self.config.clone().or(of_engine).or_else(in_repository)
-    }
+    Ok(engine(file, about, data_dir))
 }
 
 /// What an environment's file says.

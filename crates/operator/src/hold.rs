@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use domain::time::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cloudwatch::{self, CloudWatch};
@@ -34,17 +33,6 @@ pub(crate) struct Hold {
     oldest: Oldest,
     retention: Duration,
     now: Timestamp,
-}
-
-/// `/_engine/status`, as far as it is needed.
-#[derive(Debug, Deserialize)]
-struct EngineStatus {
-    queue: EngineQueue,
-}
-
-#[derive(Debug, Deserialize)]
-struct EngineQueue {
-    oldest_age_ms: Option<u64>,
 }
 
 impl Hold {
@@ -115,8 +103,7 @@ impl Hold {
 async fn ask(environment: &Environment, now: Timestamp) -> anyhow::Result<Oldest> {
     match &environment.host {
         Host::Engine { api, .. } => {
-            let status: EngineStatus = api.get("/_engine/status").await?;
-            let age_ms = status.queue.oldest_age_ms;
+            let age_ms = api.status().await?.queue.oldest_age_ms;
             Ok(age_ms.map_or(Oldest::None, |ms| Oldest::Age(Duration::from_millis(ms))))
         }
         Host::Aws { sdk, deployment } => {

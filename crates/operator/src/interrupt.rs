@@ -1,65 +1,153 @@
-//! Ctrl-C, from the first wait for it on: one that comes between two waits ends the second.
+//! INT, TERM and HUP. Where nothing is under way that has to be brought to an end, the first ends the
+//! program; under a [guard] it is noted, and whoever works asks [`interrupted`] between two steps. The
+//! second ends the program at once, whatever is under way.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Ctrl-C ended it.
+use terminal::exit::Failure;
+
+/// What signals meet.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Whether there was one.
+    asked: bool,
+    /// How many things are under way that must not be cut off.
+    guards: usize,
+}
+
+static STATE: LazyLock<watch::Sender<State>> =
+    LazyLock::new(|| watch::Sender::new(State::default()));
+
+/// Whether Ctrl-C is for a program that was started here, such as an editor.
+static IS_FOR_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// A signal ended it.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
-/// Ends with the first Ctrl-C since this was first called, and from then on at once.
-pub(crate) async fn interrupted() {
-    static SEEN: OnceLock<watch::Receiver<bool>> = OnceLock::new();
-    let mut seen = SEEN
-        .get_or_init(|| {
-            let (sender, seen) = watch::channel(false);
-            tokio::spawn(async move {
-                // Should it fail, nothing could be interrupted any more: ends then, too.
-                let _done = tokio::signal::ctrl_c().await;
-                sender.send_replace(true);
-                eprintln!("stopping, once what is under way has ended");
-            });
-            seen
-        })
-        .clone();
-    // A sender that is gone has sent.
-    let _gone = seen.wait_for(|seen| *seen).await;
+impl Interrupted {
+    /// As an error of a command.
+    pub(crate) fn error() -> anyhow::Error {
+        Failure::Interrupted.of(Self.into())
+    }
 }
 
-/// What comes of `work`, unless Ctrl-C ends it before.
+/// Listens from now on.
 ///
 /// # Errors
 ///
-/// `Interrupted`, or what `work` fails with.
+/// When the system does not let us.
+pub(crate) fn listen() -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("listening for signals");
+    let (mut int, mut term, mut hup) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::hangup())?,
+    );
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _int = int.recv() => {
+                    if IS_FOR_CHILD.load(Ordering::Relaxed) {
+                        continue;
+                    }
+                }
+                _term = term.recv() => {}
+                _hup = hup.recv() => {}
+            }
+            if STATE.borrow().asked {
+                eprintln!("ended at once; what was under way may be done in part");
+                std::process::exit(i32::from(Failure::Interrupted as u8));
+            }
+            if STATE.borrow().guards > 0 {
+                eprintln!(
+                    "stopping, once what is under way has ended; a second signal ends it at once"
+                );
+            }
+            STATE.send_modify(|state| state.asked = true);
+        }
+    });
+    Ok(())
+}
+
+/// What must be brought to its end, as long as this lives.
+#[derive(Debug)]
+#[must_use = "it guards until it is dropped"]
+pub(crate) struct Guard(());
+
+/// From here on a signal is only noted.
+pub(crate) fn guard() -> Guard {
+    STATE.send_modify(|state| state.guards += 1);
+    Guard(())
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        STATE.send_modify(|state| state.guards -= 1);
+    }
+}
+
+/// Leaves Ctrl-C to a program that was started here, until this is dropped.
+#[derive(Debug)]
+#[must_use = "it holds until it is dropped"]
+pub(crate) struct LeftToChild(());
+
+/// See [`LeftToChild`].
+pub(crate) fn leave_to_child() -> LeftToChild {
+    IS_FOR_CHILD.store(true, Ordering::Relaxed);
+    LeftToChild(())
+}
+
+impl Drop for LeftToChild {
+    fn drop(&mut self) {
+        IS_FOR_CHILD.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Ends with the first signal, and from then on at once.
+pub(crate) async fn interrupted() {
+    wait_for(|state| state.asked).await;
+}
+
+/// What comes of a command, unless a signal ends it while nothing is guarded.
+///
+/// # Errors
+///
+/// [`Interrupted`], or what it fails with.
+pub(crate) async fn or_interrupted<T>(
+    command: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        // What has come to its end is told, also if a signal came just before.
+        done = command => done,
+        () = wait_for(|state| state.asked && state.guards == 0) => Err(Interrupted::error()),
+    }
+}
+
+/// What comes of `work`, unless a signal ends it before, guarded or not.
+///
+/// # Errors
+///
+/// [`Interrupted`], or what `work` fails with.
 pub(crate) async fn unless_interrupted<T>(
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     tokio::select! {
         biased;
-        () = interrupted() => Err(Interrupted.into()),
+        () = interrupted() => Err(Interrupted::error()),
         done = work => done,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use rustix::process::{Signal, getpid, kill_process};
-
-    use super::*;
-
-    /// A task of its own registers the signal: it has run once the others have.
-    #[tokio::test]
-    async fn one_that_comes_between_two_waits_is_not_missed() {
-        let nothing_yet = async {
-            tokio::task::yield_now().await;
-            Ok(())
-        };
-        unless_interrupted(nothing_yet).await.unwrap();
-        kill_process(getpid(), Signal::INT).unwrap();
-        interrupted().await;
-        let work = unless_interrupted(std::future::pending::<anyhow::Result<()>>()).await;
-        assert!(work.unwrap_err().is::<Interrupted>());
-    }
+async fn wait_for(wanted: impl Fn(&State) -> bool) {
+    let mut state = STATE.subscribe();
+    // Its sender is never gone.
+    let _seen = state.wait_for(|state| wanted(state)).await;
 }

@@ -3,10 +3,12 @@
 //! name; in one, `cargo xtask dlq …` starts it, and so do the commands that deploy, for what Terraform
 //! does not do: artifacts, release records, the log.
 //!
-//! Exit codes: 0 done, 1 failed or only partly done, 2 wrong usage, 130 interrupted.
+//! Exit codes: [`exit::TABLE`].
 
-mod actions;
-mod arguments;
+// Before the others, which print by its macros.
+#[macro_use]
+extern crate terminal;
+
 mod audit;
 mod blocked;
 mod cloudwatch;
@@ -14,6 +16,7 @@ mod delivery;
 mod dlq;
 mod doctor;
 mod engine_api;
+mod engine_status;
 mod environment;
 mod forget;
 mod history;
@@ -25,9 +28,9 @@ mod live;
 mod mapping;
 mod pause;
 mod people;
-mod program;
 mod progress;
 mod queue;
+mod queue_time;
 mod resume;
 mod resumption;
 mod scratch;
@@ -37,7 +40,6 @@ mod skip;
 mod stage;
 mod status;
 mod store;
-mod table;
 mod trace;
 mod waiting;
 
@@ -45,7 +47,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use commands::program;
 use manual::Manual;
+use terminal::exit;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,11 +63,7 @@ Examples:
 user and root may read, or where its API listens: which environment it runs it says itself, and a name
 that is another one is refused. Of AWS name the environment and its configuration file.
 
-Exit codes:
-  0    done
-  1    failed or only partly done
-  2    wrong usage, such as the name of an environment that the engine there does not run
-  130  interrupted";
+{exit codes}";
 
 /// Operate the queues of an environment
 #[derive(Debug, Parser)]
@@ -72,7 +72,7 @@ Exit codes:
     bin_name = program::name(),
     version,
     disable_help_subcommand = true,
-    after_help = program::help(EXAMPLES)
+    after_help = program::help(EXAMPLES).replace("{exit codes}", exit::TABLE)
 )]
 struct Cli {
     /// Show errors of AWS with all that is known of them
@@ -85,16 +85,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look at dead letters and send them again
-    #[command(subcommand)]
-    Dlq(dlq::Dlq),
-    Pause(pause::Pause),
-    Resume(resume::Resume),
-    Status(status::Status),
-    Trace(trace::Trace),
-    Blocked(blocked::Blocked),
-    Skip(skip::Skip),
-    Doctor(doctor::Doctor),
+    #[command(flatten)]
+    Operate(commands::Command),
     // For xtask, as what follows.
     #[command(subcommand, hide = true)]
     Store(store::StoreCommand),
@@ -110,7 +102,6 @@ enum Command {
     Forget(forget::Forget),
     #[command(hide = true)]
     AwaitDelivery(delivery::AwaitDelivery),
-    Arguments(arguments::Arguments),
     #[command(hide = true)]
     Manual(Manual),
 }
@@ -122,16 +113,22 @@ async fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     sdk::debug(cli.debug);
     progress::never_silent();
-    let _whatever_it_is = progress::waiting_for("an answer of the environment");
-    let result = match cli.command {
-        Command::Dlq(command) => Box::pin(command.run()).await,
-        Command::Status(command) => command.run().await,
-        Command::Trace(command) => Box::pin(command.run()).await,
-        Command::Blocked(command) => command.run().await,
-        Command::Skip(command) => command.run().await,
-        Command::Doctor(command) => command.run().await,
-        Command::Pause(command) => Box::pin(command.run()).await,
-        Command::Resume(command) => command.run().await,
+    let waiting = progress::waiting_for("an answer of the environment");
+    let done = match interrupt::listen() {
+        Ok(()) => Box::pin(interrupt::or_interrupted(carry_out(cli.command))).await,
+        Err(error) => Err(error),
+    };
+    drop(waiting);
+    let written = terminal::print::finish().context("writing to standard output");
+    done.and_then(|code| written.map(|()| code)).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        exit::code_of(&error)
+    })
+}
+
+async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Operate(command) => Box::pin(operate(command)).await,
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
         Command::Live(command) => command.run().await,
@@ -139,22 +136,26 @@ async fn main() -> ExitCode {
         Command::Stage(command) => command.run().await,
         Command::Forget(command) => command.run().await,
         Command::AwaitDelivery(command) => command.run().await,
-        Command::Arguments(_) => arguments::Arguments::run(&mut Cli::command()),
         Command::Manual(command) => command
             .write(env!("CARGO_BIN_NAME"), Cli::command())
             .context("writing the manual")
             .map(|()| ExitCode::SUCCESS),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        if error.is::<interrupt::Interrupted>() {
-            ExitCode::from(130)
-        } else if error.is::<environment::OtherEnvironment>() {
-            ExitCode::from(2)
-        } else {
-            ExitCode::FAILURE
-        }
-    })
+    }
+}
+
+/// Carries out what an operator typed.
+async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
+    use commands::Command as Typed;
+    match command {
+        Typed::Status(it) => status::run(it).await,
+        Typed::Trace(it) => Box::pin(trace::run(it)).await,
+        Typed::Blocked(it) => blocked::run(it).await,
+        Typed::Skip(it) => skip::run(it).await,
+        Typed::Doctor(it) => doctor::run(it).await,
+        Typed::Dlq(it) => Box::pin(dlq::run(it)).await,
+        Typed::Pause(it) => Box::pin(pause::run(it)).await,
+        Typed::Resume(it) => resume::run(it).await,
+    }
 }
 
 #[cfg(test)]

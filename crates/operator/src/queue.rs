@@ -3,6 +3,7 @@
 //! SQS has no way to look without receiving: whoever looks hides the messages from others for a
 //! while and raises their receive counts by one.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -34,6 +35,10 @@ const RECEIVED_PER_SECOND_MIN: u32 = 50;
 /// Source: SQS guide, "FIFO queue quotas".
 const IN_FLIGHT_MAX: u32 = 120_000;
 
+/// Messages of a group that can be in flight together while it is only looked at: a receive's worth.
+/// Source: SQS API reference, `ReceiveMessage`.
+const SHOWN_OF_A_GROUP: u32 = 10;
+
 /// How long a receive waits for more, in seconds: long enough that SQS asks all its servers.
 const WAIT_SECONDS: i32 = 1;
 
@@ -45,15 +50,48 @@ const TABLES: &str = "
         message_id TEXT NOT NULL UNIQUE,
         handle TEXT NOT NULL,
         event_id TEXT,
+        message_group TEXT,
         group_name TEXT,
         place TEXT,
         letter TEXT
     );
     CREATE INDEX held_by_group ON held (group_name, place, number) WHERE letter IS NOT NULL;";
 
+/// How many messages a queue has, by SQS's approximate counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Those that a receive would give.
+    pub(crate) shown: u64,
+    /// Those that somebody has received.
+    pub(crate) hidden: u64,
+}
+
+impl Counts {
+    /// Asks a queue.
+    pub(crate) async fn of(client: &Client, queue_url: &str) -> anyhow::Result<Self> {
+        let [shown, hidden] = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let asked = client.get_queue_attributes().queue_url(queue_url);
+        let asked = asked.attribute_names(shown.clone()).attribute_names(hidden.clone());
+        let asked = asked.send().await.map_err(|error| failed("looking at", queue_url, error))?;
+        let told = asked.attributes.unwrap_or_default();
+        let count = |name: &QueueAttributeName| {
+            let count = told.get(name).and_then(|count| count.parse().ok());
+            count.with_context(|| format!("{queue_url} tells no {}", name.as_str()))
+        };
+        Ok(Self { shown: count(&shown)?, hidden: count(&hidden)? })
+    }
+
+    pub(crate) fn all(self) -> u64 {
+        self.shown + self.hidden
+    }
+}
+
 /// How long messages are kept from others.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hold {
+pub(crate) struct Hiding {
     /// How long they are hidden at a time, in seconds; renewed while it goes on, so that they show
     /// again soon if this program is killed.
     pub(crate) seconds: u32,
@@ -61,7 +99,7 @@ pub(crate) struct Hold {
     pub(crate) most_seconds: u32,
 }
 
-impl Default for Hold {
+impl Default for Hiding {
     fn default() -> Self {
         Self { seconds: 120, most_seconds: quota::VISIBILITY_CHANGE_SECONDS_MAX }
     }
@@ -75,6 +113,33 @@ pub(crate) enum Kept {
     InPart,
 }
 
+/// How much of a queue was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) seen: u64,
+    pub(crate) all: u64,
+}
+
+impl Looked {
+    /// How many were not seen.
+    pub(crate) fn unseen(self) -> u64 {
+        self.all.saturating_sub(self.seen)
+    }
+
+    /// What was not seen, if there was something, and why; for people.
+    pub(crate) fn text(self) -> Option<String> {
+        let Self { seen, all } = self;
+        (self.unseen() > 0).then(|| {
+            format!(
+                "looked at {seen} of about {all} dead letters: {} are hidden, as somebody else looks at \
+                 them (should that command have been killed, for two minutes, and longer if there are \
+                 thousands), or as they stand behind ten of their group",
+                self.unseen()
+            )
+        })
+    }
+}
+
 /// A queue and the messages that were received from it. Those that were chosen lie in a temporary
 /// database, with the receipts of all, so that the memory needed depends neither on their size nor on
 /// their number.
@@ -82,15 +147,15 @@ pub(crate) enum Kept {
 pub(crate) struct Held<'a> {
     client: &'a Client,
     queue_url: &'a str,
-    hold: Hold,
+    hold: Hiding,
     /// Since when at least, for those that were received first.
     received_since: Instant,
     /// Since when at least, for those whose time was renewed first.
     hidden_since: Instant,
     /// How many were received.
     seen: u64,
-    /// How many the queue showed before, by SQS's approximate count.
-    shown_before: u64,
+    /// How many the queue had before.
+    before: Counts,
     scratch: Scratch,
 }
 
@@ -111,29 +176,30 @@ impl<'a> Held<'a> {
         queue_url: &'a str,
         choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<Self> {
-        Self::receive_for(client, queue_url, Hold::default(), choose).await
+        Self::receive_for(client, queue_url, Hiding::default(), choose).await
     }
 
     /// The same, hidden for another time than usual.
     pub(crate) async fn receive_for(
         client: &'a Client,
         queue_url: &'a str,
-        time: Hold,
+        time: Hiding,
         mut choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<Self> {
-        let visible = visible(client, queue_url).await?;
-        let seconds = time.seconds + visible.min(IN_FLIGHT_MAX) / RECEIVED_PER_SECOND_MIN;
+        let before = Counts::of(client, queue_url).await?;
+        let many = u32::try_from(before.shown).unwrap_or(u32::MAX).min(IN_FLIGHT_MAX);
+        let seconds = time.seconds + many / RECEIVED_PER_SECOND_MIN;
         let mut held = Self {
             client,
             queue_url,
-            hold: Hold { seconds: seconds.min(time.most_seconds), ..time },
+            hold: Hiding { seconds: seconds.min(time.most_seconds), ..time },
             received_since: Instant::now(),
             hidden_since: Instant::now(),
             seen: 0,
-            shown_before: visible.into(),
+            before,
             scratch: Scratch::with(TABLES)?,
         };
-        let progress = progress::bar(visible.into(), "looked at");
+        let progress = progress::bar(before.shown, "looked at");
         loop {
             let batch = tokio::select! {
                 biased;
@@ -186,7 +252,7 @@ impl<'a> Held<'a> {
         letter: &DeadLetter,
         mut choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<()> {
-        let Received { message_id, receipt_handle, .. } = &*letter.message;
+        let Received { message_id, receipt_handle, group_id, .. } = &*letter.message;
         // One that showed again meanwhile was looked at, and has another receipt.
         let renew = "UPDATE held SET handle = ?2 WHERE message_id = ?1";
         if self.scratch.change(renew, [message_id, receipt_handle])? > 0 {
@@ -197,26 +263,60 @@ impl<'a> Held<'a> {
             let json = serde_json::to_string(&Letter::from(letter))?;
             let (event_id, group) = (letter.event_id(), group_of(letter));
             self.scratch.change(
-                "INSERT INTO held (message_id, handle, event_id, group_name, place, letter)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                [message_id, receipt_handle, event_id, &group, &redrive_order(letter), &json],
+                "INSERT INTO held
+                 (message_id, handle, message_group, event_id, group_name, place, letter)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                [
+                    message_id,
+                    receipt_handle,
+                    group_id,
+                    event_id,
+                    &group,
+                    &redrive_order(letter),
+                    &json,
+                ],
             )?;
         } else {
-            let insert = "INSERT INTO held (message_id, handle) VALUES (?1, ?2)";
-            self.scratch.change(insert, [message_id, receipt_handle])?;
+            let insert = "INSERT INTO held (message_id, handle, message_group) VALUES (?1, ?2, ?3)";
+            self.scratch.change(insert, [message_id, receipt_handle, group_id])?;
         }
         Ok(())
     }
 
-    /// What could not be looked at, if there was something, for people.
-    pub(crate) fn unseen(&self) -> Option<String> {
-        (self.seen < self.shown_before).then(|| {
-            format!(
-                "looked at {} of about {} dead letters: SQS shows ten of a group and {IN_FLIGHT_MAX} of \
-                 a queue at a time, and none that somebody else is looking at",
-                self.seen, self.shown_before
-            )
-        })
+    /// What of all that there was before has been looked at.
+    pub(crate) fn looked(&self) -> Looked {
+        Looked { seen: self.seen, all: self.before.all().max(self.seen) }
+    }
+
+    /// Whether what was not seen can only stand behind what is held: SQS shows ten of a group at a time,
+    /// and what it moved itself stands in the groups of the webhook queue.
+    pub(crate) fn rest_is_behind(&self) -> anyhow::Result<bool> {
+        let full = self.scratch.first(
+            "SELECT 1 FROM held WHERE message_group IS NOT NULL
+             GROUP BY message_group HAVING count(*) >= ?1 LIMIT 1",
+            [SHOWN_OF_A_GROUP],
+            |_row| Ok(()),
+        )?;
+        Ok(full.is_some() || self.seen >= u64::from(IN_FLIGHT_MAX))
+    }
+
+    /// Chooses no event but these.
+    pub(crate) fn keep_only(&self, event_ids: &BTreeSet<String>) -> anyhow::Result<()> {
+        let chosen = "SELECT DISTINCT event_id FROM held WHERE letter IS NOT NULL";
+        let mut others = Vec::new();
+        self.scratch.each(
+            chosen,
+            [],
+            |row| row.get::<_, String>(0),
+            |event_id| {
+                others.extend(Some(event_id).filter(|it| !event_ids.contains(it)));
+                Ok(())
+            },
+        )?;
+        for event_id in others {
+            self.scratch.change("UPDATE held SET letter = NULL WHERE event_id = ?1", [event_id])?;
+        }
+        Ok(())
     }
 
     /// How many are chosen, and of how many groups.
@@ -395,15 +495,6 @@ fn read_chosen(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chosen> {
         group: row.get(3)?,
         place: row.get(4)?,
     })
-}
-
-/// How many messages the queue shows, by SQS's approximate count.
-async fn visible(client: &Client, queue_url: &str) -> anyhow::Result<u32> {
-    let name = QueueAttributeName::ApproximateNumberOfMessages;
-    let asked = client.get_queue_attributes().queue_url(queue_url).attribute_names(name.clone());
-    let asked = asked.send().await.map_err(|error| failed("looking at", queue_url, error))?;
-    let count = asked.attributes.and_then(|attributes| attributes.get(&name)?.parse().ok());
-    count.with_context(|| format!("{queue_url} does not tell how many messages it has"))
 }
 
 fn seconds(seconds: u32) -> i32 {

@@ -1,16 +1,18 @@
 //! `resume`: the event source mapping is enabled again, and what has waited goes out.
 
+use commands::Resume;
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::environment::{Environment, EnvironmentArgs};
+use crate::environment::{self, Environment};
 use crate::mapping::Mapping;
 use crate::resumption::Resumption;
 use crate::waiting::Waiting;
-use crate::{people, program, progress};
+use crate::{people, progress};
+use commands::program;
 
 /// Between two looks at the queue. It does not tell by itself when it has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -21,52 +23,34 @@ const PACE_OVER: Duration = Duration::from_secs(30);
 /// How long is looked before a queue is said not to get emptier.
 const PACE_LEAST: Duration = Duration::from_secs(5);
 
-/// Go on delivering, and show how what has waited goes out
-#[derive(Debug, clap::Args)]
-#[command(after_help = crate::program::help("Examples:\n  {program} resume dev\n  {program} resume dev --no-wait"))]
-pub(crate) struct Resume {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// Do not wait until the queue is empty
-    #[arg(long)]
-    no_wait: bool,
-
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl Resume {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        let mapping = Mapping::find(&environment).await?;
-        mapping.switch(true).await?;
-        Resumption::of(&environment, &mapping).cancel().await?;
-        let mut waiting = environment.waiting().await?;
-        environment.audit().add("resume", None, json!({ "waiting": waiting.total() })).await?;
-        if !self.json {
-            println!("resumed: {}", people::events_wait(waiting.total()));
-        }
-        let (before, begun) = (waiting.total(), Instant::now());
-        let interrupted = !self.no_wait && !environment.drain(&mut waiting).await?;
-        let took = begun.elapsed();
-        if self.json {
-            let resumed = json!({
-                "environment": environment.name, "state": "resumed", "waiting": waiting.total(),
-                "waiting_before": before,
-                "took_ms": (!self.no_wait).then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-            });
-            println!("{resumed}");
-        } else if interrupted {
-            println!("delivery goes on; {} still", people::events_wait(waiting.total()));
-        } else if !self.no_wait && before > 0 {
-            println!("the queue is empty after {}", people::span(took));
-        } else if !self.no_wait {
-            println!("the queue is empty");
-        }
-        Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let mapping = Mapping::find(&environment).await?;
+    mapping.switch(true).await?;
+    Resumption::of(&environment, &mapping).cancel().await?;
+    let mut waiting = environment.waiting().await?;
+    environment.audit().add("resume", None, json!({ "waiting": waiting.total() })).await?;
+    if !given.json {
+        println!("resumed: {}", people::events_wait(waiting.total()));
     }
+    let (before, begun) = (waiting.total(), Instant::now());
+    let interrupted = !given.no_wait && !environment.drain(&mut waiting).await?;
+    let took = begun.elapsed();
+    if given.json {
+        let resumed = json!({
+            "environment": environment.name, "state": "resumed", "waiting": waiting.total(),
+            "waiting_before": before,
+            "took_ms": (!given.no_wait).then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        });
+        println!("{resumed}");
+    } else if interrupted {
+        println!("delivery goes on; {} still", people::events_wait(waiting.total()));
+    } else if !given.no_wait && before > 0 {
+        println!("the queue is empty after {}", people::span(took));
+    } else if !given.no_wait {
+        println!("the queue is empty");
+    }
+    Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
 
 impl Environment {

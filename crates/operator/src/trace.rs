@@ -1,5 +1,6 @@
 //! `trace`: what happened to one event, from the log, and where it is now, from the engine.
 
+use commands::Trace;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,46 +9,14 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::actions;
 use crate::audit::Line;
+use crate::audit::read;
 use crate::engine_api::{EngineApi, segment};
-use crate::environment::{EnvironmentArgs, Host};
+use crate::environment::{self, Host};
 use crate::history::{pattern, time_of};
 use crate::people::{self, ago, printable, span};
-use crate::program;
 use crate::sdk::in_time;
-
-/// Show everything that is known of one event, in order of time
-///
-/// When it was accepted, each attempt and how it ended, and where the event is now. The event's id is
-/// the apigw-requestid of the answer to its sender, or the provider's own where the route names one;
-/// receivers see it as webhook-id. A message id works too, while the message is in a queue.
-///
-/// On one machine the engine's log is read (engine.log and the files beside it in the data directory,
-/// 100 MB), on AWS the forwarder's log group, as far as --days goes back; and the audit log, for what
-/// operators did to the event.
-#[derive(Debug, clap::Args)]
-#[command(
-    allow_missing_positional = true,
-    after_help = crate::program::help("Examples:\n  {program} trace local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
-                  {program} trace dev evt_1 --days 14 --json | jq '.steps[].what'")
-)]
-pub(crate) struct Trace {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// The event
-    #[arg(value_name = "EVENT-ID")]
-    event_id: String,
-
-    /// How many days back the log is read
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    days: u32,
-
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
+use commands::program;
 
 /// Something that happened to the event.
 #[derive(Debug, Serialize)]
@@ -81,67 +50,57 @@ struct Found {
     places: Vec<Place>,
 }
 
-impl Trace {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        let now = people::now();
-        let back = Duration::from_hours(24) * self.days;
-        let since = people::before(now, back);
-        let history = environment.history();
-        let of_event = pattern("event_id", &[&self.event_id]);
-        let about = |line: &Value| line["event_id"] == *self.event_id;
-        let audit = environment.audit();
-        let (found, actions) = tokio::join!(
-            history.look(&of_event, since, about),
-            in_time(actions::since(&audit, since))
-        );
-        let found = found?;
-        let mut unknown = Vec::new();
-        if let Some(cut) = history.cut(&found) {
-            unknown.push(format!("what happened to it earlier ({cut})"));
-        }
-        let actions = actions.unwrap_or_else(|error| {
-            unknown.push(format!("what operators did ({error:#})"));
-            Vec::new()
-        });
-        let lines = found.lines;
-        let places = match &environment.host {
-            Host::Engine { api, .. } => Some(places(api, &self.event_id).await?),
-            Host::Aws { .. } => None,
-        };
-        let acted = actions.iter().any(|action| actions::is_about(action, &self.event_id));
-        if lines.is_empty() && !acted && places.as_ref().is_none_or(Vec::is_empty) {
-            bail!(
-                "nothing is known of event {:?}: it is in no line of the last {} of {} and of the \
-                 audit log{}{}",
-                self.event_id,
-                span(back),
-                history.name(),
-                if places.is_some() { ", and in no queue" } else { "" },
-                unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
-            );
-        }
-        let steps = with_actions(steps(&lines), &actions, &self.event_id);
-        if self.json {
-            let trace = json!({
-                "environment": environment.name, "event_id": self.event_id,
-                "steps": steps, "places": places, "unknown": unknown,
-            });
-            people::print(&format!("{trace:#}\n"))?;
-        } else {
-            people::print(&render(
-                &environment.name,
-                &self.event_id,
-                &steps,
-                places.as_deref(),
-                now,
-            ))?;
-            for unknown in &unknown {
-                eprintln!("unknown: {}", printable(unknown));
-            }
-        }
-        Ok(ExitCode::SUCCESS)
+pub(crate) async fn run(given: Trace) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let now = people::now();
+    let back = Duration::from_hours(24) * given.days;
+    let since = people::before(now, back);
+    let history = environment.history();
+    let of_event = pattern("event_id", &[&given.event_id]);
+    let about = |line: &Value| line["event_id"] == *given.event_id;
+    let audit = environment.audit();
+    let (found, actions) =
+        tokio::join!(history.look(&of_event, since, about), in_time(read::since(&audit, since)));
+    let found = found?;
+    let mut unknown = Vec::new();
+    if let Some(cut) = history.cut(&found) {
+        unknown.push(format!("what happened to it earlier ({cut})"));
     }
+    let actions = actions.unwrap_or_else(|error| {
+        unknown.push(format!("what operators did ({error:#})"));
+        Vec::new()
+    });
+    let lines = found.lines;
+    let places = match &environment.host {
+        Host::Engine { api, .. } => Some(places(api, &given.event_id).await?),
+        Host::Aws { .. } => None,
+    };
+    let acted = actions.iter().any(|action| read::is_about(action, &given.event_id));
+    if lines.is_empty() && !acted && places.as_ref().is_none_or(Vec::is_empty) {
+        bail!(
+            "nothing is known of event {:?}: it is in no line of the last {} of {} and of the \
+             audit log{}{}",
+            given.event_id,
+            span(back),
+            history.name(),
+            if places.is_some() { ", and in no queue" } else { "" },
+            unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
+        );
+    }
+    let steps = with_actions(steps(&lines), &actions, &given.event_id);
+    if given.json {
+        let trace = json!({
+            "environment": environment.name, "event_id": given.event_id,
+            "steps": steps, "places": places, "unknown": unknown,
+        });
+        print!("{trace:#}\n");
+    } else {
+        print!("{}", render(&environment.name, &given.event_id, &steps, places.as_deref(), now,));
+        for unknown in &unknown {
+            eprintln!("unknown: {}", printable(unknown));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Vec<Place>> {
@@ -186,7 +145,7 @@ pub(crate) fn steps(lines: &[Value]) -> Vec<Step> {
 fn with_actions(steps: Vec<Step>, actions: &[Line], event_id: &str) -> Vec<Step> {
     let time = |step: &Step| step.at.as_deref().and_then(people::time);
     let mut all: Vec<Step> = Vec::new();
-    let about = actions.iter().filter(|action| actions::is_about(action, event_id));
+    let about = actions.iter().filter(|action| read::is_about(action, event_id));
     let mut about = about.map(step_of).peekable();
     let mut steps = steps.into_iter().peekable();
     while let Some(mut step) = steps.next() {
@@ -211,12 +170,12 @@ fn redrive_since(
     event_id: &str,
     dead_since: Option<Timestamp>,
 ) -> Option<String> {
-    let since = actions.iter().filter(|action| actions::time_of(action) >= dead_since);
+    let since = actions.iter().filter(|action| read::time_of(action) >= dead_since);
     let mut sent_again = since.filter(|action| {
-        action.action == "dlq redrive" && actions::events_of(action, "sent") > 0
-            || actions::is_about(action, event_id)
+        action.action == "dlq redrive" && read::events_of(action, "sent") > 0
+            || read::is_about(action, event_id)
     });
-    let first = sent_again.next().filter(|action| !actions::is_about(action, event_id))?;
+    let first = sent_again.next().filter(|action| !read::is_about(action, event_id))?;
     let at = first.at.get(..19).unwrap_or(&first.at).replace('T', " ");
     Some(printable(&format!("; {} ended a `dlq redrive` at {at}", first.by)))
 }

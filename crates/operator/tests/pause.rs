@@ -51,7 +51,7 @@ async fn a_pause_says_why_and_ends_at_its_time_or_before() {
     let engine = engine(dir.path()).await;
     let schedule = dir.path().join("schedule.json");
 
-    let pause = ["pause", "--reason", "リリース", "--for", "1h", "--json"];
+    let pause = ["pause", "--why", "リリース", "--for", "1h", "--json"];
     let paused = json(dir.path(), &pause).await;
     assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("リリース")));
     let kept: Value = serde_json::from_slice(&std::fs::read(&schedule).unwrap()).unwrap();
@@ -59,7 +59,7 @@ async fn a_pause_says_why_and_ends_at_its_time_or_before() {
     assert_eq!(second(&kept["at"]), second(&paused["resumes_at"]));
 
     // Another pause takes the place of the first, with its end.
-    let again = json(dir.path(), &["pause", "--reason", "longer", "--json"]).await;
+    let again = json(dir.path(), &["pause", "--why", "longer", "--json"]).await;
     assert_eq!(again["resumes_at"], Value::Null);
     assert!(!schedule.exists());
 
@@ -82,9 +82,9 @@ async fn a_pause_without_a_reason_or_with_no_time_changes_nothing() {
     let engine = engine(dir.path()).await;
     for arguments in [
         ["pause", "--json"].as_slice(),
-        &["pause", "--reason", " "],
-        &["pause", "--reason", "r", "--for", "10s"],
-        &["pause", "--reason", "r", "--for", "15days"],
+        &["pause", "--why", " "],
+        &["pause", "--why", "r", "--for", "10s"],
+        &["pause", "--why", "r", "--for", "15days"],
     ] {
         let output = operator(dir.path(), arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -135,7 +135,7 @@ const REDRIVE: [&str; 5] = ["dlq", "redrive", "--all", "--pause-first", "--json"
 async fn a_redrive_ends_its_own_pause_and_nobody_elses() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
-    json(dir.path(), &["pause", "--reason", "release", "--json"]).await;
+    json(dir.path(), &["pause", "--why", "release", "--json"]).await;
     add_dead_letter(dir.path(), "event-1").await;
     assert_eq!(json(dir.path(), &REDRIVE).await["sent"], json!(["event-1"]));
     assert!(!delivers(dir.path()), "somebody else's pause goes on");
@@ -240,8 +240,8 @@ async fn a_dry_run_tells_what_the_dead_letters_would_land_behind() {
 
     let dry_run = ["dlq", "redrive", "--all", "--dry-run"];
     let shown = String::from_utf8(operator(dir.path(), &dry_run).await.stdout).unwrap();
-    let group = "group order-7, behind 2 events that wait and 1 delivered since:\n  event-3\n";
-    assert!(shown.starts_with(group), "{shown}");
+    let group = "group order-7: 1 event, behind 2 events that wait and 1 delivered since\n";
+    assert!(shown.contains(group), "{shown}");
     let plan = json(dir.path(), &[&dry_run[..], &["--json"]].concat()).await;
     assert_eq!(plan["would_send"], json!([{ "event_id": "event-3", "group": "order-7" }]));
     assert_eq!(plan["waiting_before"], 2);

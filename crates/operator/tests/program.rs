@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use clap::Subcommand as _;
 use domain::config::Config;
 use engine::{Engine, EngineOptions, Storage};
 use serde_json::{Value, json};
@@ -29,18 +30,16 @@ fn text(bytes: &[u8]) -> String {
 
 /// Every command, as a list of words, with its help.
 fn helps(calling: &dyn Fn(&[&str]) -> Command) -> Vec<(Vec<String>, String)> {
-    let described = operator(&["arguments"]).output().unwrap();
-    let tree: Value = serde_json::from_slice(&described.stdout).unwrap();
+    let all = commands::Command::augment_subcommands(clap::Command::new("webhook-operator"));
     let mut found = Vec::new();
-    let mut left = vec![(Vec::<String>::new(), tree)];
+    let mut left = vec![(Vec::<String>::new(), &all)];
     while let Some((words, command)) = left.pop() {
         let typed: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
         let help = calling(&typed).output().unwrap();
         assert!(help.status.success(), "{words:?}");
         found.push((words.clone(), text(&help.stdout)));
-        for below in command["commands"].as_array().unwrap() {
-            let name = below["name"].as_str().unwrap().to_owned();
-            left.push(([words.clone(), vec![name]].concat(), below.clone()));
+        for below in command.get_subcommands() {
+            left.push(([words.clone(), vec![below.get_name().to_owned()]].concat(), below));
         }
     }
     found
@@ -114,7 +113,7 @@ async fn what_it_advises_works_as_it_is_printed() {
     // Whatever a shell would make of it.
     let data_dir = dir.path().join("data of $(me)");
     let _engine = engine(&data_dir, None).await;
-    let paused = operate(&data_dir, &["pause", "local", "--reason", "test"]).await;
+    let paused = operate(&data_dir, &["pause", "local", "--why", "test"]).await;
     let said = text(&paused.stdout);
     let resume = advised(&said).to_owned();
     assert!(resume.starts_with("webhook-operator resume local --data-dir "), "{said}");
@@ -143,11 +142,11 @@ const COMMANDS: [&[&str]; 9] = [
     &["blocked", "local"],
     &["doctor", "local"],
     &["trace", "local", "evt"],
-    &["pause", "local", "--reason", "test"],
+    &["pause", "local", "--why", "test"],
     &["resume", "local"],
     &["dlq", "list", "local"],
     &["dlq", "redrive", "local", "--all"],
-    &["skip", "local", "evt", "--reason", "test"],
+    &["skip", "local", "evt", "--why", "test"],
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,16 +176,16 @@ const OF_DEV: [&[&str]; 16] = [
     &["blocked", "dev"],
     &["doctor", "dev"],
     &["trace", "dev", "evt"],
-    &["pause", "dev", "--reason", "test"],
+    &["pause", "dev", "--why", "test"],
     &["resume", "dev"],
-    &["skip", "dev", "evt", "--reason", "test"],
+    &["skip", "dev", "evt", "--why", "test"],
     &["dlq", "list", "dev"],
     &["dlq", "show", "dev", "evt"],
     &["dlq", "stats", "dev"],
     &["dlq", "log", "dev"],
     &["dlq", "redrive", "dev", "--all"],
-    &["dlq", "edit", "dev", "evt", "--reason", "test", "--body", "/dev/null"],
-    &["dlq", "drop", "dev", "evt", "--reason", "test", "--yes"],
+    &["dlq", "edit", "dev", "evt", "--why", "test", "--body", "/dev/null"],
+    &["dlq", "drop", "dev", "evt", "--why", "test", "--yes"],
     &["dlq", "export", "dev", "/dev/full/file"],
     &["dlq", "import", "dev", "/dev/null"],
 ];
@@ -226,7 +225,7 @@ async fn a_copy_of_a_data_directory_does_not_lead_to_the_engine_of_the_original(
     let _engine = engine(&data_dir, None).await;
     std::fs::create_dir(&copy).unwrap();
     std::fs::copy(data_dir.join("engine.json"), copy.join("engine.json")).unwrap();
-    for command in [&["pause", "--reason", "test"][..], &["status"], &["doctor"]] {
+    for command in [&["pause", "--why", "test"][..], &["status"], &["doctor"]] {
         let refused = operate(&copy, command).await;
         let said = text(&refused.stdout) + &text(&refused.stderr);
         assert_eq!(refused.status.code(), Some(1), "{command:?}: {said}");
@@ -244,7 +243,7 @@ async fn an_engine_s_environment_need_not_be_named() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().join("data");
     let _engine = engine(&data_dir, None).await;
-    let paused = operate(&data_dir, &["pause", "--reason", "test"]).await;
+    let paused = operate(&data_dir, &["pause", "--why", "test"]).await;
     assert!(text(&paused.stdout).contains(" resume local --data-dir "), "{paused:?}");
     // One word is the event, where a command is about one.
     let shown = operate(&data_dir, &["dlq", "show", "evt"]).await;

@@ -156,7 +156,7 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-const PAUSE: [&str; 4] = ["pause", "--json", "--reason", "release 42"];
+const PAUSE: [&str; 4] = ["pause", "--json", "--why", "release 42"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_waits_for_the_one_before_and_for_its_own_end() {

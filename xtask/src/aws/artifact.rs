@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::operator::{Content, Operator};
 use super::release::Record;
 use super::{Environment, local_dir};
-use crate::exit::Failure;
 use crate::package::{self, Arch, MANIFEST_FILE, Manifest, Stub, ZIP_FILE};
 use crate::{process, workspace};
+use terminal::exit::Failure;
 
 /// An artifact whose bytes are on this machine and have the digest that its manifest says.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Artifact {
         };
         let manifest: Manifest = serde_json::from_slice(&read(manifest_file)?)
             .with_context(|| format!("reading {}", manifest_file.display()))?;
-        let digest = package::sha256(&read(zip)?);
+        let digest = terminal::text::sha256(&read(zip)?);
         if digest != manifest.sha256 {
             bail!("{} has digest {digest}, its manifest says {}", zip.display(), manifest.sha256);
         }
@@ -124,7 +124,7 @@ impl Artifact {
         }
         let name = &environment.name;
         let error = anyhow!("the artifact is for {built}, and the function of {name} is {wanted}");
-        Err(error.context(Failure::Usage))
+        Err(Failure::Usage.of(error))
     }
 
     /// What Terraform is told of it, and of the stand-in for the service where there is one.
@@ -249,7 +249,7 @@ mod tests {
             })
         };
         std::fs::write(&zip, "zip").unwrap();
-        std::fs::write(&manifest, says(&package::sha256(b"zip")).to_string()).unwrap();
+        std::fs::write(&manifest, says(&terminal::text::sha256(b"zip")).to_string()).unwrap();
         Artifact::read(&zip, &manifest).unwrap();
         std::fs::write(&zip, "tampered").unwrap();
         let error = Artifact::read(&zip, &manifest).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::exit::Failure;
+use terminal::exit::Failure;
 
 /// Fails early, before minutes of work, where the question could not be answered.
 pub(crate) fn can_confirm(yes: bool) -> anyhow::Result<()> {
@@ -12,7 +12,7 @@ pub(crate) fn can_confirm(yes: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let error = anyhow!("nobody is there to be asked; `--yes` answers beforehand");
-    Err(error.context(Failure::Usage))
+    Err(Failure::Usage.of(error))
 }
 
 /// Goes on if the answer is `yes`, or was given before by `--yes`.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{operator, terraform};
-use crate::exit::Failure;
-use crate::{operate, output, process, workspace};
+use crate::{operate, process, workspace};
+use terminal::exit::Failure;
 
 /// The folder in `environments/`.
 const FOLDER: &str = "bootstrap";
@@ -131,7 +131,7 @@ impl Values {
             .with_context(|| format!("reading {}", file.display()))?;
         serde_json::from_str(&text)
             .with_context(|| format!("reading {}", file.display()))
-            .map_err(|error| error.context(Failure::Usage))
+            .map_err(|error| Failure::Usage.of(error))
     }
 
     pub(crate) fn write(&self) -> anyhow::Result<()> {
@@ -183,8 +183,8 @@ pub(crate) fn made() -> anyhow::Result<Made> {
     let output = process::output(command().args(["output", "-json"]))?;
     let outputs = serde_json::from_str(&output).context("reading bootstrap's outputs")?;
     let values = terraform::output_values(&outputs).ok_or_else(|| {
-        anyhow!("bootstrap was never applied here: `cargo xtask bootstrap` does it")
-            .context(Failure::Usage)
+        Failure::Usage
+            .of(anyhow!("bootstrap was never applied here: `cargo xtask bootstrap` does it"))
     })?;
     serde_json::from_value(values).context("reading bootstrap's outputs")
 }
@@ -264,7 +264,7 @@ fn resources(state: &str) -> anyhow::Result<BTreeSet<String>> {
 fn command() -> Command {
     let mut terraform = process::command("terraform");
     terraform.arg(format!("-chdir={}", folder().display())).env("CHECKPOINT_DISABLE", "1");
-    if !output::shows_colors() {
+    if !terminal::color::shows_colors() {
         terraform.env("TF_CLI_ARGS", "-no-color");
     }
     terraform

@@ -14,8 +14,8 @@ use super::rollout::reason_of;
 use super::summary::Summary;
 use super::terraform::Terraform;
 use super::{Environment, ask, emulator, local_dir, preflight, stage};
-use crate::exit::Failure;
 use crate::interrupt;
+use terminal::exit::Failure;
 
 /// Delete an environment, with everything that waits in its queues
 ///
@@ -51,7 +51,7 @@ impl Destroy {
                  'module.webhook.module.queue.terraform_data.deletion_protection[0]'\nand start again",
                 environment.terraform_dir().join("data").display()
             );
-            return Err(error.context(Failure::Usage));
+            return Err(Failure::Usage.of(error));
         }
         if environment.is_local() && !emulator::is_running() {
             stage::stop()?;

@@ -8,8 +8,8 @@ use emulator::Emulator;
 pub(crate) use emulator::confine;
 
 use super::local_dir;
-use crate::exit::Failure;
 use crate::workspace;
+use terminal::exit::Failure;
 
 fn emulator() -> Emulator {
     Emulator::new(local_dir(), workspace::target_dir())
@@ -49,7 +49,7 @@ pub(crate) fn stop() -> anyhow::Result<()> {
 /// The error with its exit code.
 pub(super) fn with_code(error: emulator::Error) -> Error {
     match error {
-        emulator::Error::Missing { .. } => Error::from(error).context(Failure::Environment),
+        emulator::Error::Missing { .. } => Failure::Environment.of(error.into()),
         error => error.into(),
     }
 }

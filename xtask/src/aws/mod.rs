@@ -36,9 +36,9 @@ use anyhow::{Context as _, anyhow};
 use deployment::{Architecture, AwsFile, Deployment};
 use domain::config::Config;
 
-use crate::exit::Failure;
 use crate::package::Arch;
 use crate::workspace;
+use terminal::exit::Failure;
 
 /// The environment that is deployed to an emulator on this machine.
 pub(crate) const LOCAL: &str = "local";
@@ -61,7 +61,7 @@ impl Environment {
 
     /// Reads the configuration of an environment from `values`, or else from its own file.
     pub(crate) fn load_with(name: &str, values: Option<&Path>) -> anyhow::Result<Self> {
-        let usage = |text: String| anyhow!(text).context(Failure::Usage);
+        let usage = |text: String| Failure::Usage.of(anyhow!(text));
         if values.is_some() && name != LOCAL {
             return Err(usage(format!(
                 "--config is for {LOCAL} only: what {name} runs stands in its own file, and in git"

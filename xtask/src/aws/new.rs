@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::LOCAL;
 use super::bootstrap::{self, Values};
-use crate::exit::Failure;
 use crate::workspace;
+use terminal::exit::Failure;
 
 /// Whose Terraform files a new environment gets: they are the same everywhere.
 const LIKE: &str = "dev";
@@ -91,7 +91,7 @@ impl New {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let name = &self.environment;
         let dir = workspace::environment_dir(name);
-        let usage = |text: String| anyhow!(text).context(Failure::Usage);
+        let usage = |text: String| Failure::Usage.of(anyhow!(text));
         if name == LOCAL || name == "bootstrap" {
             return Err(usage(format!("{name} is not an environment on AWS")));
         }
@@ -135,7 +135,7 @@ impl New {
         };
         let text = serde_json::to_string_pretty(&text)? + "\n";
         // Refused before anything is written.
-        Deployment::parse(&text).map_err(|error| anyhow!(error).context(Failure::Usage))?;
+        Deployment::parse(&text).map_err(|error| Failure::Usage.of(anyhow!(error)))?;
         write(&dir, &text)?;
         println!("{}", workspace::config_file(name).display());
         println!(

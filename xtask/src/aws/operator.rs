@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Environment, emulator, local_dir};
-use crate::exit::Failure;
-use crate::{interrupt, operate, package, process};
+use crate::{interrupt, operate, process};
+use terminal::exit::Failure;
 
 /// The operator, built, for one environment.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Live {
     /// The digest of the artifact that runs: the same SHA-256 in hexadecimal.
     pub(crate) fn digest(&self) -> anyhow::Result<String> {
         let bytes = BASE64_STANDARD.decode(&self.code_sha256).context("reading the code's hash")?;
-        Ok(package::hexadecimal(&bytes))
+        Ok(terminal::text::hexadecimal(&bytes))
     }
 }
 
@@ -260,7 +260,7 @@ fn answer(output: Output) -> anyhow::Result<Vec<u8>> {
     let error = anyhow!("{}", said.trim().trim_start_matches("error: "));
     // Source: `crates/operator`, which says so of credentials that are missing, or another account's.
     let is_ours_to_set = said.contains("AWS_PROFILE");
-    Err(if is_ours_to_set { error.context(Failure::Environment) } else { error })
+    Err(if is_ours_to_set { Failure::Environment.of(error) } else { error })
 }
 
 fn json<T: DeserializeOwned>(command: &mut Command) -> anyhow::Result<T> {

@@ -11,7 +11,7 @@ use super::artifact::Artifact;
 use super::resources::{Resources, has_true};
 use super::summary::Summary;
 use super::terraform::Terraform;
-use crate::package::{self, Stub};
+use crate::package::Stub;
 use crate::process;
 
 /// A plan, as it is shown.
@@ -60,7 +60,7 @@ impl Planned {
         let all = json!({
             "changes": changes, "outputs": outputs, "artifact": artifact, "commit": commit,
         });
-        let digest = package::sha256(all.to_string().as_bytes());
+        let digest = terminal::text::sha256(all.to_string().as_bytes());
         let mut summary = Summary::of(resources);
         summary.outputs = outputs.iter().map(|(name, _)| (*name).clone()).collect();
         // What only moves in the state is no change, and is to be applied.

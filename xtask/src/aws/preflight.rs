@@ -9,8 +9,8 @@ use anyhow::{anyhow, bail};
 
 use super::Environment;
 use super::operator::Operator;
-use crate::exit::Failure;
 use crate::process;
+use terminal::exit::Failure;
 
 /// Variables that give credentials, or say where they are. Source: AWS SDKs and tools reference guide,
 /// "Settings reference".
@@ -45,7 +45,7 @@ pub(crate) fn identify(environment: &Environment) -> anyhow::Result<(Operator<'_
             "there are no AWS credentials: log in and set AWS_PROFILE, or set AWS_ACCESS_KEY_ID and \
              AWS_SECRET_ACCESS_KEY"
         );
-        return Err(error.context(Failure::Environment));
+        return Err(Failure::Environment.of(error));
     }
     let operator = Operator::new(environment)?;
     let by = operator.whoami()?;

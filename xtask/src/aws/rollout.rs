@@ -17,9 +17,9 @@ use super::smoke::{self, Smoke};
 use super::summary::Summary;
 use super::terraform::{Outputs, Terraform};
 use super::{Environment, ask, emulator, stage};
-use crate::exit::Failure;
 use crate::interrupt;
 use crate::package::Stub;
+use terminal::exit::{self, Failure};
 
 /// What the emulator does not keep: an alarm's actions, and what kind of integration one is.
 const FORGOTTEN: [&str; 2] = ["alarms", "ingest"];
@@ -285,7 +285,7 @@ fn changes_api(resource: &Resource) -> bool {
 
 /// Why something failed, in one line.
 pub(crate) fn reason_of(error: &anyhow::Error) -> String {
-    if error.downcast_ref() == Some(&Failure::Interrupted) {
+    if exit::failure_of(error) == Some(Failure::Interrupted) {
         return INTERRUPTED.to_owned();
     }
     let text = format!("{error:#}");

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::resources::{Action, Resource, Resources, has_true};
-use crate::output::{Color, colored};
+use terminal::color::{Color, colored};
+use terminal::text::printable;
 
 /// Longest value that is shown, in characters.
 const VALUE_CHARS_MAX: usize = 60;
@@ -214,11 +215,6 @@ fn shown(value: &Value) -> String {
         Value::String(text) => format!("(text of {} characters)", text.chars().count()),
         value => value.to_string(),
     }
-}
-
-/// Without control characters, which a terminal would take for commands.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

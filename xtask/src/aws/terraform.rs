@@ -18,8 +18,8 @@ use serde_json::Value;
 use super::lock::Lock;
 use super::trouble::{self, Advice};
 use super::{Environment, emulator, local_dir};
-use crate::exit::Failure;
 use crate::{interrupt, process, workspace};
+use terminal::exit::Failure;
 
 /// Between two looks at what Terraform has written.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -274,7 +274,7 @@ impl<'a> Terraform<'a> {
             None => anyhow!("{failed}{}", otherwise(name)),
             Some(Advice { text, failure: None }) => anyhow!("{failed}\n{text}"),
             Some(Advice { text, failure: Some(failure) }) => {
-                anyhow!("{failed}\n{text}").context(failure)
+                failure.of(anyhow!("{failed}\n{text}"))
             }
         })
     }
@@ -381,10 +381,9 @@ pub(crate) fn check_installed() -> anyhow::Result<()> {
     ask.args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1");
     let output = ask.output().map_err(|error| {
         let (major, minor) = OLDEST;
-        anyhow!(
+        Failure::Environment.of(anyhow!(
             "starting terraform: {error}; Terraform {major}.{minor} or later is needed, {INSTALL}"
-        )
-        .context(Failure::Environment)
+        ))
     })?;
     let version: Version =
         serde_json::from_slice(&output.stdout).context("reading Terraform's version")?;
@@ -402,7 +401,7 @@ fn check_version(version: &str) -> anyhow::Result<()> {
         "terraform {version} is too old: {oldest_major}.{oldest_minor} or later is needed to lock the \
          state; {INSTALL}"
     );
-    Err(error.context(Failure::Environment))
+    Err(Failure::Environment.of(error))
 }
 
 /// What an environment says of itself once it is deployed.
@@ -451,7 +450,7 @@ mod tests {
         for bad in ["1.10.5", "0.15.5", "1.9.8", "one"] {
             let error = check_version(bad).unwrap_err();
             assert!(format!("{error:#}").contains(&format!("terraform {bad} is too old")));
-            assert_eq!(error.downcast_ref(), Some(&Failure::Environment));
+            assert_eq!(terminal::exit::failure_of(&error), Some(Failure::Environment));
         }
     }
 

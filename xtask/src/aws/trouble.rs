@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::terraform;
-use crate::exit::Failure;
 use crate::process;
+use terminal::exit::Failure;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ mod workflows;
 
 use std::process::ExitCode;
 
-use crate::exit::Failure;
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
 use crate::{schema, tidy};
+use terminal::exit::{self, Failure};
 
 /// Check format, lints, documentation, Terraform, workflows and the rules about this repository
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ pub(crate) fn add(steps: &mut Steps<'_>) {
 fn optional(check: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Outcome> {
     match check() {
         Ok(()) => Ok(Outcome::Passed),
-        Err(error) if error.downcast_ref::<Failure>() == Some(&Failure::Environment) => {
+        Err(error) if exit::failure_of(&error) == Some(Failure::Environment) => {
             Ok(Outcome::Skipped(format!("{error:#}")))
         }
         Err(error) => Err(error),

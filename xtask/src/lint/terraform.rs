@@ -10,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, bail};
 
 use super::optional;
-use crate::exit::Failure;
 use crate::steps::Outcome;
 use crate::{package, process, tools, workspace};
+use terminal::exit::Failure;
 
 /// Source: PyPI, `checkov`.
 const CHECKOV: &str = "checkov==3.3.30";
@@ -94,9 +94,8 @@ pub(crate) fn checkov() -> anyhow::Result<Outcome> {
 
 fn terraform(dir: &Path) -> anyhow::Result<Command> {
     let found = Command::new("terraform").arg("version").output();
-    found.map_err(|error| {
-        anyhow::anyhow!("starting terraform: {error}").context(Failure::Environment)
-    })?;
+    found
+        .map_err(|error| Failure::Environment.of(anyhow::anyhow!("starting terraform: {error}")))?;
     let mut terraform = process::command("terraform");
     terraform.current_dir(dir).env("CHECKPOINT_DISABLE", "1").env_remove("TF_DATA_DIR");
     Ok(terraform)
@@ -126,7 +125,7 @@ fn without_provider(error: anyhow::Error) -> anyhow::Error {
     let text = format!("{error:#}");
     let signs = ["Failed to query available provider packages", "Failed to install provider"];
     if signs.iter().any(|sign| text.contains(sign)) {
-        return error.context(Failure::Environment);
+        return Failure::Environment.of(error);
     }
     error
 }

@@ -8,9 +8,9 @@ use anyhow::{Context as _, anyhow, bail};
 use tempfile::TempDir;
 
 use super::{Arch, elf};
-use crate::exit::Failure;
 use crate::process::{self, cargo};
 use crate::{package, tools, workspace};
+use terminal::exit::Failure;
 
 /// What C is compiled with, and everything linked, from PyPI. It brings musl, so that no C compiler is
 /// needed.
@@ -118,7 +118,7 @@ fn has_standard_library(target: &str) -> anyhow::Result<()> {
     let error = anyhow!(
         "the standard library for {target} is not installed: `rustup target add {target}` does it"
     );
-    Err(error.context(Failure::Environment))
+    Err(Failure::Environment.of(error))
 }
 
 /// A path of this machine would make it another program than that of another one.

@@ -14,12 +14,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use crate::exit::Failure;
-use crate::package::sha256;
 use crate::steps::Outcome;
-use crate::{output, process, workspace};
+use crate::{process, workspace};
 use archive::Entry;
 use build::{PROGRAMS, Programs};
+use terminal::exit::{self, Failure};
+use terminal::text::sha256;
 
 /// The checksums' file, as `sha256sum --check` reads it.
 const SUMS_FILE: &str = "SHA256SUMS";
@@ -155,9 +155,9 @@ impl Release {
         for it in &built {
             println!("{}", it.archive.display());
             println!("  sha256  {}", it.sha256);
-            println!("  size    {}", output::size(it.bytes as u64));
+            println!("  size    {}", terminal::text::bytes(it.bytes as u64));
             for (program, bytes) in &it.programs {
-                println!("  {program:<17}{}", output::size(*bytes as u64));
+                println!("  {program:<17}{}", terminal::text::bytes(*bytes as u64));
             }
         }
         let dirty = if commit.dirty { ", with changes that are not committed" } else { "" };
@@ -177,7 +177,7 @@ pub(crate) fn check_reproducible() -> anyhow::Result<Outcome> {
     });
     let (first, second) = match both {
         Ok(both) => both,
-        Err(error) if error.downcast_ref::<Failure>() == Some(&Failure::Environment) => {
+        Err(error) if exit::failure_of(&error) == Some(Failure::Environment) => {
             return Ok(Outcome::Skipped(format!("{error:#}")));
         }
         Err(error) => return Err(error),

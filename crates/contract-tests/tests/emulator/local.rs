@@ -221,9 +221,9 @@ impl Proof {
     }
 
     fn pause(&self) -> anyhow::Result<()> {
-        self.xtask(&["pause", LOCAL, "--reason", "proof"])?;
+        self.xtask(&["pause", LOCAL, "--why", "proof"])?;
         let id = self.post("paused", 1, "paused")?;
-        let paused = self.xtask_json(&["pause", LOCAL, "--reason", "proof", "--json"])?;
+        let paused = self.xtask_json(&["pause", LOCAL, "--why", "proof", "--json"])?;
         ensure!(paused["waiting"] == 1, "while paused: {paused}");
         ensure!(of(&self.received()?, &id).next().is_none(), "it was delivered while paused");
         self.xtask(&["resume", LOCAL])?;

@@ -119,7 +119,7 @@ fn upgraded(story: &Story, dir: &Path) -> anyhow::Result<Option<String>> {
     let before = earlier.state("dev")?;
 
     // Events wait.
-    story.done(ADMINISTRATOR, &["pause", "dev", "--reason", "upgrade"])?;
+    story.done(ADMINISTRATOR, &["pause", "dev", "--why", "upgrade"])?;
     for number in 0..WAITING {
         post(&url, &format!("key-{}", number % 2), &json!({ "number": number }).to_string())?;
     }

@@ -2,14 +2,20 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use tokio::sync::oneshot;
 
+use crate::interrupt::unless_interrupted;
 use crate::progress;
+use terminal::exit::Failure;
 
 /// Fails early if a question will come that nobody can answer.
 pub(super) fn can_confirm(yes: bool) -> anyhow::Result<()> {
     if !yes && !std::io::stdin().is_terminal() {
-        bail!("this asks before it does something, and nobody is here to answer; --yes answers");
+        let error = anyhow!(
+            "this asks before it does something, and nobody is here to answer; --yes answers"
+        );
+        return Err(Failure::Usage.of(error));
     }
     Ok(())
 }
@@ -18,16 +24,27 @@ pub(super) fn can_confirm(yes: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// When the answer is not yes.
-pub(super) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+/// When the answer is not yes, or a signal comes in its place.
+pub(super) async fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
     let _asked = progress::quiet();
     eprint!("{question} [y/N] ");
     std::io::stderr().flush().context("asking")?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("reading the answer")?;
+    let (sender, answer) = oneshot::channel();
+    // A thread of its own, which nobody waits for: what reads from a terminal cannot be called back.
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        // Nobody waits for it any more when a signal was quicker.
+        let _unheard = sender.send(read.map(|_bytes| answer));
+    });
+    let answer = unless_interrupted(async {
+        let answer = answer.await.context("the answer was not read")?;
+        answer.context("reading the answer")
+    });
+    let answer = answer.await.inspect_err(|_interrupted| eprint!("\n"))?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => bail!("not confirmed; nothing was changed"),

@@ -1,140 +1,190 @@
 //! `dlq drop`: the one command that takes events away, into a file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
-use domain::time::Timestamp;
+use anyhow::{Context as _, ensure};
+use commands::dlq::Drop;
 use serde_json::json;
 
-use super::ask;
 use super::export::ExportFile;
-use crate::environment::EnvironmentArgs;
-use crate::people;
-use crate::queue::Held;
+use super::look::Typed;
+use super::{ask, check_route};
+use crate::audit::Without;
+use crate::environment::{self, Environment};
+use crate::interrupt::{self, Interrupted, interrupted};
+use crate::people::{self, printable};
+use crate::progress;
+use crate::queue::{Chosen, Held, Kept};
 
-/// Delete dead letters that nobody needs, after writing them into a file
-///
-/// They are written first, complete, so that `dlq import` can bring them back.
-#[derive(Debug, clap::Args)]
-#[command(
-    allow_missing_positional = true,
-    after_help = crate::program::help("Examples:\n  {program} dlq drop prod 4f6f… --reason 'test event of the SaaS'\n  {program} dlq drop prod 4f6f… 91ab… --reason duplicates --export dropped.jsonl --yes")
-)]
-pub(crate) struct Drop {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
+/// As many events are named on a screen.
+const NAMED: usize = 20;
 
-    /// Event ids, as `dlq list` shows them
-    #[arg(value_name = "ID", required = true)]
-    event_ids: Vec<String>,
-
-    /// Why; it stands in the audit log
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-
-    /// File that they are written into [default: dropped-TIME.jsonl]
-    #[arg(long, value_name = "FILE")]
-    export: Option<PathBuf>,
-
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-
-    /// Print JSON: what was dropped, and the file
-    #[arg(long)]
-    json: bool,
+pub(super) async fn run(given: Drop) -> anyhow::Result<ExitCode> {
+    if !given.dry_run {
+        ask::can_confirm(given.yes)?;
+    }
+    let environment = environment::connect(&given.environment).await?;
+    // Held from here on, and shown again however it ends.
+    let _guard = interrupt::guard();
+    let (mut held, found) = hold(&given, &environment).await?;
+    let done = drop_held(&given, &environment, &mut held, &found).await;
+    let released = held.release().await;
+    let code = done?;
+    released?;
+    Ok(code)
 }
 
-impl Drop {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        ask::can_confirm(self.yes)?;
-        let environment = self.environment.connect().await?;
-        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let url = &environment.dead_letter_queue_url;
-        let mut held = Held::receive(&environment.client, url, |message| {
-            let chosen = self.event_ids.iter().any(|id| id == message.event_id());
-            if chosen {
-                let ids = found.entry(message.event_id().to_owned()).or_default();
-                ids.push(message.message_id.clone());
-            }
-            chosen
-        })
-        .await?;
-        if let Some(unknown) = self.event_ids.iter().find(|id| !found.contains_key(*id)) {
+/// Holds what is meant, and gives how many letters each event has.
+async fn hold<'a>(
+    given: &Drop,
+    environment: &'a Environment,
+) -> anyhow::Result<(Held<'a>, BTreeMap<String, u64>)> {
+    let selection = given.which.select.selection(environment.queue_time().await?);
+    let mut ids = Typed::new(&given.which.event_ids);
+    let mut found = BTreeMap::new();
+    let url = &environment.dead_letter_queue_url;
+    let held = Held::receive(&environment.client, url, |letter| {
+        let by_id = given.which.event_ids.is_empty() || ids.meet(letter.event_id());
+        let chosen = by_id && selection.includes(letter);
+        if chosen {
+            *found.entry(letter.event_id().to_owned()).or_default() += 1;
+        }
+        chosen
+    });
+    let held = held.await?;
+    let checked = async {
+        if !given.which.event_ids.is_empty() {
+            let meant = ids.resolve_all(held.looked()).context("nothing was dropped")?;
+            held.keep_only(&meant)?;
+            found.retain(|event_id, _letters| meant.contains(event_id));
+        }
+        if found.is_empty() {
+            check_route(environment, &given.which.select).await?;
+        }
+        anyhow::Ok(())
+    };
+    match checked.await {
+        Ok(()) => Ok((held, found)),
+        Err(error) => {
             held.release().await?;
-            bail!(
-                "no dead letter has event id {unknown:?}; `dlq list` shows those there are, and nothing was dropped"
-            );
+            Err(error)
         }
-        let question =
-            format!("Drop {} of {}?", people::count(found.len() as u64, "event"), environment.name);
-        if let Err(refused) = ask::confirm(&question, self.yes) {
-            held.release().await?;
-            return Err(refused);
-        }
-        let file = self.export.clone().unwrap_or_else(default_file);
-        let written = write(&mut held, &file, &found);
-        if let Err(error) = written {
-            held.release().await?;
-            return Err(error.context("nothing was dropped"));
-        }
-        let mut dropped = Vec::new();
-        let ended = delete(&mut held, &found, &mut dropped).await;
-        let what = json!({ "dropped": dropped, "file": file });
-        // What is gone is noted, also when the next one would not go.
-        if !dropped.is_empty() {
-            environment.audit().add("dlq drop", Some(&self.reason), what.clone()).await?;
-        }
-        ended.with_context(|| {
-            let (gone, of) = (dropped.len(), found.len());
-            format!("only {gone} of {of} events dropped; all are in {}", file.display())
-        })?;
-        held.release().await?;
-        if self.json {
-            println!("{what}");
-        } else {
-            println!(
-                "dropped {}, written to {}",
-                people::count(dropped.len() as u64, "event"),
-                file.display()
-            );
-        }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Deletes what was found, and says of which events nothing is left.
+async fn drop_held(
+    given: &Drop,
+    environment: &Environment,
+    held: &mut Held<'_>,
+    found: &BTreeMap<String, u64>,
+) -> anyhow::Result<ExitCode> {
+    let looked = held.looked();
+    if let Some(text) = looked.text() {
+        eprintln!("note: {text}");
+    }
+    // What is not known to be there cannot be said to be dropped.
+    let complete = looked.unseen() == 0 || !given.which.event_ids.is_empty();
+    let code = if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let events = people::count(found.len() as u64, "event");
+    if given.dry_run || found.is_empty() {
+        if given.json {
+            let ids: Vec<&String> = found.keys().collect();
+            println!("{}", json!({ "would_drop": ids, "unseen": looked.unseen() }));
+        } else {
+            for event_id in found.keys() {
+                println!("  {}", printable(event_id));
+            }
+            println!("would drop {events}; nothing was changed");
+        }
+        return Ok(code);
+    }
+    for event_id in found.keys().take(NAMED) {
+        eprintln!("  {}", printable(event_id));
+    }
+    if found.len() > NAMED {
+        eprintln!("  … and {} more; --dry-run shows all", found.len() - NAMED);
+    }
+    ask::confirm(&format!("Drop {events} of {}?", environment.name), given.yes).await?;
+    let file = given.export.clone().unwrap_or_else(default_file);
+    let is_stdout = file == Path::new("-");
+    ensure!(!(is_stdout && given.json), "--json and --export - are both for standard output");
+    write(held, &file).context("nothing was dropped")?;
+    let shown = file.display().to_string();
+    let now = environment.queue_time().await?;
+    let mut what = given.which.audited(now);
+    (what["event_ids"], what["file"]) = (json!(found.keys().collect::<Vec<_>>()), json!(shown));
+    let without = Without::if_asked(given.without_audit);
+    let action = environment.audit().begin("dlq drop", given.why.as_deref(), what, without).await;
+    let action = action.with_context(|| format!("nothing was dropped; the copy is in {shown}"))?;
+    let mut dropped = Vec::new();
+    let ended = delete(held, found, &mut dropped).await;
+    let what = json!({ "dropped": dropped, "file": shown });
+    // What is gone is noted, also when the next one would not go.
+    action.end(what.clone()).await?;
+    ended.with_context(|| {
+        format!("only {} of {} events dropped; all are in {shown}", dropped.len(), found.len())
+    })?;
+    let said = if given.json {
+        what.to_string()
+    } else {
+        let dropped = people::count(dropped.len() as u64, "event");
+        format!("dropped {dropped}, written to {shown}")
+    };
+    if is_stdout {
+        eprintln!("{said}");
+    } else {
+        println!("{said}");
+    }
+    Ok(code)
+}
+
+/// Deletes what is held, and says of which events nothing is left.
 async fn delete(
     held: &mut Held<'_>,
-    found: &BTreeMap<String, Vec<String>>,
+    found: &BTreeMap<String, u64>,
     dropped: &mut Vec<String>,
 ) -> anyhow::Result<()> {
-    for (event_id, message_ids) in found {
-        for message_id in message_ids {
-            held.keep().await?;
-            held.delete(message_id).await?;
+    let progress = progress::bar(found.values().sum(), "deleted");
+    let mut left = found.clone();
+    let mut next = held.after(None)?;
+    while let Some(it) = next {
+        let is_over = tokio::select! {
+            biased;
+            () = interrupted() => true,
+            () = std::future::ready(()) => false,
+        };
+        if is_over {
+            return Err(Interrupted::error());
         }
-        dropped.push(event_id.clone());
+        let kept = held.keep().await?;
+        ensure!(kept == Kept::All, "{} is held by somebody else now", printable(&it.event_id));
+        held.delete(&it.message_id).await?;
+        progress.inc(1);
+        if let Some(letters) = left.get_mut(&it.event_id) {
+            *letters -= 1;
+            if *letters == 0 {
+                dropped.push(it.event_id.clone());
+            }
+        }
+        next = held.after(Some(&it))?;
     }
+    progress.finish_and_clear();
     Ok(())
 }
 
 fn default_file() -> PathBuf {
-    let now = Timestamp::from(SystemTime::now()).to_string();
+    let now = people::now().to_string();
     format!("dropped-{}.jsonl", now.replace([':', '-'], "")).into()
 }
 
-fn write(
-    held: &mut Held<'_>,
-    file: &std::path::Path,
-    found: &BTreeMap<String, Vec<String>>,
-) -> anyhow::Result<()> {
+fn write(held: &Held<'_>, file: &Path) -> anyhow::Result<()> {
     let mut out = ExportFile::create(file)?;
-    for message_id in found.values().flatten() {
-        out.write(&held.load(message_id)?)?;
+    let mut last: Option<Chosen> = None;
+    while let Some(it) = held.after(last.as_ref())? {
+        out.write(&held.load(&it.message_id)?)?;
+        last = Some(it);
     }
     out.finish().map(drop)
 }

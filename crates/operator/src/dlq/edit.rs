@@ -1,186 +1,165 @@
 //! `dlq edit`: a dead letter sent again with another body.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::SystemTime;
+use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use commands::dlq::Edit;
+use commands::program;
 use domain::dead_letter::edited;
 use domain::quota;
-use domain::time::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
+use terminal::text::sha256;
 
-use crate::environment::{Environment, EnvironmentArgs};
+use super::look::Typed;
+use crate::audit::Without;
+use crate::environment::{self, Environment};
 use crate::letter::DeadLetter;
 use crate::queue::{self, Held};
-use crate::{program, progress};
+use crate::{interrupt, people, progress};
 
-/// Change the body of a dead letter in an editor, and send it again as the same event
-///
-/// The editor is the one that VISUAL or EDITOR names. Nothing is sent if the body is left as it is, or
-/// was JSON and is none any more; what was typed is kept in a file then, and --body goes on with it.
-/// The event carries the attribute `edited_at`, and the audit log says who changed it; the service
-/// sees the same webhook-id. The copy is sent before the dead letter is deleted, under a
-/// deduplication id that belongs to both the dead letter and its new body.
-#[derive(Debug, clap::Args)]
-#[command(
-    allow_missing_positional = true,
-    after_help = crate::program::help("Examples:\n  {program} dlq edit prod 4f6f… --reason 'wrong customer id'\n  EDITOR='code --wait' {program} dlq edit dev 4f6f… --reason typo\n  {program} dlq edit dev 4f6f… --reason typo --body corrected.json --json")
-)]
-pub(crate) struct Edit {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// Event id, as `dlq list` shows it
-    #[arg(value_name = "ID")]
-    event_id: String,
-
-    /// Why; it stands in the audit log
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-
-    /// Take the new body from this file, and open no editor
-    #[arg(long, value_name = "FILE")]
-    body: Option<PathBuf>,
-
-    /// Print JSON: the event, and the digests of both bodies
-    #[arg(long)]
-    json: bool,
+pub(super) async fn run(given: Edit) -> anyhow::Result<ExitCode> {
+    let editor = if given.body.is_some() { None } else { Some(editor()?) };
+    let environment = environment::connect(&given.environment).await?;
+    let original = find(&given, &environment).await?;
+    let Some(editor) = editor else {
+        let path = given.body.as_deref().unwrap_or(Path::new(""));
+        send(&given, &environment, &original, path).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let file = file_with(&original.body)?;
+    // What was typed must not be lost, whatever comes.
+    let _guard = interrupt::guard();
+    let done = match open(&editor, file.path()).await {
+        Ok(()) => send(&given, &environment, &original, file.path()).await,
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        keep(&given, &environment, file, &original)?;
+    }
+    done.map(|()| ExitCode::SUCCESS)
 }
 
-impl Edit {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let editor = if self.body.is_some() { None } else { Some(editor()?) };
-        let environment = self.environment.connect().await?;
-        let (held, message_id) = self.find(&environment).await?;
-        let original = held.load(&message_id)?;
-        // An editor may be open for hours: the others are shown meanwhile, and this one again if the
-        // machine goes down.
+/// Looks for the dead letter. An editor may be open for hours: it is shown to others meanwhile.
+async fn find(given: &Edit, environment: &Environment) -> anyhow::Result<DeadLetter> {
+    let typed = std::slice::from_ref(&given.event_id);
+    let mut ids = Typed::new(typed);
+    let mut found = Vec::new();
+    let looked = super::look::look(environment, |letter| {
+        if ids.meet(letter.event_id()) {
+            found.push(letter.clone());
+        }
+        Ok(())
+    })
+    .await?;
+    let meant = ids.resolve_all(looked)?;
+    found.retain(|letter| meant.contains(letter.event_id()));
+    let count = found.len();
+    match found.pop() {
+        Some(letter) if count == 1 => Ok(letter),
+        _ => bail!(
+            "{count} dead letters have event id {:?}; `dlq list` shows those there are",
+            given.event_id
+        ),
+    }
+}
+
+/// Sends the event with the body in a file, and deletes the dead letter.
+async fn send(
+    given: &Edit,
+    environment: &Environment,
+    original: &DeadLetter,
+    file: &Path,
+) -> anyhow::Result<()> {
+    let event_id = original.event_id();
+    let body = read(file, &original.body)?;
+    check(&original.body, &body)?;
+    let url = &environment.dead_letter_queue_url;
+    let _guard = interrupt::guard();
+    let mut now_there = false;
+    let mut held = Held::receive(&environment.client, url, |letter| {
+        let is_it = letter.message_id == original.message_id;
+        now_there |= is_it;
+        is_it
+    })
+    .await?;
+    if !now_there {
+        let unseen = held.looked().unseen();
         held.release().await?;
-        let Some(editor) = editor else {
-            let path = self.body.as_deref().unwrap_or(Path::new(""));
-            self.send(&environment, &original, path).await?;
-            return Ok(ExitCode::SUCCESS);
-        };
-        let file = file_with(&original.body)?;
-        let done = match open(&editor, file.path()) {
-            Ok(()) => self.send(&environment, &original, file.path()).await,
-            Err(error) => Err(error),
-        };
-        if done.is_err() {
-            self.keep(&environment, file, &original.body)?;
-        }
-        done.map(|()| ExitCode::SUCCESS)
-    }
-
-    /// Looks for the dead letter, and holds it.
-    async fn find<'a>(&self, environment: &'a Environment) -> anyhow::Result<(Held<'a>, String)> {
-        let mut message_ids = Vec::new();
-        let url = &environment.dead_letter_queue_url;
-        let held = Held::receive(&environment.client, url, |letter| {
-            let chosen = letter.event_id() == self.event_id;
-            if chosen {
-                message_ids.push(letter.message_id.clone());
-            }
-            chosen
-        })
-        .await?;
-        let (count, id) = (message_ids.len(), &self.event_id);
-        match message_ids.pop() {
-            Some(message_id) if count == 1 => Ok((held, message_id)),
-            _ => {
-                held.release().await?;
-                bail!(
-                    "{count} dead letters have event id {id:?}; `dlq list` shows those there are"
-                );
-            }
-        }
-    }
-
-    /// Sends the event with the body in a file, and deletes the dead letter.
-    async fn send(
-        &self,
-        environment: &Environment,
-        original: &DeadLetter,
-        file: &Path,
-    ) -> anyhow::Result<()> {
-        let body = read(file, &original.body)?;
-        check(&original.body, &body)?;
-        let url = &environment.dead_letter_queue_url;
-        let mut now_there = false;
-        let mut held = Held::receive(&environment.client, url, |letter| {
-            let is_it = letter.message_id == original.message_id;
-            now_there |= is_it;
-            is_it
-        })
-        .await?;
-        if !now_there {
-            held.release().await?;
-            bail!("{:?} is no dead letter any more: somebody else was quicker", self.event_id);
-        }
-        let at = Timestamp::from(SystemTime::now());
-        let sent = match edited(original, body.clone(), at) {
-            Some(copy) => queue::send(&environment.client, &environment.queue_url, copy).await,
-            None => Err(anyhow!("its attributes leave no room for the mark of an edit")),
-        };
-        if let Err(error) = sent {
-            held.release().await?;
-            return Err(error.context("it stays a dead letter, as it was"));
-        }
-        let deleted = held.delete(&original.message_id).await;
-        let released = held.release().await;
-        let what = json!({
-            "event_id": self.event_id,
-            "body_sha256": { "before": sha256(&original.body), "after": sha256(&body) },
-            "deleted": deleted.is_ok(),
-        });
-        environment.audit().add("dlq edit", Some(&self.reason), what.clone()).await?;
-        if let Err(error) = deleted {
-            let words =
-                ["dlq", "drop", &environment.name, &self.event_id, "--reason", "sent by edit"];
-            let drop = program::command(words);
-            return Err(error.context(format!(
-                "it was sent with its new body, but is still a dead letter as well: start it again \
-                 with the same body within five minutes, as long as the queue recognises it, or later \
-                 `{drop}`; do not redrive it"
-            )));
-        }
-        released?;
-        if self.json {
-            println!("{what}");
-        } else {
-            println!("sent {} with its new body", self.event_id);
-        }
-        Ok(())
-    }
-
-    /// Keeps what was typed, and says where.
-    fn keep(
-        &self,
-        environment: &Environment,
-        file: NamedTempFile,
-        original: &str,
-    ) -> anyhow::Result<()> {
-        if read(file.path(), original).is_ok_and(|text| text == original) {
-            return Ok(());
-        }
-        let (_file, path) = file.keep().context("keeping what was typed")?;
-        let path = path.display().to_string();
-        let edit = ["dlq", "edit", &environment.name, &self.event_id, "--body", &path];
-        eprintln!(
-            "note: what you typed is in {path}; correct it, and go on with\n  {}",
-            program::command(edit.into_iter().chain(["--reason", &self.reason]))
+        ensure!(
+            unseen == 0,
+            "{event_id:?} is hidden, as somebody else looks at it; nothing was sent"
         );
-        Ok(())
+        bail!("{event_id:?} is no dead letter any more: somebody else was quicker");
     }
+    let what = json!({
+        "event_id": event_id,
+        "body_sha256":
+            { "before": sha256(original.body.as_bytes()), "after": sha256(body.as_bytes()) },
+    });
+    let begun =
+        environment.audit().begin("dlq edit", Some(&given.why), what.clone(), Without::NotKnown);
+    let action = match begun.await {
+        Ok(action) => action,
+        Err(error) => {
+            held.release().await?;
+            return Err(error);
+        }
+    };
+    let sent = match edited(original, body.clone(), people::now()) {
+        Some(copy) => queue::send(&environment.client, &environment.queue_url, copy).await,
+        None => Err(anyhow!("its attributes leave no room for the mark of an edit")),
+    };
+    if let Err(error) = sent {
+        held.release().await?;
+        let mut what = what;
+        what["sent"] = json!(false);
+        action.end(what).await?;
+        return Err(error.context("it stays a dead letter, as it was"));
+    }
+    let deleted = held.delete(&original.message_id).await;
+    let released = held.release().await;
+    let mut what = what;
+    (what["sent"], what["deleted"]) = (json!(true), json!(deleted.is_ok()));
+    action.end(what.clone()).await?;
+    if let Err(error) = deleted {
+        let words = ["dlq", "drop", &environment.name, event_id, "--why", "sent by edit"];
+        let drop = program::command(words);
+        return Err(error.context(format!(
+            "it was sent with its new body, but is still a dead letter as well: start it again \
+             with the same body within five minutes, as long as the queue recognises it, or later \
+             `{drop}`; do not redrive it"
+        )));
+    }
+    released?;
+    if given.json {
+        println!("{what}");
+    } else {
+        println!("sent {event_id} with its new body");
+    }
+    Ok(())
 }
 
-fn sha256(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+/// Keeps what was typed, and says where.
+fn keep(
+    given: &Edit,
+    environment: &Environment,
+    file: NamedTempFile,
+    original: &DeadLetter,
+) -> anyhow::Result<()> {
+    if read(file.path(), &original.body).is_ok_and(|text| text == original.body) {
+        return Ok(());
+    }
+    let (_file, path) = file.keep().context("keeping what was typed")?;
+    let path = path.display().to_string();
+    let edit = ["dlq", "edit", &environment.name, original.event_id(), "--body", &path];
+    eprintln!(
+        "note: what you typed is in {path}; correct it, and go on with\n  {}",
+        program::command(edit.into_iter().chain(["--why", &given.why]))
+    );
+    Ok(())
 }
 
 /// The editor and its arguments.
@@ -188,7 +167,8 @@ fn editor() -> anyhow::Result<Vec<String>> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = variable("VISUAL").or_else(|| variable("EDITOR"));
     let editor = editor.context("no editor is set; EDITOR=vi chooses one")?;
-    Ok(editor.split_whitespace().map(str::to_owned).collect())
+    let words = shlex::split(&editor).filter(|words| !words.is_empty());
+    words.with_context(|| format!("EDITOR has a quote that does not end: {editor}"))
 }
 
 /// A file with `body` that only the person can read.
@@ -203,10 +183,12 @@ fn file_with(body: &str) -> anyhow::Result<NamedTempFile> {
 }
 
 /// Lets a person edit a file.
-fn open(editor: &[String], file: &Path) -> anyhow::Result<()> {
+async fn open(editor: &[String], file: &Path) -> anyhow::Result<()> {
     let (program, arguments) = editor.split_first().context("no editor is set")?;
     let _edited = progress::quiet();
-    let status = Command::new(program).args(arguments).arg(file).status();
+    // To an editor Ctrl-C is a key as others.
+    let _key = interrupt::leave_to_child();
+    let status = tokio::process::Command::new(program).args(arguments).arg(file).status().await;
     let status = status.with_context(|| format!("starting the editor {program}"))?;
     ensure!(status.success(), "the editor {program} ended with {status}; nothing was sent");
     Ok(())

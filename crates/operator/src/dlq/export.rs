@@ -1,106 +1,144 @@
 //! `dlq export`: dead letters into a file, complete.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use commands::dlq::Export;
 use serde_json::json;
+use tempfile::NamedTempFile;
 
-use super::look;
-use super::select::SelectArgs;
-use crate::environment::EnvironmentArgs;
+use super::check_route;
+use super::look::look;
+use crate::audit::Without;
 use crate::letter::{DeadLetter, Letter};
-use crate::people;
+use crate::{environment, people};
 
-/// Write dead letters into a file, complete, and leave them where they are
-///
-/// The file has a JSON object a line, bodies included: keep it as safe as the queue. `dlq import` puts
-/// it back. To read them, all dead letters are received: see `dlq list --help` for what that costs.
-#[derive(Debug, clap::Args)]
-#[command(
-    allow_missing_positional = true,
-    after_help = crate::program::help("Examples:\n  {program} dlq export prod dead-letters.jsonl\n  {program} dlq export prod rejected.jsonl --reason rejected --since 2h")
-)]
-pub(crate) struct Export {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// File to write; it must not exist
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-
-    /// Print JSON: how many were written, and where
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    select: SelectArgs,
-}
-
-impl Export {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        let mut out = ExportFile::create(&self.file)?;
-        let selection = self.select.selection();
-        let mut written = Ok(());
-        look(&environment, |message| {
-            if written.is_ok() && selection.includes(message) {
-                written = out.write(message);
-            }
-        })
+pub(super) async fn run(given: Export) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let select = given.select.select();
+    let now = environment.queue_time().await?;
+    let selection = select.selection(now);
+    let mut out = ExportFile::create(&given.file)?;
+    let file = given.file.display().to_string();
+    let what = json!({ "file": file, "selection": select.audited(now) });
+    let without = Without::if_asked(given.without_audit);
+    let action = environment.audit().begin("dlq export", None, what, without).await?;
+    let looked =
+        look(
+            &environment,
+            |message| {
+                if selection.includes(message) { out.write(message) } else { Ok(()) }
+            },
+        )
         .await?;
-        written?;
-        let count = out.finish()?;
-        let what = json!({ "file": self.file, "count": count });
-        environment.audit().add("dlq export", None, what.clone()).await?;
-        if self.json {
-            println!("{what}");
-        } else {
-            println!(
-                "{} written to {}, and still in the queue",
-                people::count(count, "dead letter"),
-                self.file.display()
-            );
-        }
-        Ok(ExitCode::SUCCESS)
+    let is_stdout = out.is_stdout();
+    let count = out.finish()?;
+    action.end(json!({ "file": file, "count": count, "unseen": looked.unseen() })).await?;
+    if count == 0 {
+        check_route(&environment, &select).await?;
     }
+    let said = if given.json {
+        json!({ "file": file, "count": count, "unseen": looked.unseen() }).to_string()
+    } else {
+        let written = people::count(count, "dead letter");
+        format!("{written} written to {file}, and still in the queue")
+    };
+    // The letters themselves are there.
+    if is_stdout {
+        eprintln!("{said}");
+    } else {
+        println!("{said}");
+    }
+    Ok(looked.exit_code())
 }
 
-/// A new file that only its owner can read.
+/// A new file that only its owner can read, and that is there once it is complete; or standard output.
 pub(super) struct ExportFile {
     path: PathBuf,
-    out: BufWriter<File>,
+    out: Out,
     count: u64,
 }
 
+enum Out {
+    File(BufWriter<NamedTempFile>),
+    Stdout(io::Stdout),
+}
+
 impl ExportFile {
-    /// Creates it.
+    /// Begins it.
     ///
     /// # Errors
     ///
     /// When there is one already: what it holds may be all that is left of dead letters.
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+        let path = path.to_owned();
+        if path == Path::new("-") {
+            return Ok(Self { path, out: Out::Stdout(io::stdout()), count: 0 });
+        }
+        let exists =
+            || format!("{} is there already, and may hold what is nowhere else", path.display());
+        ensure!(!path.try_exists().unwrap_or(true), exists());
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        // Readable for its owner only. Source: tempfile, "Security".
+        let file = NamedTempFile::with_prefix_in(".dead-letters-", dir.unwrap_or(Path::new(".")));
         let file = file.with_context(|| format!("creating {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), out: BufWriter::new(file), count: 0 })
+        Ok(Self { path, out: Out::File(BufWriter::new(file)), count: 0 })
+    }
+
+    pub(super) fn is_stdout(&self) -> bool {
+        matches!(self.out, Out::Stdout(_))
     }
 
     pub(super) fn write(&mut self, letter: &DeadLetter) -> anyhow::Result<()> {
         let line = serde_json::to_string(&Letter::from(letter))?;
-        writeln!(self.out, "{line}").with_context(|| format!("writing {}", self.path.display()))?;
+        let out: &mut dyn Write = match &mut self.out {
+            Out::File(file) => file,
+            Out::Stdout(stdout) => stdout,
+        };
+        writeln!(out, "{line}").with_context(|| format!("writing {}", self.path.display()))?;
         self.count += 1;
         Ok(())
     }
 
-    /// Makes it durable, and says how many it holds.
-    pub(super) fn finish(mut self) -> anyhow::Result<u64> {
-        self.out
-            .flush()
-            .and_then(|()| self.out.get_ref().sync_all())
-            .with_context(|| format!("writing {}", self.path.display()))?;
+    /// Makes it durable, gives it its name, and says how many it holds.
+    pub(super) fn finish(self) -> anyhow::Result<u64> {
+        let writing = || format!("writing {}", self.path.display());
+        match self.out {
+            Out::Stdout(mut stdout) => stdout.flush().with_context(writing)?,
+            Out::File(file) => {
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+                let file = file.with_context(writing)?;
+                file.as_file().sync_all().with_context(writing)?;
+                file.persist_noclobber(&self.path).with_context(writing)?;
+                let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+                let dir =
+                    std::fs::File::open(dir.unwrap_or(Path::new("."))).with_context(writing)?;
+                dir.sync_all().with_context(writing)?;
+            }
+        }
         Ok(self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_when_it_is_complete_and_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("all.jsonl");
+        drop(ExportFile::create(&path).unwrap());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing of it is left");
+        let (one, other) = (ExportFile::create(&path).unwrap(), ExportFile::create(&path).unwrap());
+        one.finish().unwrap();
+        assert!(other.finish().is_err(), "somebody else was quicker");
+        assert!(ExportFile::create(&path).is_err());
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -1,138 +1,145 @@
 //! `dlq import`: dead letters from a file back into the dead-letter queue.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
+use commands::dlq::Import;
 use domain::dead_letter;
 use domain::quota::is_id;
 use serde_json::json;
 
-use super::look;
-use crate::environment::{Environment, EnvironmentArgs};
+use super::look::look;
+use crate::audit::Without;
+use crate::environment::{self, Environment};
+use crate::interrupt::{self, Interrupted, interrupted};
 use crate::letter::{DeadLetter, Letter};
 use crate::scratch::Scratch;
-use crate::{people, queue};
+use crate::{people, progress, queue};
 
-/// Put dead letters from a file back into the dead-letter queue
-///
-/// The file is one that `dlq export` or `dlq drop` has written. What is there already is not put in a
-/// second time, so it can be started again after a failure; a dead letter is known by the id of the
-/// message that died, so that an event that died twice is two. They are as old as when they first
-/// became dead letters only in their records: SQS counts anew.
-#[derive(Debug, clap::Args)]
-#[command(
-    allow_missing_positional = true,
-    after_help = crate::program::help("Examples:\n  {program} dlq import prod dead-letters.jsonl"))]
-pub(crate) struct Import {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
+/// What is in the file, and which dead letters are there, by [`DeadLetter::identity`].
+const TABLES: &str = "
+    CREATE TABLE letters (number INTEGER PRIMARY KEY, letter TEXT NOT NULL);
+    CREATE TABLE there (identity TEXT PRIMARY KEY) WITHOUT ROWID;";
 
-    /// File with a JSON object a line
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-
-    /// Print JSON: how many were put back, and how many were there
-    #[arg(long)]
-    json: bool,
+/// How far it came.
+#[derive(Debug, Default)]
+struct Done {
+    imported: u64,
+    there_before: u64,
 }
 
-/// Which dead letters are there, by [`DeadLetter::identity`].
-const TABLES: &str = "CREATE TABLE there (identity TEXT PRIMARY KEY) WITHOUT ROWID;";
+pub(super) async fn run(given: Import) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let scratch = Scratch::with(TABLES)?;
+    // Before anything is sent: a file that breaks off half-way is refused as a whole.
+    let count = read(&given.file, &scratch)?;
+    let looked = look(&environment, |letter| note(&scratch, letter).map(drop)).await?;
+    ensure!(
+        looked.unseen() == 0,
+        "what is hidden may be what is in the file, and would be there twice: nothing was put back; \
+         start it again when all dead letters are shown"
+    );
+    let _guard = interrupt::guard();
+    let file = given.file.display().to_string();
+    let what = json!({ "file": file, "letters": count });
+    let audit = environment.audit();
+    let action = audit.begin("dlq import", given.why.as_deref(), what, Without::NotKnown).await?;
+    let mut done = Done::default();
+    let ended = put_back(&environment, &scratch, count, &mut done).await;
+    let Done { imported, there_before } = done;
+    let what = json!({ "file": file, "imported": imported, "there": there_before });
+    // What was put back is noted, also when the next one would not go.
+    action.end(what.clone()).await?;
+    ended.with_context(|| {
+        let put_back = people::count(imported, "dead letter");
+        format!("put back {put_back} of {count} before it ended; start it again for the others")
+    })?;
+    if given.json {
+        println!("{what}");
+    } else {
+        let put_back = people::count(imported, "dead letter");
+        println!("put back {put_back}; already there: {there_before}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the letters of a file, `-` for standard input, which can be read once only.
+fn read(file: &Path, scratch: &Scratch) -> anyhow::Result<u64> {
+    let input: Box<dyn BufRead> = if file == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        let file_of = File::open(file).with_context(|| format!("opening {}", file.display()))?;
+        Box::new(BufReader::new(file_of))
+    };
+    let mut count = 0;
+    for (number, line) in (1_u64..).zip(input.lines()) {
+        let place = || format!("line {number} of {}", file.display());
+        let line = line.with_context(place)?;
+        parse(&line).with_context(|| format!("{} is no dead letter", place()))?;
+        scratch.change("INSERT INTO letters (letter) VALUES (?1)", [&line])?;
+        count += 1;
+    }
+    ensure!(count > 0, "{} holds no dead letter", file.display());
+    Ok(count)
+}
+
+fn parse(line: &str) -> anyhow::Result<DeadLetter> {
+    let letter: Letter = serde_json::from_str(line)?;
+    letter.received_by(String::new())
+}
 
 /// Notes that a dead letter is there, and says whether that is new.
-fn note(there: &Scratch, letter: &DeadLetter) -> anyhow::Result<bool> {
+fn note(scratch: &Scratch, letter: &DeadLetter) -> anyhow::Result<bool> {
     let insert = "INSERT INTO there VALUES (?1) ON CONFLICT DO NOTHING";
-    Ok(there.change(insert, [letter.identity()])? > 0)
+    Ok(scratch.change(insert, [letter.identity()])? > 0)
 }
 
-impl Import {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        // Before anything is sent: a file that breaks off half-way is refused as a whole.
-        let count = self.letters()?.try_fold(0_u64, |count, letter| letter.map(|_| count + 1))?;
-        let there = Scratch::with(TABLES)?;
-        let mut noted = Ok(true);
-        look(&environment, |letter| {
-            if noted.is_ok() {
-                noted = note(&there, letter);
-            }
-        })
-        .await?;
-        noted?;
-        let (mut imported, mut there_before) = (0_u64, 0_u64);
-        let ended = self
-            .put_back(&environment, &there, count, &mut imported, &mut there_before)
-            .await
-            .with_context(|| {
-                format!(
-                    "put back {} before it failed; start it again for the others",
-                    people::count(imported, "dead letter")
-                )
-            });
-        let what = json!({ "file": self.file, "imported": imported, "there": there_before });
-        // What was put back is noted, also when the next one would not go.
-        if ended.is_ok() || imported > 0 {
-            environment.audit().add("dlq import", None, what.clone()).await?;
+async fn put_back(
+    environment: &Environment,
+    scratch: &Scratch,
+    count: u64,
+    done: &mut Done,
+) -> anyhow::Result<()> {
+    let progress = progress::bar(count, "put back");
+    let next = "SELECT number, letter FROM letters WHERE number > ?1 ORDER BY number LIMIT 1";
+    let mut last = 0;
+    loop {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+        let Some((number, line)) = scratch.first(next, [last], read)? else { break };
+        last = number;
+        let is_over = tokio::select! {
+            biased;
+            () = interrupted() => true,
+            () = std::future::ready(()) => false,
+        };
+        if is_over {
+            return Err(Interrupted::error());
         }
-        ended?;
-        if self.json {
-            println!("{what}");
-        } else {
-            println!(
-                "put back {}; already there: {there_before}",
-                people::count(imported, "dead letter")
-            );
+        progress.inc(1);
+        let letter = parse(&line)?;
+        if !note(scratch, &letter)? {
+            done.there_before += 1;
+            continue;
         }
-        Ok(ExitCode::SUCCESS)
-    }
-
-    async fn put_back(
-        &self,
-        environment: &Environment,
-        there: &Scratch,
-        count: u64,
-        imported: &mut u64,
-        there_before: &mut u64,
-    ) -> anyhow::Result<()> {
-        let progress = crate::progress::bar(count, "put back");
-        for letter in self.letters()? {
-            let letter = letter?;
-            progress.inc(1);
-            if !note(there, &letter)? {
-                *there_before += 1;
-                continue;
-            }
-            let mut copy = dead_letter::imported(&letter);
-            let import_id = letter.import_id();
-            if is_id(&import_id) {
-                copy.deduplication_id = import_id;
-            }
-            let url = &environment.dead_letter_queue_url;
-            let message_id = queue::send(&environment.client, url, copy).await?;
-            ensure!(
-                message_id != letter.message_id,
+        let mut copy = dead_letter::imported(&letter);
+        let import_id = letter.import_id();
+        if is_id(&import_id) {
+            copy.deduplication_id = import_id;
+        }
+        let url = &environment.dead_letter_queue_url;
+        let message_id = queue::send(&environment.client, url, copy).await?;
+        if message_id == letter.message_id {
+            bail!(
                 "event {} was put back a short while ago, and the queue takes it for a repeat; wait \
                  five minutes",
                 letter.event_id()
             );
-            *imported += 1;
         }
-        progress.finish_and_clear();
-        Ok(())
+        done.imported += 1;
     }
-
-    fn letters(&self) -> anyhow::Result<impl Iterator<Item = anyhow::Result<DeadLetter>> + '_> {
-        let file = File::open(&self.file);
-        let file = file.with_context(|| format!("opening {}", self.file.display()))?;
-        let lines = BufReader::new(file).lines().enumerate();
-        Ok(lines.map(|(index, line)| {
-            let place = || format!("line {} of {}", index + 1, self.file.display());
-            let letter: Letter = serde_json::from_str(&line.with_context(place)?)
-                .with_context(|| format!("{} is no dead letter", place()))?;
-            letter.received_by(String::new()).with_context(place)
-        }))
-    }
+    progress.finish_and_clear();
+    Ok(())
 }

@@ -2,51 +2,35 @@
 
 use std::process::ExitCode;
 
+use commands::dlq::Log;
 use serde_json::Value;
+use terminal::table::{self, Width};
 
-use super::{printable, short_time};
+use super::short_time;
 use crate::audit::Line;
-use crate::environment::EnvironmentArgs;
-use crate::table;
+use crate::environment;
+use crate::people::printable;
 
-/// Show who did what to the environment, when and why
-///
-/// Everything that changes something is there: pauses, what was sent again, edited or dropped.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = crate::program::help("Examples:\n  {program} dlq log prod\n  {program} dlq log prod --json | jq 'select(.action == \"dlq drop\")'")
-)]
-pub(crate) struct Log {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// Print a JSON object per action
-    #[arg(long)]
-    json: bool,
-}
-
-impl Log {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let lines = self.environment.connect().await?.audit().read().await?;
-        if self.json {
-            for line in &lines {
-                println!("{}", serde_json::to_string(line)?);
-            }
-            return Ok(ExitCode::SUCCESS);
+pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
+    let lines = environment::connect(&given.environment).await?.audit().read().await?;
+    if given.json {
+        for line in &lines {
+            println!("{}", serde_json::to_string(line)?);
         }
-        if lines.is_empty() {
-            println!("nobody has changed anything");
-            return Ok(ExitCode::SUCCESS);
-        }
-        let row = |line: &Line| {
-            let reason = line.reason.as_deref().unwrap_or("-");
-            [&short_time(&line.at), &line.by, &line.action, reason, &told(&line.what)]
-                .map(printable)
-        };
-        let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
-        print!("{}", table::render(["WHEN (UTC)", "WHO", "ACTION", "WHY", "WHAT"], &rows));
-        Ok(ExitCode::SUCCESS)
+        return Ok(ExitCode::SUCCESS);
     }
+    if lines.is_empty() {
+        println!("nobody has changed anything");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |line: &Line| {
+        let reason = line.reason.as_deref().unwrap_or("-");
+        [&short_time(&line.at), &line.by, &line.action, reason, &told(&line.what)].map(printable)
+    };
+    let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
+    let width = if given.wide { Width::Any } else { Width::of_stdout() };
+    print!("{}", table::render(["WHEN (UTC)", "WHO", "ACTION", "WHY", "WHAT"], &rows, width));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What was done, in a line: names and values, without those that say nothing. `--json` has all.

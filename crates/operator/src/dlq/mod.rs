@@ -7,54 +7,38 @@ mod export;
 mod import;
 mod list;
 mod log;
+mod look;
 mod newer;
 mod redrive;
 mod report;
-mod select;
 mod show;
 mod stats;
 
 use std::process::ExitCode;
 
+use commands::dlq::{Dlq, SelectArgs};
 use domain::dead_letter::{self, Failure};
 use domain::message::Message;
 use domain::selection::reason_of;
 use serde::{Deserialize, Serialize};
 
-use crate::environment::Environment;
-use crate::letter::DeadLetter;
-use crate::queue::Held;
+use crate::environment::{Environment, Host};
+use crate::people::printable;
+use crate::queue::Looked;
+use terminal::exit;
 
-/// Look at dead letters and send them again
-///
-/// A dead letter is an event that could not be delivered: a destination rejected it, it failed until
-/// it was too old, or nobody could make sense of it. It waits in the dead-letter queue with the reason.
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Dlq {
-    List(list::List),
-    Stats(stats::Stats),
-    Show(show::Show),
-    Redrive(redrive::Redrive),
-    Edit(edit::Edit),
-    Export(export::Export),
-    Import(import::Import),
-    Drop(drop::Drop),
-    Log(log::Log),
-}
-
-impl Dlq {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        match self {
-            Self::List(list) => list.run().await,
-            Self::Stats(stats) => stats.run().await,
-            Self::Show(show) => show.run().await,
-            Self::Redrive(redrive) => Box::pin(redrive.run()).await,
-            Self::Edit(edit) => Box::pin(edit.run()).await,
-            Self::Export(export) => Box::pin(export.run()).await,
-            Self::Import(import) => Box::pin(import.run()).await,
-            Self::Drop(drop) => Box::pin(drop.run()).await,
-            Self::Log(log) => log.run().await,
-        }
+/// Carries one out.
+pub(crate) async fn run(given: Dlq) -> anyhow::Result<ExitCode> {
+    match given {
+        Dlq::List(it) => list::run(it).await,
+        Dlq::Stats(it) => stats::run(it).await,
+        Dlq::Show(it) => show::run(it).await,
+        Dlq::Redrive(it) => Box::pin(redrive::run(it)).await,
+        Dlq::Edit(it) => Box::pin(edit::run(it)).await,
+        Dlq::Export(it) => Box::pin(export::run(it)).await,
+        Dlq::Import(it) => Box::pin(import::run(it)).await,
+        Dlq::Drop(it) => Box::pin(drop::run(it)).await,
+        Dlq::Log(it) => log::run(it).await,
     }
 }
 
@@ -99,27 +83,34 @@ impl Summary {
     }
 }
 
-/// Receives every dead letter, shows it to `see`, and lets all be received by others again.
-/// What could not be looked at is said on standard error.
-async fn look(environment: &Environment, mut see: impl FnMut(&DeadLetter)) -> anyhow::Result<()> {
-    let url = &environment.dead_letter_queue_url;
-    let held = Held::receive(&environment.client, url, |letter| {
-        see(letter);
-        false
-    });
-    let held = held.await?;
-    if let Some(unseen) = held.unseen() {
-        eprintln!("note: {unseen}");
+/// What is said when nothing was found.
+fn none(looked: Looked) -> &'static str {
+    if looked.unseen() == 0 { "no dead letters" } else { "none of those that could be looked at" }
+}
+
+/// Whether the environment has the route that dead letters are chosen by.
+///
+/// # Errors
+///
+/// When it has none of that name: a typing error would choose nothing, and say that it was done.
+async fn check_route(environment: &Environment, select: &SelectArgs) -> anyhow::Result<()> {
+    let Some(route) = &select.route else { return Ok(()) };
+    let routes: Vec<String> = match &environment.host {
+        Host::Engine { api, .. } => api.status().await?.loss_meter.routes.into_keys().collect(),
+        Host::Aws { deployment, .. } => deployment.config.routes().keys().cloned().collect(),
+    };
+    if routes.contains(route) {
+        return Ok(());
     }
-    held.release().await
+    let error = anyhow::anyhow!(
+        "{} has no route {route:?}; it has {}",
+        environment.name,
+        routes.iter().map(|it| printable(it)).collect::<Vec<_>>().join(", ")
+    );
+    Err(exit::Failure::Usage.of(error))
 }
 
 /// A time for people: to the second, without the `T`.
 fn short_time(rfc_3339: &str) -> String {
     rfc_3339.get(..19).unwrap_or(rfc_3339).replace('T', " ")
-}
-
-/// A text on one line, without control characters: dead letters come from outside.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

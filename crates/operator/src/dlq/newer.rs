@@ -178,12 +178,8 @@ fn say(known: anyhow::Result<bool>, what: &str) -> bool {
 
 /// The forwarder's log level: above `info` it does not log what ends well.
 async fn log_level(environment: &Environment) -> anyhow::Result<LogLevel> {
-    #[derive(Deserialize)]
-    struct Status {
-        log_level: LogLevel,
-    }
     Ok(match &environment.host {
-        Host::Engine { api, .. } => api.get::<Status>("/_engine/status").await?.log_level,
+        Host::Engine { api, .. } => api.status().await?.log_level,
         Host::Aws { deployment, .. } => deployment.config.forwarder().log_level,
     })
 }

@@ -3,97 +3,36 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use aws_sdk_sqs::types::QueueAttributeName;
+use commands::dlq::{Redrive, Which};
+use commands::program;
 use domain::dead_letter::redriven;
 use domain::time::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
+use super::check_route;
+use super::look::{Typed, no_such};
 use super::newer::Newer;
 use super::report::Report;
-use super::select::SelectArgs;
-use crate::audit::Line;
-use crate::environment::{Environment, EnvironmentArgs};
-use crate::interrupt::{interrupted, unless_interrupted};
+use crate::audit::{Action, Line, Without};
+use crate::environment::{self, Environment};
+use crate::interrupt::{self, interrupted, unless_interrupted};
 use crate::letter::DeadLetter;
 use crate::mapping::Mapping;
 use crate::people::{self, printable};
-use crate::queue::{self, Chosen, Held, Hold, Kept};
-use crate::{program, progress, waiting};
+use crate::queue::{self, Chosen, Counts, Held, Hiding, Kept, Looked};
+use crate::scratch::Scratch;
+use crate::{progress, waiting};
+use terminal::exit::Failure;
 
 /// Between two looks at how many are hidden. SQS does not tell by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Send dead letters again, in their order, as the same events
-///
-/// They go back to the end of their groups: behind what has arrived for the same ordering key since.
-/// The copy is sent before the dead letter is deleted, under a deduplication id that belongs to the
-/// dead letter. Should this command be killed in between, start it again within five minutes, as long as
-/// the queue recognises what it has: it waits until the dead letters are shown again, after two. Later,
-/// one event may arrive twice, with the same webhook-id. The audit log has a line when it starts and
-/// one when it ends. Killed with --pause-first, it leaves delivery paused: `status` says so, and
-/// `resume` ends that. SQS hides a message for 12 hours at most: a redrive that takes longer shows the
-/// dead letters again in time, looks anew and goes on. See `dlq list --help` for what looking costs.
-#[derive(Debug, clap::Args)]
-#[command(
-    override_usage = crate::program::help("{program} dlq redrive [OPTIONS] [ENV] <ID… | --all | SELECTION>"),
-    group = clap::ArgGroup::new("which").required(true).multiple(true).args(
-        ["event_ids", "all", "route", "group", "reason", "since", "until", "grep"]
-    ),
-    after_help = crate::program::help("Examples:\n  {program} dlq redrive local --all --dry-run\n  {program} dlq redrive local 4f6f… 91ab…\n  {program} dlq redrive prod --reason rejected --since 2h --rate 5 --why 'fixed in release 42'\n  {program} dlq redrive prod --all --pause-first")
-)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
-pub(crate) struct Redrive {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// Event ids, as `dlq list` shows them
-    #[arg(value_name = "ID", conflicts_with = "all")]
-    event_ids: Vec<String>,
-
-    /// All dead letters
-    #[arg(long, conflicts_with_all = ["route", "group", "reason", "since", "until", "grep"])]
-    all: bool,
-
-    /// Why; it stands in the audit log (--reason chooses by the reason of the dead letters)
-    #[arg(long, value_name = "TEXT", value_parser = crate::pause::parse_reason)]
-    why: Option<String>,
-
-    /// Send this many in a second at most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    rate: Option<u32>,
-
-    /// How long to wait for dead letters that are hidden, as by a redrive that was killed, before
-    /// anything is sent
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
-    wait: Duration,
-
-    /// Pause delivery, wait until deliveries under way have ended, redrive, and resume
-    #[arg(long, conflicts_with = "dry_run")]
-    pause_first: bool,
-
-    /// Show what would be sent, in which order and behind what, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Print JSON: an object with what was sent and what failed
-    #[arg(long)]
-    json: bool,
-
-    /// How long they are hidden at a time, in seconds
-    #[arg(long, hide = true, default_value_t = Hold::default().seconds)]
-    hold_seconds: u32,
-
-    /// How long they are held at all, in seconds
-    #[arg(long, hide = true, default_value_t = Hold::default().most_seconds)]
-    hold_most_seconds: u32,
-
-    #[command(flatten)]
-    select: SelectArgs,
-}
+/// The events that were sent by this run: what fails again at once is not sent again.
+const TABLES: &str = "CREATE TABLE sent (event_id TEXT PRIMARY KEY) WITHOUT ROWID;";
 
 /// How a look's worth of sending ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,28 +43,71 @@ enum Ended {
     LookAgain,
 }
 
-impl Redrive {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        if self.dry_run {
-            return self.show_plan(&environment).await;
+/// One run of the command.
+struct Run<'a> {
+    given: &'a Redrive,
+    which: Which,
+    environment: &'a Environment,
+    /// When it began, by the queue's clock: what has died since is not for this run.
+    began: Timestamp,
+    sent: Scratch,
+    report: Report,
+    /// The events that were named and found.
+    meant: BTreeSet<String>,
+    /// What was typed of which no dead letter was seen.
+    unknown: Vec<String>,
+    /// How much of what there was was seen by the last look.
+    looked: Looked,
+    /// In the audit log, from when something is about to be sent.
+    action: Option<Action>,
+}
+
+pub(super) async fn run(given: Redrive) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let began = environment.queue_time().await?;
+    let report = Report::new(given.json && !given.dry_run);
+    let run = Run {
+        which: given.which(),
+        given: &given,
+        environment: &environment,
+        began,
+        sent: Scratch::with(TABLES)?,
+        report,
+        meant: BTreeSet::new(),
+        unknown: given.which.event_ids.clone(),
+        looked: Looked { seen: 0, all: 0 },
+        action: None,
+    };
+    let _guard = interrupt::guard();
+    if given.dry_run { Box::pin(run.show_plan()).await } else { Box::pin(run.redrive()).await }
+}
+
+impl<'a> Run<'a> {
+    async fn redrive(self) -> anyhow::Result<ExitCode> {
+        // Holding nothing meanwhile, and before anything is paused.
+        if self.which.event_ids.is_empty() {
+            unless_interrupted(self.until_all_are_shown()).await?;
         }
-        let mapping =
-            if self.pause_first { Some(Mapping::find(&environment).await?) } else { None };
+        let mapping = if self.given.pause_first {
+            Some(Mapping::find(self.environment).await?)
+        } else {
+            None
+        };
         // A pause that somebody else made is not for this command to end.
         let paused = match mapping {
             Some(mapping) if mapping.is_enabled().await? => mapping,
             _ => {
-                say_if_paused(&environment).await?;
-                return self.redrive(&environment).await;
+                say_if_paused(self.environment).await?;
+                return self.send_all().await;
             }
         };
         // Noted before: should this program be killed, the pause stays, and somebody has to know.
-        let reason = self.why.as_deref().unwrap_or("dlq redrive --pause-first");
+        let reason = self.given.why.as_deref().unwrap_or("dlq redrive --pause-first");
         let by = json!({ "by": "dlq redrive", "resumes_at": null });
-        environment.audit().announce("pause", Some(reason), by).await?;
-        let done = match pause(&environment, &paused).await {
-            Ok(()) => self.redrive(&environment).await,
+        self.environment.audit().announce("pause", Some(reason), by).await?;
+        let environment = self.environment;
+        let done = match pause(environment, &paused).await {
+            Ok(()) => self.send_all().await,
             Err(error) => Err(error),
         };
         // However it ended: nobody else knows of this pause.
@@ -141,72 +123,67 @@ impl Redrive {
         done
     }
 
-    async fn redrive(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
-        let mut report = Report::new()?;
-        let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
-        let ended = self.rounds(environment, &mut report, &mut unseen).await;
-        // What was sent is said and noted, also when something failed after it.
-        if let Some(started_at) = report.started_at {
-            let mut what = self.audited("ended", started_at);
-            what["sent"] = json!(report.sent);
-            what["failed"] = json!(report.failed);
-            what["interrupted"] = json!(report.interrupted);
-            environment.audit().add("dlq redrive", self.why.as_deref(), what).await?;
+    async fn send_all(mut self) -> anyhow::Result<ExitCode> {
+        let ended = self.rounds().await;
+        // What was sent is noted, also when something failed after it.
+        if let Some(action) = self.action.take() {
+            let mut what = self.which.audited(self.began);
+            what["sent"] = json!(self.report.sent);
+            what["failed"] = json!(self.report.failed);
+            what["interrupted"] = json!(self.report.interrupted);
+            what["unseen"] = json!(self.looked.unseen());
+            action.end(what).await?;
         }
-        if ended.is_ok() || report.sent > 0 {
-            report.print(self.json)?;
+        if ended.is_ok() || self.report.sent > 0 {
+            self.report.finish();
         }
         ended?;
-        for event_id in &unseen {
+        if self.report.sent == 0 && self.report.failed == 0 {
+            check_route(self.environment, &self.which.select).await?;
+        }
+        for typed in &self.unknown {
+            eprintln!("error: {}", no_such(typed, self.looked));
+        }
+        let by_id = !self.which.event_ids.is_empty();
+        // What was asked for by its id was found or is unknown; everything else may be among the hidden.
+        let left_out = if by_id { 0 } else { self.looked.unseen() };
+        if let (true, Some(text)) = (left_out > 0, self.looked.text()) {
             eprintln!(
-                "error: no dead letter has event id {event_id:?}; `dlq list` shows those there are"
+                "error: {text}; an earlier event of a key may be among them, and come after a later one"
             );
         }
-        Ok(if report.interrupted {
-            ExitCode::from(130)
-        } else if report.failed == 0 && unseen.is_empty() {
+        Ok(if self.report.interrupted {
+            ExitCode::from(Failure::Interrupted as u8)
+        } else if self.report.failed == 0 && self.unknown.is_empty() && left_out == 0 {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         })
     }
 
-    /// What the audit log says of this redrive; `started_at` tells which two lines are one.
-    fn audited(&self, state: &str, started_at: Timestamp) -> Value {
-        json!({
-            "state": state, "started_at": started_at.to_string(), "all": self.all,
-            "event_ids": self.event_ids, "selection": self.select.audited(),
-        })
-    }
-
     /// Of what SQS itself moved, ten messages of a group can be seen at a time, and nothing is held
     /// for longer than 12 hours: looks again until there is nothing more to send.
-    async fn rounds<'a>(
-        &'a self,
-        environment: &Environment,
-        report: &mut Report,
-        unseen: &mut BTreeSet<&'a str>,
-    ) -> anyhow::Result<()> {
-        let mut began = Began { at: Timestamp::from(SystemTime::now()), is_first_look: true };
-        unless_interrupted(self.until_all_are_shown(environment)).await?;
+    async fn rounds(&mut self) -> anyhow::Result<()> {
         loop {
-            let held = self.look(environment, &mut began, unseen).await?;
+            let held = self.look_at_all().await?;
             let (chosen, _groups) = held.chosen()?;
-            if chosen > 0 && report.started_at.is_none() {
-                let mut what = self.audited("started", began.at);
+            if chosen > 0 && self.action.is_none() {
+                let mut what = self.which.audited(self.began);
                 what["chosen"] = json!(chosen);
-                let noted =
-                    environment.audit().announce("dlq redrive", self.why.as_deref(), what).await;
-                if let Err(error) = noted {
-                    held.release().await?;
-                    return Err(error);
+                let audit = self.environment.audit();
+                let why = self.given.why.as_deref();
+                match audit.begin("dlq redrive", why, what, Without::NotKnown).await {
+                    Ok(action) => self.action = Some(action),
+                    Err(error) => {
+                        held.release().await?;
+                        return Err(error);
+                    }
                 }
-                report.started_at = Some(began.at);
             }
-            let sent_before = report.sent;
-            let ended = self.carry_out(environment, held, chosen, report).await?;
-            let nothing_more = report.sent == sent_before;
-            if report.interrupted || report.failed > 0 {
+            let sent_before = self.report.sent;
+            let ended = self.carry_out(held, chosen).await?;
+            let nothing_more = self.report.sent == sent_before;
+            if self.report.interrupted || self.report.failed > 0 {
                 return Ok(());
             }
             if ended == Ended::LookAgain {
@@ -218,120 +195,145 @@ impl Redrive {
                 eprintln!(
                     "note: SQS hides a message for 12 hours at most; looking again for those that are \
                      left, {} were sent so far",
-                    report.sent
+                    self.report.sent
                 );
                 continue;
             }
-            let by_id = !self.event_ids.is_empty();
-            if nothing_more || (by_id && unseen.is_empty()) {
+            let all_by_id = !self.which.event_ids.is_empty() && self.unknown.is_empty();
+            if nothing_more || all_by_id {
                 return Ok(());
             }
         }
     }
 
-    /// Waits until no dead letter is hidden. A redrive that was killed, or somebody who looks, hides the
-    /// first ones of a group, and what came later must not be sent before them.
-    async fn until_all_are_shown(&self, environment: &Environment) -> anyhow::Result<()> {
+    /// Receives what there is, until nothing is missing that could come before what is held: somebody may
+    /// have begun to look just now. By ids the order is not what counts, and with `--now` it is given up.
+    async fn look_at_all(&mut self) -> anyhow::Result<Held<'a>> {
+        let by_id = !self.which.event_ids.is_empty();
         let began = Instant::now();
-        let (mut hidden, mut all) = hidden(environment).await?;
-        if hidden == 0 {
-            return Ok(());
+        loop {
+            let held = self.look().await?;
+            self.looked = held.looked();
+            let enough = self.given.now || (by_id && self.unknown.is_empty());
+            if enough || self.looked.unseen() == 0 || held.rest_is_behind()? {
+                return Ok(held);
+            }
+            if began.elapsed() >= self.given.wait {
+                if by_id {
+                    return Ok(held);
+                }
+                held.release().await?;
+                bail!("{}", still_hidden(self.looked.unseen(), self.looked.all));
+            }
+            held.release().await?;
+            unless_interrupted(self.until_all_are_shown()).await?;
         }
-        let text =
-            format!("{hidden} of {all} dead letters to be shown again: somebody looks at them");
-        let wait = progress::spinner(text);
-        while hidden > 0 && began.elapsed() < self.wait {
-            tokio::time::sleep(LOOK_EVERY).await;
-            (hidden, all) = self::hidden(environment).await?;
-        }
-        wait.finish_and_clear();
-        ensure!(
-            hidden == 0,
-            "{hidden} of {all} dead letters are hidden still, so nothing was sent: later ones would \
-             come before them. Another command looks at them, or was killed within the last minutes: \
-             try again, or wait longer with --wait"
-        );
-        Ok(())
     }
 
-    /// Receives what there is, and keeps what is to be sent. What was redriven and has failed again
-    /// since it began is not for this run.
-    async fn look<'a>(
-        &self,
-        environment: &'a Environment,
-        began: &mut Began,
-        unseen: &mut BTreeSet<&str>,
-    ) -> anyhow::Result<Held<'a>> {
-        let selection = self.select.selection();
-        let Began { at, is_first_look } = began;
-        let mut choose = |letter: &DeadLetter| {
-            if *is_first_look {
-                // This machine's clock may be behind the queue's.
-                *at = (*at).max(letter.sent_at);
+    /// Receives what there is, and keeps what is to be sent.
+    async fn look(&mut self) -> anyhow::Result<Held<'a>> {
+        let environment = self.environment;
+        let selection = self.which.select.selection(self.began);
+        let by_id = !self.which.event_ids.is_empty();
+        // What was found once is meant, whatever else begins like it.
+        let typed = std::mem::take(&mut self.unknown);
+        let mut ids = Typed::new(&typed);
+        let mut asked = Ok(());
+        let choose = |letter: &DeadLetter| {
+            let event_id = letter.event_id();
+            if letter.sent_at > self.began
+                || (by_id && !self.meant.contains(event_id) && !ids.meet(event_id))
+            {
+                return false;
             }
-            let by_id = |id: &String| id == letter.event_id();
-            let chosen = letter.sent_at <= *at
-                && (self.event_ids.is_empty() || self.event_ids.iter().any(by_id))
-                && selection.includes(letter);
-            if chosen {
-                unseen.remove(letter.event_id());
+            match self.was_sent(event_id) {
+                Ok(was_sent) => !was_sent && selection.includes(letter),
+                Err(error) => {
+                    asked = Err(error);
+                    false
+                }
             }
-            chosen
+        };
+        let default = Hiding::default();
+        let hiding = Hiding {
+            seconds: self.given.hold_seconds.unwrap_or(default.seconds),
+            most_seconds: self.given.hold_most_seconds.unwrap_or(default.most_seconds),
         };
         let url = &environment.dead_letter_queue_url;
-        let time = Hold { seconds: self.hold_seconds, most_seconds: self.hold_most_seconds };
-        let held = Held::receive_for(&environment.client, url, time, &mut choose).await?;
-        *is_first_look = false;
+        let held = Held::receive_for(&environment.client, url, hiding, choose).await?;
+        let resolved = asked.and_then(|()| ids.resolve()).and_then(|(found, unknown)| {
+            self.meant.extend(found);
+            self.unknown = unknown.into_iter().map(str::to_owned).collect();
+            if by_id { held.keep_only(&self.meant) } else { Ok(()) }
+        });
+        if let Err(error) = resolved {
+            held.release().await?;
+            return Err(error);
+        }
         Ok(held)
     }
 
-    async fn show_plan(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
-        let mut unseen: BTreeSet<&str> = self.event_ids.iter().map(String::as_str).collect();
-        let mut began = Began { at: Timestamp::from(SystemTime::now()), is_first_look: true };
-        // Before this look hides them all.
-        let (hidden, all) = hidden(environment).await?;
-        let held = self.look(environment, &mut began, &mut unseen).await?;
-        if hidden > 0 {
-            eprintln!(
-                "note: {hidden} of {all} dead letters are hidden and not in this plan, as somebody looks \
-                 at them; a redrive waits until they are shown again"
-            );
-        } else if let Some(unseen) = held.unseen() {
-            eprintln!("note: {unseen}");
-        }
-        let shown = unless_interrupted(self.print_plan(environment, &held, hidden)).await;
-        held.release().await?;
-        shown?;
-        for event_id in &unseen {
-            eprintln!(
-                "error: no dead letter has event id {event_id:?}; `dlq list` shows those there are"
-            );
-        }
-        Ok(if unseen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    fn was_sent(&self, event_id: &str) -> anyhow::Result<bool> {
+        let find = "SELECT 1 FROM sent WHERE event_id = ?1";
+        Ok(self.sent.first(find, [event_id], |_row| Ok(()))?.is_some())
     }
 
-    async fn print_plan(
-        &self,
-        environment: &Environment,
-        held: &Held<'_>,
-        hidden: u64,
-    ) -> anyhow::Result<()> {
-        let newer = Newer::find(environment, held).await?;
-        let waiting = environment.waiting().await?.total();
-        let (events, groups) = held.chosen()?;
-        if self.json {
-            return print_plan_json(held, &newer, waiting, hidden);
+    /// Waits until no dead letter is hidden. A redrive that was killed, or somebody who looks, hides the
+    /// first ones of a group, and what came later must not be sent before them.
+    async fn until_all_are_shown(&self) -> anyhow::Result<()> {
+        if self.given.now {
+            return Ok(());
         }
-        let (mut last, mut group): (Option<Chosen>, Option<String>) = (None, None);
-        while let Some(it) = held.after(last.as_ref())? {
-            if group.as_ref() != Some(&it.group) {
-                let behind = newer.of(&it.group)?;
-                let (name, behind) = (printable(&it.group), behind.for_people());
-                people::print(&format!("group {name}, {behind}:\n"))?;
-                group = Some(it.group.clone());
-            }
-            people::print(&format!("  {}\n", printable(&it.event_id)))?;
-            last = Some(it);
+        let began = Instant::now();
+        let mut counts = self.counts().await?;
+        if counts.hidden == 0 {
+            return Ok(());
+        }
+        let text = format!(
+            "{} of {} dead letters to be shown again: somebody looks at them",
+            counts.hidden,
+            counts.all()
+        );
+        let wait = progress::spinner(text);
+        while counts.hidden > 0 && began.elapsed() < self.given.wait {
+            tokio::time::sleep(LOOK_EVERY).await;
+            counts = self.counts().await?;
+        }
+        wait.finish_and_clear();
+        ensure!(counts.hidden == 0, "{}", still_hidden(counts.hidden, counts.all()));
+        Ok(())
+    }
+
+    async fn counts(&self) -> anyhow::Result<Counts> {
+        Counts::of(&self.environment.client, &self.environment.dead_letter_queue_url).await
+    }
+
+    async fn show_plan(mut self) -> anyhow::Result<ExitCode> {
+        let held = self.look().await?;
+        self.looked = held.looked();
+        if let Some(text) = self.looked.text() {
+            eprintln!("note: {text}; they are not in this plan, and a redrive waits for them");
+        }
+        let shown = unless_interrupted(self.print_plan(&held)).await;
+        let (chosen, _groups) = held.chosen()?;
+        held.release().await?;
+        shown?;
+        if chosen == 0 {
+            check_route(self.environment, &self.which.select).await?;
+        }
+        for typed in &self.unknown {
+            eprintln!("error: {}", no_such(typed, self.looked));
+        }
+        let complete = self.unknown.is_empty() && self.looked.unseen() == 0;
+        Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn print_plan(&self, held: &Held<'_>) -> anyhow::Result<()> {
+        let newer = Newer::find(self.environment, held).await?;
+        let waiting = self.environment.waiting().await?.total();
+        let (events, groups) = held.chosen()?;
+        if self.given.json {
+            return print_plan_json(held, &newer, waiting, self.looked.unseen());
         }
         println!(
             "would send {} of {}; nothing was changed",
@@ -339,20 +341,28 @@ impl Redrive {
             people::count(groups, "group")
         );
         println!("{} in the queue now", people::count(waiting, "event"));
+        held.each_group(|group, events, _dead_since| {
+            let (name, behind) = (printable(group), newer.of(group)?.for_people());
+            println!("  group {name}: {}, {behind}", people::count(events, "event"));
+            Ok(())
+        })?;
+        let (mut last, mut group): (Option<Chosen>, Option<String>) = (None, None);
+        while let Some(it) = held.after(last.as_ref())? {
+            if group.as_ref() != Some(&it.group) {
+                println!("\ngroup {}:", printable(&it.group));
+                group = Some(it.group.clone());
+            }
+            println!("  {}", printable(&it.event_id));
+            last = Some(it);
+        }
         Ok(())
     }
 
     /// Sends what is held, group by group. What fails holds back what follows it in its group, and no
     /// other.
-    async fn carry_out(
-        &self,
-        environment: &Environment,
-        mut held: Held<'_>,
-        chosen: u64,
-        report: &mut Report,
-    ) -> anyhow::Result<Ended> {
+    async fn carry_out(&mut self, mut held: Held<'_>, chosen: u64) -> anyhow::Result<Ended> {
         let progress = progress::bar(chosen, "sent");
-        let mut pace = self.rate.map(|rate| {
+        let mut pace = self.given.rate.map(|rate| {
             let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
             // What was late is not caught up faster than was said.
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -368,13 +378,13 @@ impl Redrive {
                     None => std::future::ready(()).await,
                 }
             };
-            let interrupted = tokio::select! {
+            let is_over = tokio::select! {
                 biased;
                 () = interrupted() => true,
                 () = its_turn => false,
             };
-            if interrupted {
-                report.interrupted = true;
+            if is_over {
+                self.report.interrupted = true;
                 break;
             }
             // What others have now may come before what is still held, of the same group.
@@ -382,13 +392,15 @@ impl Redrive {
                 ended = Ended::LookAgain;
                 break;
             }
-            next = match send_again(environment, &mut held, &it.message_id).await {
+            next = match send_again(self.environment, &mut held, &it.message_id).await {
                 Ok(()) => {
-                    report.sent(&it.event_id, &it.group)?;
+                    let insert = "INSERT INTO sent VALUES (?1) ON CONFLICT DO NOTHING";
+                    self.sent.change(insert, [&it.event_id])?;
+                    self.report.sent(&it.event_id, &it.group);
                     held.after(Some(&it))?
                 }
                 Err(error) => {
-                    report.failed(&it.event_id, &it.group, &format!("{error:#}"))?;
+                    self.report.failed(&it.event_id, &it.group, &format!("{error:#}"));
                     held.after_group(&it.group)?
                 }
             };
@@ -400,26 +412,13 @@ impl Redrive {
     }
 }
 
-/// How many dead letters are hidden, and how many there are, by SQS's approximate counts.
-async fn hidden(environment: &Environment) -> anyhow::Result<(u64, u64)> {
-    let names = [
-        QueueAttributeName::ApproximateNumberOfMessages,
-        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-    ];
-    let attributes = environment.attributes_of(&environment.dead_letter_queue_url, &names).await?;
-    let count = |name| -> anyhow::Result<u64> {
-        let value =
-            attributes.get(name).context("SQS does not say how many dead letters there are")?;
-        value.parse().context("reading how many dead letters there are")
-    };
-    let (shown, hidden) = (count(&names[0])?, count(&names[1])?);
-    Ok((hidden, shown + hidden))
-}
-
-/// When a redrive began.
-struct Began {
-    at: Timestamp,
-    is_first_look: bool,
+/// What is said when others do not show what they look at.
+fn still_hidden(hidden: u64, all: u64) -> String {
+    format!(
+        "{hidden} of {all} dead letters are hidden still, so nothing was sent: later ones would come \
+         before them. Another command looks at them, or was killed within the last minutes: try again, \
+         wait longer with --wait, or give the order up with --now"
+    )
 }
 
 fn print_plan_json(
@@ -432,23 +431,23 @@ fn print_plan_json(
     let mut before = "{\n  \"would_send\": [\n";
     while let Some(it) = held.after(last.as_ref())? {
         let line = json!({ "event_id": it.event_id, "group": it.group });
-        people::print(&format!("{before}    {line}"))?;
+        print!("{before}    {line}");
         before = ",\n";
         last = Some(it);
     }
-    people::print(if before == ",\n" { "\n  ],\n" } else { "{\n  \"would_send\": [],\n" })?;
+    print!("{}", if before == ",\n" { "\n  ],\n" } else { "{\n  \"would_send\": [],\n" });
     let mut before = "  \"groups\": [\n";
     held.each_group(|group, events, dead_since| {
         let mut line = serde_json::to_value(newer.of(group)?)?;
         line["group"] = json!(group);
         line["events"] = json!(events);
         line["dead_since"] = json!(dead_since.to_string());
-        people::print(&format!("{before}    {line}"))?;
+        print!("{before}    {line}");
         before = ",\n";
         Ok(())
     })?;
-    people::print(if before == ",\n" { "\n  ],\n" } else { "  \"groups\": [],\n" })?;
-    people::print(&format!("  \"hidden\": {hidden},\n  \"waiting_before\": {waiting}\n}}\n"))?;
+    print!("{}", if before == ",\n" { "\n  ],\n" } else { "  \"groups\": [],\n" });
+    println!("  \"hidden\": {hidden},\n  \"waiting_before\": {waiting}\n}}");
     Ok(())
 }
 

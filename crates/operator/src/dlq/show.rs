@@ -1,5 +1,6 @@
 //! `dlq show`
 
+use commands::dlq::Show;
 use std::process::ExitCode;
 
 use domain::attribute::FAILURE;
@@ -7,82 +8,55 @@ use domain::dead_letter::{failure_of, redrive_order};
 use domain::message::Message;
 use serde_json::{Value, json};
 
-use super::{Summary, look, printable};
-use crate::environment::{Environment, EnvironmentArgs};
+use super::Summary;
+use super::look::{Typed, look};
+use crate::environment::{self, Environment};
 use crate::history::pattern;
 use crate::interrupt::unless_interrupted;
 use crate::letter::DeadLetter;
+use crate::people::{printable, printable_lines};
 use crate::trace::{self, Step};
 
-/// Show one dead letter: why it is one, what happened to it, its headers, its body
-///
-/// To find it, all dead letters are received: see `dlq list --help` for what that costs.
-#[derive(Debug, clap::Args)]
-#[command(
-    allow_missing_positional = true,
-    after_help = crate::program::help("Examples:\n  {program} dlq show local 4f6f…\n  {program} dlq show dev 4f6f… --json | jq -r .body")
-)]
-pub(crate) struct Show {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// Event id, as `dlq list` shows it
-    #[arg(value_name = "ID")]
-    event_id: String,
-
-    /// Print JSON: an object with the body as text
-    #[arg(long)]
-    json: bool,
+pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let mut found = Vec::new();
+    let typed = [given.event_id];
+    let mut ids = Typed::new(&typed);
+    let looked = look(&environment, |message| {
+        if ids.meet(message.event_id()) {
+            found.push(message.clone());
+        }
+        Ok(())
+    })
+    .await?;
+    let meant = ids.resolve_all(looked)?;
+    found.retain(|message| meant.contains(message.event_id()));
+    found.sort_by_key(|message| (message.sent_at, redrive_order(message)));
+    let history = unless_interrupted(history(&environment, &found)).await;
+    for message in &found {
+        if given.json {
+            let mut letter = as_json(message)?;
+            letter["history"] = json!(history.as_ref().ok());
+            println!("{letter:#}");
+        } else {
+            print!("{}", render(message, &history));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-impl Show {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        let mut found = Vec::new();
-        look(&environment, |message| {
-            if message.event_id() == self.event_id {
-                found.push(message.clone());
-            }
-        })
-        .await?;
-        found.sort_by_key(|message| (message.sent_at, redrive_order(message)));
-        if found.is_empty() {
-            anyhow::bail!(
-                "no dead letter has event id {:?}; `dlq list` shows those there are",
-                self.event_id
-            );
-        }
-        let history = unless_interrupted(self.history(&environment, &found)).await;
-        for message in &found {
-            if self.json {
-                let mut letter = as_json(message)?;
-                letter["history"] = json!(history.as_ref().ok());
-                println!("{}", serde_json::to_string_pretty(&letter)?);
-            } else {
-                print!("{}", render(message, &history));
-            }
-        }
-        Ok(ExitCode::SUCCESS)
+/// What the log tells of the event since it was accepted.
+async fn history(environment: &Environment, found: &[DeadLetter]) -> anyhow::Result<Vec<Step>> {
+    let since = found.iter().map(|letter| letter.said_accepted_at()).min().unwrap_or_default();
+    let event_id = found.first().map(|letter| letter.event_id()).unwrap_or_default();
+    let about = |line: &Value| line["event_id"] == *event_id;
+    let of_event = pattern("event_id", &[event_id]);
+    let history = environment.history();
+    let found = history.look(&of_event, since, about).await?;
+    if let Some(cut) = history.cut(&found) {
+        eprintln!("note: {cut}");
     }
-}
-
-impl Show {
-    /// What the log tells of the event since it was accepted.
-    async fn history(
-        &self,
-        environment: &Environment,
-        found: &[DeadLetter],
-    ) -> anyhow::Result<Vec<Step>> {
-        let since = found.iter().map(|letter| letter.said_accepted_at()).min().unwrap_or_default();
-        let about = |line: &Value| line["event_id"] == *self.event_id;
-        let of_event = pattern("event_id", &[&self.event_id]);
-        let history = environment.history();
-        let found = history.look(&of_event, since, about).await?;
-        if let Some(cut) = history.cut(&found) {
-            eprintln!("note: {cut}");
-        }
-        Ok(trace::steps(&found.lines))
-    }
+    Ok(trace::steps(&found.lines))
 }
 
 fn as_json(message: &Message) -> anyhow::Result<Value> {
@@ -103,7 +77,7 @@ fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
         ("message id", summary.message_id),
         ("route", summary.route.unwrap_or_else(|| "-".to_owned())),
         ("group", summary.group),
-        ("reason", summary.reason),
+        ("class", summary.reason),
     ];
     let optional = [
         ("destination", summary.destination),
@@ -128,7 +102,7 @@ fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
         Err(error) => format!("\nhistory: unknown ({error:#})"),
     });
     if let Some(response) = failure.and_then(|failure| failure.response) {
-        text.push(format!("\nresponse\n{}", printable_block(&response)));
+        text.push(format!("\nresponse\n{}", printable_lines(&response)));
     } else if message.attributes.contains_key(FAILURE) && failure_of(message).is_none() {
         text.push("\nthe failure record is not readable".to_owned());
     }
@@ -140,10 +114,5 @@ fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
 fn body(body: &str) -> String {
     let json: Option<Value> = serde_json::from_str(body).ok();
     let pretty = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
-    printable_block(pretty.as_deref().unwrap_or(body))
-}
-
-/// A text of several lines, without other control characters.
-fn printable_block(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+    printable_lines(pretty.as_deref().unwrap_or(body))
 }

@@ -3,73 +3,54 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use commands::dlq::Stats;
 use serde_json::json;
+use terminal::table::{self, Width};
 
-use super::select::SelectArgs;
-use super::{Summary, look, printable};
-use crate::environment::EnvironmentArgs;
-use crate::{people, table};
+use super::look::look;
+use super::{Summary, check_route};
+use crate::environment;
+use crate::people::{self, printable};
 
-/// Count the dead letters by route, reason and hour
-///
-/// To count them, all dead letters are received: see `dlq list --help` for what that costs.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = crate::program::help("Examples:\n  {program} dlq stats dev\n  {program} dlq stats dev --since 2h --json")
-)]
-pub(crate) struct Stats {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    select: SelectArgs,
-}
-
-impl Stats {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        let selection = self.select.selection();
-        let mut counts: BTreeMap<(String, String, String), u64> = BTreeMap::new();
-        look(&environment, |message| {
-            if selection.includes(message) {
-                let Summary { route, reason, dead_since, .. } = Summary::of(message);
-                let hour = dead_since.get(..13).unwrap_or(&dead_since).replace('T', " ");
-                let route = route.unwrap_or_else(|| "-".to_owned());
-                *counts.entry((route, reason, hour)).or_default() += 1;
-            }
-        })
-        .await?;
-        let total: u64 = counts.values().sum();
-        if self.json {
-            let counts: Vec<_> = counts
-                .iter()
-                .map(|((route, reason, hour), count)| {
-                    let hour = format!("{}:00:00Z", hour.replace(' ', "T"));
-                    json!({ "route": route, "reason": reason, "hour": hour, "count": count })
-                })
-                .collect();
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&json!({ "total": total, "counts": counts }))?
-            );
-            return Ok(ExitCode::SUCCESS);
+pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let select = given.select.select();
+    check_route(&environment, &select).await?;
+    let selection = select.selection(environment.queue_time().await?);
+    let mut counts: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+    let looked = look(&environment, |message| {
+        if selection.includes(message) {
+            let Summary { route, reason, dead_since, .. } = Summary::of(message);
+            let hour = dead_since.get(..13).unwrap_or(&dead_since).replace('T', " ");
+            let route = route.unwrap_or_else(|| "-".to_owned());
+            *counts.entry((route, reason, hour)).or_default() += 1;
         }
-        if total == 0 {
-            println!("no dead letters");
-            return Ok(ExitCode::SUCCESS);
-        }
+        Ok(())
+    })
+    .await?;
+    let total: u64 = counts.values().sum();
+    if given.json {
+        let counts: Vec<_> = counts
+            .iter()
+            .map(|((route, reason, hour), count)| {
+                let hour = format!("{}:00:00Z", hour.replace(' ', "T"));
+                json!({ "route": route, "reason": reason, "hour": hour, "count": count })
+            })
+            .collect();
+        let document = json!({ "total": total, "unseen": looked.unseen(), "counts": counts });
+        println!("{document:#}");
+    } else if total == 0 {
+        println!("{}", super::none(looked));
+    } else {
         let rows: Vec<[String; 4]> = counts
             .into_iter()
             .map(|((route, reason, hour), count)| {
                 [printable(&route), reason, format!("{hour}:00"), count.to_string()]
             })
             .collect();
-        print!("{}", table::render(["ROUTE", "REASON", "DEAD SINCE (UTC)", "COUNT"], &rows));
+        let heading = ["ROUTE", "CLASS", "DEAD SINCE (UTC)", "COUNT"];
+        print!("{}", table::render(heading, &rows, Width::of_stdout()));
         println!("{}", people::count(total, "dead letter"));
-        Ok(ExitCode::SUCCESS)
     }
+    Ok(looked.exit_code())
 }

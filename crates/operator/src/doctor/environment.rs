@@ -1,7 +1,7 @@
 //! The checks of an environment, one after another. What a failed check makes impossible is left out;
 //! everything else is still checked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
 use deployment::Deployment;
 use domain::config::Config;
-use serde::Deserialize;
 use url::Url;
 
 use super::checks::Checks;
@@ -17,41 +16,21 @@ use super::destination::Date;
 use super::{destination, disk, preflight};
 use crate::cloudwatch::CloudWatch;
 use crate::engine_api::EngineApi;
-use crate::environment::{
-    Environment, EnvironmentArgs, Host, NotDeployed, OtherEnvironment, deployment,
-};
+use crate::engine_status::QueueStats;
+use crate::environment::{self, Environment, Host, NotDeployed, deployment};
 use crate::history::pattern;
 use crate::people::{self, span};
 use crate::stage::Stage;
 use crate::status::aws::alarm_prefix;
+use crate::status::report::LossMeter;
 use crate::store::Store;
-use crate::{mapping, program, sdk};
+use crate::{mapping, sdk};
+use commands::program;
+use terminal::exit::{self, Failure};
 
 /// How far this machine's clock may be from a destination's: well below the five minutes that a
 /// provider's signature is good for, and above what an answer takes.
 const CLOCK_OFF_MOST: Duration = Duration::from_secs(30);
-
-/// `/_engine/status`, as far as it is checked.
-#[derive(Debug, Deserialize)]
-struct EngineStatus {
-    trouble: Option<String>,
-    queue: Oldest,
-    dead_letter_queue: Oldest,
-    loss_meter: LossMeter,
-    /// By route and destination.
-    origins: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Oldest {
-    oldest_age_ms: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct LossMeter {
-    since: String,
-    missing: i64,
-}
 
 /// Checks everything, and gives the environment's name.
 ///
@@ -59,14 +38,15 @@ struct LossMeter {
 ///
 /// [`OtherEnvironment`]: then nothing was checked.
 pub(super) async fn check(
-    arguments: &EnvironmentArgs,
+    arguments: &commands::EnvironmentArgs,
     checks: &mut Checks,
 ) -> anyhow::Result<String> {
-    let found = match arguments.find().await {
-        Err(error) if error.is::<OtherEnvironment>() => return Err(error),
+    let found = match environment::find(arguments).await {
+        Err(error) if exit::failure_of(&error) == Some(Failure::Usage) => return Err(error),
         found => found,
     };
-    let deployment = configuration(arguments.config_file(found.as_ref().ok()), checks);
+    let deployment =
+        configuration(environment::config_file(arguments, found.as_ref().ok()), checks);
     let environment = match found {
         Ok(environment) => environment,
         Err(error) => {
@@ -82,7 +62,7 @@ pub(super) async fn check(
             if let Some(deployment) = deployment {
                 destinations(&deployment, checks).await;
             }
-            return Ok(arguments.name().to_owned());
+            return Ok(environment::name(arguments).to_owned());
         }
     };
     let name = environment.name.as_str();
@@ -141,7 +121,7 @@ async fn engine(
     if let Some(data_dir) = data_dir {
         disk::check(data_dir, checks);
     }
-    let status: EngineStatus = match api.get("/_engine/status").await {
+    let status = match api.status().await {
         Ok(status) => status,
         Err(error) => {
             let advice = "start it, and see what it said when it ended: docs/one-machine.md";
@@ -375,7 +355,7 @@ async fn retention(
 }
 
 /// Warns while there is still time to do something.
-fn age(what: &str, oldest: &Oldest, retention: Duration, advice: &str, checks: &mut Checks) {
+fn age(what: &str, oldest: &QueueStats, retention: Duration, advice: &str, checks: &mut Checks) {
     let Some(age) = oldest.oldest_age_ms.map(Duration::from_millis) else {
         return checks.ok(format!("age of {what}"), "there are none");
     };

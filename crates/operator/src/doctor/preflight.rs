@@ -8,7 +8,8 @@ use deployment::{AwsFile, Deployment};
 
 use super::checks::Checks;
 use super::environment::{credentials, stage};
-use crate::{program, sdk};
+use crate::sdk;
+use commands::program;
 
 /// Functions that must stay unreserved in an account.
 /// Source: Lambda guide, "Configuring reserved concurrency".

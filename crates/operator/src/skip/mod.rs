@@ -2,6 +2,7 @@
 
 mod list;
 
+use commands::Skip;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,11 +13,12 @@ use serde_json::{Value, json};
 
 use crate::blocked::{self, Waiting};
 use crate::engine_api::EngineApi;
-use crate::environment::{Environment, EnvironmentArgs, Host};
+use crate::environment::{self, Environment, Host};
 use crate::history::pattern;
 use crate::mapping::Mapping;
 use crate::people::{self, printable, span};
-use crate::{pause, program, progress, trace};
+use crate::{progress, trace};
+use commands::program;
 use list::SkipList;
 
 /// Between two looks for an event that may be attempted just then.
@@ -32,55 +34,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two looks at a log group: `FilterLogEvents` allows five calls a second for the whole
 /// account.
 const LOOK_AT_LOG_EVERY: Duration = Duration::from_secs(3);
-
-/// Take a failing event out of the way of its group: it becomes a dead letter, and the group goes on
-///
-/// For an event that `blocked` shows: one that the service rejects on a route that says `on_reject:
-/// block`, or one that fails again and again. Nothing happens at once: the event is attempted once
-/// more when its time has come, and delivered if the service takes it. If not, it goes to the
-/// dead-letter queue as `skipped`, and what stands behind it is delivered in order. `dlq redrive` or
-/// `dlq edit` send it again, behind what was delivered since.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = crate::program::help("Examples:\n  {program} skip prod 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11 --reason 'order 7 was cancelled by phone'\n  \
-                  {program} skip local evt_1 --reason test --no-wait\n  \
-                  {program} skip local --list")
-)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
-pub(crate) struct Skip {
-    #[command(flatten)]
-    environment: EnvironmentArgs,
-
-    /// The event, as `blocked` shows it
-    #[arg(value_name = "EVENT-ID", required_unless_present = "list", conflicts_with = "list")]
-    event_id: Option<String>,
-
-    /// Why; it stands in the audit log
-    #[arg(
-        long,
-        value_name = "TEXT",
-        value_parser = pause::parse_reason,
-        required_unless_present_any = ["list", "undo"],
-        conflicts_with = "list"
-    )]
-    reason: Option<String>,
-
-    /// Do not wait for its next attempt
-    #[arg(long, conflicts_with_all = ["list", "undo"])]
-    no_wait: bool,
-
-    /// Take back what was asked for, if its next attempt is still to come
-    #[arg(long, conflicts_with = "list")]
-    undo: bool,
-
-    /// Show the events that were asked for
-    #[arg(long)]
-    list: bool,
-
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,141 +74,148 @@ async fn waiting_with(
     }
 }
 
-impl Skip {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let environment = self.environment.connect().await?;
-        let list = SkipList::of(&environment);
-        match &self.event_id {
-            None => self.show(&environment, &list).await?,
-            Some(event_id) if self.undo => self.undo(&environment, &list, event_id).await?,
-            Some(event_id) => return self.skip(&environment, &list, event_id).await,
-        }
-        Ok(ExitCode::SUCCESS)
+pub(crate) async fn run(given: Skip) -> anyhow::Result<ExitCode> {
+    let environment = environment::connect(&given.environment).await?;
+    let list = SkipList::of(&environment);
+    match &given.event_id {
+        None => show(&given, &environment, &list).await?,
+        Some(event_id) if given.undo => undo(&given, &environment, &list, event_id).await?,
+        Some(event_id) => return skip(&given, &environment, &list, event_id).await,
     }
+    Ok(ExitCode::SUCCESS)
+}
 
-    async fn show(&self, environment: &Environment, list: &SkipList) -> anyhow::Result<()> {
-        let skips = list.read().await?;
-        if self.json {
-            let skips: Vec<Value> = skips
-                .iter()
-                .map(|(event_id, sequence)| json!({ "event_id": event_id, "sequence": sequence }))
-                .collect();
-            let list = json!({ "environment": environment.name, "skips": skips });
-            return Ok(people::print(&format!("{list:#}\n"))?);
-        }
-        let lines: String =
-            skips.iter().map(|(event_id, _sequence)| printable(event_id) + "\n").collect();
-        people::print(if lines.is_empty() { "no event is to be skipped\n" } else { &lines })?;
-        Ok(())
-    }
-
-    async fn undo(
-        &self,
-        environment: &Environment,
-        list: &SkipList,
-        event_id: &str,
-    ) -> anyhow::Result<()> {
-        let mut asked_for = list.read().await?;
-        asked_for.retain(|it| it == event_id);
-        let Some((_, sequence)) = asked_for.iter().next() else {
-            bail!(
-                "nobody asked for event {event_id:?} to be skipped, so nothing was changed; \
-                 `{}` shows which",
-                program::command(["skip", &environment.name, "--list"])
-            );
+async fn show(given: &Skip, environment: &Environment, list: &SkipList) -> anyhow::Result<()> {
+    let skips = list.read().await?;
+    if given.json {
+        let skips: Vec<Value> = skips
+            .iter()
+            .map(|(event_id, sequence)| json!({ "event_id": event_id, "sequence": sequence }))
+            .collect();
+        let list = json!({ "environment": environment.name, "skips": skips });
+        return {
+            print!("{list:#}\n");
+            Ok(())
         };
-        let what = json!({ "event_id": event_id, "sequence": sequence });
+    }
+    let lines: String =
+        skips.iter().map(|(event_id, _sequence)| printable(event_id) + "\n").collect();
+    print!("{}", if lines.is_empty() { "no event is to be skipped\n" } else { &lines });
+    Ok(())
+}
+
+async fn undo(
+    given: &Skip,
+    environment: &Environment,
+    list: &SkipList,
+    event_id: &str,
+) -> anyhow::Result<()> {
+    let mut asked_for = list.read().await?;
+    asked_for.retain(|it| it == event_id);
+    let Some((_, sequence)) = asked_for.iter().next() else {
+        bail!(
+            "nobody asked for event {event_id:?} to be skipped, so nothing was changed; \
+             `{}` shows which",
+            program::command(["skip", &environment.name, "--list"])
+        );
+    };
+    let what = json!({ "event_id": event_id, "sequence": sequence });
+    list.change(&asked_for, &Skips::default()).await?;
+    environment.audit().add("skip --undo", given.why.as_deref(), what).await?;
+    if given.json {
+        println!("{}", json!({ "event_id": event_id, "outcome": "undone" }));
+    } else {
+        println!("{} is not skipped, unless that has just happened", printable(event_id));
+    }
+    Ok(())
+}
+
+async fn skip(
+    given: &Skip,
+    environment: &Environment,
+    list: &SkipList,
+    event_id: &str,
+) -> anyhow::Result<ExitCode> {
+    let asked_at = people::now();
+    let (waiting, unknown) = waiting_with(environment, event_id).await?;
+    let Some(head) = waiting.iter().find(|it| it.event_id == event_id) else {
+        bail!(
+            "event {event_id:?} is not the first of a group that waits, so nothing was changed; \
+             `{}` shows which are{}",
+            program::command(["blocked", &environment.name]),
+            unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
+        );
+    };
+    let sequence = head.sequence.as_deref().with_context(|| {
+        format!("the log does not tell the sequence number of event {event_id:?}")
+    })?;
+    let gone = done(environment, &list.read().await?).await?;
+    let mut asked_for = Skips::default();
+    asked_for.add(event_id, sequence);
+    list.change(&gone, &asked_for).await?;
+    let what = json!({
+        "event_id": event_id, "group": head.group, "sequence": sequence,
+        "why": head.why, "last_answer": head.reason,
+    });
+    environment.audit().add("skip", given.why.as_deref(), what).await?;
+
+    let is_paused = !Mapping::find(environment).await?.is_enabled().await?;
+    let mut interrupted = false;
+    let mut outcome = Outcome::Asked;
+    if !given.no_wait && !is_paused {
+        if !given.json {
+            eprintln!("asked for; {}", next_attempt(head, asked_at));
+        }
+        let wait = progress::spinner("its next attempt");
+        tokio::select! {
+            left = left(environment, event_id, sequence, asked_at) => outcome = left?,
+            signal = tokio::signal::ctrl_c() => {
+                signal.context("waiting for Ctrl-C")?;
+                interrupted = true;
+            }
+        }
+        wait.finish_and_clear();
+    }
+    if outcome != Outcome::Asked {
         list.change(&asked_for, &Skips::default()).await?;
-        environment.audit().add("skip --undo", self.reason.as_deref(), what).await?;
-        if self.json {
-            println!("{}", json!({ "event_id": event_id, "outcome": "undone" }));
-        } else {
-            println!("{} is not skipped, unless that has just happened", printable(event_id));
-        }
-        Ok(())
     }
+    report(given, environment, head, outcome, is_paused);
+    Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
 
-    async fn skip(
-        &self,
-        environment: &Environment,
-        list: &SkipList,
-        event_id: &str,
-    ) -> anyhow::Result<ExitCode> {
-        let asked_at = people::now();
-        let (waiting, unknown) = waiting_with(environment, event_id).await?;
-        let Some(head) = waiting.iter().find(|it| it.event_id == event_id) else {
-            bail!(
-                "event {event_id:?} is not the first of a group that waits, so nothing was changed; \
-                 `{}` shows which are{}",
-                program::command(["blocked", &environment.name]),
-                unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
-            );
-        };
-        let sequence = head.sequence.as_deref().with_context(|| {
-            format!("the log does not tell the sequence number of event {event_id:?}")
-        })?;
-        let gone = done(environment, &list.read().await?).await?;
-        let mut asked_for = Skips::default();
-        asked_for.add(event_id, sequence);
-        list.change(&gone, &asked_for).await?;
-        let what = json!({
-            "event_id": event_id, "group": head.group, "sequence": sequence,
-            "why": head.why, "last_answer": head.reason,
+fn report(
+    given: &Skip,
+    environment: &Environment,
+    head: &Waiting,
+    outcome: Outcome,
+    is_paused: bool,
+) {
+    if given.json {
+        let report = json!({
+            "environment": environment.name, "event_id": head.event_id, "group": head.group,
+            "outcome": outcome.as_str(), "behind": head.behind, "paused": is_paused,
         });
-        environment.audit().add("skip", self.reason.as_deref(), what).await?;
-
-        let is_paused = !Mapping::find(environment).await?.is_enabled().await?;
-        let mut interrupted = false;
-        let mut outcome = Outcome::Asked;
-        if !self.no_wait && !is_paused {
-            if !self.json {
-                eprintln!("asked for; {}", next_attempt(head, asked_at));
-            }
-            let wait = progress::spinner("its next attempt");
-            tokio::select! {
-                left = left(environment, event_id, sequence, asked_at) => outcome = left?,
-                signal = tokio::signal::ctrl_c() => {
-                    signal.context("waiting for Ctrl-C")?;
-                    interrupted = true;
-                }
-            }
-            wait.finish_and_clear();
-        }
-        if outcome != Outcome::Asked {
-            list.change(&asked_for, &Skips::default()).await?;
-        }
-        self.report(environment, head, outcome, is_paused);
-        Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+        println!("{report}");
+        return;
     }
-
-    fn report(&self, environment: &Environment, head: &Waiting, outcome: Outcome, is_paused: bool) {
-        if self.json {
-            let report = json!({
-                "environment": environment.name, "event_id": head.event_id, "group": head.group,
-                "outcome": outcome.as_str(), "behind": head.behind, "paused": is_paused,
-            });
-            println!("{report}");
-            return;
+    let (event_id, group) = (printable(&head.event_id), printable(&head.group));
+    let name = &environment.name;
+    match outcome {
+        Outcome::Asked if is_paused => println!(
+            "asked for; delivery is paused, so it happens after `{}`",
+            program::command(["resume", name])
+        ),
+        Outcome::Asked => println!(
+            "asked for; `{}` tells when it has happened",
+            program::command(["trace", name, &head.event_id])
+        ),
+        Outcome::Delivered => {
+            println!("{event_id} was delivered after all; nothing was skipped");
         }
-        let (event_id, group) = (printable(&head.event_id), printable(&head.group));
-        let name = &environment.name;
-        match outcome {
-            Outcome::Asked if is_paused => println!(
-                "asked for; delivery is paused, so it happens after `{}`",
-                program::command(["resume", name])
-            ),
-            Outcome::Asked => println!(
-                "asked for; `{}` tells when it has happened",
-                program::command(["trace", name, &head.event_id])
-            ),
-            Outcome::Delivered => {
-                println!("{event_id} was delivered after all; nothing was skipped");
-            }
-            Outcome::Skipped => {
-                println!("{event_id} is a dead letter now, and group {group} goes on");
-                let show = program::command(["dlq", "show", name, &head.event_id]);
-                println!("`{show}` shows it");
-            }
+        Outcome::Skipped => {
+            println!("{event_id} is a dead letter now, and group {group} goes on");
+            let show = program::command(["dlq", "show", name, &head.event_id]);
+            println!("`{show}` shows it");
         }
     }
 }

@@ -18,13 +18,15 @@ use super::pause;
 use super::report::{
     DeadLetters, Delivery, Destination, LastDelivery, LossMeter, Queue, Release, Report,
 };
+use crate::audit::read;
 use crate::blocked::{self, SAYING};
 use crate::cloudwatch::{self, Age, CloudWatch};
 use crate::environment::Environment;
 use crate::history::pattern;
 use crate::sdk::{PATIENCE, in_time, within};
 use crate::store::Store;
-use crate::{actions, mapping, people, program};
+use crate::{mapping, people};
+use commands::program;
 
 /// How far back the log is read for the last deliveries, at least.
 const LOG_BACK_LEAST: Duration = Duration::from_mins(5);
@@ -260,12 +262,13 @@ async fn metrics(
 /// What operators sent again, and put back from files.
 async fn operated(environment: &Environment, since: Timestamp) -> anyhow::Result<Operated> {
     let mut operated = Operated::default();
-    for line in actions::since(&environment.audit(), since).await? {
-        let Some(at) = actions::time_of(&line) else { continue };
+    let lines = read::since(&environment.audit(), since).await?;
+    for line in lines.iter().filter(|line| !read::is_begun_only(line)) {
+        let Some(at) = read::time_of(line) else { continue };
         match line.action.as_str() {
-            "dlq redrive" => operated.returned.push((at, actions::events_of(&line, "sent"))),
-            "dlq edit" => operated.returned.push((at, 1)),
-            "dlq import" => operated.imported.push((at, actions::events_of(&line, "imported"))),
+            "dlq redrive" => operated.returned.push((at, read::events_of(line, "sent"))),
+            "dlq edit" if line.what["sent"] != false => operated.returned.push((at, 1)),
+            "dlq import" => operated.imported.push((at, read::events_of(line, "imported"))),
             _ => {}
         }
     }

@@ -3,90 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::config::LogLevel;
-use serde::Deserialize;
 
 use super::pause;
-use super::report::{
-    Balance, DeadLetters, Delivery, Destination, LastDelivery, Left, LossMeter, Queue, Release,
-    Report,
-};
+use super::report::{Balance, DeadLetters, Delivery, Destination, Left, Queue, Release, Report};
 use crate::engine_api::EngineApi;
+use crate::engine_status::{Counts, Deliveries, Disk};
 use crate::environment::Environment;
-use crate::{people, program};
-
-/// `/_engine/status`, as far as it is shown.
-#[derive(Debug, Deserialize)]
-struct Status {
-    now: String,
-    started_at: String,
-    version: String,
-    trouble: Option<String>,
-    /// An engine of before does not tell, as of the disk.
-    #[serde(default)]
-    storage_failing: bool,
-    disk: Option<Disk>,
-    ingest: Ingest,
-    queue: QueueStats,
-    waiting_groups: u64,
-    dead_letter_queue: QueueStats,
-    dead_letters_by_reason: Option<BTreeMap<String, u64>>,
-    event_source_mapping: Option<Mapping>,
-    loss_meter: LossMeter,
-    deliveries: Deliveries,
-    log_level: LogLevel,
-}
-
-#[derive(Debug, Deserialize)]
-struct Disk {
-    free_bytes: u64,
-    accepting: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Ingest {
-    refused: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct QueueStats {
-    visible: u64,
-    in_flight: u64,
-    delayed: u64,
-    message_groups: u64,
-    oldest_age_ms: Option<u64>,
-    #[serde(default)]
-    damaged: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Mapping {
-    enabled: bool,
-    state: String,
-    batches_in_flight: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Deliveries {
-    destinations: BTreeMap<String, BTreeMap<String, Counts>>,
-    last: Vec<LastDelivery>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Counts {
-    delivered: u64,
-    retried: u64,
-    rejected: u64,
-    blocked: u64,
-    gave_up: u64,
-    breaker_open_at: Option<String>,
-    latency: Latency,
-}
-
-#[derive(Debug, Deserialize)]
-struct Latency {
-    count: u64,
-    sum_ms: u64,
-}
+use crate::people;
+use commands::program;
 
 /// What is wrong with the engine's storage, the worst first.
 fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
@@ -105,7 +29,7 @@ fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
 }
 
 pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow::Result<Report> {
-    let mut status: Status = api.get("/_engine/status").await?;
+    let mut status = api.status().await?;
     let mapping = status.event_source_mapping;
     let mut unknown = Vec::new();
     let paused = mapping.as_ref().is_some_and(|mapping| !mapping.enabled);
@@ -205,12 +129,6 @@ fn total<'a>(routes: impl Iterator<Item = &'a Balance>) -> Balance {
             deleted: both(sum.left.deleted, route.left.deleted),
         },
     })
-}
-
-impl QueueStats {
-    fn messages(&self) -> u64 {
-        self.visible + self.in_flight + self.delayed
-    }
 }
 
 fn destinations(routes: BTreeMap<String, BTreeMap<String, Counts>>) -> Vec<Destination> {

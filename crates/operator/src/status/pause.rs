@@ -7,8 +7,9 @@ use domain::time::Timestamp;
 
 use super::report::Pause;
 use crate::audit::Line;
+use crate::audit::read;
 use crate::environment::Environment;
-use crate::{actions, people};
+use crate::people;
 
 /// The pause that is on, by the newest action that pauses or resumes. `None` if that is none, such as
 /// when somebody switched the mapping off without this program.
@@ -24,7 +25,7 @@ pub(super) async fn of(
     let longest = Duration::from_secs(quota::RETENTION_SECONDS_MAX.into());
     let switches = |line: &Line| ["pause", "resume"].contains(&line.action.as_str());
     let since = people::before(now, longest);
-    let newest = actions::newest(&environment.audit(), since, switches).await?;
+    let newest = read::newest(&environment.audit(), since, switches).await?;
     Ok(newest.filter(|line| line.action == "pause").map(|line| Pause {
         resumes_at: line.what["resumes_at"].as_str().map(str::to_owned),
         at: line.at,

@@ -7,7 +7,8 @@ use domain::time::Timestamp;
 use super::report::{Balance, Destination, LastDelivery, LossMeter, Pause, Report};
 use crate::cloudwatch::Alarm;
 use crate::people::{self, ago, count, printable, span};
-use crate::{program, table};
+use commands::program;
+use terminal::table::{self, Width};
 
 /// What the first column holds, in characters.
 const LABEL: usize = 10;
@@ -235,6 +236,7 @@ fn routes(meter: &LossMeter) -> String {
     table::render(
         ["ROUTE", "ACCEPTED", "DELIVERED", "DEAD LETTERS", "DROPPED", "QUEUED", "MISSING"],
         &rows,
+        Width::of_stdout(),
     )
 }
 
@@ -255,6 +257,7 @@ fn last_deliveries(deliveries: &[LastDelivery], now: Timestamp) -> String {
     table::render(
         ["DELIVERED", "EVENT", "ROUTE", "DESTINATION", "STATUS", "ATTEMPT", "TOOK"],
         &rows,
+        Width::of_stdout(),
     )
 }
 

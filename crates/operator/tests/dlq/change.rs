@@ -27,7 +27,7 @@ async fn what_was_exported_and_dropped_can_be_put_back_as_it_was() {
     let again = queues.dlq(&["export", "test", &all]).await;
     assert_eq!(again.code, Some(1), "a file is never overwritten");
 
-    let drop = ["drop", "test", "event-1", "--reason", "試験", "--export", &dropped, "--yes"];
+    let drop = ["drop", "test", "event-1", "--why", "試験", "--export", &dropped, "--yes"];
     let done = queues.dlq(&drop).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_eq!(std::fs::read_to_string(&dropped).unwrap().lines().count(), 1);
@@ -51,7 +51,10 @@ async fn what_was_exported_and_dropped_can_be_put_back_as_it_was() {
 
     let expected = [
         ("dlq export", "-"),
+        ("dlq export", "-"),
         ("dlq drop", "試験"),
+        ("dlq drop", "試験"),
+        ("dlq import", "-"),
         ("dlq import", "-"),
         ("dlq redrive", "-"),
         ("dlq redrive", "-"),
@@ -69,8 +72,7 @@ async fn a_token_is_never_shown_nor_written_nor_sent_back() {
     queues.add_rejected(event("event-1", 1)).await;
     queues.add_moved_by_sqs(event("event-2", 2)).await;
     let (all, dropped) = (queues.file("all.jsonl"), queues.file("dropped.jsonl"));
-    let drop =
-        ["drop", "test", "event-1", "event-2", "--reason", "r", "--yes", "--export", &dropped];
+    let drop = ["drop", "test", "event-1", "event-2", "--why", "r", "--yes", "--export", &dropped];
     for command in [
         &["list", "test"][..],
         &["list", "test", "--json"],
@@ -109,7 +111,7 @@ async fn an_event_that_died_twice_is_two_dead_letters_and_each_is_put_back_once(
     assert_eq!(queues.dlq(&["export", "test", &all]).await.code, Some(0));
     let done = queues.dlq(&["import", "test", &all]).await;
     assert_eq!(done.stdout, "put back 0 dead letters; already there: 2\n");
-    let drop = ["drop", "test", "event-1", "--reason", "r", "--yes"];
+    let drop = ["drop", "test", "event-1", "--why", "r", "--yes"];
     let dropped = queues.file("dropped.jsonl");
     let done = queues.dlq(&[&drop[..], &["--export", &dropped]].concat()).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
@@ -152,15 +154,18 @@ async fn what_the_queue_would_take_for_a_repeat_is_not_said_to_be_put_back() {
 async fn nothing_is_dropped_unless_all_is_clear() {
     let queues = two().await;
     let file = queues.file("dropped.jsonl");
-    let unknown =
-        queues.dlq(&["drop", "test", "event-1", "event-9", "--reason", "r", "--yes"]).await;
+    let unknown = queues.dlq(&["drop", "test", "event-1", "event-9", "--why", "r", "--yes"]).await;
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.stderr.contains("\"event-9\""), "{}", unknown.stderr);
-    let unasked = queues.dlq(&["drop", "test", "event-1", "--reason", "r"]).await;
-    assert_eq!(unasked.code, Some(1));
+    let unasked = queues.dlq(&["drop", "test", "event-1", "--why", "r"]).await;
+    assert_eq!(unasked.code, Some(2));
+    // It said why once, and chooses elsewhere.
+    let old = queues.dlq(&["drop", "test", "event-1", "--reason", "r", "--yes"]).await;
+    assert_eq!(old.code, Some(2));
+    assert!(old.stderr.contains("--why") && old.stderr.contains("--class"), "{}", old.stderr);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     std::fs::write(&file, "precious").unwrap();
-    let taken = ["drop", "test", "event-1", "--reason", "r", "--export", &file, "--yes"];
+    let taken = ["drop", "test", "event-1", "--why", "r", "--export", &file, "--yes"];
     let taken = queues.dlq(&taken).await;
     assert_eq!(taken.code, Some(1));
     assert!(taken.stderr.contains("nothing was dropped"), "{}", taken.stderr);
@@ -188,7 +193,7 @@ async fn a_file_that_breaks_off_is_refused_as_a_whole() {
 async fn an_edited_event_is_sent_as_the_same_event() {
     let queues = two().await;
     let editor = "sed -i 's/1/2/' \"$1\"";
-    let edit = ["edit", "test", "event-1", "--reason", "wrong amount"];
+    let edit = ["edit", "test", "event-1", "--why", "wrong amount"];
     let done = queues.dlq_with_editor(editor, &edit).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let webhooks = queues.take_webhooks().await;
@@ -197,7 +202,8 @@ async fn an_edited_event_is_sent_as_the_same_event() {
     assert_eq!(webhook.group, "order-7");
     assert!(webhook.attributes.contains(&"edited_at".to_owned()), "{:?}", webhook.attributes);
     assert_eq!(queues.take_dead_letters().await, 1);
-    assert_eq!(queues.audit().await, [("dlq edit".to_owned(), "wrong amount".to_owned())]);
+    let noted = ("dlq edit".to_owned(), "wrong amount".to_owned());
+    assert_eq!(queues.audit().await, [noted.clone(), noted], "before and after");
 }
 
 #[tokio::test]
@@ -228,7 +234,7 @@ async fn an_edit_that_cannot_be_sent_changes_nothing() {
         ("exit 3", "ended with"),
         (": > \"$1\"", "empty"),
     ] {
-        let edit = ["edit", "test", "event-1", "--reason", "r"];
+        let edit = ["edit", "test", "event-1", "--why", "r"];
         let done = queues.dlq_with_editor(editor, &edit).await;
         assert_eq!(done.code, Some(1), "{editor}");
         assert!(done.stderr.contains(reason), "{editor}: {}", done.stderr);
@@ -246,7 +252,7 @@ fn kept_file(stderr: &str) -> &str {
 #[tokio::test]
 async fn what_was_typed_is_kept_when_it_is_refused_and_can_be_gone_on_with() {
     let queues = two().await;
-    let edit = ["edit", "test", "event-1", "--reason", "it's wrong"];
+    let edit = ["edit", "test", "event-1", "--why", "it's wrong"];
     let done = queues.dlq_with_editor("echo '{\"顧客\":2' > \"$1\"", &edit).await;
     assert_eq!(done.code, Some(1));
     assert!(done.stderr.contains("was JSON and is none any more"), "{}", done.stderr);
@@ -263,7 +269,7 @@ async fn what_was_typed_is_kept_when_it_is_refused_and_can_be_gone_on_with() {
     std::fs::remove_file(&path).unwrap();
 
     // An editor that fails after it has written, and one that changed nothing.
-    let edit = ["edit", "test", "event-2", "--reason", "r"];
+    let edit = ["edit", "test", "event-2", "--why", "r"];
     let done = queues.dlq_with_editor("echo other > \"$1\"; exit 3", &edit).await;
     let path = kept_file(&done.stderr);
     assert_eq!(std::fs::read_to_string(path).unwrap(), "other\n");
@@ -279,14 +285,14 @@ async fn what_was_typed_is_kept_when_it_is_refused_and_can_be_gone_on_with() {
 async fn an_edit_whose_dead_letter_cannot_be_deleted_is_not_sent_twice() {
     let queues = two().await;
     queues.set_fault(Fault::Refuse("DeleteMessage"));
-    let edit = ["edit", "test", "event-1", "--reason", "r"];
+    let edit = ["edit", "test", "event-1", "--why", "r"];
     let done = queues.dlq_with_editor("echo '{\"n\":2}' > \"$1\"", &edit).await;
     assert_eq!(done.code, Some(1));
     assert!(done.stderr.contains("is still a dead letter as well"), "{}", done.stderr);
     assert!(done.stderr.contains("dlq drop test event-1"), "{}", done.stderr);
     let audit = queues.audit_lines().await;
     assert_eq!(
-        (&audit[0]["action"], &audit[0]["what"]["deleted"]),
+        (&audit[1]["action"], &audit[1]["what"]["deleted"]),
         (&"dlq edit".into(), &false.into())
     );
 

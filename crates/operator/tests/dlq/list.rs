@@ -14,7 +14,7 @@ async fn it_shows_what_is_known_of_each() {
     assert_eq!(list.code, Some(0), "{}", list.stderr);
     let rows: Vec<Vec<&str>> =
         list.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0][..5], ["EVENT", "ID", "ROUTE", "GROUP", "REASON"]);
+    assert_eq!(rows[0][..5], ["EVENT", "ID", "ROUTE", "GROUP", "CLASS"]);
     let accepted = ["2026-11-23", "10:00:00"];
     assert_eq!(rows[1][..6], ["event-1", "sss", "order-7", "rejected", "422", "3"]);
     assert_eq!(rows[1][6..8], accepted);

@@ -7,4 +7,5 @@ mod redrive;
 mod select;
 mod show;
 mod support;
+mod truth;
 mod usage;

@@ -161,7 +161,7 @@ async fn started_again_at_once_it_sends_nothing_before_those_that_are_hidden() {
     assert!(done.stderr.contains(said), "{}", done.stderr);
     assert_eq!(order(&queues.take_webhooks().await), []);
     let plan = queues.dlq(&["redrive", "test", "--all", "--dry-run", "--json"]).await;
-    let said = "note: 5 of 6 dead letters are hidden and not in this plan";
+    let said = "note: looked at 1 of about 6 dead letters: 5 are hidden";
     assert!(plan.stderr.contains(said), "{}", plan.stderr);
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
     assert_eq!((&plan["hidden"], plan["would_send"].as_array().unwrap().len()), (&5.into(), 1));
@@ -189,7 +189,8 @@ async fn killed_before_the_copy_it_has_changed_nothing() {
 }
 
 /// What Ctrl-C is answered with.
-const STOPPING: &str = "stopping, once what is under way has ended";
+const STOPPING: &str =
+    "stopping, once what is under way has ended; a second signal ends it at once";
 
 #[tokio::test]
 async fn interrupted_it_ends_between_two_events() {

@@ -27,7 +27,7 @@ async fn listed(queues: &Queues, selection: &[&str]) -> Vec<String> {
 async fn each_condition_narrows_the_list() {
     let queues = three().await;
     assert_eq!(listed(&queues, &["--group", "order-8"]).await, ["event-2"]);
-    assert_eq!(listed(&queues, &["--reason", "receive_count"]).await, ["event-3"]);
+    assert_eq!(listed(&queues, &["--class", "receive_count"]).await, ["event-3"]);
     assert_eq!(listed(&queues, &["--grep", "株式会社"]).await, ["event-1"]);
     assert_eq!(listed(&queues, &["--grep", "unknown workflow"]).await, ["event-1", "event-2"]);
     assert_eq!(listed(&queues, &["--route", "sss", "--since", "1h"]).await.len(), 3);
@@ -58,14 +58,14 @@ async fn they_are_counted_by_route_reason_and_hour() {
         { "route": "sss", "reason": "receive_count", "hour": null, "count": 1 },
         { "route": "sss", "reason": "rejected", "hour": null, "count": 2 },
     ]);
-    assert_eq!(stats, json!({ "total": 3, "counts": counts }));
+    assert_eq!(stats, json!({ "total": 3, "unseen": 0, "counts": counts }));
     assert!(queues.dlq(&["stats", "test"]).await.stdout.ends_with("3 dead letters\n"));
 }
 
 #[tokio::test]
 async fn only_the_selected_go_back() {
     let queues = three().await;
-    let done = queues.dlq(&["redrive", "test", "--reason", "rejected"]).await;
+    let done = queues.dlq(&["redrive", "test", "--class", "rejected"]).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let sent: Vec<Waiting> = queues.take_webhooks().await;
     let ids: Vec<&str> = sent.iter().map(|waiting| waiting.event_id.as_str()).collect();

@@ -87,6 +87,7 @@ impl Queues {
         let api = engine::sqs::router(store)
             .merge(engine::operators::router(Some(data_dir.path())))
             .route("/2015-03-31/event-source-mappings", axum::routing::get(no_mapping))
+            .route("/_engine/status", axum::routing::get(async || status().to_string()))
             .layer(middleware::from_fn_with_state(Arc::clone(&fault), interfere));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -270,10 +271,41 @@ impl Queues {
 
     /// Starts it. It is killed when dropped.
     pub(crate) fn start_dlq(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    /// How it is started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = operator(&["dlq"]);
         command.args(arguments).arg("--data-dir").arg(self.data_dir.path());
-        command.spawn().unwrap()
+        command
     }
+
+    /// Hides so many dead letters for long, as somebody does who looks at them.
+    pub(crate) async fn hide(&self, count: usize) {
+        for _letter in 0..count {
+            let receive = self.client.receive_message().queue_url(&self.dead_letter_queue_url);
+            let received = receive.visibility_timeout(600).send().await.unwrap();
+            assert_eq!(received.messages.map(|messages| messages.len()), Some(1));
+        }
+    }
+}
+
+/// What an engine with one route says of itself.
+fn status() -> serde_json::Value {
+    let queue = json!({
+        "visible": 0, "in_flight": 0, "delayed": 0, "message_groups": 0, "oldest_age_ms": null,
+    });
+    json!({
+        "now": "2026-11-23T10:00:00.000Z", "started_at": "2026-11-23T10:00:00.000Z",
+        "version": "0", "trouble": null, "disk": null, "ingest": { "refused": 0 }, "queue": queue,
+        "waiting_groups": 0, "dead_letter_queue": queue, "dead_letters_by_reason": {},
+        "event_source_mapping": null, "deliveries": { "destinations": {}, "last": [] },
+        "loss_meter": { "since": "2026-11-23T10:00:00.000Z", "missing": 0, "routes": {
+            "sss": { "accepted": 0, "delivered": 0, "dead_letters": 0, "dead_lettered": 0, "left": {} },
+        } },
+        "log_level": "INFO", "origins": {},
+    })
 }
 
 /// The program, with `arguments`.

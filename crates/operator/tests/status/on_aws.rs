@@ -87,9 +87,9 @@ async fn queues_of_another_account_are_left_alone() {
         &["trace", "local", "an-event"],
         &["dlq", "list", "local"],
         &["dlq", "redrive", "local", "--all"],
-        &["pause", "local", "--reason", "a release"],
+        &["pause", "local", "--why", "a release"],
         &["resume", "local"],
-        &["skip", "local", "an-event", "--reason", "wrong"],
+        &["skip", "local", "an-event", "--why", "wrong"],
     ] {
         let done = site.operate_as_on_aws(arguments).await;
         assert_ne!(done.code, Some(0), "{arguments:?}");
@@ -191,14 +191,14 @@ async fn ages_are_the_newest_and_say_when_they_were() {
     assert!(screen.contains(", oldest 3 min (2 min ago)"), "{screen}");
 
     // The same, as what the queue holds. It may have left since, so it is that old at most.
-    let pause = ["pause", "local", "--reason", "release 42", "--json"];
+    let pause = ["pause", "local", "--why", "release 42", "--json"];
     let paused = site.operate_on_aws(&fake, &pause).await;
     let paused: Value = serde_json::from_str(&paused.stdout).unwrap();
     let holds = &paused["holds"];
     assert_eq!(holds["by"], "cloudwatch", "{paused}");
     let most = 1_209_600_000 - 300_000;
     assert!((most - 120_000..=most).contains(&holds["for_ms"].as_u64().unwrap()), "{holds}");
-    let pause = ["pause", "local", "--reason", "release 42", "--for", "30m"];
+    let pause = ["pause", "local", "--why", "release 42", "--for", "30m"];
     let text = site.operate_on_aws(&fake, &pause).await.stdout;
     assert!(text.starts_with("paused: 1 event waits; new ones are accepted, and wait"), "{text}");
     assert!(text.contains("the queue holds for 13 d 23 h, until "), "{text}");
@@ -431,7 +431,7 @@ async fn of_more_lines_than_are_read_the_newest_count_and_what_was_cut_is_said()
     let unknown = told["unknown"].to_string();
     assert!(unknown.contains(&format!("waiting groups ({cut}")), "{unknown}");
 
-    let skip = ["skip", "local", "earlier", "--reason", "wrong", "--no-wait"];
+    let skip = ["skip", "local", "earlier", "--why", "wrong", "--no-wait"];
     let skip = site.operate_on_aws(&fake, &skip).await;
     assert_eq!(skip.code, Some(1));
     assert!(skip.stderr.contains(&format!("; unknown: {cut}")), "{}", skip.stderr);

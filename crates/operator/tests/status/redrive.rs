@@ -36,9 +36,10 @@ async fn a_dry_run_tells_what_it_would_go_behind() {
     assert_eq!((behind.as_slice(), &plan["waiting_before"]), (&expected[..], &json!(2)));
     let shown = site.operate(&["dlq", "redrive", "local", "--all", "--dry-run"]).await.stdout;
     let expected = format!(
-        "group order-7, behind 2 events that wait and 1 delivered since:\n  {first}\n\
-         group order-8, nothing newer:\n  {second}\n\
-         would send 2 events of 2 groups; nothing was changed\n2 events in the queue now\n"
+        "would send 2 events of 2 groups; nothing was changed\n2 events in the queue now\n  \
+         group order-7: 1 event, behind 2 events that wait and 1 delivered since\n  \
+         group order-8: 1 event, nothing newer\n\
+         \ngroup order-7:\n  {first}\n\ngroup order-8:\n  {second}\n"
     );
     assert_eq!(shown, expected);
 }

@@ -25,7 +25,7 @@ async fn the_group_waits_until_its_first_event_is_skipped_and_goes_on_in_order()
     service.requested(3).await;
     assert_eq!(service.delivered(), [""; 0]);
 
-    let skip = ["skip", "local", &first, "--reason", "cancelled by phone"];
+    let skip = ["skip", "local", &first, "--why", "cancelled by phone"];
     let skipped = site.operate(&skip).await;
     assert_eq!(skipped.code, Some(0), "{}", skipped.stderr);
     let said = format!("{first} is a dead letter now, and group order-7 goes on");
@@ -59,7 +59,7 @@ async fn an_event_that_the_service_takes_after_all_is_delivered() {
     let site = Site::start(&service.url()).await;
     let first = blocked(&site).await;
     site.set_delivery(false).await;
-    let skip = ["skip", "local", &first, "--reason", "in vain", "--json"];
+    let skip = ["skip", "local", &first, "--why", "in vain", "--json"];
     let asked: Value = serde_json::from_str(&site.operate(&skip).await.stdout).unwrap();
     assert_eq!((&asked["outcome"], &asked["paused"]), (&json!("asked"), &json!(true)));
     assert_eq!((&asked["group"], &asked["behind"]), (&json!("order-7"), &json!(2)));
@@ -79,7 +79,7 @@ async fn what_does_not_wait_is_not_skipped() {
     blocked(&site).await;
     let behind = site.post("/strict", "order-7", "4").await;
     for event_id in [behind.as_str(), "no such event"] {
-        let refused = site.operate(&["skip", "local", event_id, "--reason", "test"]).await;
+        let refused = site.operate(&["skip", "local", event_id, "--why", "test"]).await;
         assert_eq!(refused.code, Some(1));
         let said = format!("event {event_id:?} is not the first of a group that waits");
         assert!(refused.stderr.contains(&said), "{}", refused.stderr);
@@ -95,7 +95,7 @@ async fn another_user_than_the_engine_s_skips_over_its_api() {
     service.set(Behavior::Refuse("1"));
     let site = Site::start(&service.url()).await;
     let first = blocked(&site).await;
-    let skip = ["skip", "local", &first, "--reason", "cancelled by phone"];
+    let skip = ["skip", "local", &first, "--why", "cancelled by phone"];
     let Some(skipped) = site.operate_as_nobody(&skip).await else { return };
     assert_eq!(skipped.code, Some(0), "{}", skipped.stderr);
     let said = format!("{first} is a dead letter now, and group order-7 goes on");
@@ -113,7 +113,7 @@ async fn another_user_than_the_engine_s_skips_over_its_api() {
         (&["blocked", "local"], "no group waits"),
         (&["status", "local"], "1 dead letter"),
         (&["skip", "local", "--list"], "no event is to be skipped"),
-        (&["pause", "local", "--reason", "test"], " resume local --api 127.0.0.1:"),
+        (&["pause", "local", "--why", "test"], " resume local --api 127.0.0.1:"),
         (&["resume", "local"], "the queue is empty"),
         (&["dlq", "redrive", "local", "--all"], "sent 1"),
     ] {
@@ -131,7 +131,7 @@ async fn what_was_asked_for_stays_on_the_list_until_the_event_has_left_the_queue
     // Who receives it has it for six times as long.
     let site = Site::with(&service.url(), json!({ "function_timeout_seconds": 20 })).await;
     let skip = async |event_id: &str| {
-        let skip = ["skip", "local", event_id, "--reason", "test", "--no-wait"];
+        let skip = ["skip", "local", event_id, "--why", "test", "--no-wait"];
         let asked = site.operate(&skip).await;
         assert_eq!(asked.code, Some(0), "{}", asked.stderr);
         site.json(&["skip", "local", "--list"]).await["skips"].clone()
@@ -170,7 +170,7 @@ async fn what_was_asked_for_is_listed_and_taken_back() {
     let site = Site::start(&service.url()).await;
     let first = blocked(&site).await;
     site.set_delivery(false).await;
-    let skip = ["skip", "local", &first, "--reason", "in haste", "--no-wait"];
+    let skip = ["skip", "local", &first, "--why", "in haste", "--no-wait"];
     assert_eq!(site.operate(&skip).await.code, Some(0));
     let list = site.json(&["skip", "local", "--list"]).await;
     assert_eq!(list["skips"][0]["event_id"], *first, "{list}");

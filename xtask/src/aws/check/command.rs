@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::aws::plan::{self, PlanArgs};
 use crate::aws::resources::Resources;
-use crate::exit::Failure;
+use terminal::exit::Failure;
 
 /// Check a plan against what must hold: timeouts, encryption, access, alarms, secrets
 ///
@@ -39,10 +39,10 @@ impl Check {
             Some(file) => {
                 let read = std::fs::read_to_string(file)
                     .with_context(|| format!("reading {}", file.display()))
-                    .map_err(|error| error.context(Failure::Usage));
+                    .map_err(|error| Failure::Usage.of(error));
                 let plan: Value = serde_json::from_str(&read?)
                     .with_context(|| format!("{} is no JSON", file.display()))
-                    .map_err(|error| error.context(Failure::Usage))?;
+                    .map_err(|error| Failure::Usage.of(error))?;
                 Resources::of_plan(&plan)?
             }
             None => plan::make(&environment, &self.of)?.resources,

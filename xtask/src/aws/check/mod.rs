@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::resources::{Resource, Resources};
-use crate::output::{Color, colored};
+use terminal::color::{Color, colored};
 
 /// What is checked: the resources of a plan or a state, against a configuration.
 struct Subject<'a> {

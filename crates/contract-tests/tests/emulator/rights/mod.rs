@@ -176,7 +176,7 @@ fn tell(story: &Story, evaluator: std::path::PathBuf) -> anyhow::Result<Judge> {
     story.done("dev-plan", &["plan", "dev", "--live"])?;
 
     say("destroy, of one with a list of skips and while it is paused");
-    let pause = ["pause", "dev", "--reason", "test", "--for", "1h"];
+    let pause = ["pause", "dev", "--why", "test", "--for", "1h"];
     story.done("dev-operate", &pause)?;
     std::thread::scope(|threads| {
         let prod = threads.spawn(|| story.done("prod-deploy", &["destroy", "prod", "--yes"]));
@@ -209,21 +209,21 @@ fn operate(story: &Story, url: &str) -> anyhow::Result<()> {
     story.done(look, &["trace", "dev", &letter])?;
     let failing = |waiting: &Value| waiting["groups"].as_array().is_some_and(|it| !it.is_empty());
     story.until(look, &["blocked", "dev", "--json"], failing)?;
-    story.done(operate, &["skip", "dev", &blocked, "--reason", "test", "--no-wait"])?;
+    story.done(operate, &["skip", "dev", &blocked, "--why", "test", "--no-wait"])?;
     story.done(look, &["skip", "dev", "--list"])?;
     story.until(look, &["dlq", "list", "dev", "--json"], letters(4))?;
     let file = story.file("letters.jsonl");
     story.done(operate, &["dlq", "export", "dev", &file])?;
     story.behave(&json!({}))?;
     story.done(operate, &["dlq", "redrive", "dev", &letter])?;
-    story.done(operate, &["dlq", "drop", "dev", &dropped, "--reason", "test", "--yes"])?;
+    story.done(operate, &["dlq", "drop", "dev", &dropped, "--why", "test", "--yes"])?;
     let body = story.file("body.json");
     std::fs::write(&body, r#"{"note":"known"}"#)?;
-    let edit = ["dlq", "edit", "dev", &edited, "--reason", "test", "--body", &body];
+    let edit = ["dlq", "edit", "dev", &edited, "--why", "test", "--body", &body];
     story.done(operate, &edit)?;
     story.done(look, &["dlq", "log", "dev"])?;
     for _ in ["once", "with a schedule that is there"] {
-        story.done(operate, &["pause", "dev", "--reason", "test", "--for", "1h"])?;
+        story.done(operate, &["pause", "dev", "--why", "test", "--for", "1h"])?;
     }
     story.done(look, &["status", "dev"])?;
     story.done(operate, &["resume", "dev"])?;

@@ -1,18 +1,22 @@
-//! What operators did to an environment lately, by the audit log. A bucket keeps an object for each
+//! What operators did to an environment, by the audit log. A bucket keeps an object for each
 //! action, for years, so only what is asked for is fetched: the names of the objects are times.
+
+use std::path::Path;
 
 use anyhow::Context as _;
 use aws_sdk_s3::Client;
 use domain::time::Timestamp;
 use serde_json::Value;
 
-use crate::audit::{AuditLog, Line};
+use super::{AuditLog, Line};
+use crate::engine_api::EngineApi;
 use crate::{people, sdk};
 
 /// The actions since a time, the oldest first.
 pub(crate) async fn since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Vec<Line>> {
     let mut lines = match log {
-        AuditLog::Engine(_) | AuditLog::File(_) => log.read().await?,
+        AuditLog::Engine(api) => of_engine(api).await?,
+        AuditLog::File(path) => file(path)?,
         AuditLog::Bucket { config, bucket, environment } => {
             let client = Client::new(config);
             let mut lines = Vec::new();
@@ -50,6 +54,11 @@ pub(crate) async fn newest(
     }
 }
 
+/// Whether it tells of a beginning only: its end, if it came to one, has a line of its own.
+pub(crate) fn is_begun_only(line: &Line) -> bool {
+    line.what["state"] == "started"
+}
+
 /// When an action was noted.
 pub(crate) fn time_of(line: &Line) -> Option<Timestamp> {
     people::time(&line.at)
@@ -78,6 +87,37 @@ pub(crate) fn events_of(line: &Line, field: &str) -> u64 {
         Value::Array(events) => events.len() as u64,
         count => count.as_u64().unwrap_or_default(),
     }
+}
+
+async fn of_engine(api: &EngineApi) -> anyhow::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    api.lines("/_engine/audit", |line| lines.push(serde_json::from_value(line))).await?;
+    let lines: Result<Vec<Line>, _> = lines.into_iter().collect();
+    lines.context("understanding the engine's audit log")
+}
+
+/// All lines of a file. One that a full disk or a crash has torn is passed over, and said.
+fn file(file: &Path) -> anyhow::Result<Vec<Line>> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+    };
+    let (mut lines, mut torn) = (Vec::new(), Vec::new());
+    for (number, line) in (1_u64..).zip(text.lines()) {
+        match serde_json::from_str(line) {
+            Ok(line) => lines.push(line),
+            Err(_no_line) => torn.push(number),
+        }
+    }
+    if let Some(first) = torn.first() {
+        eprintln!(
+            "note: {} of {} cannot be read, the first is line {first}",
+            people::count(torn.len() as u64, "line"),
+            file.display()
+        );
+    }
+    Ok(lines)
 }
 
 /// The names of a bucket's objects since a time, the oldest first.

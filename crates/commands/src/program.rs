@@ -7,7 +7,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use clap::ArgMatches;
 
-use crate::people::printable;
+use terminal::text::printable;
 
 /// The variable by which `cargo xtask`, which starts this program, says that it is what was typed.
 const CALLED_AS_VARIABLE: &str = "WEBHOOK_OPERATOR_CALLED_AS";
@@ -19,8 +19,14 @@ const OPTIONS: [(&str, &str); 3] =
 /// Those of [`OPTIONS`] that were given, as they are typed.
 static GIVEN: OnceLock<String> = OnceLock::new();
 
+/// What this program is called, if it says so itself.
+static CALLED_AS: OnceLock<&str> = OnceLock::new();
+
 /// What was typed to start this program.
 static NAME: LazyLock<String> = LazyLock::new(|| {
+    if let Some(name) = CALLED_AS.get() {
+        return (*name).to_owned();
+    }
     let variable = |name: &str| std::env::var(name).ok();
     let typed = std::env::args_os().next().map(PathBuf::from);
     name_from(typed.as_deref(), variable)
@@ -40,23 +46,32 @@ fn name_from(typed: Option<&Path>, variable: impl Fn(&str) -> Option<String>) ->
     if sudoed { format!("sudo {name}") } else { name }
 }
 
+/// Says what to type to start this program, before anything asks: cargo starts it by a path.
+pub fn called_as(name: &'static str) {
+    // The first one says it.
+    let _said = CALLED_AS.set(name);
+}
+
 /// What to type to start this program.
-pub(crate) fn name() -> &'static str {
+#[must_use]
+pub fn name() -> &'static str {
     &NAME
 }
 
 /// Whether the repository and its other commands are at hand.
-pub(crate) fn is_xtask() -> bool {
+#[must_use]
+pub fn is_xtask() -> bool {
     std::env::var_os(CALLED_AS_VARIABLE).is_some()
 }
 
 /// A help text in which `{program}` is what to type.
-pub(crate) fn help(text: &str) -> String {
+#[must_use]
+pub fn help(text: &str) -> String {
     text.replace("{program}", name())
 }
 
 /// Keeps the options of the command that is carried out, for [`command`].
-pub(crate) fn remember(matches: &ArgMatches) {
+pub fn remember(matches: &ArgMatches) {
     let mut leaf = matches;
     while let Some((_name, below)) = leaf.subcommand() {
         leaf = below;
@@ -71,14 +86,15 @@ pub(crate) fn remember(matches: &ArgMatches) {
 }
 
 /// How a command of this program is typed for the environment that was named.
-pub(crate) fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words = words.into_iter().map(|word| format!(" {}", quoted(word)));
     let given = GIVEN.get().map(String::as_str).unwrap_or_default();
     format!("{}{}{given}", name(), words.collect::<String>())
 }
 
 /// How `environment` is deployed again: by a command of the repository, which is not everywhere.
-pub(crate) fn deploy(environment: &str) -> String {
+#[must_use]
+pub fn deploy(environment: &str) -> String {
     if is_xtask() {
         format!("`cargo xtask deploy {environment}`")
     } else {
@@ -87,7 +103,8 @@ pub(crate) fn deploy(environment: &str) -> String {
 }
 
 /// How the code that ran before is brought back: as [`deploy`].
-pub(crate) fn rollback(environment: &str) -> String {
+#[must_use]
+pub fn rollback(environment: &str) -> String {
     if is_xtask() {
         format!("`cargo xtask rollback {environment}`")
     } else {

@@ -1,0 +1,36 @@
+//! `dlq export`
+
+use std::path::PathBuf;
+
+use crate::environment::EnvironmentArgs;
+
+use super::select::SelectOrReason;
+
+/// Write dead letters into a file, complete, and leave them where they are
+///
+/// The file has a JSON object a line, bodies included: keep it as safe as the queue. `dlq import` puts
+/// it back. To read them, all dead letters are received: see `dlq list --help` for what that costs.
+#[derive(Debug, clap::Args)]
+#[command(
+    allow_missing_positional = true,
+    after_help = crate::program::help("Examples:\n  {program} dlq export prod dead-letters.jsonl\n  {program} dlq export prod rejected.jsonl --class rejected --since 2h")
+)]
+pub struct Export {
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+
+    /// File to write; it must not exist. `-` is standard output
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Export although the audit log takes nothing: prints the line to keep
+    #[arg(long)]
+    pub without_audit: bool,
+
+    /// Print JSON: how many were written, and where
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub select: SelectOrReason,
+}

@@ -1,0 +1,23 @@
+//! `dlq log`
+
+use crate::environment::EnvironmentArgs;
+
+/// Show who did what to the environment, when and why
+///
+/// Everything that changes something is there: pauses, what was sent again, edited or dropped.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = crate::program::help("Examples:\n  {program} dlq log prod\n  {program} dlq log prod --json | jq 'select(.action == \"dlq drop\")'")
+)]
+pub struct Log {
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+
+    /// Do not cut what is wider than the terminal
+    #[arg(long, short = 'w', conflicts_with = "json")]
+    pub wide: bool,
+
+    /// Print a JSON object per action
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,150 @@
+//! Which dead letters a command is about.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
+use domain::dead_letter::Class;
+use domain::selection::{MOVED_BY_SQS, Selection};
+use domain::time::Timestamp;
+use serde_json::{Value, json};
+
+/// A time that was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// As such.
+    At(Timestamp),
+    /// So long ago, by the queue's clock: this machine's may be wrong.
+    Ago(Duration),
+}
+
+/// What dead letters are chosen by
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Selection")]
+pub struct SelectArgs {
+    /// Only those of this route
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
+
+    /// Only those of this message group
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// Only those that died for this reason
+    #[arg(long, value_name = "CLASS", value_parser = classes())]
+    pub class: Option<String>,
+
+    /// Only those dead since this time, such as `2026-11-23T09:00:00Z`, or `2h` for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = parse_when)]
+    pub since: Option<When>,
+
+    /// Only those dead before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_when)]
+    pub until: Option<When>,
+
+    /// Only those whose body, event id or answer contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub grep: Option<String>,
+}
+
+/// [`SelectArgs`], with what `--class` was called before.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct SelectOrReason {
+    #[command(flatten)]
+    select: SelectArgs,
+
+    #[arg(long, value_name = "CLASS", hide = true, conflicts_with = "class", value_parser = classes())]
+    reason: Option<String>,
+}
+
+impl SelectOrReason {
+    /// What was said, by whichever name.
+    #[must_use]
+    pub fn select(&self) -> SelectArgs {
+        let class = self.select.class.clone().or_else(|| self.reason.clone());
+        SelectArgs { class, ..self.select.clone() }
+    }
+}
+
+impl SelectArgs {
+    /// What was said, when the queue's clock shows `now`.
+    #[must_use]
+    pub fn selection(&self, now: Timestamp) -> Selection {
+        let Self { route, group, class, since, until, grep } = self.clone();
+        let at = |when: When| when.at(now);
+        let (since, until) = (since.map(at), until.map(at));
+        Selection { route, group, reason: class, since, until, text: grep }
+    }
+
+    /// What was said, for the audit log: without the text, which may be of a body.
+    #[must_use]
+    pub fn audited(&self, now: Timestamp) -> Value {
+        let at = |when: Option<When>| when.map(|when| when.at(now).to_string());
+        json!({
+            "route": self.route,
+            "group": self.group,
+            "reason": self.class,
+            "since": at(self.since),
+            "until": at(self.until),
+            "grep": self.grep.is_some(),
+        })
+    }
+}
+
+impl When {
+    /// The time, when it is `now`.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(ago) => {
+                let ago_ms = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+                Timestamp::from_ms(now.as_ms().saturating_sub(ago_ms))
+            }
+        }
+    }
+}
+
+/// All classes there are.
+pub(super) fn classes() -> PossibleValuesParser {
+    Class::ALL.iter().map(|class| class.as_str()).chain([MOVED_BY_SQS]).into()
+}
+
+fn parse_when(text: &str) -> anyhow::Result<When> {
+    if let Ok(time) = text.parse() {
+        return Ok(When::At(time));
+    }
+    let ago = humantime::parse_duration(text)
+        .context("a time is written as 2026-11-23T09:00:00Z, or as 2h for two hours ago")?;
+    Ok(When::Ago(ago))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_absolute_or_so_long_ago_by_the_queue() {
+        let now = Timestamp::from_ms(1_767_225_600_000);
+        assert_eq!(parse_when("2026-01-01T00:00:00Z").unwrap().at(Timestamp::default()), now);
+        let ago = parse_when("2h").unwrap().at(now);
+        assert_eq!(now.since(ago), Duration::from_hours(2));
+        assert_eq!(When::Ago(Duration::MAX).at(now), Timestamp::from_ms(0));
+        assert!(parse_when("yesterday").is_err());
+    }
+
+    #[test]
+    fn the_audit_log_has_no_text_of_a_body() {
+        let select = SelectArgs {
+            class: Some("rejected".to_owned()),
+            since: Some(When::Ago(Duration::from_secs(1))),
+            grep: Some("株式会社".to_owned()),
+            ..SelectArgs::default()
+        };
+        let audited = select.audited(Timestamp::from_ms(2_000));
+        assert_eq!(audited["grep"], true);
+        assert_eq!(audited["since"], "1970-01-01T00:00:01.000Z");
+        assert_eq!(audited["reason"], "rejected");
+        assert!(!audited.to_string().contains("株式会社"));
+    }
+}

@@ -1,0 +1,24 @@
+//! `dlq show`
+
+use crate::environment::EnvironmentArgs;
+
+/// Show one dead letter: why it is one, what happened to it, its headers, its body
+///
+/// To find it, all dead letters are received: see `dlq list --help` for what that costs.
+#[derive(Debug, clap::Args)]
+#[command(
+    allow_missing_positional = true,
+    after_help = crate::program::help("Examples:\n  {program} dlq show local 4f6f…\n  {program} dlq show dev 4f6f… --json | jq -r .body")
+)]
+pub struct Show {
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+
+    /// Event id, as `dlq list` shows it
+    #[arg(value_name = "ID")]
+    pub event_id: String,
+
+    /// Print JSON: an object with the body as text
+    #[arg(long)]
+    pub json: bool,
+}

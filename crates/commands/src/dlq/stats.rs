@@ -1,0 +1,24 @@
+//! `dlq stats`
+
+use crate::environment::EnvironmentArgs;
+
+use super::select::SelectOrReason;
+
+/// Count the dead letters by route, reason and hour
+///
+/// To count them, all dead letters are received: see `dlq list --help` for what that costs.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = crate::program::help("Examples:\n  {program} dlq stats dev\n  {program} dlq stats dev --since 2h --json")
+)]
+pub struct Stats {
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub select: SelectOrReason,
+}

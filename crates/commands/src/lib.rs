@@ -1,0 +1,68 @@
+//! What operators type: the command line that `cargo xtask` and `webhook-operator` have in common. Types
+//! only, so that help, completions and mistakes need none of what carries the commands out.
+#![expect(
+    missing_docs,
+    reason = "what stands at a command or an option is what --help shows of it"
+)]
+
+mod blocked;
+pub mod dlq;
+mod doctor;
+mod environment;
+mod pause;
+pub mod program;
+mod resume;
+mod skip;
+mod status;
+mod trace;
+pub mod why;
+
+pub use blocked::Blocked;
+pub use doctor::Doctor;
+pub use environment::EnvironmentArgs;
+pub use pause::Pause;
+pub use resume::Resume;
+pub use skip::Skip;
+pub use status::Status;
+pub use trace::Trace;
+
+/// A command of an operator.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    Status(Status),
+    Trace(Trace),
+    Blocked(Blocked),
+    Skip(Skip),
+    Doctor(Doctor),
+    /// Look at dead letters and send them again
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    Pause(Pause),
+    Resume(Resume),
+}
+
+impl Command {
+    /// The environment that it is about, as it was typed.
+    #[must_use]
+    pub fn environment(&self) -> &EnvironmentArgs {
+        use dlq::Dlq;
+        match self {
+            Self::Status(it) => &it.environment,
+            Self::Trace(it) => &it.environment,
+            Self::Blocked(it) => &it.environment,
+            Self::Skip(it) => &it.environment,
+            Self::Doctor(it) => &it.environment,
+            Self::Pause(it) => &it.environment,
+            Self::Resume(it) => &it.environment,
+            Self::Dlq(Dlq::List(it)) => &it.environment,
+            Self::Dlq(Dlq::Stats(it)) => &it.environment,
+            Self::Dlq(Dlq::Show(it)) => &it.environment,
+            Self::Dlq(Dlq::Redrive(it)) => &it.environment,
+            Self::Dlq(Dlq::Edit(it)) => &it.environment,
+            Self::Dlq(Dlq::Export(it)) => &it.environment,
+            Self::Dlq(Dlq::Import(it)) => &it.environment,
+            Self::Dlq(Dlq::Drop(it)) => &it.environment,
+            Self::Dlq(Dlq::Log(it)) => &it.environment,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `status`
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::environment::EnvironmentArgs;
+
+/// Show what waits, what was delivered, and whether anything is lost
+///
+/// The loss meter is, for each route: accepted - delivered - dead letters - dropped by an operator -
+/// queued. It must be 0: what is more is missing. On this machine the engine counts, exactly and since
+/// its data directory was made. On AWS its metrics do, for all routes together and up to some minutes
+/// ago. What could not be asked is shown as "unknown" with the reason, never as 0.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = crate::program::help("Examples:\n  {program} status local\n  {program} status local --watch\n  \
+                  {program} status dev --since 7days\n  \
+                  {program} status dev --json | jq .queue.events\n\n\
+                  Exit codes: 0 shown, whatever it shows; 1 it could not be asked. \
+                  `{program} doctor ENV` is the one that judges.")
+)]
+pub struct Status {
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+
+    /// Look again every 2 seconds, on AWS every 30, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+
+    /// How far back the loss meter counts on AWS, up to 14 days [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub since: Option<Duration>,
+
+    /// Print JSON; with --watch an object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How far back the loss meter may count: `CloudWatch` keeps minutes for 15 days. Source: `CloudWatch`
+/// guide, "Metrics retention".
+const LOSS_SINCE_MOST: Duration = Duration::from_hours(14 * 24);
+
+fn parse_since(text: &str) -> anyhow::Result<Duration> {
+    let duration = humantime::parse_duration(text).context("a time is written as 24h or 7days")?;
+    let bounds = Duration::from_hours(1)..=LOSS_SINCE_MOST;
+    anyhow::ensure!(bounds.contains(&duration), "the meter counts from an hour to 14 days back");
+    Ok(duration)
+}
