@@ -76,6 +76,23 @@ pub const MINISTACK: &[Difference] = &[
     ),
     differs("order::of_a_head_that_fails", "comes back alone", "[]", WHOLE_GROUP),
     differs("order::of_what_comes_back", "it comes back alone", "[]", WHOLE_GROUP),
+    differs("order::of_what_is_held_for_longer", "the second", "\"\"", WHOLE_GROUP),
+    differs("order::of_what_is_held_for_longer", "the third", "\"\"", WHOLE_GROUP),
+    differs(
+        "order::of_a_part_that_is_deleted",
+        "the other group is not between",
+        "[\"a1\", \"b1\"]",
+        BY_SEQUENCE,
+    ),
+    differs(
+        "order::of_a_part_that_is_deleted",
+        "behind the second",
+        "[\"a2\", \"a3\", \"a4\"]",
+        BY_SEQUENCE,
+    ),
+    differs("order::of_a_part_that_is_deleted", "the group goes on", "[\"b2\"]", BY_SEQUENCE),
+    differs("deduplication::after_a_purge", "the same id again", "[]", PURGED_ID),
+    differs("messages::attributes", "asked for by an asterisk", "None", ASTERISK),
     differs("queues::purge", "again within 60 seconds", "Ok(())", PURGE_INTERVAL),
     differs("queues::life", "tagging with nothing", "Ok(())", NOT_CHECKED),
     differs("queues::settings", "is one", "Some(\"True\")", NOT_CHECKED),
@@ -124,6 +141,9 @@ const ALLOW_POLICY: &str = "The redrive allow policy is kept but not enforced.";
 const DEAD_LETTER_ID: &str =
     "A dead letter keeps the sender's deduplication id, so the dead-letter queue can swallow one.";
 const WHOLE_GROUP: &str = "A message in flight holds back its whole group.";
+const BY_SEQUENCE: &str = "Messages of several groups come in the order of their sends.";
+const PURGED_ID: &str = "A deduplication id outlives the purge of its message.";
+const ASTERISK: &str = "Only the documented names for all attributes are known.";
 const PURGE_INTERVAL: &str = "Purges are not limited to one a minute.";
 const UNSET: &str = "The attribute is shown only when it was set.";
 const FORGOTTEN_HANDLE: &str =

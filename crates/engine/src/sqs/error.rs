@@ -155,6 +155,13 @@ fn names(error: &StoreError) -> (&'static str, &'static str) {
 fn message(error: &StoreError) -> String {
     match error {
         StoreError::QueueDoesNotExist(_) => "The specified queue does not exist.".to_owned(),
+        StoreError::QueueNameExists(_, attribute) => format!(
+            "A queue already exists with the same name and a different value for attribute \
+             {attribute}"
+        ),
+        StoreError::PurgeQueueInProgress(name) => {
+            format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.")
+        }
         StoreError::MissingParameter(name) => {
             format!("The request must contain the parameter {name}.")
         }

@@ -258,13 +258,8 @@ pub(super) async fn receive(
 }
 
 fn number<T: TryFrom<i64>>(name: &str, value: Option<i64>) -> Result<Option<T>, StoreError> {
-    let convert = |value: i64| {
-        T::try_from(value).map_err(|_| {
-            StoreError::InvalidParameterValue(format!(
-                "Value {value} for parameter {name} is invalid. Reason: Must not be negative."
-            ))
-        })
-    };
+    let convert =
+        |value: i64| T::try_from(value).map_err(|_| StoreError::out_of_range(name, value));
     value.map(convert).transpose()
 }
 
@@ -287,9 +282,9 @@ fn write_message(
     }
 }
 
-/// `All`, a name, or a prefix followed by `.*`.
+/// `All` or `*`, a name, or a prefix followed by `.*`.
 fn is_asked(pattern: &str, name: &str) -> bool {
-    pattern == "All"
+    matches!(pattern, "All" | "*")
         || pattern == name
         || pattern.strip_suffix(".*").is_some_and(|prefix| name.starts_with(prefix))
 }

@@ -76,11 +76,18 @@ pub(super) fn was_sent(
     Ok(found.is_some())
 }
 
-/// What the first send with this key was answered, if that was not long ago.
-pub(super) fn first_send(tx: &Tx<'_>, key: &[u8; 16]) -> Result<Option<Sent>, StoreError> {
+/// What the first send with this key was answered, if that was not long ago, nor before the queue was
+/// purged: what was removed can be sent again, as recorded on SQS.
+pub(super) fn first_send(
+    tx: &Tx<'_>,
+    queue: &Queue,
+    key: &[u8; 16],
+) -> Result<Option<Sent>, StoreError> {
+    let purged = queue.purged.map(|purged| purged.plus(DEDUPLICATION_INTERVAL));
     let first = tx.first(
-        "SELECT sequence, message_id FROM deduplication WHERE key = ?1 AND expires_ms > ?2",
-        params![key, tx.now()],
+        "SELECT sequence, message_id FROM deduplication
+         WHERE key = ?1 AND expires_ms > max(?2, ifnull(?3, ?2))",
+        params![key, tx.now(), purged],
         |row| {
             let sequence_number = SequenceNumber(row.get(0)?);
             Ok(Sent { message_id: row.get(1)?, sequence_number, duplicate: true })

@@ -1,10 +1,13 @@
 //! Why a store refuses a request, or fails. The variants are SQS's errors; how they are spelled on
 //! the wire is [`sqs`](crate::sqs)'s business.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
+use domain::quota;
 use rusqlite::{ErrorCode, ffi};
 
+use super::limits;
 use crate::files::Untrusted;
 
 /// Why a request was not carried out. Nothing was changed by it.
@@ -58,6 +61,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A number that a receive or a change of a visibility timeout cannot have.
+    pub(crate) fn out_of_range(parameter: &str, value: impl Display) -> Self {
+        let range = match parameter {
+            "MaxNumberOfMessages" => format!("between 1 and {}", limits::BATCH_ENTRIES_MAX),
+            "WaitTimeSeconds" => format!(">= 0 and <= {}", limits::WAIT_SECONDS_MAX),
+            _ => format!("between 0 and {}", quota::VISIBILITY_TIMEOUT_SECONDS_MAX),
+        };
+        Self::InvalidParameterValue(format!(
+            "Value {value} for parameter {parameter} is invalid. Reason: Must be {range}, if provided."
+        ))
+    }
+
     /// A send without an id to a queue that makes none.
     pub(crate) fn no_deduplication_id() -> Self {
         Self::InvalidParameterValue(

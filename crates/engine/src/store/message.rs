@@ -114,7 +114,7 @@ impl NewMessage {
         if bytes > max_message_bytes as usize {
             return Err(StoreError::InvalidParameterValue(format!(
                 "One or more parameters are invalid. Reason: Message must be shorter than \
-                 {max_message_bytes} bytes, and is {bytes}."
+                 {max_message_bytes} bytes."
             )));
         }
         Ok(())
@@ -212,6 +212,11 @@ fn check_attribute(name: &str, attribute: &MessageAttribute) -> Result<(), Store
     let invalid = |reason: &str| {
         Err(StoreError::InvalidParameterValue(format!("Message attribute {name:?}: {reason}.")))
     };
+    let empty = |kind: &str| {
+        Err(StoreError::InvalidParameterValue(format!(
+            "Message (user) attribute '{name}' must contain a non-empty value of type '{kind}'."
+        )))
+    };
     if !is_attribute_name(name) {
         return invalid("the name is not valid");
     }
@@ -220,9 +225,7 @@ fn check_attribute(name: &str, attribute: &MessageAttribute) -> Result<(), Store
         return invalid("the type is too long");
     }
     match (kind, &attribute.value) {
-        ("String" | "Number", AttributeValue::Text(text)) if text.is_empty() => {
-            invalid("the value is empty")
-        }
+        ("String" | "Number", AttributeValue::Text(text)) if text.is_empty() => empty(kind),
         ("String", AttributeValue::Text(text)) => {
             if text.chars().all(quota::is_body_char) {
                 Ok(())
@@ -233,7 +236,7 @@ fn check_attribute(name: &str, attribute: &MessageAttribute) -> Result<(), Store
         ("Number", AttributeValue::Text(text)) if is_number(text) => Ok(()),
         ("Number", AttributeValue::Text(_)) => invalid("the value cannot be cast to a number"),
         ("Binary", AttributeValue::Binary(bytes)) if !bytes.is_empty() => Ok(()),
-        ("Binary", AttributeValue::Binary(_)) => invalid("the value is empty"),
+        ("Binary", AttributeValue::Binary(_)) => empty(kind),
         _ => invalid("the type must be String, Number or Binary, and fit the value"),
     }
 }
@@ -259,8 +262,8 @@ fn is_number(text: &str) -> bool {
 
 fn is_attribute_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    (1..=limits::ATTRIBUTE_NAME_CHARS_MAX).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    (1..=limits::ATTRIBUTE_NAME_CHARS_MAX).contains(&name.chars().count())
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
         && !name.starts_with('.')
         && !name.ends_with('.')
         && !name.contains("..")
@@ -308,6 +311,8 @@ mod tests {
     fn good_attributes_are_accepted() {
         for good in [
             with_attribute("header.x-workflow-id", "String", text("注文")),
+            with_attribute("attr.1øßä", "String", text("v")),
+            with_attribute(&"注".repeat(256), "String", text("v")),
             with_attribute("n", "Number.int", text("-1.5")),
             with_attribute("b", "Binary", AttributeValue::Binary(vec![0, 255])),
             with_attribute("a", &format!("String.{}", "x".repeat(249)), text("v")),
@@ -328,7 +333,10 @@ mod tests {
             with_attribute("AWS.x", "String", text("v")),
             with_attribute(".x", "String", text("v")),
             with_attribute("a..b", "String", text("v")),
-            with_attribute("注", "String", text("v")),
+            with_attribute(&"注".repeat(257), "String", text("v")),
+            with_attribute("§", "String", text("v")),
+            with_attribute("a?", "String", text("v")),
+            with_attribute("aWs.x", "String", text("v")),
             with_attribute("a", "String", text("")),
             with_attribute("a", "String", text("\u{1}")),
             with_attribute("a", "Number", text("one")),

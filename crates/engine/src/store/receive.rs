@@ -48,10 +48,7 @@ impl ReceiveRequest {
             if (least..=most).contains(&value) {
                 return Ok(());
             }
-            Err(StoreError::InvalidParameterValue(format!(
-                "Value {value} for parameter {name} is invalid. Reason: Must be between {least} \
-                 and {most}, if provided."
-            )))
+            Err(StoreError::out_of_range(name, value))
         };
         let most = limits::BATCH_ENTRIES_MAX as u64;
         within("MaxNumberOfMessages", self.max_messages as u64, 1, most)?;

@@ -89,6 +89,17 @@ pub(super) fn relocate(
             identity.sender
         ],
     )?;
+    // A dead letter's receives are counted on, as recorded on SQS; where it can become one again, from
+    // the start, or it would at once.
+    if identity.dead_letter_source.is_some() && to.settings.redrive_policy.is_none() {
+        tx.execute(
+            "INSERT INTO delivery (sequence, queue_id, receive_count, first_received_ms, received_ms,
+                                   receive_number)
+             SELECT ?2, ?3, receive_count, first_received_ms, received_ms, receive_number
+             FROM delivery WHERE sequence = ?1",
+            params![sequence, moved, to.id],
+        )?;
+    }
     groups::count(tx, to.id, 1, 0)?;
     tx.count(to.id, &route, Way::MovedIn);
     groups::remove(tx, from, sequence, &Removal::Moved)

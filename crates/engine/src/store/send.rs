@@ -48,7 +48,7 @@ pub(super) fn send(
     message.check_size(queue.settings.max_message_bytes)?;
     let deduplication_id = deduplication::id(queue, message)?;
     let key = deduplication::key(queue, &message.group_id, &deduplication_id);
-    if let Some(first) = deduplication::first_send(tx, &key)? {
+    if let Some(first) = deduplication::first_send(tx, queue, &key)? {
         return Ok(first);
     }
     retention::expire(tx, queue, retention::PER_SEND)?;

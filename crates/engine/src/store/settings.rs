@@ -172,7 +172,7 @@ impl QueueSettings {
             }
             "FifoQueue" => {
                 if !boolean(name, value)? {
-                    return Err(invalid(name, "only FIFO queues are supported"));
+                    return Err(invalid(name, "Modifying queue type is not supported"));
                 }
             }
             "ContentBasedDeduplication" => {
@@ -275,19 +275,17 @@ fn redrive_policy(value: &str) -> Result<Option<RedrivePolicy>, StoreError> {
         None => None,
     };
     let target = policy.get("deadLetterTargetArn").and_then(Value::as_str);
-    match (target, max_receive_count) {
-        (Some(target), Some(count @ 1..=quota::RECEIVE_COUNT_MAX)) if arn::is_queue(target) => {
-            Ok(Some(RedrivePolicy {
-                dead_letter_target_arn: target.to_owned(),
-                max_receive_count: count,
-            }))
-        }
-        _ => Err(invalid_policy(
-            name,
-            value,
-            "it needs deadLetterTargetArn, and maxReceiveCount from 1 to 1000",
-        )),
-    }
+    let Some(target) = target.filter(|target| arn::is_queue(target)) else {
+        return Err(invalid_policy(name, value, "Invalid value for deadLetterTargetArn"));
+    };
+    let Some(max_receive_count @ 1..=quota::RECEIVE_COUNT_MAX) = max_receive_count else {
+        let reason = format!(
+            "Invalid value for maxReceiveCount, valid values are from 1 to {} both inclusive",
+            quota::RECEIVE_COUNT_MAX
+        );
+        return Err(invalid_policy(name, value, reason));
+    };
+    Ok(Some(RedrivePolicy { dead_letter_target_arn: target.to_owned(), max_receive_count }))
 }
 
 fn redrive_allow_policy(value: &str) -> Result<Option<RedriveAllowPolicy>, StoreError> {

@@ -65,11 +65,7 @@ pub(super) fn change(
 ) -> Result<(), StoreError> {
     let refuse = |reason: String| Err(StoreError::InvalidParameterValue(reason));
     if timeout_seconds > quota::VISIBILITY_TIMEOUT_SECONDS_MAX {
-        return refuse(format!(
-            "Value {timeout_seconds} for parameter VisibilityTimeout is invalid. Reason: Must be \
-             between 0 and {}, if provided.",
-            quota::VISIBILITY_TIMEOUT_SECONDS_MAX
-        ));
+        return Err(StoreError::out_of_range("VisibilityTimeout", timeout_seconds));
     }
     let receipt = Receipt::parse(queue.id, handle)?;
     expire(tx, queue)?;

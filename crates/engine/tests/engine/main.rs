@@ -16,6 +16,7 @@ mod outages;
 mod program;
 mod service;
 mod sqs;
+mod sqs_recorded;
 mod support;
 mod syncs;
 mod trust;

@@ -43,10 +43,10 @@ pub(crate) struct Api {
 }
 
 /// Status, code as SDKs read it, and body.
-type Answer = (u16, String, Value);
+pub(crate) type Answer = (u16, String, Value);
 
 impl Api {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::of(Engine::start(options(&config(json!({})), None)).await.unwrap())
     }
 
@@ -59,7 +59,7 @@ impl Api {
         format!("http://{}/", self.engine.api_address())
     }
 
-    async fn call(&self, action: &str, request: &Value) -> Answer {
+    pub(crate) async fn call(&self, action: &str, request: &Value) -> Answer {
         self.traced_call(action, request, HeaderMap::new()).await
     }
 
@@ -87,7 +87,7 @@ impl Api {
         (status, code)
     }
 
-    async fn create(&self, name: &str) -> String {
+    pub(crate) async fn create(&self, name: &str) -> String {
         let request = json!({ "QueueName": name, "Attributes": { "FifoQueue": "true" } });
         self.done("CreateQueue", &request).await["QueueUrl"].as_str().unwrap().to_owned()
     }
@@ -217,8 +217,27 @@ async fn differs(api: &Api, url: &str, what: &str, here: &str) {
             let request = json!({ "QueueUrl": url, "Attributes": { "VisibilityTimeout": "7" } });
             api.done("SetQueueAttributes", &request).await;
             assert_eq!(attribute("VisibilityTimeout").await, "7");
+            a_scope_counts_at_once(api).await;
         }
-        "encryption" => assert_eq!(attribute("SqsManagedSseEnabled").await, Value::Null),
+        "encryption" => {
+            assert_eq!(attribute("SqsManagedSseEnabled").await, Value::Null);
+            let both = json!({ "SqsManagedSseEnabled": "true", "KmsMasterKeyId": "key" });
+            let request = json!({ "QueueUrl": url, "Attributes": both });
+            api.done("SetQueueAttributes", &request).await;
+            assert_eq!(attribute("SqsManagedSseEnabled").await, "true");
+            assert_eq!(attribute("KmsMasterKeyId").await, "key");
+        }
+        "groups among each other" => {
+            the_oldest_group_is_first(api).await;
+        }
+        "ids that are refused" => {
+            let request = json!({ "QueueUrl": url, "MessageBody": "b",
+                "MessageGroupId": "Mary Smith", "MessageDeduplicationId": "d" });
+            let (_, code, body) = api.call("SendMessage", &request).await;
+            assert_eq!(code, invalid().1);
+            let text = body["message"].as_str().unwrap();
+            assert!(text.contains("of 10 bytes") && !text.contains("Mary"), "{text}");
+        }
         "queue URLs" => {
             let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/a.fifo";
             api.done("ListQueueTags", &json!({ "QueueUrl": url })).await;
@@ -230,6 +249,38 @@ async fn differs(api: &Api, url: &str, what: &str, here: &str) {
         // What is not done shows in no answer.
         "throttling" | "a huge group" => {}
         other => panic!("nothing tries {other:?}"),
+    }
+}
+
+async fn a_scope_counts_at_once(api: &Api) {
+    let url = api.create("scope.fifo").await;
+    let scope = async |scope: &str| {
+        let attributes = json!({ "DeduplicationScope": scope });
+        let request = json!({ "QueueUrl": url, "Attributes": attributes });
+        api.done("SetQueueAttributes", &request).await;
+    };
+    let sent = async |group: &str| {
+        let request = json!({ "QueueUrl": url, "MessageGroupId": group, "MessageBody": "b",
+                                      "MessageDeduplicationId": "d" });
+        api.done("SendMessage", &request).await["SequenceNumber"].clone()
+    };
+    let first = sent("a").await;
+    assert_eq!(sent("b").await, first);
+    scope("messageGroup").await;
+    assert_ne!(sent("b").await, first);
+}
+
+async fn the_oldest_group_is_first(api: &Api) {
+    let url = api.create("groups.fifo").await;
+    for (group, id) in [("a", "1"), ("b", "2")] {
+        let request = json!({ "QueueUrl": url, "MessageGroupId": group, "MessageBody": id,
+                                      "MessageDeduplicationId": id });
+        api.done("SendMessage", &request).await;
+    }
+    let receive = json!({ "QueueUrl": url, "VisibilityTimeout": 0 });
+    for _ in 0..2 {
+        let received = api.done("ReceiveMessage", &receive).await;
+        assert_eq!(received["Messages"][0]["Body"], "1");
     }
 }
 

@@ -28,6 +28,22 @@ async fn an_id_counts_for_five_minutes_even_when_its_message_is_gone() {
 }
 
 #[tokio::test]
+async fn what_was_purged_can_be_sent_again() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    queue.advance_seconds(200);
+    queue.store.purge_queue(QUEUE).await.unwrap();
+    queue.advance_seconds(1);
+    assert!(!queue.send("a", "1").await.duplicate);
+    assert!(queue.send("a", "1").await.duplicate, "it counts from then on");
+    assert_eq!(bodies(&queue.receive(10).await), ["1"]);
+    queue.advance_seconds(299);
+    assert!(queue.send("a", "1").await.duplicate);
+    queue.advance_seconds(1);
+    assert!(!queue.send("a", "1").await.duplicate);
+}
+
+#[tokio::test]
 async fn in_group_scope_an_id_counts_in_its_group_only() {
     let queue = Fixture::with(attributes([("DeduplicationScope", "messageGroup")])).await;
     queue.send("a", "1").await;

@@ -56,10 +56,33 @@ async fn a_dead_letter_keeps_its_id_group_and_attributes() {
     assert_eq!(dead.message_id, id);
     assert_eq!(dead.deduplication_id, id);
     assert_eq!(dead.dead_letter_source, Some(arn::of_queue(QUEUE)));
-    assert_eq!((&dead.group_id, dead.receive_count), (&original.group_id, 1));
+    assert_eq!((&dead.group_id, dead.receive_count), (&original.group_id, 2), "counted on");
+    assert_eq!(dead.first_received_at, original.first_received_at);
     assert_eq!((&dead.attributes, dead.trace_header), (&sent.attributes, sent.trace_header));
     assert!(dead.sent_at > original.sent_at, "its retention starts again");
     assert!(dead.sequence_number > original.sequence_number);
+}
+
+/// Else it would be moved on before anybody has seen it.
+#[tokio::test]
+async fn a_dead_letter_that_can_become_one_again_is_counted_from_the_start() {
+    const LAST: &str = "webhook-last.fifo";
+    let queue = Fixture::with_dead_letters(1).await;
+    queue
+        .store
+        .create_queue(LAST, &attributes([("FifoQueue", "true")]), &Tags::new())
+        .await
+        .unwrap();
+    let policy =
+        format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":1}}"#, arn::of_queue(LAST));
+    let policy = attributes([("RedrivePolicy", &*policy)]);
+    queue.store.set_attributes(DEAD, &policy).await.unwrap();
+    queue.send("a", "1").await;
+    for (from, count) in [(QUEUE, 1), (DEAD, 1), (LAST, 2)] {
+        assert_eq!(queue.receive_from(from, 1).await.remove(0).receive_count, count, "{from}");
+        queue.advance_seconds(30);
+        assert!(from == LAST || queue.receive_from(from, 1).await.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ pub async fn redrive_policy(queues: &Queues, check: &mut Check<'_>) {
     check.that("which is its deduplication id", deduplication == sent.message_id(), true);
     let group = of(MessageSystemAttributeName::MessageGroupId);
     check.that("in the same group", group, Some("a"));
+    let count = of(MessageSystemAttributeName::ApproximateReceiveCount);
+    check.that("its receives are counted on", count, Some("3"));
     let source = of(MessageSystemAttributeName::DeadLetterQueueSourceArn);
     check.that("it says where from", source == Some(queue.arn().await.as_str()), true);
 

@@ -56,3 +56,13 @@ pub async fn scope(queues: &Queues, check: &mut Check<'_>) {
     check.that("in the queue", in_queue.receive().await.len(), 1);
     check.that("in the group", in_group.receive().await.len(), 2);
 }
+
+/// What was purged can be sent again.
+pub async fn after_a_purge(queues: &Queues, check: &mut Check<'_>) {
+    let queue = queues.create(&[]).await;
+    queue.send("a", "1").await;
+    let purged = queue.client.purge_queue().queue_url(&queue.url).send().await;
+    check.that("purging", code(purged).map(drop), Ok(()));
+    queue.send("a", "1").await;
+    check.that("the same id again", bodies(&queue.receive().await), vec!["1"]);
+}

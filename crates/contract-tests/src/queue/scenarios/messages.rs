@@ -105,6 +105,16 @@ pub async fn limits(queues: &Queues, check: &mut Check<'_>) {
     check.that("a delay of one message", code(request).map(drop), invalid());
 }
 
+/// The queue's delay, which a message's own of 0 does not change.
+pub async fn delay(queues: &Queues, check: &mut Check<'_>) {
+    let queue = queues.create(&[(QueueAttributeName::DelaySeconds, "2")]).await;
+    let sent = queue.message("a", "1").delay_seconds(0).send().await;
+    check.that("a delay of none", code(sent).map(drop), Ok(()));
+    check.that("is the queue's", bodies(&queue.receive().await), vec![]);
+    let later = received(queue.receiving().wait_time_seconds(10)).await;
+    check.that("it comes after that", bodies(&later), vec!["1"]);
+}
+
 fn text(data_type: &str, value: &str) -> MessageAttributeValue {
     let attribute = MessageAttributeValue::builder().data_type(data_type).string_value(value);
     attribute.build().expect("an attribute has a type")
@@ -146,11 +156,20 @@ pub async fn attributes(queues: &Queues, check: &mut Check<'_>) {
         Some("35a70c91f6880612cbb33d9ba954faea"),
     );
 
+    queue.change_visibility(&one[0], 0).await.expect("it is in flight");
+    let every = queue.client.receive_message().queue_url(&queue.url).message_attribute_names("*");
+    let every = received(every).await;
+    let every = every.first().and_then(|message| message.message_attributes());
+    let number = every.map(std::collections::HashMap::len);
+    check.that("asked for by an asterisk", number, Some(2));
+
     let refused = async |name: &str, attribute: MessageAttributeValue| {
         let request = queue.message("a", "refused").message_attributes(name, attribute);
         code(request.send().await).map(drop)
     };
     let invalid = || Err("InvalidParameterValue".to_owned());
+    let letters = refused("attr.1øßä", text("String", "v")).await;
+    check.that("a name of other letters", letters, Ok(()));
     check.that("a reserved name", refused("AWS.x", text("String", "v")).await, invalid());
     check.that("an unknown type", refused("x", text("Text", "v")).await, invalid());
     check.that("an empty value", refused("x", text("String", "")).await, invalid());

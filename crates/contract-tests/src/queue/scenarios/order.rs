@@ -2,7 +2,7 @@
 
 use crate::queue::Check;
 use crate::queue::client::{Queues, bodies, received, system};
-use aws_sdk_sqs::types::MessageSystemAttributeName;
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 
 /// Order, and the lock on a group.
 pub async fn of_groups(queues: &Queues, check: &mut Check<'_>) {
@@ -69,6 +69,41 @@ pub async fn of_a_head_that_fails(queues: &Queues, check: &mut Check<'_>) {
     check.that("behind its head", bodies(&queue.receive().await), vec![]);
     check.that("the head is released", queue.change_visibility(&head, 0).await, Ok(()));
     check.that("all in order", bodies(&queue.receive().await), vec!["1", "2", "3"]);
+}
+
+/// What was received is in flight until then, whatever is sent to its group meanwhile, and deleting a
+/// part of it frees nothing behind the rest.
+pub async fn of_a_part_that_is_deleted(queues: &Queues, check: &mut Check<'_>) {
+    let queue = queues.create(&[]).await;
+    for (group, body) in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("b", "b2"), ("a", "a3")] {
+        queue.send(group, body).await;
+    }
+    let batch = received(queue.receiving().max_number_of_messages(2)).await;
+    check.that("the other group is not between", bodies(&batch), vec!["a1", "a2"]);
+    let [first, second] = batch.as_slice() else { return };
+    check.that("the first is deleted", queue.delete(first).await, Ok(()));
+    queue.send("a", "a4").await;
+    check.that("behind the second", bodies(&queue.receive().await), vec!["b1", "b2"]);
+    check.that("the second is deleted", queue.delete(second).await, Ok(()));
+    check.that("the group goes on", bodies(&queue.receive().await), vec!["a3", "a4"]);
+}
+
+/// One of three that stays in flight for longer holds back what is behind it.
+pub async fn of_what_is_held_for_longer(queues: &Queues, check: &mut Check<'_>) {
+    let visible = async |position: usize| {
+        let queue = queues.create(&[(QueueAttributeName::VisibilityTimeout, "1")]).await;
+        for body in ["1", "2", "3"] {
+            queue.send("a", body).await;
+        }
+        let batch = queue.receive().await;
+        let held = batch.get(position).expect("three were received");
+        queue.change_visibility(held, 20).await.expect("it is in flight");
+        let again = received(queue.receiving().wait_time_seconds(3)).await;
+        bodies(&again).join(" ")
+    };
+    check.that("the first", visible(0).await, String::new());
+    check.that("the second", visible(1).await, "1".to_owned());
+    check.that("the third", visible(2).await, "1 2".to_owned());
 }
 
 /// Sequence numbers of a batch that holds several groups.
