@@ -151,6 +151,12 @@ impl Teller {
         }
     }
 
+    /// What was posted cannot be kept, so a run before this one may have posted as often as it could, and
+    /// the next one will not know of this one's: from now on as if so.
+    pub fn forget_posts(&mut self, now: Uptime) {
+        self.rested_at = self.rested_at.max(now.plus(POST_EVERY * BURST));
+    }
+
     /// What is to be kept.
     #[must_use]
     pub fn kept(&self, now: Uptime, wall: Timestamp) -> KeptTeller {

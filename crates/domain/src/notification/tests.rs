@@ -581,6 +581,19 @@ proptest! {
     }
 }
 
+/// However often it starts: no run knows of another's posts.
+#[test]
+fn an_engine_that_cannot_keep_what_it_posted_posts_once_in_ten_minutes() {
+    let mut engine = Engine::start();
+    for _ in 0..20 {
+        engine = Engine::started(KeptTeller::default(), Start::default(), engine.wall);
+        engine.teller.forget_posts(engine.now);
+        engine.state.storage_fails = true;
+        assert!(engine.hear(mins(9)).is_empty());
+    }
+    assert_eq!(engine.hear(mins(5)).len(), 1, "one that stays up tells of it");
+}
+
 fn hear(known: &mut BTreeSet<&'static str>, line: &str) {
     let parts = [
         ("dead letters", "could not be delivered", "no dead letters are left"),

@@ -34,6 +34,8 @@ pub(crate) struct Notifier {
     teller: Teller,
     kept: Kept,
     keeper: Keeper,
+    /// Whether what was posted could be kept so far.
+    is_kept: bool,
     clock: Arc<dyn Clock>,
     log: Log,
 }
@@ -59,7 +61,7 @@ impl Notifier {
         let watch = Watch::new(now, kept.start(wall, was_killed));
         let teller = Teller::new(place(config, data_dir), kept.teller.clone(), now, wall);
         let looker = Looker::new(Arc::clone(admin), config.queue().dead_letter_retention);
-        Some(Self { receiver, looker, watch, teller, kept, keeper, clock, log })
+        Some(Self { receiver, looker, watch, teller, kept, keeper, is_kept: true, clock, log })
     }
 
     /// Goes on for as long as it is polled. A fault in it is told, and ends nothing else.
@@ -96,8 +98,13 @@ impl Notifier {
 
     async fn post(&mut self) {
         let Some(post) = self.teller.post(self.clock.uptime(), self.clock.wall()) else { return };
-        // That it was tried counts also for an engine that ends meanwhile.
+        // That it was tried counts also for an engine that ends meanwhile. Where that cannot be kept, it
+        // waits for its turn.
+        let was_kept = self.is_kept;
         self.keep().await;
+        if was_kept && !self.is_kept {
+            return;
+        }
         match self.receiver.post(&post.text).await {
             Ok(()) => {
                 self.teller.arrived(&post, self.clock.uptime());
@@ -118,6 +125,10 @@ impl Notifier {
         if let Err(error) = self.keeper.write(&self.kept).await {
             let message = "what was notified cannot be kept, and may be told again after a restart";
             self.log.line(LogLevel::Warn, message, json!({ "error": error.to_string() }));
+            if self.is_kept {
+                self.is_kept = false;
+                self.teller.forget_posts(self.clock.uptime());
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use domain::time::Timestamp;
 use engine::clock::{Clock, Uptime, Wait};
-use engine::{Engine, EngineOptions};
+use engine::{Engine, EngineOptions, Storage};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -109,9 +109,15 @@ impl Setup {
 
     /// The same where another engine has just been dropped, whose threads take a moment to end.
     async fn start_once_free(&self, config: &Value) -> Engine {
+        self.start_once_free_in(self.dir.path(), config).await
+    }
+
+    async fn start_once_free_in(&self, dir: &Path, config: &Value) -> Engine {
         let limit = Instant::now() + Duration::from_mins(1);
         loop {
-            match Engine::start(self.options(config)).await {
+            let mut options = self.options(config);
+            options.storage = Storage::Directory(dir.to_owned());
+            match Engine::start(options).await {
                 Ok(engine) => return engine,
                 Err(error) => assert!(Instant::now() < limit, "{error}"),
             }
@@ -271,6 +277,35 @@ async fn a_forwarder_that_does_not_start_is_told_as_slack_wants_it() {
     setup.function.set_script("all ok");
     let posts = receiver.delivered(|posts| posts.len() == 2).await;
     assert!(posts[1].contains("the forwarder starts"), "{posts:?}");
+    engine.stop().await;
+}
+
+/// Nobody knows then what a run before has posted: each waits for as long as a post takes to be allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_starts_again_and_again_and_can_keep_nothing_posts_no_more_often() {
+    let (receiver, setup) = (receiver(Behavior::Well).await, Setup::new());
+    let (data, link) = (setup.dir.path().join("data"), setup.dir.path().join("link"));
+    std::fs::create_dir(&data).unwrap();
+    let started = setup.clock.uptime();
+    for run in 0..20 {
+        // Its files are open before the way to them goes, but the one that is replaced.
+        std::os::unix::fs::symlink(&data, &link).unwrap();
+        let engine = setup.start_once_free_in(&link, &notified(&receiver)).await;
+        std::fs::remove_file(&link).unwrap();
+        dead_letter(&engine, &run.to_string()).await;
+        // Looked at, and told of but for the rule: a look is every 50 ms here.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        engine.stop().await;
+    }
+    let warning = "what was notified cannot be kept, and may be told again after a restart";
+    setup.log.wait_for(warning, |_| true).await;
+    let minutes = setup.clock.uptime().since(started).as_secs() / 60;
+    let posts = receiver.delivered(|_| true).await.len() as u64;
+    // Four may follow each other at once, where it is known that none did before.
+    assert!(posts <= minutes / 10 + 4, "{posts} posts in {minutes} minutes");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    let engine = setup.start_once_free_in(&link, &notified(&receiver)).await;
+    receiver.delivered(tell(&["could not be delivered"])).await;
     engine.stop().await;
 }
 
