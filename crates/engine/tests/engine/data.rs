@@ -1,10 +1,11 @@
 //! The commands on a data directory, and what the API shows of damaged messages.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::function::Function;
 use crate::support::program::Program;
 use crate::support::{api_client, config, http_client, options, post, post_to};
 
@@ -54,6 +55,65 @@ async fn a_copy_is_made_while_it_runs_and_put_back_while_it_does_not() {
     let program = Program::start(&config, &data_dir, Path::new("/nowhere"));
     assert_eq!(program.status().await["queue"]["visible"], 1);
     assert!(program.terminate().success());
+}
+
+/// Something to write to that nobody reads.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// What it tells of is done, whoever listens: nobody is to think that a restore has failed.
+#[test]
+fn a_command_that_nobody_listens_to_has_done_its_work() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let function = Function::new("all ok");
+    let executable = function.executable();
+    let config_file = copies.path().join("config.json");
+    std::fs::write(&config_file, config(json!({})).to_string()).unwrap();
+    let program = Program::start(&config(json!({})), dir.path(), &executable);
+    let api = program.api.clone();
+    let run = |command: &mut Command, stdout: Stdio, stderr: Stdio| {
+        let command = command.stdout(stdout).stderr(stderr).env_remove("CREDENTIALS_DIRECTORY");
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let check = |name: &str, command: &dyn Fn(usize) -> Command| {
+        let heard = run(&mut command(0), closed(), Stdio::piped());
+        assert_eq!(heard, (Some(0), String::new()), "{name}");
+        assert_eq!(run(&mut command(1), closed(), closed()).0, Some(0), "{name}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (code, said) = run(&mut command(2), full.into(), Stdio::piped());
+        let is_told = said.contains("it is done, but standard output takes nothing");
+        assert!(code == Some(1) && is_told, "{name}: {code:?} {said}");
+    };
+    let engine = |arguments: &[&str], paths: &[&Path]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-engine"));
+        command.args(arguments).args(paths);
+        command
+    };
+    check("check-config", &|_| {
+        let mut command = engine(&["check-config", "--config"], &[&config_file]);
+        command.arg("--forwarder").arg(&executable);
+        command
+    });
+    check("health", &|_| engine(&["health", "--api", &api], &[]));
+    let copy = |name: &str, number: usize| copies.path().join(format!("{name}-{number}.db"));
+    check("backup", &|number| {
+        engine(&["backup", "--data-dir"], &[dir.path(), &copy("text", number)])
+    });
+    check("backup --json", &|number| {
+        engine(&["backup", "--json", "--data-dir"], &[dir.path(), &copy("json", number)])
+    });
+    assert!(program.terminate().success());
+    check("restore", &|number| {
+        engine(&["restore", "--replace", "--data-dir"], &[dir.path(), &copy("text", number)])
+    });
+    check("compact", &|_| engine(&["compact", "--data-dir"], &[dir.path()]));
+    // A reason that nobody hears.
+    let mut command = engine(&["compact", "--data-dir", "/nowhere"], &[]);
+    assert_eq!(run(&mut command, closed(), closed()).0, Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Whether a configuration would work, before an engine is started with it.
 
 use crate::environment::Environment;
+use crate::output::say;
 use crate::{Exit, runtime};
 
 /// Say whether an engine would start with a configuration, and its forwarder too
@@ -24,24 +25,24 @@ impl CheckConfig {
         if !findings.faults.is_empty() {
             return Err(self.environment.cannot_be_used(&findings.faults));
         }
-        println!("{}: ok, environment {}", self.environment.file(), config.environment());
+        let mut lines =
+            vec![format!("{}: ok, environment {}", self.environment.file(), config.environment())];
         for (name, route) in config.routes() {
             let destinations: Vec<String> = route
                 .destinations()
                 .iter()
                 .map(|it| format!("{} {}", it.name(), it.url().origin().ascii_serialization()))
                 .collect();
-            println!("  route {name}: {} to {}", route.route_key(), destinations.join(", "));
+            let destinations = destinations.join(", ");
+            lines.push(format!("  route {name}: {} to {destinations}", route.route_key()));
         }
-        println!("  the forwarder starts");
-        match config.notify() {
-            Some(notify) => println!("  notifications go to {}", notify.to()),
-            None => println!("  nobody is notified"),
-        }
-        println!("  secrets that are there: {}", findings.secrets);
-        for reference in findings.not_checked {
-            println!("  not checked: {reference}");
-        }
-        Ok(())
+        lines.push("  the forwarder starts".to_owned());
+        lines.push(match config.notify() {
+            Some(notify) => format!("  notifications go to {}", notify.to()),
+            None => "  nobody is notified".to_owned(),
+        });
+        lines.push(format!("  secrets that are there: {}", findings.secrets));
+        lines.extend(findings.not_checked.iter().map(|it| format!("  not checked: {it}")));
+        say(&lines.join("\n"))
     }
 }

@@ -11,6 +11,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use serde_json::json;
 
+use crate::output::{say, tell};
 use crate::serve::is_of_the_data;
 use crate::{Exit, fail};
 
@@ -97,14 +98,13 @@ impl Backup {
         let progress = |left: u32, of: u32| {
             if told.elapsed() >= SILENCE {
                 told = Instant::now();
-                eprintln!("{} of {of} pages copied", of - left.min(of));
+                tell(&format_args!("{} of {of} pages copied", of - left.min(of)));
             }
         };
         let now = SystemClock::new().wall();
         let copied = store::backup(&self.data_dir, &self.file, now, progress)
             .map_err(|error| ended(&error))?;
-        print(self.json, &copied, &format_args!("{} holds", self.file.display()));
-        Ok(())
+        say(&shown(self.json, &copied, &format_args!("{} holds", self.file.display())))
     }
 }
 
@@ -113,17 +113,20 @@ impl Restore {
         umask(Mode::RWXG | Mode::RWXO);
         let copied = store::restore(&self.file, &self.data_dir, self.replace)
             .map_err(|error| ended(&error))?;
-        print(self.json, &copied, &format_args!("{} has again", self.data_dir.display()));
+        let has_again = format!("{} has again", self.data_dir.display());
+        let mut lines = vec![shown(self.json, &copied, &has_again)];
         if !self.json {
-            if let Some(replaced) = &copied.replaced {
-                println!("the queues that were there are {}", replaced.display());
-            }
-            println!(
+            let replaced = copied.replaced.as_ref();
+            lines.extend(
+                replaced.map(|it| format!("the queues that were there are {}", it.display())),
+            );
+            lines.push(
                 "what was accepted after the copy was made is not in it; what was delivered since is \
                  delivered again, with the same webhook-id"
+                    .to_owned(),
             );
         }
-        Ok(())
+        say(&lines.join("\n"))
     }
 }
 
@@ -132,15 +135,14 @@ impl Compact {
         umask(Mode::RWXG | Mode::RWXO);
         let (before, after) = store::compact(&self.data_dir).map_err(|error| ended(&error))?;
         if self.json {
-            println!("{}", json!({ "bytes_before": before, "bytes": after }));
-        } else {
-            println!("{before} bytes before, {after} bytes now");
+            return say(&json!({ "bytes_before": before, "bytes": after }));
         }
-        Ok(())
+        say(&format_args!("{before} bytes before, {after} bytes now"))
     }
 }
 
-fn print(json: bool, copied: &Copied, what: &dyn Display) {
+/// What is said of a copy.
+fn shown(json: bool, copied: &Copied, what: &dyn Display) -> String {
     let taken_at = copied.taken_at_ms.map(|ms| Timestamp::from_ms(ms).to_string());
     if json {
         let messages: serde_json::Map<_, _> =
@@ -149,19 +151,18 @@ fn print(json: bool, copied: &Copied, what: &dyn Display) {
             "taken_at": taken_at, "bytes": copied.bytes, "messages": messages,
             "replaced": copied.replaced, "damaged": copied.damaged,
         });
-        return println!("{text}");
+        return text.to_string();
     }
     let of = taken_at.map_or_else(String::new, |at| format!(", as of {at}"));
-    println!("{what} {} bytes{of}:", copied.bytes);
-    for (queue, messages) in &copied.messages {
-        println!("  {queue}  {messages}");
-    }
+    let mut lines = vec![format!("{what} {} bytes{of}:", copied.bytes)];
+    lines.extend(copied.messages.iter().map(|(queue, messages)| format!("  {queue}  {messages}")));
     if copied.damaged > 0 {
-        println!(
+        lines.push(format!(
             "{} of them are not what was accepted: their groups wait for you to drop them",
             copied.damaged
-        );
+        ));
     }
+    lines.join("\n")
 }
 
 fn ended(error: &CopyError) -> Exit {

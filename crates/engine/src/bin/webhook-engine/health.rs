@@ -10,6 +10,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::output::say;
 use crate::{Exit, fail, runtime};
 
 /// How long an engine may take to answer.
@@ -36,10 +37,7 @@ impl Health {
         let asked =
             runtime()?.block_on(async { tokio::time::timeout(TIMEOUT, ask(self.api)).await });
         let reason = match asked {
-            Ok(Ok((StatusCode::OK, text))) => {
-                println!("{text}");
-                return Ok(());
-            }
+            Ok(Ok((StatusCode::OK, text))) => return say(&text),
             Ok(Ok((status, text))) => format!("{status}: {text}"),
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => format!("no answer within {} s", TIMEOUT.as_secs()),

@@ -5,6 +5,7 @@ mod check_config;
 mod data;
 mod environment;
 mod health;
+mod output;
 mod serve;
 mod service;
 mod test_notification;
@@ -87,6 +88,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
 
 /// Says why, and gives back the exit code.
 fn fail(exit: Exit, reason: &dyn Display) -> Exit {
-    eprintln!("webhook-engine: {reason}");
+    output::tell(&format_args!("webhook-engine: {reason}"));
     exit
 }

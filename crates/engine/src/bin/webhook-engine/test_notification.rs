@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use engine::PostError;
 
 use crate::environment::read_config;
+use crate::output::say;
 use crate::{Exit, fail, runtime};
 
 /// Send a notification, to see whether it arrives
@@ -28,10 +29,7 @@ impl TestNotification {
         let text =
             format!("{environment}: this is a test: here you are told of what needs a person");
         match runtime()?.block_on(engine::notify(&config, &text)) {
-            Some(Ok((status, origin))) => {
-                println!("{origin} answered {status}");
-                Ok(())
-            }
+            Some(Ok((status, origin))) => say(&format_args!("{origin} answered {status}")),
             Some(Err(error)) => {
                 let exit = match &error {
                     PostError::Url(_) => Exit::Configuration,
