@@ -310,7 +310,7 @@ impl Store {
         let jobs = self.jobs.clone();
         let task = async move {
             while !emptying.is_done() {
-                emptying = jobs.run(move |tx| emptying.step(tx)).await?;
+                emptying = jobs.run(move |tx| emptying.step(tx, purge::EMPTIED_FOR)).await?;
             }
             Ok(())
         };

@@ -1,5 +1,7 @@
 //! Emptying queues, a part at a time, and deleting them.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::params;
 
 use super::departure::{Departure, Why};
@@ -9,8 +11,10 @@ use super::limits;
 use super::tx::Tx;
 use super::wake::Wake;
 
-/// Messages that one transaction of a purge looks at.
+/// Messages that one transaction of a purge looks at, at most, and how long it goes on with them:
+/// whoever sends meanwhile waits for it, and machines differ in what they do in a time.
 const EMPTIED_AT_ONCE: i64 = 500;
+pub(super) const EMPTIED_FOR: Duration = Duration::from_millis(10);
 
 /// Deletes the queue and its messages. Its deduplication ids run out by themselves: a queue of the
 /// same name is another queue.
@@ -70,21 +74,30 @@ impl Emptying {
         self.after >= self.before
     }
 
-    /// Removes the next ones.
-    pub(super) fn step(mut self, tx: &mut Tx<'_>) -> Result<Self, StoreError> {
+    /// Removes the next ones, one at least, for about this `time`.
+    pub(super) fn step(mut self, tx: &mut Tx<'_>, time: Duration) -> Result<Self, StoreError> {
+        let began = Instant::now();
         let name: Option<String> =
             tx.first("SELECT name FROM queue WHERE id = ?1", [self.queue_id], |row| row.get(0))?;
         let Some(name) = name else { return Ok(Self { after: self.before, ..self }) };
         let queue = tx.queue(&name)?;
-        let next = tx.all(
+        let next: Vec<(i64, i64)> = tx.all(
             "SELECT sequence, queue_id FROM message WHERE sequence > ?1 AND sequence < ?2
              ORDER BY sequence LIMIT ?3",
             [self.after, self.before, EMPTIED_AT_ONCE],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        self.after = next.last().map_or(self.before, |(sequence, _): &(i64, i64)| *sequence);
-        for (sequence, _) in next.into_iter().filter(|(_, queue_id)| *queue_id == self.queue_id) {
-            groups::remove(tx, &queue, sequence, &Removal::Purged)?;
+        if next.is_empty() {
+            self.after = self.before;
+        }
+        for (sequence, queue_id) in next {
+            if queue_id == self.queue_id {
+                groups::remove(tx, &queue, sequence, &Removal::Purged)?;
+            }
+            self.after = sequence;
+            if began.elapsed() >= time {
+                break;
+            }
         }
         Ok(self)
     }
@@ -101,4 +114,39 @@ fn remove_messages(tx: &Tx<'_>, queue_id: i64) -> Result<(), StoreError> {
         tx.execute(sql, [queue_id])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{NewMessage, Store, Tags};
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// So that it holds up nobody for longer on a machine that is slow.
+    #[tokio::test]
+    async fn a_step_ends_with_its_time_and_goes_on_where_it_was() {
+        const QUEUE: &str = "a.fifo";
+        let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
+        let fifo = [("FifoQueue".to_owned(), "true".to_owned())].into();
+        store.create_queue(QUEUE, &fifo, &Tags::new()).await.unwrap();
+        for number in 0..5 {
+            let message = NewMessage {
+                body: "b".to_owned(),
+                group_id: "g".to_owned(),
+                deduplication_id: Some(number.to_string()),
+                ..NewMessage::default()
+            };
+            store.send(QUEUE, message).await.unwrap();
+        }
+        let mut emptying = store.jobs.run(|tx| purge(tx, QUEUE)).await.unwrap();
+        for (time, left) in [(Duration::ZERO, 4), (Duration::ZERO, 3), (Duration::MAX, 0)] {
+            emptying = store.jobs.run(move |tx| emptying.step(tx, time)).await.unwrap();
+            assert_eq!(store.statistics(QUEUE).await.unwrap().visible, left);
+        }
+        assert!(!emptying.is_done(), "nobody has looked whether that was all");
+        let emptying = store.jobs.run(move |tx| emptying.step(tx, Duration::ZERO)).await.unwrap();
+        assert!(emptying.is_done());
+    }
 }
