@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::operator::{Content, Operator};
 use super::release::Record;
 use super::{Environment, local_dir};
-use crate::package::{self, Arch, MANIFEST_FILE, Manifest, Stub, ZIP_FILE};
+use crate::package::{self, Arch, MANIFEST_FILE, Manifest, Packing, Stub, ZIP_FILE};
 use crate::{process, workspace};
 use terminal::exit::Failure;
 
@@ -25,14 +25,15 @@ pub(crate) struct Artifact {
 impl Artifact {
     /// Builds the artifact of an environment.
     pub(crate) fn build(environment: &Environment) -> anyhow::Result<Self> {
-        let arch = environment.arch();
-        package::build(arch)?;
-        Self::read(&package::dir(arch).join(ZIP_FILE), &package::dir(arch).join(MANIFEST_FILE))
+        let (arch, packing) = (environment.arch(), environment.packing());
+        package::build(arch, packing)?;
+        let dir = package::dir(arch, packing);
+        Self::read(&dir.join(ZIP_FILE), &dir.join(MANIFEST_FILE))
     }
 
     /// The artifact with this digest, if `cargo xtask package` has put it here.
     pub(crate) fn packaged(digest: &str) -> Option<Self> {
-        let dirs = Arch::ALL.into_iter().map(package::dir);
+        let dirs = Arch::ALL.into_iter().map(|arch| package::dir(arch, Packing::Small));
         let found = dirs.map(|dir| Self::read(&dir.join(ZIP_FILE), &dir.join(MANIFEST_FILE)));
         found.filter_map(Result::ok).find(|artifact| artifact.manifest.sha256 == digest)
     }
@@ -149,7 +150,8 @@ impl Artifact {
 
 /// The stand-in for the service, built if the environment asks for one.
 pub(crate) fn stub(environment: &Environment) -> anyhow::Result<Option<Stub>> {
-    environment.aws.sss_stub.then(|| package::build_stub(environment.arch())).transpose()
+    let build = || package::build_stub(environment.arch(), environment.packing());
+    environment.aws.sss_stub.then(build).transpose()
 }
 
 impl Stub {

@@ -36,7 +36,7 @@ use anyhow::{Context as _, anyhow};
 use deployment::{Architecture, AwsFile, Deployment};
 use domain::config::Config;
 
-use crate::package::Arch;
+use crate::package::{Arch, Packing};
 use crate::workspace;
 use terminal::exit::Failure;
 
@@ -101,6 +101,11 @@ impl Environment {
         }
     }
 
+    /// How what it runs is packed.
+    pub(crate) fn packing(&self) -> Packing {
+        if self.is_local() { Packing::Fast } else { Packing::Small }
+    }
+
     /// Where plans, Terraform's own files and its output are kept.
     pub(crate) fn terraform_dir(&self) -> PathBuf {
         workspace::target_dir().join("terraform").join(&self.name)
@@ -126,4 +131,22 @@ pub(crate) fn ingest_url(name: &str, route: &str) -> anyhow::Result<String> {
     urls.remove(route).with_context(|| {
         format!("{name} has no route {route} yet; `cargo xtask deploy {name}` makes it")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_emulator_runs_is_packed_fast() {
+        for (name, packing) in
+            [("dev", Packing::Small), ("prod", Packing::Small), (LOCAL, Packing::Fast)]
+        {
+            let mut environment = Environment::load(name).unwrap();
+            for architecture in [Architecture::Arm64, Architecture::X86_64] {
+                environment.aws.function.architecture = architecture;
+                assert_eq!(environment.packing(), packing, "{name} {architecture:?}");
+            }
+        }
+    }
 }

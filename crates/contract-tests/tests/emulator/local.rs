@@ -411,10 +411,9 @@ fn body(webhook: &Value) -> Option<Value> {
     serde_json::from_str(webhook["body"].as_str()?).ok()
 }
 
-/// Where the artifact is that was built for this machine.
+/// Where the artifact is that was built for the emulator.
 fn package() -> PathBuf {
-    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-    step::target_dir().join("package").join(arch)
+    step::target_dir().join("package/emulator")
 }
 
 /// Its manifest.
