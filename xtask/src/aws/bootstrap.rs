@@ -88,6 +88,16 @@ pub(crate) struct Made {
     pub(crate) permissions_boundary_arns: BTreeMap<String, String>,
 }
 
+/// The environment whose releases are promoted to the one called `name`, as the account is prepared.
+pub(crate) fn promotes_from(name: &str) -> anyhow::Result<Option<String>> {
+    if !workspace::config_file(FOLDER).exists() {
+        // It was prepared by other means.
+        return Ok(None);
+    }
+    let mut values = Values::read()?;
+    Ok(values.environments.remove(name).and_then(|trust| trust.promotes_from))
+}
+
 impl Bootstrap {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut values = Values::read()?;

@@ -51,8 +51,8 @@ impl Deploy {
         ask::can_confirm(self.yes)?;
         let terraform = Terraform::find(&environment)?;
         let (operator, by) = preflight::identify(&environment)?;
-        preflight::warn_if_uncommitted(&environment);
-        let before = release::all(&environment.name, &operator)?.into_iter().next();
+        preflight::check_deployable(&environment)?;
+        let before = release::all_of_effect(&environment.name, &operator)?.into_iter().next();
         let artifact = match &self.artifact {
             None => Artifact::build(&environment)?,
             Some(digest) => match Artifact::packaged(digest) {

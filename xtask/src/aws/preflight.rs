@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 
-use super::Environment;
 use super::operator::Operator;
+use super::{Environment, bootstrap};
 use crate::process;
 use terminal::exit::Failure;
 
@@ -68,16 +68,39 @@ fn has_credentials(variable: impl Fn(&str) -> Option<PathBuf>) -> bool {
     CREDENTIALS.iter().any(is_set) || FILES.iter().any(is_file) || asks_metadata()
 }
 
-/// Files of the work tree that differ from its commit, as git shows them; empty where there is no git.
-fn uncommitted() -> String {
-    let mut status = process::command("git");
-    status.args(["status", "--porcelain", "--untracked-files=no"]);
-    process::output(&mut status).unwrap_or_default()
+/// Files of the work tree that differ from its commit, as git shows them, and what git does not know of
+/// the files that Terraform reads; empty where there is no git.
+fn uncommitted(environment: &Environment) -> String {
+    let git = |arguments: &[&str]| {
+        process::output(process::command("git").args(arguments)).unwrap_or_default()
+    };
+    let folder = format!("environments/{}", environment.name);
+    git(&["status", "--porcelain", "--untracked-files=no"])
+        + &git(&["status", "--porcelain", "--untracked-files=all", "--", &folder, "modules"])
+}
+
+/// Looks whether a deployment from this work tree can be told from its commit: one to an environment
+/// that others are promoted to must, elsewhere it is said what follows if it cannot.
+///
+/// # Errors
+///
+/// As [`check_committed`], where `environment` promotes from another.
+pub(crate) fn check_deployable(environment: &Environment) -> anyhow::Result<()> {
+    match bootstrap::promotes_from(&environment.name)? {
+        Some(from) => check_committed(environment).with_context(|| {
+            let name = &environment.name;
+            format!("{name} takes what was tried in {from}, so it is deployed from a commit only")
+        }),
+        None => {
+            warn_if_uncommitted(environment);
+            Ok(())
+        }
+    }
 }
 
 /// Says what a work tree with changes means for what is deployed from it.
 pub(crate) fn warn_if_uncommitted(environment: &Environment) {
-    if !environment.is_local() && !uncommitted().is_empty() {
+    if !environment.is_local() && !uncommitted(environment).is_empty() {
         eprintln!(
             "note: this work tree has changes that are not committed; they go into what is applied, and \
              what is built from them is not promoted"
@@ -91,14 +114,14 @@ pub(crate) fn warn_if_uncommitted(environment: &Environment) {
 ///
 /// Then: Terraform's files and the environment's values are those of the work tree.
 pub(crate) fn check_committed(environment: &Environment) -> anyhow::Result<()> {
-    let changes = uncommitted();
+    let changes = uncommitted(environment);
     if environment.is_local() || changes.is_empty() {
         return Ok(());
     }
     let first = changes.lines().next().unwrap_or_default().trim();
     bail!(
         "this work tree has changes that are not committed ({first}, …), and they would go into what is \
-         promoted to {}: commit or stash them",
+         applied to {}: commit or stash them",
         environment.name
     )
 }

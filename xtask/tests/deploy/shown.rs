@@ -213,28 +213,77 @@ fn the_document_for_the_first_time_says_how_many_resources_there_are() {
 
 #[test]
 fn a_work_tree_with_changes_is_told_and_not_promoted_from() {
-    let Some(machine) = Machine::new() else { return };
-    let git = |arguments: &[&str]| {
-        let mut git = std::process::Command::new("git");
-        git.current_dir(machine.path("clone"));
-        git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
-        let output = git.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "."]);
-    git(&["commit", "--quiet", "--message", "all"]);
+    let Some(machine) = committed() else { return };
     machine.keep_artifact(NEW);
     machine.has_live("dev", NEW);
     write(&machine.path("clone/environments/prod/main.tf"), "# Changed.");
-    machine.run(&["promote", "dev", "prod", "--yes"]).check(1, &["not committed", "main.tf"]);
-    assert!(!machine.steps().iter().any(|step| step.starts_with("terraform")));
+    machine.run(&promote).check(1, &["not committed", "main.tf"]);
     // An emergency is not stopped by it.
     machine.run(&["rollback", "dev", "--yes"]).check(0, &["note: this work tree has changes"]);
-    git(&["commit", "--quiet", "--all", "--message", "changed"]);
+    git(&machine, &["commit", "--quiet", "--all", "--message", "changed"]);
+    // Terraform reads what git does not know as well.
+    for file in ["environments/prod/more.tf", "modules/webhook-queue/more.tf"] {
+        let path = machine.path("clone").join(file);
+        write(&path, "# Git does not know of it.");
+        machine.run(&promote).check(1, &["not committed", file]);
+        std::fs::remove_file(path).unwrap();
+    }
+    assert_eq!(machine.applied(), ["applied deploy to dev"]);
+    write(&machine.path("clone/notes.md"), "Nobody reads it.");
     machine.has_live("dev", NEW);
     let done = machine.run(&["deploy", "dev", "--yes", "--artifact", &code(NEW).digest]);
     done.check(0, &[]);
     assert!(!done.stderr.contains("note: this work tree"), "{}", done.stderr);
-    machine.run(&["promote", "dev", "prod", "--yes"]).check(0, &[]);
+    machine.run(&promote).check(0, &[]);
 }
+
+#[test]
+fn what_takes_releases_of_others_is_deployed_from_a_commit_before_anything_is_built() {
+    let Some(machine) = committed() else { return };
+    let trust = |from: Option<&str>| {
+        let subjects = serde_json::json!(["repo:acme/webhook-queue:environment:x"]);
+        let mut trust =
+            serde_json::json!({ "plan_subjects": subjects, "deploy_subjects": subjects });
+        if let Some(from) = from {
+            trust["promotes_from"] = from.into();
+        }
+        trust
+    };
+    let values = serde_json::json!({
+        "account_id": "123456789012", "region": "ap-northeast-1", "name": "acme-webhook",
+        "environments": { "dev": trust(None), "prod": trust(Some("dev")) },
+    });
+    let file = machine.path("clone/environments/bootstrap/terraform.tfvars.json");
+    write(&file, &values.to_string());
+    git(&machine, &["add", "."]);
+    git(&machine, &["commit", "--quiet", "--message", "prepared"]);
+    write(&machine.path("clone/environments/prod/main.tf"), "# Changed.");
+    // Nothing is packaged: it would have to be built.
+    let refused = machine.run(&["deploy", "prod", "--yes"]);
+    refused.check(1, &["prod takes what was tried in dev", "main.tf", "commit or stash"]);
+    assert_eq!(machine.steps(), ["whoami"]);
+    let digest = code(NEW).digest;
+    let tried = machine.run(&["deploy", "dev", "--yes", "--artifact", &digest]);
+    tried.check(0, &["note: this work tree has changes", "is not promoted"]);
+    git(&machine, &["stash", "--quiet"]);
+    machine.run(&["deploy", "prod", "--yes", "--artifact", &digest]).check(0, &[]);
+}
+/// Runs git in the clone.
+fn git(machine: &Machine, arguments: &[&str]) {
+    let mut git = std::process::Command::new("git");
+    git.current_dir(machine.path("clone"));
+    git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
+    let output = git.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A machine whose clone is a commit's.
+fn committed() -> Option<Machine> {
+    let machine = Machine::new()?;
+    git(&machine, &["init", "--quiet"]);
+    git(&machine, &["add", "."]);
+    git(&machine, &["commit", "--quiet", "--message", "all"]);
+    Some(machine)
+}
+
+    let promote = ["promote", "dev", "prod", "--yes"];
