@@ -8,9 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::operator::Operator;
-use super::release::{self, Record, State, Step};
+use super::release::{self, Record, State};
 use super::resources::Resources;
-use super::rollout::reason_of;
+use super::rollout::{reason_of, step_of};
 use super::summary::Summary;
 use super::terraform::Terraform;
 use super::{Environment, ask, emulator, local_dir, preflight, stage};
@@ -62,7 +62,8 @@ impl Destroy {
         let terraform = Terraform::find(&environment)?;
         // Of the right account, before anything is looked at.
         let (operator, by) = preflight::identify(&environment)?;
-        let before = release::all(name, &operator)?.into_iter().next().map(|last| last.record);
+        let before =
+            release::all_of_effect(name, &operator)?.into_iter().next().map(|last| last.record);
         // Deleting asks for the variables as well, checks their shape, and uses none of them.
         let any = json!({ "code_sha256": BASE64_STANDARD.encode([0; 32]), "path": "none" });
         let lock = terraform.lock()?;
@@ -92,7 +93,7 @@ impl Destroy {
         let kept = begun.map_or(Ok(()), |begun| {
             let state = match &done {
                 Ok(()) => State::Passed,
-                Err(error) => State::Failed { step: Step::Apply, reason: reason_of(error) },
+                Err(error) => State::Failed { step: step_of(&done), reason: reason_of(error) },
             };
             begun.end(state, None).keep(&operator).context("writing down how it ended")
         });

@@ -93,7 +93,7 @@ pub(super) struct Taken {
 /// When what `from` runs is not to be promoted, or is not what its last release says.
 pub(super) fn take(from: &Environment, to: &str, operator: &Operator<'_>) -> anyhow::Result<Taken> {
     let source = Operator::new(from)?;
-    let releases = release::all(&from.name, &source)?;
+    let releases = release::all_of_effect(&from.name, &source)?;
     let chosen = release::to_promote(&from.name, &releases)?;
     let artifact = Artifact::fetch_for(operator, &chosen.record.sha256, &source)?;
     let live = source.live()?;
@@ -109,7 +109,7 @@ pub(super) fn take(from: &Environment, to: &str, operator: &Operator<'_>) -> any
             from.name
         );
     }
-    let before = release::all(to, operator)?.into_iter().next();
+    let before = release::all_of_effect(to, operator)?.into_iter().next();
     let commits = difference(before.as_ref().map(|release| &release.record), &chosen.record);
     let difference = format!("{} {} → {to}\n{commits}", from.name, chosen.id);
     Ok(Taken { artifact: artifact.of_release(&chosen.record), before, difference })

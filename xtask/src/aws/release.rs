@@ -6,7 +6,7 @@
 //! or still runs.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow, bail};
 use domain::time::Timestamp;
@@ -73,7 +73,10 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Step {
-    /// Bytes are kept, and the plan carried out.
+    /// Bytes are kept, an earlier change has ended, and Terraform takes the plan: until then nothing of the
+    /// environment is changed.
+    Begin,
+    /// The plan is carried out.
     Apply,
     /// What there is is read anew.
     Refresh,
@@ -117,6 +120,7 @@ impl Release {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Begin => "begin",
             Self::Apply => "apply",
             Self::Refresh => "refresh",
             Self::Invariants => "invariants",
@@ -156,18 +160,23 @@ impl State {
 
 impl Record {
     /// The record of a release that begins now.
-    pub(crate) fn begin(environment: &str, kind: Kind, manifest: &Manifest) -> Self {
+    pub(crate) fn begin(
+        environment: &str,
+        kind: Kind,
+        manifest: &Manifest,
+        before: Option<&Self>,
+    ) -> Self {
         Self {
             sha256: manifest.sha256.clone(),
             git_commit: manifest.git_commit.clone(),
             dirty: manifest.dirty,
-            ..Self::begin_without_code(environment, kind)
+            ..Self::begin_without_code(environment, kind, before)
         }
     }
 
     /// The record of a deletion that begins now, of what was deployed last.
     pub(crate) fn begin_destroy(environment: &str, before: Option<&Self>, by: String) -> Self {
-        let mut begun = Self { by, ..Self::begin_without_code(environment, Kind::Destroy) };
+        let mut begun = Self { by, ..Self::begin_without_code(environment, Kind::Destroy, before) };
         if let Some(before) = before {
             begun.sha256.clone_from(&before.sha256);
             begun.git_commit.clone_from(&before.git_commit);
@@ -176,8 +185,13 @@ impl Record {
         begun
     }
 
-    fn begin_without_code(environment: &str, kind: Kind) -> Self {
-        let now = Timestamp::from(SystemTime::now()).to_string();
+    fn begin_without_code(environment: &str, kind: Kind, before: Option<&Self>) -> Self {
+        // The order of releases is that of their names: one that comes after another begins after it, also
+        // where the other's machine has a clock that is ahead of ours.
+        let now = Timestamp::from(SystemTime::now());
+        let last = before.and_then(|it| it.started_at.as_ref().unwrap_or(&it.at).parse().ok());
+        let after = last.map(|last: Timestamp| last.plus(Duration::from_millis(1)));
+        let now = after.map_or(now, |after| now.max(after)).to_string();
         Self {
             version: VERSION,
             environment: environment.to_owned(),
@@ -197,7 +211,12 @@ impl Record {
 
     /// Whether it is a deletion of which nobody knows that it has come to its end.
     pub(crate) fn is_unfinished_destroy(&self) -> bool {
-        self.kind == Kind::Destroy && self.state != State::Passed
+        self.kind == Kind::Destroy && self.state != State::Passed && !self.has_changed_nothing()
+    }
+
+    /// Whether it failed before anything of the environment was changed: what was live still is.
+    fn has_changed_nothing(&self) -> bool {
+        matches!(self.state, State::Failed { step: Step::Begin, .. })
     }
 
     /// The record of its end, which is now.
@@ -289,6 +308,17 @@ pub(crate) fn all(environment: &str, operator: &Operator<'_>) -> anyhow::Result<
     Ok(releases)
 }
 
+/// The same, without those that have changed nothing: two that deploy at once are one that does, and one
+/// that is refused.
+pub(crate) fn all_of_effect(
+    environment: &str,
+    operator: &Operator<'_>,
+) -> anyhow::Result<Vec<Release>> {
+    let mut releases = all(environment, operator)?;
+    releases.retain(|release| !release.record.has_changed_nothing());
+    Ok(releases)
+}
+
 /// The release that a promotion takes: what is live, if an event came through it and its code is a
 /// commit's. `releases` are the newest first.
 pub(crate) fn to_promote<'a>(from: &str, releases: &'a [Release]) -> anyhow::Result<&'a Release> {
@@ -311,7 +341,7 @@ pub(crate) fn to_promote<'a>(from: &str, releases: &'a [Release]) -> anyhow::Res
         ),
         state => bail!(
             "release {id} is the last of {from} and has not passed its smoke test ({state}), so it is \
-             not promoted"
+             not promoted: `cargo xtask deploy {from}`, and promote that"
         ),
     }
     if record.dirty {
@@ -408,7 +438,7 @@ mod tests {
                 "interrupted" => State::Failed { step: Step::Smoke, reason: INTERRUPTED.into() },
                 state => panic!("{state}"),
             };
-            let mut record = Record::begin("dev", kind, &manifest);
+            let mut record = Record::begin("dev", kind, &manifest, None);
             record.started_at = Some(format!("2026-11-23T18:{minute:02}:02.123Z"));
             record.sha256 = words[0].repeat(64);
             let record = if state == State::Started { record } else { record.end(state, None) };
@@ -428,6 +458,28 @@ mod tests {
     #[test]
     fn a_release_is_named_by_when_it_began_and_its_code() {
         assert_eq!(releases(&["a passed"])[0].id, "20261123T180002.123Z-aaaaaaaaaaaa");
+    }
+
+    #[test]
+    fn a_release_comes_after_the_one_before_whatever_the_clocks_say() {
+        let ahead = Timestamp::from(SystemTime::now()).plus(Duration::from_mins(10));
+        let mut before = releases(&["a passed"]).remove(0);
+        before.record.started_at = Some(ahead.to_string());
+        let before = &before.record;
+        let manifest = serde_json::from_value(json!({
+            "sha256": "0".repeat(64), "code_sha256": "", "zip_bytes": 3, "bootstrap_bytes": 3,
+            "arch": "arm64", "target": "", "git_commit": null, "dirty": false, "rustc": "",
+            "cargo_lambda": "",
+        }))
+        .unwrap();
+        let deployed = Record::begin("dev", Kind::Deploy, &manifest, Some(before));
+        let destroyed = Record::begin_destroy("dev", Some(&deployed), "me".into());
+        assert!(before.id() < deployed.id() && deployed.id() < destroyed.id(), "{destroyed:?}");
+        // A clock that is right is not changed.
+        let now = Timestamp::from(SystemTime::now());
+        let first = Record::begin("dev", Kind::Deploy, &manifest, None);
+        let began: Timestamp = first.started_at.unwrap().parse().unwrap();
+        assert!(now <= began && began < now.plus(Duration::from_mins(1)), "{began}");
     }
 
     #[test]

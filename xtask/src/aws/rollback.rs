@@ -52,7 +52,7 @@ impl Rollback {
         let terraform = Terraform::find(&environment)?;
         let (operator, by) = preflight::identify(&environment)?;
         preflight::warn_if_uncommitted(&environment);
-        let releases = release::all(&environment.name, &operator)?;
+        let releases = release::all_of_effect(&environment.name, &operator)?;
         if self.if_failed && !releases.first().is_some_and(|latest| latest.record.needs_repair()) {
             eprintln!(
                 "{}: the latest release did not fail, nothing to roll back",

@@ -16,7 +16,7 @@ use super::resources::{Action, Resource, Resources};
 use super::smoke::{self, Smoke};
 use super::summary::Summary;
 use super::terraform::{Outputs, Terraform};
-use super::{Environment, ask, emulator, stage};
+use super::{Environment, ask, emulator, stage, trouble};
 use crate::interrupt;
 use crate::package::Stub;
 use terminal::exit::{self, Failure};
@@ -85,16 +85,17 @@ impl Rollout<'_> {
         // Whoever came in between and changed something makes the plan stale, which Terraform refuses.
         let lock = self.terraform.lock()?;
         let _guard = interrupt::guard()?;
+        let before = self.before.as_ref().map(|release| &release.record);
         let begun = Record {
             by: self.by.clone(),
             from: self.from.map(str::to_owned),
             plan: Some(shown.planned.digest.clone()),
-            ..Record::begin(name, self.kind, &artifact.manifest)
+            ..Record::begin(name, self.kind, &artifact.manifest, before)
         };
         begun
             .keep(self.operator)
             .context("nothing was changed, as it could not be written down")?;
-        let mut reached = Reached { step: Step::Apply, outputs: None };
+        let mut reached = Reached { step: Step::Begin, outputs: None };
         let carried_out = self.carry_out(artifact, stub.as_ref(), &shown, lock, &mut reached);
         let state = match &carried_out {
             Ok(state) => state.clone(),
@@ -173,7 +174,9 @@ impl Rollout<'_> {
                 let uuid = mapping.before["uuid"].as_str();
                 self.operator.settle(uuid.context("the event source mapping has no uuid")?)?;
             }
-            self.terraform.apply()?;
+            let applied = self.terraform.apply();
+            reached.step = step_of(&applied);
+            applied?;
             reached.step = Step::Refresh;
             self.terraform.refresh()?;
         }
@@ -204,12 +207,30 @@ impl Rollout<'_> {
             return Ok(State::Skipped { reason });
         }
         Ok(match smoke::run(environment, self.operator, outputs, &shown.resources)? {
-            Smoke::Passed => State::Passed,
+            Smoke::Passed => {
+                self.check_still_runs(artifact)?;
+                State::Passed
+            }
             Smoke::Skipped(reason) => State::Skipped { reason },
             Smoke::Failed(reason) => {
                 State::Failed { step: Step::Smoke, reason: shortened(&reason) }
             }
         })
+    }
+
+    /// Fails if the function runs other code by now: nobody knows then which of them took the event.
+    fn check_still_runs(&self, artifact: &Artifact) -> anyhow::Result<()> {
+        let live = self.operator.live()?;
+        if live.code_sha256 != artifact.manifest.code_sha256 {
+            bail!(
+                "somebody else has deployed to {} while the event went through: code {} runs there now \
+                 (version {})",
+                self.environment.name,
+                live.code_sha256,
+                live.function_version
+            );
+        }
+        Ok(())
     }
 
     /// Shows the plan and refuses what must not be.
@@ -274,6 +295,12 @@ impl Rollout<'_> {
         }
         Ok(())
     }
+}
+
+/// How far an apply has come, of which nobody knows more if it failed.
+pub(crate) fn step_of(applied: &anyhow::Result<()>) -> Step {
+    let is_refused = applied.as_ref().is_err_and(trouble::is_refusal);
+    if is_refused { Step::Begin } else { Step::Apply }
 }
 
 /// Whether something of the API changes that only a deployment of its stage brings to life.

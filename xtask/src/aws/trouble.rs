@@ -32,12 +32,22 @@ const NO_REGISTRY: [&str; 3] = [
     "Failed to install provider",
 ];
 
+/// Signs that Terraform has not begun: somebody else works on the state, or has changed it.
+const LOCKED: &str = "Error acquiring the state lock";
+const STALE: &str = "Saved plan is stale";
+
+/// Whether an apply was refused, so that nothing was changed.
+pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    [LOCKED, STALE].iter().any(|sign| text.contains(sign))
+}
+
 /// What to do about an error of Terraform's, if it is one of those that come up.
 pub(crate) fn advice(said: &str, environment: &str, data_dir: &Path) -> Option<Advice> {
     let has = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
     let missing = |text: String| Some(Advice { text, failure: Some(Failure::Environment) });
     let failed = |text: String| Some(Advice { text, failure: None });
-    if said.contains("Error acquiring the state lock") {
+    if said.contains(LOCKED) {
         return failed(locked(said, environment, data_dir, terraform::running));
     }
     if has(&NO_CREDENTIALS) {
@@ -66,7 +76,7 @@ pub(crate) fn advice(said: &str, environment: &str, data_dir: &Path) -> Option<A
                 .to_owned(),
         );
     }
-    if said.contains("Saved plan is stale") {
+    if said.contains(STALE) {
         return failed(format!(
             "somebody else has changed {environment} since it was planned: plan again"
         ));

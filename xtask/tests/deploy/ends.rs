@@ -51,7 +51,7 @@ fn what_fails_is_on_record_with_its_step() {
     // An earlier change of the mapping does not end.
     let done = machine.run_with(("FAIL", "settle"), &arguments);
     done.check(1, &["the event source mapping is still Updating after 300 s"]);
-    assert_eq!(machine.last("dev")["step"], "apply");
+    assert_eq!(machine.last("dev")["step"], "begin");
     assert!(machine.applied().is_empty());
 
     // Its smoke test.
@@ -64,7 +64,7 @@ fn what_fails_is_on_record_with_its_step() {
     done.check(1, &["runs code another, the artifact is"]);
     assert_eq!(
         machine.states("dev"),
-        ["failed code", "failed smoke", "failed apply", "failed apply"]
+        ["failed code", "failed smoke", "failed begin", "failed apply"]
     );
     machine.check_records("dev");
 
@@ -77,6 +77,41 @@ fn what_fails_is_on_record_with_its_step() {
     done.check(0, &["the latest release did not fail"]);
     assert_eq!(machine.releases("dev")[0]["kind"], "rollback");
     assert_eq!(machine.states("dev").len(), 5);
+}
+
+#[test]
+fn code_that_was_replaced_while_the_event_went_through_has_not_passed() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(NEW).digest;
+    let arguments = ["deploy", "dev", "--yes", "--artifact", &digest];
+    machine.run_with(("OVERTAKEN_BY", "another"), &arguments).check(
+        1,
+        &["somebody else has deployed to dev while the event went through: code another runs there"],
+    );
+    assert_eq!(machine.states("dev"), ["failed smoke"]);
+}
+
+#[test]
+fn a_release_comes_last_though_an_earlier_machine_s_clock_was_ahead() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(OLD).digest;
+    let at = "2099-01-01T00:00:00.000Z";
+    let mut record = machine.releases("dev")[0].clone();
+    record["version"] = 2.into();
+    record["started_at"] = at.into();
+    record["at"] = at.into();
+    record["plan"] = "0".into();
+    let id = format!("20990101T000000.000Z-{}", &digest[..12]);
+    for prefix in ["deployments", "releases"] {
+        record["state"] = if prefix == "deployments" { "started" } else { "passed" }.into();
+        write(&machine.bucket(&format!("{prefix}/dev/{id}.json")), &record.to_string());
+    }
+    let arguments = ["deploy", "dev", "--yes", "--artifact", &code(NEW).digest];
+    machine.run_with(("FAIL", "smoke"), &arguments).check(1, &["did not prove itself"]);
+    assert_eq!(machine.states("dev"), ["failed smoke", "passed"]);
+    machine.run(&["rollback", "dev", "--yes", "--if-failed"]).check(0, &["dev back to"]);
+    assert_eq!(machine.live("dev"), code(OLD).lambda_digest);
+    assert_eq!(machine.releases("dev")[0]["kind"], "rollback");
 }
 
 /// dev's API was there already, and has this stage; `action` is what happens to its route.

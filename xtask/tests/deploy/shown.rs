@@ -95,7 +95,43 @@ fn a_plan_that_somebody_has_overtaken_is_refused() {
     let done = slow.end();
     done.check(1, &["Saved plan is stale", "somebody else has changed dev since it was planned"]);
     assert_eq!(machine.applied(), ["applied destroy to dev"]);
-    assert_eq!(machine.last("dev")["step"], "apply");
+    assert_eq!(machine.last("dev")["step"], "begin");
+}
+
+#[test]
+fn of_two_that_deploy_at_once_one_does_and_the_other_s_failure_takes_nothing_back() {
+    let Some(machine) = Machine::new() else { return };
+    machine.package(NEW);
+    let digest = code(NEW).digest;
+    let mut second = Asked::start(&machine, &deploy_dev(&digest));
+    second.await_question();
+    let first = [&deploy_dev(&digest)[..], &["--yes"]].concat();
+    machine.run(&first).check(0, &["smoke test passed"]);
+    second.answer("yes");
+    second.end().check(1, &["somebody else has changed dev since it was planned"]);
+    // Nor does one whose state somebody else's Terraform has locked.
+    std::fs::create_dir(machine.world("prod/lock")).unwrap();
+    let other = ["deploy", "prod", "--yes", "--artifact", &digest];
+    machine.run(&other).check(1, &["the state is locked by"]);
+    std::fs::remove_dir(machine.world("prod/lock")).unwrap();
+    assert_eq!(machine.states("dev"), ["failed begin", "passed"]);
+
+    let back = machine.run(&["rollback", "dev", "--yes", "--if-failed"]);
+    back.check(0, &["did not fail, nothing to roll back"]);
+    machine.run(&["promote", "dev", "prod", "--yes"]).check(0, &["smoke test passed"]);
+    assert_eq!(machine.live("prod"), code(NEW).lambda_digest);
+    // Who goes back all the same goes back from what is live.
+    machine.run(&["rollback", "dev", "--yes"]).check(0, &["dev back to 20260101T0001"]);
+    assert_eq!(machine.live("dev"), code(OLD).lambda_digest);
+
+    // A deletion that was refused has deleted nothing.
+    let mut destroy = Asked::start(&machine, &["destroy", "dev"]);
+    destroy.await_question();
+    machine.run(&first).check(0, &["smoke test passed"]);
+    destroy.answer("yes");
+    destroy.end().check(1, &["Saved plan is stale"]);
+    assert_eq!(machine.states("dev")[0], "failed begin");
+    machine.run(&["promote", "dev", "prod", "--yes"]).check(0, &["which is live already"]);
 }
 
 #[test]
@@ -211,11 +247,30 @@ fn the_document_for_the_first_time_says_how_many_resources_there_are() {
     assert!(text.contains(&format!("`{count} to add`")), "{count}");
 }
 
+/// Runs git in the clone.
+fn git(machine: &Machine, arguments: &[&str]) {
+    let mut git = std::process::Command::new("git");
+    git.current_dir(machine.path("clone"));
+    git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
+    let output = git.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A machine whose clone is a commit's.
+fn committed() -> Option<Machine> {
+    let machine = Machine::new()?;
+    git(&machine, &["init", "--quiet"]);
+    git(&machine, &["add", "."]);
+    git(&machine, &["commit", "--quiet", "--message", "all"]);
+    Some(machine)
+}
+
 #[test]
 fn a_work_tree_with_changes_is_told_and_not_promoted_from() {
     let Some(machine) = committed() else { return };
     machine.keep_artifact(NEW);
     machine.has_live("dev", NEW);
+    let promote = ["promote", "dev", "prod", "--yes"];
     write(&machine.path("clone/environments/prod/main.tf"), "# Changed.");
     machine.run(&promote).check(1, &["not committed", "main.tf"]);
     // An emergency is not stopped by it.
@@ -268,22 +323,3 @@ fn what_takes_releases_of_others_is_deployed_from_a_commit_before_anything_is_bu
     git(&machine, &["stash", "--quiet"]);
     machine.run(&["deploy", "prod", "--yes", "--artifact", &digest]).check(0, &[]);
 }
-/// Runs git in the clone.
-fn git(machine: &Machine, arguments: &[&str]) {
-    let mut git = std::process::Command::new("git");
-    git.current_dir(machine.path("clone"));
-    git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
-    let output = git.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
-
-/// A machine whose clone is a commit's.
-fn committed() -> Option<Machine> {
-    let machine = Machine::new()?;
-    git(&machine, &["init", "--quiet"]);
-    git(&machine, &["add", "."]);
-    git(&machine, &["commit", "--quiet", "--message", "all"]);
-    Some(machine)
-}
-
-    let promote = ["promote", "dev", "prod", "--yes"];

@@ -53,6 +53,7 @@ forget)
     ;;
 await-delivery)
     step "await delivery"
+    [ -z "${OVERTAKEN_BY-}" ] || printf '%s' "$OVERTAKEN_BY" >"$WORLD/dev/code"
     if [ "${FAIL-}" = smoke ]; then
         echo '{"outcome":"unknown","log":[{"message":"retry","status":503}]}'
     else
