@@ -86,16 +86,14 @@ fn uncommitted(environment: &Environment) -> String {
 ///
 /// As [`check_committed`], where `environment` promotes from another.
 pub(crate) fn check_deployable(environment: &Environment) -> anyhow::Result<()> {
-    match bootstrap::promotes_from(&environment.name)? {
-        Some(from) => check_committed(environment).with_context(|| {
-            let name = &environment.name;
-            format!("{name} takes what was tried in {from}, so it is deployed from a commit only")
-        }),
-        None => {
-            warn_if_uncommitted(environment);
-            Ok(())
-        }
-    }
+    let Some(from) = bootstrap::promotes_from(&environment.name)? else {
+        warn_if_uncommitted(environment);
+        return Ok(());
+    };
+    check_committed(environment).with_context(|| {
+        let name = &environment.name;
+        format!("{name} takes what was tried in {from}, so it is deployed from a commit only")
+    })
 }
 
 /// Says what a work tree with changes means for what is deployed from it.
