@@ -106,7 +106,8 @@ impl Rollout<'_> {
         let kept = record.keep(self.operator).with_context(|| {
             format!(
                 "release {} of {name} has ended as {}, and that could not be written down: `cargo xtask \
-                 releases {name}` shows it as started",
+                 releases {name}` shows it as started. Once it can be, the same command again finds \
+                 nothing to change and writes down how that ended",
                 record.id(),
                 record.state
             )

@@ -95,8 +95,16 @@ fn locked(
     let field = |name: &str| {
         let lines = said.lines().map(|line| line.trim_start_matches(['│', ' ']));
         let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        values.next().map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
+        values.next().map(|value| value.trim().to_owned())
     };
+    let Some(id) = field("ID") else {
+        return format!(
+            "the state is locked, and not by Terraform's own file: look at {environment}/terraform.tfstate.tflock \
+             in the bucket aws.state_bucket and at who has put it there, and delete it with `aws s3 rm` \
+             once nobody works on {environment}"
+        );
+    };
+    let field = |name: &str| field(name).unwrap_or_else(|| "unknown".to_owned());
     let (who, since, what) = (field("Who"), field("Created"), field("Operation"));
     let locked = format!("the state is locked by {who} since {since} ({what})");
     let is_of_here =
@@ -112,9 +120,8 @@ fn locked(
     format!(
         "{locked}: wait until that run is over. Only if it was killed, and no Terraform of it is left \
          where it ran, release the lock with\n  TF_DATA_DIR={} terraform \
-         -chdir=environments/{environment} force-unlock {}",
-        data_dir.display(),
-        field("ID")
+         -chdir=environments/{environment} force-unlock {id}",
+        data_dir.display()
     )
 }
 
@@ -175,6 +182,18 @@ mod tests {
         let alive = locked(&said, "dev", data_dir, |_| vec!["42".to_owned()]);
         assert!(alive.contains("(process 42): wait") && !alive.contains("unlock"), "{alive}");
         assert!(locked(&said, "dev", data_dir, |_| Vec::new()).contains("force-unlock 9db590f1"));
+        // Something else lies where Terraform's lock would.
+        let said = "Error: Error acquiring the state lock
+
+Error message: operation error S3: PutObject, api error PreconditionFailed
+failed to unmarshal JSON data into LockInfo struct: invalid character 'm'
+";
+        let foreign = of(said).text;
+        assert!(
+            foreign.contains("look at dev/terraform.tfstate.tflock in the bucket"),
+            "{foreign}"
+        );
+        assert!(!foreign.contains("force-unlock") && !foreign.contains("unknown"), "{foreign}");
     }
 
     #[test]

@@ -80,6 +80,24 @@ fn what_fails_is_on_record_with_its_step() {
 }
 
 #[test]
+fn what_cannot_be_written_down_is_not_begun_or_told_with_the_way_out() {
+    let Some(machine) = Machine::new() else { return };
+    let digest = code(NEW).digest;
+    let arguments = ["deploy", "dev", "--yes", "--artifact", &digest];
+    let denied = machine.run_with(("DENY", "deployments/"), &arguments);
+    denied.check(1, &["nothing was changed, as it could not be written down", "AccessDenied"]);
+    assert!(machine.applied().is_empty() && machine.states("dev").is_empty());
+
+    let denied = machine.run_with(("DENY", "releases/"), &arguments);
+    let reasons = ["has ended as passed, and that could not be written down", "same command again"];
+    denied.check(1, &reasons);
+    assert_eq!(machine.states("dev"), ["started"]);
+    deploy(&machine).check(0, &["nothing to change", "smoke test passed"]);
+    assert_eq!(machine.states("dev"), ["passed", "started"]);
+    assert_eq!(machine.applied().len(), 1);
+}
+
+#[test]
 fn code_that_was_replaced_while_the_event_went_through_has_not_passed() {
     let Some(machine) = Machine::new() else { return };
     let digest = code(NEW).digest;
