@@ -4,7 +4,7 @@ output "state_bucket" {
 }
 
 output "artifact_bucket" {
-  description = "Name of the bucket for artifacts (`artifacts/`), records of deployments (`deployments/ENV/`, `releases/ENV/`) and the audit log (`audit/ENV/`)."
+  description = "Name of the bucket for artifacts (`artifacts/`), records of deployments (`deployments/ENV/`, `releases/ENV/`), the audit log (`audit/ENV/`), pauses and the lease of a redrive (`operating/ENV/`)."
   value       = aws_s3_bucket.this["artifacts"].bucket
 }
 

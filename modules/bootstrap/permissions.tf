@@ -249,6 +249,11 @@ locals {
             Resource = concat(arn.resumption, arn.skips)
           },
           {
+            Effect   = "Allow"
+            Action   = ["s3:DeleteObject"]
+            Resource = ["${aws_s3_bucket.this["artifacts"].arn}/operating/${name}/*"]
+          },
+          {
             # The access log's delivery, a function's subnets, a subscription's end.
             Effect = "Allow"
             Action = [
@@ -353,12 +358,12 @@ locals {
           Effect    = "Allow"
           Action    = ["s3:ListBucket"]
           Resource  = [aws_s3_bucket.this["artifacts"].arn]
-          Condition = { StringLike = { "s3:prefix" = [for kind in ["audit", "deployments", "releases"] : "${kind}/${name}/*"] } }
+          Condition = { StringLike = { "s3:prefix" = [for kind in ["audit", "deployments", "operating", "releases"] : "${kind}/${name}/*"] } }
         },
         {
           Effect   = "Allow"
           Action   = ["s3:GetObject"]
-          Resource = [for kind in ["audit", "deployments", "releases"] : "${aws_s3_bucket.this["artifacts"].arn}/${kind}/${name}/*"]
+          Resource = [for kind in ["audit", "deployments", "operating", "releases"] : "${aws_s3_bucket.this["artifacts"].arn}/${kind}/${name}/*"]
         },
         {
           Effect    = "Allow"
@@ -413,7 +418,7 @@ locals {
         {
           Effect   = "Allow"
           Action   = ["s3:PutObject"]
-          Resource = ["${aws_s3_bucket.this["artifacts"].arn}/audit/${name}/*"]
+          Resource = [for kind in ["audit", "operating"] : "${aws_s3_bucket.this["artifacts"].arn}/${kind}/${name}/*"]
         },
         {
           Effect    = "Allow"

@@ -12,6 +12,7 @@ mod environment;
 mod pause;
 pub mod program;
 mod resume;
+mod retry;
 mod skip;
 mod status;
 mod trace;
@@ -22,6 +23,7 @@ pub use doctor::Doctor;
 pub use environment::EnvironmentArgs;
 pub use pause::Pause;
 pub use resume::Resume;
+pub use retry::Retry;
 pub use skip::Skip;
 pub use status::Status;
 pub use trace::Trace;
@@ -39,6 +41,7 @@ pub enum Command {
     Dlq(dlq::Dlq),
     Pause(Pause),
     Resume(Resume),
+    Retry(Retry),
 }
 
 impl Command {
@@ -54,6 +57,7 @@ impl Command {
             Self::Doctor(it) => &it.environment,
             Self::Pause(it) => &it.environment,
             Self::Resume(it) => &it.environment,
+            Self::Retry(it) => &it.environment,
             Self::Dlq(Dlq::List(it)) => &it.environment,
             Self::Dlq(Dlq::Stats(it)) => &it.environment,
             Self::Dlq(Dlq::Show(it)) => &it.environment,

@@ -1,13 +1,27 @@
 //! `resume`
 
 use crate::environment::EnvironmentArgs;
+use crate::pause::parse_name;
 
-/// Go on delivering, and show how what has waited goes out
+/// End a pause, and show how what has waited goes out
+///
+/// A single pause ends whoever made it, and whose it was is said. Of several one has to be named, or
+/// --all be given: delivery goes on when the last one has ended.
 #[derive(Debug, clap::Args)]
-#[command(after_help = crate::program::help("Examples:\n  {program} resume dev\n  {program} resume dev --no-wait"))]
+#[command(
+    after_help = crate::program::help("Examples:\n  {program} resume dev\n  {program} resume dev --no-wait\n  {program} resume prod --name upgrade")
+)]
 pub struct Resume {
     #[command(flatten)]
     pub environment: EnvironmentArgs,
+
+    /// The pause to end, as `status` shows it
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub name: Option<String>,
+
+    /// End all pauses, whosever they are
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
 
     /// Do not wait until the queue is empty
     #[arg(long)]

@@ -22,10 +22,12 @@ pub const SKIPS_VARIABLE: &str = "WEBHOOK_QUEUE_SKIPS";
 pub const SKIPS_FILE: &str = "skips.json";
 
 /// How the names of the files in an engine's data directory begin.
-const DATA_FILES: [&str; 10] = [
+const DATA_FILES: [&str; 11] = [
     "queues.db",
     "reserve.",
     "engine.",
+    "pauses.",
+    // Of a former version, which kept a pause there.
     "event-source-mapping.",
     "schedule.",
     "access-key-id",

@@ -10,6 +10,8 @@
 //! | when is the next attempt? | [`schedule`] |
 //! | is it worth attempting at all, now? | [`breaker`], [`deadline`] |
 //! | which failing event does an operator want out of the way? | [`skip`] |
+//! | why does delivery stand still, and until when? | [`pause`] |
+//! | who may redrive now? | [`lease`] |
 //! | what does a dead letter look like, and how does it go back? | [`dead_letter`] |
 //! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
 //! | where is a secret? | [`secret`] |
@@ -34,12 +36,14 @@ pub mod freshness;
 pub mod gate;
 pub mod header;
 pub mod json;
+pub mod lease;
 pub mod mapping;
 pub mod memory;
 pub mod message;
 pub mod notification;
 pub mod outcome;
 pub mod pace;
+pub mod pause;
 pub mod quota;
 pub mod route;
 pub mod route_path;

@@ -4,8 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in time, in whole milliseconds since the Unix epoch, as SQS and API Gateway give it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+use serde::{Deserialize, Serialize};
+
+/// A point in time, in whole milliseconds since the Unix epoch, as SQS and API Gateway give it. In JSON
+/// it is RFC 3339.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(into = "String", try_from = "String")]
 pub struct Timestamp(u64);
 
 /// A time that is counted from a start, the process's or the machine's, by a clock that nobody sets: what
@@ -125,6 +131,20 @@ fn split_offset(text: &str) -> Option<(&str, bool, Duration)> {
     };
     let seconds = number(hours, 23)? * 3_600 + number(minutes, 59)? * 60;
     Some((local, is_east, Duration::from_secs(seconds)))
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = humantime::TimestampError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(time: Timestamp) -> Self {
+        time.to_string()
+    }
 }
 
 impl From<SystemTime> for Timestamp {

@@ -22,7 +22,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::deliveries::Deliveries;
 use crate::disk::RESERVE_BYTES;
 use crate::error::EngineError;
-use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingOptions};
+use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle, MappingOptions};
 use crate::failure::{Failure, Failures};
 use crate::files::write_durably;
 use crate::function::{
@@ -32,13 +32,16 @@ use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
 use crate::notifier::Notifier;
+use crate::pauses_api::{self, PausesApi};
 use crate::receiver::Receiver;
-use crate::scheduler_api::{self, Scheduler};
 use crate::server::Server;
 use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
 use crate::store::{GroupLock, Store, arn};
-use crate::{damage_api, departures, destinations, metrics, operators, queues, sqs, status};
+use crate::{
+    damage_api, departures, destinations, leases_api, looking_api, metrics, operators, queues,
+    retry_api, sqs, status,
+};
 
 /// Name of the file in the data directory that says where the engine listens.
 const ADDRESS_FILE: &str = "engine.json";
@@ -236,15 +239,7 @@ impl Engine {
             started: store.clock().uptime(),
             store: store.clone(),
         });
-        let lambda = lambda_api(&config, mapping.as_ref());
-        let kept = [config.queue_name(), config.dead_letter_queue_name()];
-        let mut router = sqs::router_keeping(store.clone(), kept)
-            .merge(admin::router(Arc::clone(&admin)))
-            .merge(status::router(Arc::clone(&admin)))
-            .merge(metrics::router(Arc::clone(&admin)))
-            .merge(damage_api::router(store.clone()))
-            .merge(lambda_api::router(lambda))
-            .merge(operators::router(data_dir));
+        let router = api_router(&config, &admin, data_dir);
         let mut waiting =
             departures::watch(&store, config.dead_letter_queue_name(), &log, health, disk.clone());
         if let Some(disk) = disk {
@@ -253,10 +248,8 @@ impl Engine {
         }
         if let Some(mapping) = &mapping {
             let clock = Arc::clone(store.clock());
-            let scheduler = Scheduler::open(data_dir, mapping.handle(), clock, log.clone())
-                .map_err(|source| EngineError::File { what: "reading the schedule", source })?;
-            router = router.merge(scheduler_api::router(Arc::clone(&scheduler)));
-            waiting.spawn(store.failures().clone().task("the scheduler", scheduler.run()));
+            let ends = pauses_api::end_in_time(mapping.handle(), clock, log.clone());
+            waiting.spawn(store.failures().clone().task("what ends pauses", ends));
         }
         // Before anybody is answered: who finds the engine well finds this as well.
         let ingest_address = reachable(address_of(&ingest_listener, options.listen)?);
@@ -392,9 +385,28 @@ impl QueueUrls {
     }
 }
 
-fn lambda_api(config: &Config, mapping: Option<&EventSourceMapping>) -> LambdaApi {
+/// Everything that the API listener answers.
+fn api_router(config: &Config, admin: &Arc<Admin>, data_dir: Option<&Path>) -> Router {
+    let store = &admin.store;
+    let clock = Arc::clone(store.clock());
+    let pauses = PausesApi { mapping: admin.mapping.clone(), clock };
+    let kept = [config.queue_name(), config.dead_letter_queue_name()];
+    sqs::router_keeping(store.clone(), kept)
+        .merge(admin::router(Arc::clone(admin)))
+        .merge(status::router(Arc::clone(admin)))
+        .merge(metrics::router(Arc::clone(admin)))
+        .merge(damage_api::router(store.clone()))
+        .merge(lambda_api::router(lambda_api(config, admin.mapping.clone())))
+        .merge(pauses_api::router(pauses))
+        .merge(leases_api::router(store.clone()))
+        .merge(looking_api::router(Arc::clone(admin)))
+        .merge(retry_api::router(Arc::clone(admin)))
+        .merge(operators::router(data_dir))
+}
+
+fn lambda_api(config: &Config, mapping: Option<MappingHandle>) -> LambdaApi {
     LambdaApi {
-        mapping: mapping.map(EventSourceMapping::handle),
+        mapping,
         queue_arn: arn::of_queue(&config.queue_name()),
         function_arn: FunctionIdentity::of(config).arn(),
     }

@@ -56,9 +56,7 @@ impl From<MappingError> for EngineError {
     fn from(error: MappingError) -> Self {
         match error {
             MappingError::Store(source) => Self::Release(source),
-            MappingError::Switch(source) => {
-                Self::File { what: "reading event-source-mapping.json", source }
-            }
+            MappingError::Pauses(source) => Self::File { what: "reading the pauses", source },
         }
     }
 }

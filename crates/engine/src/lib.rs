@@ -18,6 +18,7 @@
 //! | webhooks in, for what was deployed to an AWS emulator | [`Gateway`] |
 
 pub mod clock;
+pub mod leases_api;
 pub mod operators;
 pub mod sqs;
 pub mod store;
@@ -43,13 +44,15 @@ mod ingest;
 mod lambda_api;
 mod log;
 mod log_file;
+mod looking_api;
 mod loss_meter;
 mod metrics;
 mod notifier;
+mod pauses_api;
 mod queues;
 mod receiver;
+mod retry_api;
 mod runtime_api;
-mod scheduler_api;
 mod secrets;
 mod server;
 mod start_command;

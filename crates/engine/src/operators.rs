@@ -5,9 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,14 +17,13 @@ use axum::routing::get;
 use domain::environment::SKIPS_FILE;
 use domain::json::JsonError;
 use domain::skip::{Skips, SkipsError};
-use hyper::body::{Body as HttpBody, Frame};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::files::{own_file, write_durably};
-use crate::http::{answer, failed};
+use crate::http::{answer, failed, streamed};
 use crate::log_file;
 
 /// The audit log's file in the data directory.
@@ -131,25 +128,7 @@ fn stream_log(operators: Arc<Operators>, event_id: Option<String>) -> Response {
             let _gone = pieces.blocking_send(Err(error));
         }
     });
-    Response::builder()
-        .header(CONTENT_TYPE, "application/x-ndjson")
-        .body(Body::new(Pieces(body)))
-        .expect("a fixed header")
-}
-
-/// A body that is sent as it is made.
-struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
-    }
+    streamed(body)
 }
 
 impl Operators {

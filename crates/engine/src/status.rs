@@ -26,7 +26,7 @@ use crate::http::{answer, failed};
 use crate::ingest::IngestStatus;
 use crate::loss_meter::{self, Balance};
 use crate::receiver::Outcomes;
-use crate::store::{Place, StoreError, WaitingGroup};
+use crate::store::{Place, SequenceNumber, StoreError, WaitingGroup};
 
 /// Groups that are told of at a time.
 const GROUPS_MAX: u32 = 1_000;
@@ -85,6 +85,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/_engine/status", get(status))
         .route("/_engine/waiting-groups", get(waiting_groups))
+        .route("/_engine/waiting-groups/after/{sequence}", get(waiting_groups_after))
         .route("/_engine/groups", get(groups))
         .route("/_engine/groups/after/{name}", get(groups_after))
         .route("/_engine/events/{id}", get(event))
@@ -99,7 +100,22 @@ async fn status(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn waiting_groups(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.store.waiting_groups(&admin.queue, GROUPS_MAX).await {
+    groups_that_wait(admin.store.waiting_groups(&admin.queue, GROUPS_MAX).await)
+}
+
+async fn waiting_groups_after(
+    State(admin): State<Arc<Admin>>,
+    Path(sequence): Path<String>,
+) -> Response {
+    let Some(after) = SequenceNumber::parse(&sequence) else {
+        let message = format!("{sequence} is no sequence number");
+        return answer(StatusCode::BAD_REQUEST, &json!({ "message": message }));
+    };
+    groups_that_wait(admin.store.waiting_groups_after(&admin.queue, after, GROUPS_MAX).await)
+}
+
+fn groups_that_wait(groups: Result<Vec<WaitingGroup>, StoreError>) -> Response {
+    match groups {
         Ok(groups) => {
             let groups: Vec<_> = groups.iter().map(group_json).collect();
             answer(StatusCode::OK, &json!({ "groups": groups }))

@@ -61,6 +61,20 @@ impl EngineApi {
         self.document(Method::POST, path, serde_json::to_vec(body)?.into()).await
     }
 
+    /// Puts a document somewhere, and takes the answer.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.document(Method::PUT, path, serde_json::to_vec(body)?.into()).await
+    }
+
+    /// Deletes something, and takes the answer.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.document(Method::DELETE, path, Bytes::new()).await
+    }
+
     async fn document<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -1,4 +1,4 @@
-//! `forget`: what `pause` and `skip` have made beside Terraform goes with the environment.
+//! `forget`: what `pause`, `skip` and `dlq redrive` have made beside Terraform goes with the environment.
 
 use std::process::ExitCode;
 
@@ -7,10 +7,12 @@ use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
 use domain::environment::skips_parameter;
 use serde_json::json;
 
+use crate::document::{self, DOCUMENTS};
 use crate::resumption::schedule_name;
 use crate::sdk;
 
-/// Delete the list of skips and the scheduled end of a pause, as far as they are there
+/// Delete the list of skips, the pauses with their scheduled end, and the lease of a redrive, as far as
+/// they are there
 #[derive(Debug, clap::Args)]
 pub(crate) struct Forget {
     /// Environment that was destroyed
@@ -19,6 +21,10 @@ pub(crate) struct Forget {
     /// Its region
     #[arg(long)]
     region: String,
+
+    /// The bucket for artifacts, if it has one
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
 }
 
 impl Forget {
@@ -50,6 +56,15 @@ impl Forget {
             Err(error) => {
                 return Err(sdk::failed(&format!("deleting parameter {parameter}"), error));
             }
+        }
+
+        let client = aws_sdk_s3::Client::new(&config);
+        for key in DOCUMENTS.map(|name| document::key(&self.environment, name)) {
+            let Some(bucket) = &self.bucket else { break };
+            // Of what is not there as well, S3 says that it was deleted.
+            let gone = client.delete_object().bucket(bucket).key(&key).send().await;
+            gone.map_err(|error| sdk::failed(&format!("deleting {key}"), error))?;
+            deleted.push(key);
         }
 
         println!("{}", json!({ "deleted": deleted }));

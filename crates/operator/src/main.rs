@@ -9,12 +9,14 @@
 #[macro_use]
 extern crate terminal;
 
+mod alongside;
 mod audit;
 mod blocked;
 mod cloudwatch;
 mod delivery;
 mod dlq;
 mod doctor;
+mod document;
 mod engine_api;
 mod engine_status;
 mod environment;
@@ -23,16 +25,19 @@ mod history;
 mod hold;
 mod identity;
 mod interrupt;
+mod lease;
 mod letter;
 mod live;
 mod mapping;
 mod pause;
+mod pauses;
 mod people;
 mod progress;
 mod queue;
 mod queue_time;
 mod resume;
 mod resumption;
+mod retry;
 mod scratch;
 mod sdk;
 mod settle;
@@ -154,7 +159,8 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Doctor(it) => doctor::run(it).await,
         Typed::Dlq(it) => Box::pin(dlq::run(it)).await,
         Typed::Pause(it) => Box::pin(pause::run(it)).await,
-        Typed::Resume(it) => resume::run(it).await,
+        Typed::Resume(it) => Box::pin(resume::run(it)).await,
+        Typed::Retry(it) => Box::pin(retry::run(it)).await,
     }
 }
 

@@ -76,8 +76,7 @@ impl<'a> Mapping<'a> {
 
     /// Enables or disables it, and waits until it is; before that, until an earlier change has ended.
     pub(crate) async fn switch(&self, enabled: bool) -> anyhow::Result<()> {
-        let (what, wanted) =
-            if enabled { ("enabling", "Enabled") } else { ("disabling", "Disabled") };
+        let what = if enabled { "enabling" } else { "disabling" };
         let lambda = &self.environment.lambda;
         let state = || state_of(lambda, &self.uuid);
         let update = async || {
@@ -95,7 +94,14 @@ impl<'a> Mapping<'a> {
             }
         };
         change(state, update).await?;
+        self.reach(enabled).await
+    }
+
+    /// Waits until it is enabled, or disabled, by whoever has told it to be.
+    pub(crate) async fn reach(&self, enabled: bool) -> anyhow::Result<()> {
+        let wanted = if enabled { "Enabled" } else { "Disabled" };
         let _shown = progress::spinner(format!("the event source mapping to be {wanted}"));
+        let state = || state_of(&self.environment.lambda, &self.uuid);
         let state = until(state, |state| state == wanted).await?;
         if state != wanted {
             bail!(

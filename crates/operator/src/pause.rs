@@ -2,41 +2,33 @@
 
 use commands::Pause;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
-use domain::time::Timestamp;
+use commands::program;
 use serde_json::json;
 
 use crate::environment;
 use crate::hold::Hold;
-use crate::mapping::Mapping;
-use crate::resumption::Resumption;
+use crate::pauses::{self, Switch};
 use crate::{people, progress, waiting};
-use commands::program;
 
 pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
-    let mapping = Mapping::find(&environment).await?;
-    let resumption = Resumption::of(&environment, &mapping);
-    // Before it is switched off: a pause must not outlast what was asked for.
-    let resumes_at = match given.duration {
-        None => {
-            resumption.cancel().await?;
-            None
-        }
-        Some(duration) => {
-            let at = Timestamp::from(SystemTime::now()).plus(duration);
-            resumption.schedule(at, &given.why).await?;
-            Some(at)
-        }
-    };
-    mapping.switch(false).await?;
+    let switch = Switch::of(&environment)?;
+    let by = environment.audit().who().await?;
+    let name = given.name.as_ref().unwrap_or(&by);
+    // Noted before: should this program be killed, the pause stays, and somebody has to know.
+    let for_seconds = given.duration.map(|duration| duration.as_secs());
+    let what = json!({ "name": name, "for_seconds": for_seconds });
+    environment.audit().announce("pause", Some(&given.why), what).await?;
+    let mut others = switch.begin(name, &by, &given.why, given.duration).await?;
+    let place = others.iter().position(|it| it.name == *name).context("the pause is gone")?;
+    let ours = others.remove(place);
     let wait = progress::spinner("the end of the deliveries under way");
     let waiting = waiting::settled(&environment).await?;
     wait.finish_and_clear();
-    let what = json!({ "resumes_at": resumes_at.map(|at| at.to_string()) });
-    environment.audit().add("pause", Some(&given.why), what).await?;
     let retention_seconds: u64 =
         environment.attribute(QueueAttributeName::MessageRetentionPeriod).await?;
     let retention = Duration::from_secs(retention_seconds);
@@ -45,15 +37,23 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
         let paused = json!({
             "environment": environment.name, "state": "paused", "reason": given.why,
             "waiting": waiting.total(), "retention_seconds": retention_seconds,
-            "holds": hold.json(), "resumes_at": resumes_at.map(|at| at.to_string()),
+            "holds": hold.json(), "resumes_at": ours.until, "name": name, "others": others,
         });
         println!("{paused}");
     } else {
         let waits = people::events_wait(waiting.total());
         println!("paused: {waits}; new ones are accepted, and wait too, in order");
         println!("{}", hold.text());
-        let resume = format!("`{}`", program::command(["resume", &environment.name]));
-        match resumes_at {
+        if !others.is_empty() {
+            println!("paused as well: {}", pauses::in_a_line(&others));
+        }
+        let mut resume = vec!["resume", &environment.name];
+        // Alone, it is ended by whoever resumes.
+        if given.name.is_some() || !others.is_empty() {
+            resume.extend(["--name", name]);
+        }
+        let resume = format!("`{}`", program::command(resume));
+        match ours.until {
             Some(at) => println!("it ends by itself at {at}, or with {resume}"),
             None => println!("{resume} ends it"),
         }

@@ -1,18 +1,21 @@
-//! `resume`: the event source mapping is enabled again, and what has waited goes out.
+//! `resume`: a pause ends. With the last one the event source mapping is enabled again, and what has
+//! waited goes out.
 
 use commands::Resume;
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+use commands::program;
+use domain::pause::Pause;
 use serde_json::json;
 
 use crate::environment::{self, Environment};
-use crate::mapping::Mapping;
-use crate::resumption::Resumption;
+use crate::interrupt::{self, interrupted};
+use crate::pauses::{self, Ended, Switch};
 use crate::waiting::Waiting;
 use crate::{people, progress};
-use commands::program;
 
 /// Between two looks at the queue. It does not tell by itself when it has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -25,12 +28,22 @@ const PACE_LEAST: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
-    let mapping = Mapping::find(&environment).await?;
-    mapping.switch(true).await?;
-    Resumption::of(&environment, &mapping).cancel().await?;
+    // What was resumed is told, however it ends.
+    let _guard = interrupt::guard();
+    let switch = Switch::of(&environment)?;
+    let names = names(&given, &environment, &switch.list().await?)?;
+    // Noted before: who is killed has resumed, and nobody else would know.
+    environment.audit().announce("resume", None, json!({ "names": names })).await?;
+    let Ended { ended, left } = switch.end(&names).await?;
+    if !left.is_empty() {
+        report_left(&given, &environment, &ended, &left);
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut waiting = environment.waiting().await?;
-    environment.audit().add("resume", None, json!({ "waiting": waiting.total() })).await?;
     if !given.json {
+        if !ended.is_empty() {
+            println!("ended: {}", pauses::in_a_line(&ended));
+        }
         println!("resumed: {}", people::events_wait(waiting.total()));
     }
     let (before, begun) = (waiting.total(), Instant::now());
@@ -39,7 +52,7 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
     if given.json {
         let resumed = json!({
             "environment": environment.name, "state": "resumed", "waiting": waiting.total(),
-            "waiting_before": before,
+            "waiting_before": before, "ended": ended, "left": [],
             "took_ms": (!given.no_wait).then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         });
         println!("{resumed}");
@@ -53,6 +66,54 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
     Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
 
+/// The pauses to end. Without any the mapping may be off all the same, and is switched on.
+fn names(
+    given: &Resume,
+    environment: &Environment,
+    pauses: &[Pause],
+) -> anyhow::Result<Vec<String>> {
+    let all = || pauses.iter().map(|it| it.name.clone()).collect();
+    match &given.name {
+        Some(name) if !pauses.iter().any(|it| it.name == *name) => match pauses {
+            [] => bail!("there is no pause {name:?}, nor any other: delivery was not changed"),
+            _ => bail!(
+                "there is no pause {name:?}, so nothing was changed; there is: {}",
+                pauses::in_a_line(pauses)
+            ),
+        },
+        Some(name) => Ok(vec![name.clone()]),
+        None if given.all || pauses.len() <= 1 => Ok(all()),
+        None => {
+            let name = &environment.name;
+            bail!(
+                "there are {} pauses, so nothing was changed: {}; end one with `{}`, or \
+                 all with `{}`",
+                pauses.len(),
+                pauses::in_a_line(pauses),
+                program::command(["resume", name, "--name", &pauses[0].name]),
+                program::command(["resume", name, "--all"]),
+            )
+        }
+    }
+}
+
+fn report_left(given: &Resume, environment: &Environment, ended: &[Pause], left: &[Pause]) {
+    if given.json {
+        let report = json!({
+            "environment": environment.name, "state": "paused", "ended": ended, "left": left,
+        });
+        print!("{report}\n");
+    } else {
+        let said = match ended {
+            // Between the look and the end of it.
+            [] => "somebody else has ended it".to_owned(),
+            ended => format!("ended: {}", pauses::in_a_line(ended)),
+        };
+        let left = pauses::in_a_line(left);
+        print!("{said}\ndelivery is still paused: {left}\n");
+    }
+}
+
 impl Environment {
     /// Shows the queue getting empty. Gives `false` if a signal ended that before.
     async fn drain(&self, waiting: &mut Waiting) -> anyhow::Result<bool> {
@@ -60,12 +121,11 @@ impl Environment {
         let mut most = waiting.total();
         let mut pace = Pace::default();
         let bar = progress::drain(most);
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         while waiting.total() > 0 {
             pace.saw(begun.elapsed(), waiting.total());
             bar.set_message(pace.text(&self.name));
             tokio::select! {
-                _interrupted = interrupt.as_mut() => {
+                () = interrupted() => {
                     bar.finish_and_clear();
                     return Ok(false);
                 }

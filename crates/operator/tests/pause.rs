@@ -1,4 +1,5 @@
-//! `webhook-operator pause` and `resume`, the built program, on an engine.
+//! `webhook-operator pause`, `resume` and `retry`, and the pause and the lease of `dlq redrive`: the built
+//! program, on an engine.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 use std::path::Path;
@@ -45,27 +46,47 @@ async fn json(dir: &Path, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The pauses that the engine keeps.
+fn pauses(dir: &Path) -> Vec<Value> {
+    let kept = std::fs::read(dir.join("pauses.json"));
+    kept.map_or_else(
+        |_none| Vec::new(),
+        |kept| {
+            let kept: Value = serde_json::from_slice(&kept).unwrap();
+            kept["pauses"].as_array().unwrap().clone()
+        },
+    )
+}
+
+/// Whether the engine delivers.
+fn delivers(dir: &Path) -> bool {
+    pauses(dir).is_empty()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_says_why_and_ends_at_its_time_or_before() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
-    let schedule = dir.path().join("schedule.json");
 
     let pause = ["pause", "--why", "リリース", "--for", "1h", "--json"];
     let paused = json(dir.path(), &pause).await;
     assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("リリース")));
-    let kept: Value = serde_json::from_slice(&std::fs::read(&schedule).unwrap()).unwrap();
-    let second = |time: &Value| time.as_str().unwrap()[..19].to_owned();
-    assert_eq!(second(&kept["at"]), second(&paused["resumes_at"]));
+    let kept = pauses(dir.path());
+    assert_eq!((kept.len(), &kept[0]["until"]), (1, &paused["resumes_at"]));
+    assert_eq!((&kept[0]["name"], &kept[0]["by"]), (&paused["name"], &paused["name"]));
 
-    // Another pause takes the place of the first, with its end.
+    // Another of the same name takes the place of the first, with its end.
     let again = json(dir.path(), &["pause", "--why", "longer", "--json"]).await;
     assert_eq!(again["resumes_at"], Value::Null);
-    assert!(!schedule.exists());
+    assert_eq!((pauses(dir.path()).len(), &pauses(dir.path())[0]["until"]), (1, &Value::Null));
 
     json(dir.path(), &pause).await;
-    assert_eq!(json(dir.path(), &["resume", "--json"]).await["state"], "resumed");
-    assert!(!schedule.exists(), "a pause that comes later must not be ended by this one's time");
+    let resumed = json(dir.path(), &["resume", "--json"]).await;
+    assert_eq!(
+        (&resumed["state"], &resumed["ended"][0]["reason"]),
+        (&json!("resumed"), &json!("リリース"))
+    );
+    assert!(delivers(dir.path()));
 
     let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
     let log = String::from_utf8(log).unwrap();
@@ -73,6 +94,54 @@ async fn a_pause_says_why_and_ends_at_its_time_or_before() {
     let actions: Vec<&Value> = lines.iter().map(|line| &line["action"]).collect();
     assert_eq!(actions, ["pause", "pause", "pause", "resume"]);
     assert_eq!(lines[0]["reason"], "リリース");
+    assert_eq!(lines[0]["what"]["for_seconds"], 3_600);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_goes_on_when_the_last_pause_ends_and_whose_it_was_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    let said = async |arguments: &[&str]| {
+        let output = operator(dir.path(), arguments).await;
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let named = ["pause", "--why", "release 42", "--name", "release"];
+    let (code, stdout, _) = said(&named).await;
+    assert!(code == Some(0) && stdout.contains("--name release --data-dir"), "{stdout}");
+    let (_, stdout, _) = said(&["pause", "--why", "upgrade"]).await;
+    assert!(stdout.contains("paused as well: release, by "), "{stdout}");
+
+    let (code, _, stderr) = said(&["resume"]).await;
+    assert_eq!((code, pauses(dir.path()).len()), (Some(1), 2), "{stderr}");
+    for part in ["there are 2 pauses", "(release 42)", "(upgrade)", "--name release", "--all"] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    let (code, _, stderr) = said(&["resume", "--name", "nobody"]).await;
+    assert_eq!((code, pauses(dir.path()).len()), (Some(1), 2));
+    assert!(stderr.contains("no pause \"nobody\"") && stderr.contains("release, by"), "{stderr}");
+
+    let (code, stdout, _) = said(&["resume", "--name", "release"]).await;
+    assert!(code == Some(0) && !delivers(dir.path()), "{stdout}");
+    assert!(
+        stdout.contains("ended: release, by ") && stdout.contains("still paused: "),
+        "{stdout}"
+    );
+    let screen = said(&["status"]).await.1;
+    assert!(screen.contains(": upgrade") && !screen.contains("release 42"), "{screen}");
+
+    // A single one ends whoever made it.
+    let (code, stdout, _) = said(&["resume", "--no-wait"]).await;
+    assert!(code == Some(0) && delivers(dir.path()), "{stdout}");
+    assert!(stdout.contains("ended: ") && stdout.contains("(upgrade)"), "{stdout}");
+
+    said(&named).await;
+    said(&["pause", "--why", "upgrade"]).await;
+    assert_eq!(said(&["resume", "--all", "--no-wait"]).await.0, Some(0));
+    assert!(delivers(dir.path()));
+    // Nothing to end is no fault: delivery goes on.
+    assert_eq!(said(&["resume", "--no-wait"]).await.0, Some(0));
     engine.stop().await;
 }
 
@@ -85,13 +154,15 @@ async fn a_pause_without_a_reason_or_with_no_time_changes_nothing() {
         &["pause", "--why", " "],
         &["pause", "--why", "r", "--for", "10s"],
         &["pause", "--why", "r", "--for", "15days"],
+        &["pause", "--why", "r", "--name", " "],
+        &["resume", "--name", "a", "--all"],
     ] {
         let output = operator(dir.path(), arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
     let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
     assert!(log.is_empty(), "{}", String::from_utf8_lossy(&log));
-    assert!(!dir.path().join("event-source-mapping.json").exists(), "it was switched");
+    assert!(!dir.path().join("pauses.json").exists(), "it was switched");
     engine.stop().await;
 }
 
@@ -120,15 +191,6 @@ async fn add_in_flight(engine: &Engine, dir: &Path, event_id: &str) {
     assert_eq!(engine.store().receive(queue, request).await.unwrap().len(), 1);
 }
 
-/// Whether the engine delivers, by the switch that it keeps; it does until that is touched.
-fn delivers(dir: &Path) -> bool {
-    let switch = std::fs::read(dir.join("event-source-mapping.json"));
-    switch.map_or(true, |switch| {
-        let switch: Value = serde_json::from_slice(&switch).unwrap();
-        switch["enabled"].as_bool().unwrap()
-    })
-}
-
 const REDRIVE: [&str; 5] = ["dlq", "redrive", "--all", "--pause-first", "--json"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,14 +200,15 @@ async fn a_redrive_ends_its_own_pause_and_nobody_elses() {
     json(dir.path(), &["pause", "--why", "release", "--json"]).await;
     add_dead_letter(dir.path(), "event-1").await;
     assert_eq!(json(dir.path(), &REDRIVE).await["sent"], json!(["event-1"]));
-    assert!(!delivers(dir.path()), "somebody else's pause goes on");
+    let left = pauses(dir.path());
+    assert_eq!((left.len(), &left[0]["reason"]), (1, &json!("release")), "somebody else's goes on");
     engine.stop().await;
 
     let dir = tempfile::tempdir().unwrap();
     let engine = self::engine(dir.path()).await;
     add_dead_letter(dir.path(), "event-2").await;
     assert_eq!(json(dir.path(), &REDRIVE).await["sent"], json!(["event-2"]));
-    assert!(dir.path().join("event-source-mapping.json").exists(), "it was paused");
+    assert!(dir.path().join("pauses.json").exists(), "it was paused");
     assert!(delivers(dir.path()));
     engine.stop().await;
 }
@@ -189,7 +252,9 @@ async fn a_redrive_that_is_killed_while_it_pauses_is_known_of() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     redrive.kill().await.unwrap();
-    assert!(!delivers(dir.path()), "nobody could resume");
+    let left = pauses(dir.path());
+    assert_eq!((left.len(), &left[0]["name"]), (1, &json!("dlq redrive")), "nobody could resume");
+    assert!(left[0]["until"].is_string(), "it ends by itself");
 
     let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
     let log = String::from_utf8(log).unwrap();
@@ -198,11 +263,14 @@ async fn a_redrive_that_is_killed_while_it_pauses_is_known_of() {
     assert_eq!(last["what"]["by"], "dlq redrive");
     let status = json(dir.path(), &["status", "--json"]).await;
     assert_eq!(status["delivery"]["paused"], true);
-    for arguments in [&REDRIVE[..], &["dlq", "redrive", "--group", "order-7"]] {
-        let done = operator(dir.path(), arguments).await;
+    // Its lease keeps others out for a minute, which nobody waits for here.
+    let token = lease(&engine).await.unwrap().token;
+    engine.store().release_lease("redrive", &token).await.unwrap();
+    for arguments in [["dlq", "redrive", "--group", "order-7"]] {
+        let done = operator(dir.path(), &arguments).await;
         let said = String::from_utf8(done.stderr).unwrap();
         let expected = [
-            "delivery is paused since",
+            "delivery is paused: dlq redrive, by ",
             "(release 42)",
             "`webhook-operator resume test --data-dir",
         ];
@@ -210,6 +278,107 @@ async fn a_redrive_that_is_killed_while_it_pauses_is_known_of() {
     }
     json(dir.path(), &["resume", "--no-wait", "--json"]).await;
     assert!(delivers(dir.path()));
+    engine.stop().await;
+}
+
+/// The lease that the engine has given somebody.
+async fn lease(engine: &Engine) -> Option<domain::lease::Lease> {
+    engine.store().lease("redrive").await.unwrap()
+}
+
+fn start_redrive(dir: &Path) -> tokio::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND").kill_on_drop(true);
+    // One in a second: it is at work until it is ended.
+    command.args(["dlq", "redrive", "--all", "--rate", "1", "--why", "fixed in 4.3", "test"]);
+    command.arg("--data-dir").arg(dir);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until somebody has the lease.
+async fn taken(engine: &Engine) {
+    while lease(engine).await.is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_redrives_at_once_the_second_is_told_whose_the_first_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    for number in 0..60 {
+        add_dead_letter(dir.path(), &format!("event-{number}")).await;
+    }
+    let mut first = start_redrive(dir.path());
+    taken(&engine).await;
+    for second in [&REDRIVE[..], &["dlq", "redrive", "--all"]] {
+        let done = operator(dir.path(), second).await;
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        for part in [" redrives (fixed in 4.3) since ", "wait until that has ended", "expires in "]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    assert!(delivers(dir.path()), "the second has paused nothing");
+    // Looking needs no lease.
+    let shown = operator(dir.path(), &["dlq", "redrive", "--all", "--dry-run"]).await;
+    assert!(shown.status.success());
+
+    // Interrupted, it gives the lease back.
+    let pid = first.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::INT).unwrap();
+    assert_eq!(first.wait().await.unwrap().code(), Some(130));
+    assert_eq!(lease(&engine).await, None);
+
+    // Killed, it keeps others out for a minute at most.
+    let mut killed = start_redrive(dir.path());
+    taken(&engine).await;
+    killed.kill().await.unwrap();
+    let left = lease(&engine).await.unwrap();
+    assert!(left.until.since(engine.store().clock().wall()) <= Duration::from_mins(1));
+    assert_eq!(operator(dir.path(), &["dlq", "redrive", "--all"]).await.status.code(), Some(1));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_attempted_now_and_one_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    add_dead_letter(dir.path(), "event-1").await;
+    json(dir.path(), &["dlq", "redrive", "--all", "--json"]).await;
+    let queue = engine.queue_url().rsplit('/').next().unwrap().to_owned();
+    let fail = async || {
+        let request = ReceiveRequest::default();
+        let received = engine.store().receive(&queue, request).await.unwrap();
+        let handle = &received[0].receipt_handle;
+        engine.store().change_visibility(&queue, handle, 600).await.unwrap();
+    };
+    fail().await;
+    let group = engine.store().groups(&queue, "", 1).await.unwrap()[0].group.clone();
+    let retry = |key: &'static str| {
+        let dir = dir.path().to_owned();
+        async move {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+            command.arg0("webhook-operator").env_remove("SUDO_COMMAND");
+            command.args(["retry", "test", key, "--json", "--data-dir"]).arg(&dir);
+            command.output().await.unwrap()
+        }
+    };
+    assert_eq!(group, "order-7");
+    let retried = retry("order-7").await;
+    assert_eq!(retried.status.code(), Some(0), "{}", String::from_utf8_lossy(&retried.stderr));
+    let retried: Value = serde_json::from_slice(&retried.stdout).unwrap();
+    assert_eq!(retried["groups"][0]["result"], "now");
+    fail().await;
+    let all = retry("--all").await;
+    let all: Value = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!((&all["groups"][0]["group"], &all["not_reached"]), (&json!("order-7"), &json!(0)));
+    fail().await;
+    let nobody = retry("nobody").await;
+    assert_eq!(nobody.status.code(), Some(1));
+    let nobody: Value = serde_json::from_slice(&nobody.stdout).unwrap();
+    assert_eq!(nobody["groups"][0]["result"], "no_group");
     engine.stop().await;
 }
 

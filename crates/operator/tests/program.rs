@@ -124,7 +124,7 @@ async fn what_it_advises_works_as_it_is_printed() {
     shell.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
     let resumed = run(shell).await;
     assert!(resumed.status.success(), "{resumed:?}");
-    assert!(text(&resumed.stdout).starts_with("resumed"), "{resumed:?}");
+    assert!(text(&resumed.stdout).contains("\nresumed: "), "{resumed:?}");
 }
 
 /// The file of an engine that was killed: nobody listens there any more.
@@ -171,13 +171,14 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
 }
 
 /// Every command for an environment `dev`.
-const OF_DEV: [&[&str]; 16] = [
+const OF_DEV: [&[&str]; 17] = [
     &["status", "dev"],
     &["blocked", "dev"],
     &["doctor", "dev"],
     &["trace", "dev", "evt"],
     &["pause", "dev", "--why", "test"],
     &["resume", "dev"],
+    &["retry", "dev", "--all"],
     &["skip", "dev", "evt", "--why", "test"],
     &["dlq", "list", "dev"],
     &["dlq", "show", "dev", "evt"],

@@ -1,5 +1,5 @@
 //! What changes the event source mapping on AWS, where a change takes its time and no other is taken
-//! meanwhile. SQS and `EventBridge` Scheduler are an engine's, Lambda is played.
+//! meanwhile. SQS is an engine's; Lambda is played, and an `EventBridge` Scheduler that keeps nothing.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 use std::path::Path;
@@ -67,6 +67,9 @@ async fn answer(
     uri: Uri,
     body: Bytes,
 ) -> Response {
+    if uri.path().starts_with("/schedules/") {
+        return schedule(&method);
+    }
     let mut mapping = mapping.lock().unwrap();
     let state = mapping.state;
     mapping.calls.push(format!("{method} {state}"));
@@ -99,6 +102,17 @@ async fn answer(
         None => {}
     }
     shown(mapping.state).to_string().into_response()
+}
+
+/// Source: `EventBridge` Scheduler API reference, `CreateSchedule`, `DeleteSchedule`.
+fn schedule(method: &Method) -> Response {
+    if method == Method::POST {
+        return json!({ "ScheduleArn": "arn:aws:scheduler:::schedule/default/s" })
+            .to_string()
+            .into_response();
+    }
+    let kind = [("x-amzn-errortype", "ResourceNotFoundException")];
+    (StatusCode::NOT_FOUND, kind, json!({ "Message": "no schedule" }).to_string()).into_response()
 }
 
 /// An environment whose queues an engine has.
@@ -134,6 +148,7 @@ impl Site {
             .env_remove("SUDO_COMMAND")
             .env("AWS_ENDPOINT_URL", format!("http://{}", self.engine.api_address()))
             .env("AWS_ENDPOINT_URL_LAMBDA", &lambda.url)
+            .env("AWS_ENDPOINT_URL_SCHEDULER", &lambda.url)
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", self.engine.access_key_id())
             .env("AWS_SECRET_ACCESS_KEY", "test")
@@ -160,7 +175,6 @@ const PAUSE: [&str; 4] = ["pause", "--json", "--why", "release 42"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_waits_for_the_one_before_and_for_its_own_end() {
-    let site = Arc::new(Site::start().await);
     // At once, as each takes some seconds.
     let mut changes = JoinSet::new();
     for (arguments, begins, becomes, ends) in [
@@ -170,8 +184,8 @@ async fn every_change_waits_for_the_one_before_and_for_its_own_end() {
         (&["resume", "--json"], "Updating", "Enabled", "Enabled"),
         (&["dlq", "redrive", "--all", "--pause-first", "--json"], "Updating", "Enabled", "Enabled"),
     ] {
-        let site = Arc::clone(&site);
         changes.spawn(async move {
+            let site = Site::start().await;
             let lambda = Lambda::start(begins, Some(becomes), 0).await;
             let said = site.operate(&lambda, arguments).await;
             assert_eq!(lambda.state(), ends, "{arguments:?} {begins}");

@@ -131,7 +131,7 @@ mod tests {
         let rows = [["5f0c3c2e-6d0b-4a43", "注文注文注文注文注文", "422"]];
         let rows = rows.map(|row| row.map(str::to_owned));
         let text = render(["EVENT ID", "GROUP", "STATUS"], &rows, Width::AtMost(40));
-        let widest = text.lines().map(|line| line.width()).max();
+        let widest = text.lines().map(unicode_width::UnicodeWidthStr::width).max();
         assert_eq!(widest, Some(40), "{text}");
         assert!(text.ends_with("5f0c3c2e-6d0b-…  注文注文注文注…  422\n"), "{text}");
         let narrow = render(["EVENT ID", "GROUP", "STATUS"], &rows, Width::AtMost(1));

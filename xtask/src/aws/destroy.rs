@@ -20,7 +20,7 @@ use terminal::exit::Failure;
 /// Delete an environment, with everything that waits in its queues
 ///
 /// Refused while `aws.deletion_protection` is set. That it begins and how it ended is on record, as of a
-/// deployment: `cargo xtask releases`. The list of skips and a pause's scheduled end go with
+/// deployment: `cargo xtask releases`. The list of skips and the pauses go with
 /// it; artifacts, release records and the state's bucket stay. `local` also stops the emulator and all
 /// that `cargo xtask deploy local` started.
 #[derive(Debug, clap::Args)]
@@ -131,8 +131,13 @@ fn carry_out(
     operator.forget()
 }
 
-/// Deletes the state of what was on the emulator: it is gone with it.
+/// Deletes the state of what was on the emulator, and its pauses: they are gone with it.
 fn forget() -> anyhow::Result<()> {
+    let operating = local_dir().join("bucket").join("operating");
+    if operating.exists() {
+        std::fs::remove_dir_all(&operating)
+            .with_context(|| format!("deleting {}", operating.display()))?;
+    }
     for name in ["terraform.tfstate", "terraform.tfstate.backup"] {
         let path = local_dir().join(name);
         if path.exists() {

@@ -177,10 +177,12 @@ impl<'a> Operator<'a> {
         answer(Output { status, stdout, stderr }).map(drop)
     }
 
-    /// Deletes what `pause` and `skip` have made beside Terraform, as far as it is there.
+    /// Deletes what `pause`, `skip` and `dlq redrive` have made beside Terraform, as far as it is there.
     pub(crate) fn forget(&self) -> anyhow::Result<()> {
         let Environment { name, aws, .. } = self.environment;
-        output(&mut command(&["forget", name, "--region", &aws.region])).map(drop)
+        let mut forget = command(&["forget", name, "--region", &aws.region]);
+        forget.args(aws.artifact_bucket.iter().flat_map(|bucket| ["--bucket", bucket.as_str()]));
+        output(&mut forget).map(drop)
     }
 
     /// Whether both keep their artifacts in the same place.

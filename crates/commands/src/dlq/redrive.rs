@@ -20,8 +20,11 @@ use super::which::{ONE_OF, Which};
 /// dead letter. Should this command be killed in between, start it again within five minutes, as long as
 /// the queue recognises what it has: it waits until the dead letters are shown again, after two. Later,
 /// one event may arrive twice, with the same webhook-id. The audit log has a line when it starts and
-/// one when it ends. SQS hides a message for 12 hours at most: a redrive that takes longer shows the
-/// dead letters again in time, looks anew and goes on. See `dlq list --help` for what looking costs.
+/// one when it ends. Killed with --pause-first, its pause ends by itself within ten minutes, and with
+/// `resume` at once; pauses of others stay as they are. One redrive at a time works on an environment: a
+/// second is told whose the first is and how far. SQS hides a message for 12 hours at most: a redrive
+/// that takes longer shows the dead letters again in time, looks anew and goes on. See `dlq list --help`
+/// for what looking costs.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = help("{program} dlq redrive [OPTIONS] [ENV] <ID… | --all | SELECTION>"),
@@ -59,7 +62,7 @@ pub struct Redrive {
     #[arg(long, conflicts_with = "dry_run")]
     pub now: bool,
 
-    /// Pause delivery, wait until deliveries under way have ended, redrive, and resume
+    /// Pause delivery, wait until deliveries under way have ended, redrive, and end that pause
     #[arg(long, conflicts_with = "dry_run")]
     pub pause_first: bool,
 

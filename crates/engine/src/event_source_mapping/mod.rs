@@ -8,8 +8,8 @@
 //! Source: Lambda guide, "Using Lambda with Amazon SQS".
 
 mod event;
+mod pauses_file;
 mod response;
-mod switch;
 
 use std::io;
 use std::path::Path;
@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::config::LogLevel;
+use domain::pause::{Pause, Pauses, UNKNOWN};
 use domain::quota::INVOCATION_BYTES_MAX;
+use domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
@@ -32,8 +34,8 @@ use crate::function::{Function, InvocationError, Process, ms};
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{ReceiveRequest, ReceivedMessage, Store, StoreError};
+use pauses_file::PausesFile;
 use response::BatchResult;
-use switch::Switch;
 
 /// Who received a message, for the store.
 const RECEIVER: &str = "event-source-mapping";
@@ -69,9 +71,17 @@ pub(crate) struct MappingHandle(Arc<Shared>);
 
 struct Shared {
     options: MappingOptions,
-    switch: tokio::sync::Mutex<Switch>,
+    pauses: tokio::sync::Mutex<Kept>,
     wanted: watch::Sender<Wanted>,
+    /// When the next pause ends by itself.
+    next_end: watch::Sender<Option<Timestamp>>,
     counts: Counts,
+}
+
+/// The pauses, and where they are kept.
+struct Kept {
+    file: PausesFile,
+    pauses: Pauses,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +127,7 @@ struct Batch {
 }
 
 impl EventSourceMapping {
-    /// Releases what this engine's last run still held, and starts to work. The switch is kept in
+    /// Releases what this engine's last run still held, and starts to work. The pauses are kept in
     /// `data_dir`.
     pub(crate) async fn start(
         options: MappingOptions,
@@ -133,13 +143,15 @@ impl EventSourceMapping {
             let fields = json!({ "messages": released });
             options.log.line(LogLevel::Info, "released what was in flight", fields);
         }
-        let switch = Switch::new(data_dir);
-        let wanted = if switch.read()? { Wanted::Enabled } else { Wanted::Disabled };
+        let file = PausesFile::new(data_dir);
+        let pauses = file.open()?;
+        let wanted = Wanted::with(&pauses);
         let workers = options.workers;
         let shared = Arc::new(Shared {
             options,
-            switch: tokio::sync::Mutex::new(switch),
             wanted: watch::Sender::new(wanted),
+            next_end: watch::Sender::new(pauses.next_end()),
+            pauses: tokio::sync::Mutex::new(Kept { file, pauses }),
             counts: Counts::default(),
         });
         let failures = shared.options.store.failures();
@@ -164,28 +176,75 @@ impl EventSourceMapping {
 pub(crate) enum MappingError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("whether the event source mapping is enabled cannot be read")]
-    Switch(#[from] io::Error),
+    #[error("whether delivery is paused cannot be read")]
+    Pauses(#[from] io::Error),
+}
+
+impl Wanted {
+    fn with(pauses: &Pauses) -> Self {
+        if pauses.is_empty() { Self::Enabled } else { Self::Disabled }
+    }
 }
 
 impl MappingHandle {
-    /// Switches it on or off, for good.
+    /// Switches it on or off, for good, as Lambda's API has it: off is a pause of an unknown name, on
+    /// ends all.
     pub(crate) async fn set_enabled(&self, enabled: bool) -> io::Result<()> {
-        let switch = self.0.switch.lock().await;
-        switch.write(enabled)?;
-        let wanted = if enabled { Wanted::Enabled } else { Wanted::Disabled };
-        let changed = self.0.wanted.send_if_modified(|now| {
+        let now = self.0.options.store.clock().wall();
+        self.change_pauses(|pauses| {
+            if enabled {
+                *pauses = Pauses::default();
+            } else {
+                let name = UNKNOWN.to_owned();
+                let since = Some(now);
+                pauses.begin(Pause { name, by: None, reason: None, since, until: None });
+            }
+        })
+        .await
+    }
+
+    /// Changes the pauses, durably, and begins or ceases to deliver by them.
+    pub(crate) async fn change_pauses<T>(
+        &self,
+        change: impl FnOnce(&mut Pauses) -> T,
+    ) -> io::Result<T> {
+        let mut kept = self.0.pauses.lock().await;
+        let mut pauses = kept.pauses.clone();
+        let changed = change(&mut pauses);
+        if pauses == kept.pauses {
+            return Ok(changed);
+        }
+        kept.file.write(&pauses)?;
+        let names = |pauses: &Pauses| -> Vec<String> {
+            pauses.all().iter().map(|it| it.name.clone()).collect()
+        };
+        let fields = json!({ "before": names(&kept.pauses), "now": names(&pauses) });
+        self.0.options.log.line(LogLevel::Info, "pauses", fields);
+        self.0.next_end.send_replace(pauses.next_end());
+        let wanted = Wanted::with(&pauses);
+        kept.pauses = pauses;
+        let switched = self.0.wanted.send_if_modified(|now| {
             let change = *now != Wanted::Stopped && *now != wanted;
             if change {
                 *now = wanted;
             }
             change
         });
-        if changed {
-            let fields = json!({ "enabled": enabled });
+        if switched {
+            let fields = json!({ "enabled": wanted == Wanted::Enabled });
             self.0.options.log.line(LogLevel::Info, "event_source_mapping", fields);
         }
-        Ok(())
+        Ok(changed)
+    }
+
+    /// The pauses that there are.
+    pub(crate) async fn pauses(&self) -> Pauses {
+        self.0.pauses.lock().await.pauses.clone()
+    }
+
+    /// When the next pause ends by itself, and that this has changed.
+    pub(crate) fn ends(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.0.next_end.subscribe()
     }
 
     pub(crate) fn status(&self) -> MappingStatus {

@@ -14,9 +14,10 @@ use super::error::OpenError;
 use super::{DATABASE_FILE, damage, damage_mark, open};
 use crate::files::{User, check_trusted, own_file, read_own, write_durably};
 
-/// Small files of a data directory that are in a copy: whether delivery is paused and until when, and
-/// which events are skipped.
-const FILES: [&str; 3] = ["event-source-mapping.json", "schedule.json", "skips.json"];
+/// Small files of a data directory that are in a copy: which pauses there are, with two files of a former
+/// version, and which events are skipped.
+const FILES: [&str; 4] =
+    ["pauses.json", "event-source-mapping.json", "schedule.json", "skips.json"];
 
 /// By how much the numbering of messages jumps at a restore: more than any engine gave out since the
 /// copy was made, a thousand a second for thirty years.

@@ -61,10 +61,12 @@ pub struct Place {
     pub ahead: u64,
 }
 
-/// The groups of a queue that wait, those with the oldest events first, at most `most`.
+/// The groups of a queue that wait, those with the oldest events first, at most `most`, whose events
+/// come after `after`.
 pub(super) fn waiting_groups(
     view: &View<'_>,
     name: &str,
+    after: SequenceNumber,
     most: u32,
 ) -> Result<Vec<WaitingGroup>, StoreError> {
     let queue = Queue::stored(view, name)?;
@@ -73,9 +75,9 @@ pub(super) fn waiting_groups(
             "SELECT g.name, {EVENT_ID_SQL}, {ROUTE_SQL}, m.sent_ms, d.first_received_ms,
                     d.receive_count, d.visible_at_ms,
                     (SELECT count(*) - 1 FROM message WHERE group_id = g.id), d.sequence
-             {WAITING_SQL} ORDER BY d.sequence LIMIT ?3"
+             {WAITING_SQL} AND d.sequence > ?4 ORDER BY d.sequence LIMIT ?3"
         ),
-        params![queue.id, view.now(), most],
+        params![queue.id, view.now(), most, after.0],
         |row| {
             Ok(WaitingGroup {
                 group: row.get(0)?,

@@ -7,8 +7,8 @@ use super::ledger;
 
 /// The step at place N leads from version N to N + 1. Never changed once released; a schema is changed
 /// by one more.
-const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 4] =
-    [begin, count_what_is_queued, know_heads_in_flight, know_what_is_damaged];
+const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 5] =
+    [begin, count_what_is_queued, know_heads_in_flight, know_what_is_damaged, lease];
 
 /// The version that this engine works with. An engine refuses what a newer one wrote.
 pub(super) const VERSION: usize = STEPS.len();
@@ -110,6 +110,22 @@ fn know_what_is_damaged(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
              queue_id INTEGER NOT NULL,
              reason TEXT NOT NULL,
              found_ms INTEGER NOT NULL
+         ) STRICT;",
+    )
+}
+
+/// Times of a lease are the queues' own.
+fn lease(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE lease (
+             name TEXT PRIMARY KEY,
+             token TEXT NOT NULL,
+             holder TEXT NOT NULL,
+             reason TEXT,
+             since_ms INTEGER NOT NULL,
+             until_ms INTEGER NOT NULL,
+             events INTEGER,
+             done INTEGER NOT NULL
          ) STRICT;",
     )
 }

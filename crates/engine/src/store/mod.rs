@@ -18,6 +18,7 @@ mod error;
 mod fault_switches;
 mod faults;
 mod groups;
+mod lease;
 mod ledger;
 pub mod limits;
 mod look;
@@ -25,6 +26,7 @@ mod message;
 mod migrations;
 mod move_task;
 mod open;
+mod peek;
 mod purge;
 mod queue;
 mod queue_time;
@@ -35,6 +37,7 @@ mod receive;
 mod receive_attempt;
 mod redrive;
 mod retention;
+mod retry;
 mod schema;
 mod send;
 mod sender;
@@ -51,7 +54,10 @@ mod writer;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use domain::lease::Lease;
+use domain::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
@@ -62,6 +68,7 @@ pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::fault_switches::HeldCommits;
 pub use self::faults::Faults;
 pub use self::groups::GroupLock;
+pub use self::lease::{LeaseProgress, LeaseRequest};
 pub use self::ledger::{QueueLedger, Ways};
 pub use self::look::{GroupCount, Place, WaitingGroup};
 pub use self::message::{
@@ -69,8 +76,10 @@ pub use self::message::{
     SequenceNumber,
 };
 pub use self::move_task::{MoveTask, MoveTaskStatus};
+pub use self::peek::{PeekFrom, PeekPage, Peeked};
 pub use self::queues::Tags;
 pub use self::receive::ReceiveRequest;
+pub use self::retry::Retried;
 pub use self::sender::{API_SENDER_ID, INGEST_SENDER_ID, Sender};
 pub use self::settings::{
     Attributes, DeduplicationScope, QueueSettings, RedriveAllowPolicy, RedrivePermission,
@@ -368,8 +377,18 @@ impl Store {
     /// The groups that wait for their first message, which was received before: those with the
     /// oldest events first, at most `most`.
     pub async fn waiting_groups(&self, queue: &str, most: u32) -> Result<Vec<WaitingGroup>> {
+        self.waiting_groups_after(queue, SequenceNumber(0), most).await
+    }
+
+    /// The same, of those whose first message comes after `after`.
+    pub async fn waiting_groups_after(
+        &self,
+        queue: &str,
+        after: SequenceNumber,
+        most: u32,
+    ) -> Result<Vec<WaitingGroup>> {
         let queue = queue.to_owned();
-        self.reader.look(move |view| look::waiting_groups(view, &queue, most)).await
+        self.reader.look(move |view| look::waiting_groups(view, &queue, after, most)).await
     }
 
     /// The groups of a queue that have messages, in the order of their names: those after `after`, at
@@ -399,6 +418,47 @@ impl Store {
         Ok(found)
     }
 
+    /// Messages of a queue as they lie there, those after `from`: nothing is received.
+    pub async fn peek(&self, queue: &str, from: PeekFrom) -> Result<PeekPage> {
+        let queue = queue.to_owned();
+        self.reader.look(move |view| peek::page(view, &queue, &from)).await
+    }
+
+    /// One message as it lies in a queue; `None` if it has left.
+    pub async fn peek_at(&self, queue: &str, sequence: SequenceNumber) -> Result<Option<Peeked>> {
+        let queue = queue.to_owned();
+        self.reader.look(move |view| peek::one(view, &queue, sequence)).await
+    }
+
+    /// The first messages of a group as they lie in a queue, at most `most`, and how many there are.
+    pub async fn peek_group(
+        &self,
+        queue: &str,
+        group: &str,
+        most: u32,
+    ) -> Result<(Vec<Peeked>, u64)> {
+        let (queue, group) = (queue.to_owned(), group.to_owned());
+        self.reader.look(move |view| peek::of_group(view, &queue, &group, most)).await
+    }
+
+    /// When the first and the last of what is in flight in a queue can be received again; `None` if
+    /// nothing is.
+    pub async fn hidden_until(&self, queue: &str) -> Result<Option<(Timestamp, Timestamp)>> {
+        let queue = queue.to_owned();
+        self.reader.look(move |view| peek::hidden_until(view, &queue)).await
+    }
+
+    /// Makes visible at once what waits for its next attempt in a group; see [`Retried`].
+    pub async fn retry_group(&self, queue: &str, group: &str) -> Result<Retried> {
+        let (queue, group) = (queue.to_owned(), group.to_owned());
+        self.jobs
+            .run(move |tx| {
+                let queue = tx.queue(&queue)?;
+                retry::group(tx, &queue, &group)
+            })
+            .await
+    }
+
     /// How many dead letters have which class of failure, "" for those that a redrive policy moved;
     /// `None` when there are more than can be counted quickly.
     pub async fn dead_letter_reasons(&self, queue: &str) -> Result<Option<Vec<(String, u64)>>> {
@@ -419,6 +479,37 @@ impl Store {
     /// Deletes one of them, and its group goes on; tells whether it was one of them.
     pub async fn delete_damaged(&self, sequence: SequenceNumber) -> Result<bool> {
         self.jobs.run(move |tx| damage::delete(tx, sequence.0)).await
+    }
+
+    /// Whose the lease of this name is.
+    pub async fn lease(&self, name: &str) -> Result<Option<Lease>> {
+        let name = name.to_owned();
+        self.reader.look(move |view| lease::look(view, &name)).await
+    }
+
+    /// Takes a lease unless somebody else has it, and gives whoever's it is then.
+    pub async fn acquire_lease(&self, name: &str, request: LeaseRequest) -> Result<Option<Lease>> {
+        let name = name.to_owned();
+        self.jobs.run(move |tx| lease::acquire(tx, &name, &request)).await
+    }
+
+    /// Renews the lease that `token` was taken with, and gives whoever's it is then; `None` if it has
+    /// expired or was released.
+    pub async fn renew_lease(
+        &self,
+        name: &str,
+        token: &str,
+        time: Duration,
+        progress: LeaseProgress,
+    ) -> Result<Option<Lease>> {
+        let (name, token) = (name.to_owned(), token.to_owned());
+        self.jobs.run(move |tx| lease::renew(tx, &name, &token, time, progress)).await
+    }
+
+    /// Gives up the lease that `token` was taken with; another's stays.
+    pub async fn release_lease(&self, name: &str, token: &str) -> Result<()> {
+        let (name, token) = (name.to_owned(), token.to_owned());
+        self.jobs.run(move |tx| lease::release(tx, &name, &token)).await
     }
 
     /// A queue's tags.

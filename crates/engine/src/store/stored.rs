@@ -32,6 +32,13 @@ pub(super) struct StoredMessage {
     sender: Sender,
 }
 
+impl StoredMessage {
+    /// `MessageId`, `MessageDeduplicationId` and `AWSTraceHeader`.
+    pub(super) fn names(&self) -> (&str, &str, Option<&str>) {
+        (&self.message_id, &self.deduplication_id, self.trace_header.as_deref())
+    }
+}
+
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
     Ok(StoredMessage {
         sequence: row.get(0)?,

@@ -127,7 +127,12 @@ pub(super) fn release(tx: &mut Tx<'_>, queue: &Queue, receiver: &str) -> Result<
     Ok(held.len())
 }
 
-fn show(tx: &mut Tx<'_>, queue_id: i64, sequence: i64, group_id: i64) -> Result<(), StoreError> {
+pub(super) fn show(
+    tx: &mut Tx<'_>,
+    queue_id: i64,
+    sequence: i64,
+    group_id: i64,
+) -> Result<(), StoreError> {
     tx.execute("UPDATE delivery SET visible_at_ms = NULL WHERE sequence = ?1", [sequence])?;
     groups::change_in_flight(tx, queue_id, group_id, -1)
 }

@@ -71,20 +71,12 @@ async fn times_that_leave_the_engine_are_the_wall_clocks_as_it_is_then() {
     }
 }
 
-async fn schedule_resume(engine: &Engine, at: Timestamp) {
-    let input = json!({ "Uuid": "00000000-0000-4000-8000-000000000001", "Enabled": true });
-    let schedule = json!({
-        "ScheduleExpression": format!("at({})", &at.to_string()[..19]),
-        "Target": {
-            "Arn": "arn:aws:scheduler:::aws-sdk:lambda:updateEventSourceMapping",
-            "RoleArn": "arn:aws:iam::000000000000:role/resume",
-            "Input": input.to_string(),
-        },
-    });
-    let url = format!("http://{}/schedules/resume", engine.api_address());
+/// Pauses delivery for so many seconds.
+async fn pause_for(engine: &Engine, name: &str, seconds: u64) {
+    let url = format!("http://{}/_engine/pauses/{name}", engine.api_address());
     let client = crate::support::api_client(engine.access_key_id());
-    let created = client.post(&url).body(schedule.to_string()).send().await.unwrap();
-    assert_eq!(created.status(), 200, "{}", created.text().await.unwrap());
+    let body = json!({ "seconds": seconds }).to_string();
+    assert_eq!(client.put(url).body(body).send().await.unwrap().status(), 200);
 }
 
 async fn is_paused(engine: &Engine) -> bool {
@@ -99,9 +91,8 @@ async fn check_pause_ends(change: impl AsyncFnOnce(&ManualClock, &Engine)) {
     let mut options = manual(&clock, &log);
     options.forwarder = Some(function.executable());
     let engine = Engine::start(options).await.unwrap();
-    set_enabled(&engine, false).await;
+    pause_for(&engine, "release", 30 * 60).await;
     post(&crate::support::http_client(), &engine, "k", "waits".to_owned()).await;
-    schedule_resume(&engine, shifted(morning(), 30)).await;
     change(&clock, &engine).await;
     assert_eq!(function.wait_for(|record| !record.is_empty()).await, ["waits"]);
     engine.stop().await;
@@ -128,7 +119,7 @@ async fn a_pause_ends_at_its_time_by_the_wall_clock() {
 }
 
 #[tokio::test]
-async fn an_end_whose_file_somebody_removed_ends_one_pause_and_no_other() {
+async fn a_pause_ends_and_no_other_does_whatever_somebody_does_to_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let (clock, log, function) =
         (Arc::new(ManualClock::at(morning())), LogLines::default(), Function::new(""));
@@ -136,25 +127,18 @@ async fn an_end_whose_file_somebody_removed_ends_one_pause_and_no_other() {
     options.storage = engine::Storage::Directory(dir.path().to_owned());
     options.forwarder = Some(function.executable());
     let engine = Engine::start(options).await.unwrap();
-    set_enabled(&engine, false).await;
-    schedule_resume(&engine, shifted(morning(), 30)).await;
-    std::fs::remove_file(dir.path().join("schedule.json")).unwrap();
+    pause_for(&engine, "short", 30 * 60).await;
+    pause_for(&engine, "long", 60 * 60).await;
+    std::fs::remove_file(dir.path().join("pauses.json")).unwrap();
     clock.advance(Duration::from_mins(31));
+    log.wait_for("pauses", |line| line["now"] == json!(["long"])).await;
+    assert!(is_paused(&engine).await);
+    clock.advance(Duration::from_mins(30));
     log.wait_for("event_source_mapping", |line| line["enabled"] == true).await;
     set_enabled(&engine, false).await;
-    for _ in 0..3 {
-        clock.advance(Duration::from_secs(10));
-        schedule_is_gone(&engine).await;
-        assert!(is_paused(&engine).await);
-    }
+    clock.advance(Duration::from_hours(2));
+    assert!(is_paused(&engine).await, "one without an end that came later");
     engine.stop().await;
-}
-
-/// Waits until no resume is scheduled.
-async fn schedule_is_gone(engine: &Engine) {
-    let url = format!("http://{}/schedules/resume", engine.api_address());
-    let client = crate::support::api_client(engine.access_key_id());
-    while client.get(&url).send().await.unwrap().status() != 404 {}
 }
 
 #[tokio::test]

@@ -305,6 +305,19 @@ async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
     second.stop().await;
 }
 
+/// What the engine says of its pauses after a request about them.
+async fn pauses(engine: &Engine, method: reqwest::Method, path: &str, body: Value) -> Value {
+    let url = format!("http://{}/_engine/pauses{path}", engine.api_address());
+    let client = crate::support::api_client(engine.access_key_id());
+    let request = client.request(method, url);
+    let request = if body.is_null() { request } else { request.body(body.to_string()) };
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    let mut document: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    document["status"] = json!(status);
+    document
+}
+
 #[tokio::test]
 async fn a_pause_ends_by_itself_though_the_engine_was_restarted() {
     let dir = tempfile::tempdir().unwrap();
@@ -312,33 +325,86 @@ async fn a_pause_ends_by_itself_though_the_engine_was_restarted() {
     let start = || kept_engine(dir.path(), &function);
     let client = crate::support::http_client();
     let first = start().await.unwrap();
-    set_enabled(&first, false).await;
+    let body = json!({ "by": "owner", "reason": "リリース", "seconds": 3 });
+    let begun = pauses(&first, reqwest::Method::PUT, "/release", body).await;
+    let pause = begun["pauses"][0].clone();
+    let of_pause = |name: &str| pause[name].as_str().unwrap().to_owned();
+    assert_eq!([of_pause("name"), of_pause("by")], ["release", "owner"]);
+    let time = |name: &str| of_pause(name).parse::<Timestamp>().unwrap();
+    assert_eq!(time("until").since(time("since")), Duration::from_secs(3));
     post(&client, &first, "k", "waits".to_owned()).await;
-    let at = Timestamp::from(SystemTime::now()).plus(Duration::from_secs(3)).to_string();
-    let input = json!({ "Uuid": "00000000-0000-4000-8000-000000000001", "Enabled": true });
-    let schedule = json!({
-        "ScheduleExpression": format!("at({})", &at[..19]),
-        "Target": {
-            "Arn": "arn:aws:scheduler:::aws-sdk:lambda:updateEventSourceMapping",
-            "RoleArn": "arn:aws:iam::000000000000:role/resume",
-            "Input": input.to_string(),
-        },
-    });
-    let url = format!("http://{}/schedules/resume", first.api_address());
-    let client = crate::support::api_client(first.access_key_id());
-    let created = client.post(&url).body(schedule.to_string()).send().await.unwrap();
-    assert_eq!(created.status(), 200, "{}", created.text().await.unwrap());
-    let again = client.post(&url).body(schedule.to_string()).send().await.unwrap();
-    assert_eq!(again.status(), 409);
     first.stop().await;
 
     let second = start().await.unwrap();
     assert_eq!(get(&second, "event-source-mapping").await["state"], "Disabled");
+    assert_eq!(get(&second, "pauses").await["pauses"][0], pause);
     assert_eq!(function.wait_for(|record| !record.is_empty()).await, ["waits"]);
     assert_eq!(get(&second, "event-source-mapping").await["state"], "Enabled");
-    let url = format!("http://{}/schedules/resume", second.api_address());
-    assert_eq!(client.get(&url).send().await.unwrap().status(), 404, "it is done, and gone");
+    assert_eq!(get(&second, "pauses").await["pauses"], json!([]));
     second.stop().await;
+}
+
+#[tokio::test]
+async fn delivery_goes_on_when_the_last_pause_ends() {
+    use reqwest::Method;
+    let dir = tempfile::tempdir().unwrap();
+    let function = Function::new("");
+    let engine = kept_engine(dir.path(), &function).await.unwrap();
+    let is_enabled = async || get(&engine, "event-source-mapping").await["enabled"] == true;
+    let names = |document: &Value| -> Vec<String> {
+        let pauses = document["pauses"].as_array().unwrap().iter();
+        pauses.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    };
+    for name in ["a", "b%20c", "d"] {
+        pauses(&engine, Method::PUT, &format!("/{name}"), json!({})).await;
+    }
+    let ended = pauses(&engine, Method::DELETE, "/b%20c", Value::Null).await;
+    assert_eq!(
+        (&ended["ended"][0]["name"], names(&ended)),
+        (&json!("b c"), vec!["a".into(), "d".into()])
+    );
+    let renewed = pauses(&engine, Method::POST, "/b%20c", json!({ "seconds": 9 })).await;
+    assert_eq!(renewed["renewed"], false, "it was ended");
+    let renewed = pauses(&engine, Method::POST, "/a", json!({ "seconds": 3_600 })).await;
+    assert_eq!(renewed["renewed"], true);
+    assert!(renewed["pauses"][0]["until"].is_string() && !is_enabled().await);
+    assert_eq!(pauses(&engine, Method::DELETE, "/d", Value::Null).await["pauses"][0]["name"], "a");
+    assert!(!is_enabled().await);
+    pauses(&engine, Method::DELETE, "/a", Value::Null).await;
+    assert!(is_enabled().await);
+    assert_eq!(pauses(&engine, Method::DELETE, "/a", Value::Null).await["ended"], json!([]));
+
+    // Lambda's own switch begins one without a name, and ends all.
+    pauses(&engine, Method::PUT, "/a", json!({})).await;
+    set_enabled(&engine, false).await;
+    assert_eq!(names(&get(&engine, "pauses").await), ["a", "unknown"]);
+    set_enabled(&engine, true).await;
+    assert!(is_enabled().await && names(&get(&engine, "pauses").await).is_empty());
+
+    for (path, body) in [
+        ("/a", json!({ "seconds": 0 })),
+        ("/a", json!({ "seconds": 1_209_601 })),
+        ("/a", json!({ "minutes": 3 })),
+        ("/a%0Ab", json!({})),
+        ("/%20", json!({})),
+    ] {
+        let refused = pauses(&engine, Method::PUT, path, body.clone()).await;
+        assert_eq!(refused["status"], 400, "{path} {body}: {refused}");
+    }
+    assert!(is_enabled().await);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_of_a_former_version_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let function = Function::new("");
+    std::fs::write(dir.path().join("event-source-mapping.json"), r#"{"enabled":false}"#).unwrap();
+    let engine = kept_engine(dir.path(), &function).await.unwrap();
+    assert_eq!(get(&engine, "event-source-mapping").await["state"], "Disabled");
+    let pause = get(&engine, "pauses").await["pauses"][0].clone();
+    assert_eq!((&pause["name"], &pause["by"]), (&json!("unknown"), &Value::Null));
+    engine.stop().await;
 }
 
 #[tokio::test]

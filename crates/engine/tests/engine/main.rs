@@ -9,6 +9,7 @@ mod faults;
 mod function;
 mod gateway;
 mod ingest;
+mod looking;
 mod monitoring;
 mod notify;
 mod operators;

@@ -282,7 +282,13 @@ async fn who_does_not_know_the_key_can_neither_look_into_the_queues_nor_change_t
         client.get(format!("{url}/_engine/events/a")),
         client.get(format!("{url}/_engine/groups")),
         client.get(format!("{url}/2015-03-31/event-source-mappings")),
-        client.post(format!("{url}/schedules/resume")).body("{}"),
+        client.get(format!("{url}/_engine/pauses")),
+        client.get(format!("{url}/_engine/dead-letters")),
+        client.get(format!("{url}/_engine/messages/a")),
+        client.get(format!("{url}/_engine/redrive-lease")),
+        client.post(format!("{url}/_engine/retry")).body("{\"groups\":[\"a\"]}"),
+        client.put(format!("{url}/_engine/pauses/a")).body("{}"),
+        client.delete(format!("{url}/_engine/pauses/a")),
         client.get(format!("{url}/nowhere")),
     ] {
         let answer = request.send().await.unwrap();

@@ -72,5 +72,5 @@ async fn a_new_database_and_a_pause_are_on_disk_and_so_is_that_they_are_there() 
 
     let trace = std::fs::read_to_string(&trace).unwrap();
     check_synced(&trace, &data_dir, "queues.db.new");
-    check_synced(&trace, &data_dir, "event-source-mapping.new");
+    check_synced(&trace, &data_dir, "pauses.new");
 }

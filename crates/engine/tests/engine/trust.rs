@@ -14,7 +14,7 @@ use crate::support::program::{Program, Refusal};
 const NOBODY: u32 = 65_534;
 
 /// Every file that is opened in a data directory, or made or moved there.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "lock",
     "queues.db",
     "queues.db.new",
@@ -26,6 +26,7 @@ const FILES: [&str; 14] = [
     "engine.json",
     "engine.new",
     "access-key-id",
+    "pauses.json",
     "event-source-mapping.json",
     "schedule.json",
     "skips.json",

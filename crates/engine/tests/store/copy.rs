@@ -75,22 +75,24 @@ async fn a_copy_under_traffic_has_all_that_was_accepted_before_it() {
 async fn a_pause_and_the_skips_go_with_it_and_nothing_else_does() {
     let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     open(dir.path()).await.store.close().await;
-    let names = ["event-source-mapping.json", "schedule.json", "access-key-id", "engine.log"];
+    let names = ["pauses.json", "event-source-mapping.json", "access-key-id", "engine.log"];
     for name in names {
         fs::write(dir.path().join(name), name).unwrap();
     }
     let file = copies.path().join("copy.db");
     copy(dir.path(), &file).unwrap();
     let new = tempfile::tempdir().unwrap();
-    fs::write(new.path().join("skips.json"), "of former queues").unwrap();
+    for name in ["skips.json", "schedule.json"] {
+        fs::write(new.path().join(name), "of former queues").unwrap();
+    }
     restore(&file, new.path(), false).unwrap();
     let there = |name: &str| fs::read_to_string(new.path().join(name)).ok();
-    assert_eq!(there("event-source-mapping.json").as_deref(), Some("event-source-mapping.json"));
-    assert_eq!(there("schedule.json").as_deref(), Some("schedule.json"));
-    assert_eq!(
-        (there("access-key-id"), there("engine.log"), there("skips.json")),
-        (None, None, None)
-    );
+    for name in ["pauses.json", "event-source-mapping.json"] {
+        assert_eq!(there(name).as_deref(), Some(name));
+    }
+    for name in ["access-key-id", "engine.log", "skips.json", "schedule.json"] {
+        assert_eq!(there(name), None, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::support::{DEAD, Fixture, QUEUE, message};
 use domain::time::Timestamp;
-use engine::store::{GroupCount, MessageAttribute, NewMessage, Place, ReceiveRequest};
+use engine::store::{
+    GroupCount, MessageAttribute, NewMessage, PeekFrom, Peeked, Place, ReceiveRequest,
+};
 use tokio::task::JoinSet;
 
 fn of_event(group: &str, body: &str, event_id: &str) -> NewMessage {
@@ -169,4 +171,71 @@ impl Fixture {
     fn clock_wall(&self) -> Timestamp {
         engine::clock::Clock::wall(&*self.clock)
     }
+}
+
+/// All messages of a queue as they lie there.
+async fn peek(queue: &Fixture, name: &str) -> (Vec<Peeked>, usize) {
+    let (mut messages, mut pages, mut from) = (Vec::new(), 0, Some(PeekFrom::default()));
+    while let Some(after) = from {
+        let page = queue.store.peek(name, after).await.unwrap();
+        assert_eq!(page.damaged, 0);
+        messages.extend(page.messages);
+        from = page.next;
+        pages += 1;
+    }
+    (messages, pages)
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_seen_as_well_and_looking_changes_nothing() {
+    let queue = Fixture::with_dead_letters(3).await;
+    let first = queue.clock_wall();
+    for (group, body) in [("b", "1"), ("a", "2"), ("b", "3")] {
+        queue.send(group, body).await;
+    }
+    queue.advance_seconds(5);
+    let held = queue.store.receive(
+        QUEUE,
+        ReceiveRequest { receiver: Some("function".to_owned()), ..ReceiveRequest::default() },
+    );
+    let held = held.await.unwrap();
+    let before = queue.store.statistics(QUEUE).await.unwrap();
+    for _ in 0..3 {
+        let (messages, _) = peek(&queue, QUEUE).await;
+        let seen: Vec<_> = messages.iter().map(|it| (&*it.group, &*it.body)).collect();
+        assert_eq!(seen, [("a", "2"), ("b", "1"), ("b", "3")]);
+        let b = &messages[1];
+        assert_eq!((b.receive_count, b.is_held, b.sent_at), (1, true, first));
+        assert_eq!(b.first_received_at, Some(first.plus(Duration::from_secs(5))));
+        assert_eq!(b.visible_at, Some(first.plus(Duration::from_secs(35))));
+        assert_eq!((messages[2].receive_count, messages[2].visible_at), (0, None));
+    }
+    assert_eq!(queue.store.statistics(QUEUE).await.unwrap(), before);
+    let until = first.plus(Duration::from_secs(35));
+    assert_eq!(queue.store.hidden_until(QUEUE).await.unwrap(), Some((until, until)));
+    assert_eq!(held[0].receive_count, 1);
+    queue.delete(&held[0]).await;
+    assert_eq!(queue.store.hidden_until(QUEUE).await.unwrap(), None);
+
+    let (of_group, all) = queue.store.peek_group(QUEUE, "b", 1).await.unwrap();
+    assert_eq!((&*of_group[0].body, all), ("3", 1));
+    let one = queue.store.peek_at(QUEUE, of_group[0].sequence_number).await.unwrap().unwrap();
+    assert_eq!(one.body, "3");
+    assert!(queue.store.peek_at(QUEUE, held[0].sequence_number).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_page_ends_and_the_next_goes_on_behind_it() {
+    let queue = Fixture::with_dead_letters(3).await;
+    let large = "x".repeat(300_000);
+    for number in 0..9 {
+        let group = if number < 5 { "a" } else { "b" };
+        let message =
+            NewMessage { body: format!("{number}{large}"), ..message(group, &number.to_string()) };
+        queue.store.send(QUEUE, message).await.unwrap();
+    }
+    let (messages, pages) = peek(&queue, QUEUE).await;
+    let numbers: String = messages.iter().map(|it| &it.body[..1]).collect();
+    assert_eq!(numbers, "012345678");
+    assert!(pages > 2, "{pages} pages");
 }

@@ -107,11 +107,16 @@ impl AuditLog {
         added.with_context(|| format!("{action} was done, but not noted in the audit log"))
     }
 
+    /// Who does what is done here.
+    pub(crate) async fn who(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Engine(_) | Self::File(_) => Ok(user()),
+            Self::Bucket { config, .. } => Ok(identity::caller(config).await?.arn),
+        }
+    }
+
     async fn line(&self, action: &str, reason: Option<&str>, what: Value) -> anyhow::Result<Line> {
-        let by = match self {
-            Self::Engine(_) | Self::File(_) => user(),
-            Self::Bucket { config, .. } => identity::caller(config).await?.arn,
-        };
+        let by = self.who().await?;
         let at = Timestamp::from(SystemTime::now()).to_string();
         Ok(Line { at, by, action: action.to_owned(), reason: reason.map(str::to_owned), what })
     }

@@ -30,30 +30,6 @@ pub(crate) async fn since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Ve
     Ok(lines)
 }
 
-/// The newest action since a time that `wanted` takes.
-pub(crate) async fn newest(
-    log: &AuditLog,
-    since: Timestamp,
-    wanted: impl Fn(&Line) -> bool,
-) -> anyhow::Result<Option<Line>> {
-    match log {
-        AuditLog::Engine(_) | AuditLog::File(_) => {
-            let lines = self::since(log, since).await?;
-            Ok(lines.into_iter().rfind(wanted))
-        }
-        AuditLog::Bucket { config, bucket, environment } => {
-            let client = Client::new(config);
-            for key in keys(&client, bucket, environment, since).await?.iter().rev() {
-                let line = fetch(&client, bucket, key).await?;
-                if wanted(&line) {
-                    return Ok(Some(line));
-                }
-            }
-            Ok(None)
-        }
-    }
-}
-
 /// Whether it tells of a beginning only: its end, if it came to one, has a line of its own.
 pub(crate) fn is_begun_only(line: &Line) -> bool {
     line.what["state"] == "started"
@@ -181,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_is_found_and_what_is_older_left_out() {
+    async fn what_is_older_is_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let lines = [
             line(1, "pause", json!({ "n": 1 })),
@@ -196,9 +172,5 @@ mod tests {
         let actions: Vec<_> =
             since(&log, time).await.unwrap().into_iter().map(|it| it.action).collect();
         assert_eq!(actions, ["resume", "pause", "dlq export"]);
-        let pause = newest(&log, time, |it| it.action == "pause").await.unwrap().unwrap();
-        assert_eq!(pause.what, json!({ "n": 3 }));
-        let late = people::time("2026-01-01T00:00:05Z").unwrap();
-        assert!(newest(&log, late, |_| true).await.unwrap().is_none());
     }
 }

@@ -17,11 +17,12 @@ use super::check_route;
 use super::look::{Typed, no_such};
 use super::newer::Newer;
 use super::report::Report;
-use crate::audit::{Action, Line, Without};
+use crate::audit::{Action, Without};
 use crate::environment::{self, Environment};
 use crate::interrupt::{self, interrupted, unless_interrupted};
+use crate::lease::{RedriveLease, with_lease};
 use crate::letter::DeadLetter;
-use crate::mapping::Mapping;
+use crate::pauses::{self, Switch};
 use crate::people::{self, printable};
 use crate::queue::{self, Chosen, Counts, Held, Hiding, Kept, Looked};
 use crate::scratch::Scratch;
@@ -30,6 +31,9 @@ use terminal::exit::Failure;
 
 /// Between two looks at how many are hidden. SQS does not tell by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The name of a redrive's own pause.
+const PAUSE: &str = "dlq redrive";
 
 /// The events that were sent by this run: what fails again at once is not sent again.
 const TABLES: &str = "CREATE TABLE sent (event_id TEXT PRIMARY KEY) WITHOUT ROWID;";
@@ -88,43 +92,46 @@ impl<'a> Run<'a> {
         if self.which.event_ids.is_empty() {
             unless_interrupted(self.until_all_are_shown()).await?;
         }
-        let mapping = if self.given.pause_first {
-            Some(Mapping::find(self.environment).await?)
-        } else {
-            None
-        };
-        // A pause that somebody else made is not for this command to end.
-        let paused = match mapping {
-            Some(mapping) if mapping.is_enabled().await? => mapping,
-            _ => {
-                say_if_paused(self.environment).await?;
-                return self.send_all().await;
-            }
-        };
-        // Noted before: should this program be killed, the pause stays, and somebody has to know.
-        let reason = self.given.why.as_deref().unwrap_or("dlq redrive --pause-first");
-        let by = json!({ "by": "dlq redrive", "resumes_at": null });
-        self.environment.audit().announce("pause", Some(reason), by).await?;
+        let (environment, why) = (self.environment, self.given.why.as_deref());
+        let redrive = async |lease: &RedriveLease<'_>| Box::pin(self.under(lease)).await;
+        Box::pin(with_lease(environment, why, redrive)).await
+    }
+
+    async fn under(self, lease: &RedriveLease<'_>) -> anyhow::Result<ExitCode> {
         let environment = self.environment;
-        let done = match pause(environment, &paused).await {
-            Ok(()) => self.send_all().await,
+        if !self.given.pause_first {
+            say_if_paused(environment).await;
+            return self.send_all(lease).await;
+        }
+        let switch = Switch::of(environment)?;
+        // Noted before: should this program be killed, the pause stays for some minutes.
+        let reason = self.given.why.as_deref().unwrap_or("dlq redrive --pause-first");
+        let by = json!({ "by": "dlq redrive", "name": PAUSE });
+        environment.audit().announce("pause", Some(reason), by).await?;
+        let done = match Box::pin(pause(environment, &switch, reason)).await {
+            Ok(()) => {
+                let work = Box::pin(self.send_all(lease));
+                Box::pin(switch.renewed_while(PAUSE, work)).await
+            }
             Err(error) => Err(error),
         };
-        // However it ended: nobody else knows of this pause.
-        if let Err(error) = paused.switch(true).await {
-            let resume = program::command(["resume", &environment.name]);
+        // However it ended: nobody else ends this pause, and this ends no other.
+        if let Err(error) = switch.end(&[PAUSE.to_owned()]).await {
+            let resume = program::command(["resume", &environment.name, "--name", PAUSE]);
             let so = format!("delivery is still paused, and `{resume}` goes on: {error:#}");
             return Err(match done {
                 Ok(_) => anyhow!(so),
                 Err(first) => first.context(so),
             });
         }
-        environment.audit().add("resume", None, json!({ "by": "dlq redrive" })).await?;
+        let by = json!({ "by": "dlq redrive", "name": PAUSE });
+        environment.audit().add("resume", None, by).await?;
+        say_if_paused(environment).await;
         done
     }
 
-    async fn send_all(mut self) -> anyhow::Result<ExitCode> {
-        let ended = self.rounds().await;
+    async fn send_all(mut self, lease: &RedriveLease<'_>) -> anyhow::Result<ExitCode> {
+        let ended = self.rounds(lease).await;
         // What was sent is noted, also when something failed after it.
         if let Some(action) = self.action.take() {
             let mut what = self.which.audited(self.began);
@@ -163,7 +170,7 @@ impl<'a> Run<'a> {
 
     /// Of what SQS itself moved, ten messages of a group can be seen at a time, and nothing is held
     /// for longer than 12 hours: looks again until there is nothing more to send.
-    async fn rounds(&mut self) -> anyhow::Result<()> {
+    async fn rounds(&mut self, lease: &RedriveLease<'_>) -> anyhow::Result<()> {
         loop {
             let held = self.look_at_all().await?;
             let (chosen, _groups) = held.chosen()?;
@@ -181,7 +188,7 @@ impl<'a> Run<'a> {
                 }
             }
             let sent_before = self.report.sent;
-            let ended = self.carry_out(held, chosen).await?;
+            let ended = self.carry_out(lease, held, chosen).await?;
             let nothing_more = self.report.sent == sent_before;
             if self.report.interrupted || self.report.failed > 0 {
                 return Ok(());
@@ -360,7 +367,12 @@ impl<'a> Run<'a> {
 
     /// Sends what is held, group by group. What fails holds back what follows it in its group, and no
     /// other.
-    async fn carry_out(&mut self, mut held: Held<'_>, chosen: u64) -> anyhow::Result<Ended> {
+    async fn carry_out(
+        &mut self,
+        lease: &RedriveLease<'_>,
+        mut held: Held<'_>,
+        chosen: u64,
+    ) -> anyhow::Result<Ended> {
         let progress = progress::bar(chosen, "sent");
         let mut pace = self.given.rate.map(|rate| {
             let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
@@ -386,6 +398,11 @@ impl<'a> Run<'a> {
             if is_over {
                 self.report.interrupted = true;
                 break;
+            }
+            lease.progress(self.report.sent, Some(chosen.max(self.report.sent)));
+            if let Err(error) = lease.check() {
+                held.release().await?;
+                return Err(error);
             }
             // What others have now may come before what is still held, of the same group.
             if held.is_over() || held.keep().await? == Kept::InPart {
@@ -451,47 +468,28 @@ fn print_plan_json(
     Ok(())
 }
 
-/// Says when what is sent will wait, and what makes it go on: a redrive with --pause-first that was
-/// killed leaves delivery paused.
-async fn say_if_paused(environment: &Environment) -> anyhow::Result<()> {
-    let paused = async {
-        match Mapping::find_any(environment).await? {
-            Some(mapping) => mapping.is_enabled().await.map(|is_enabled| !is_enabled),
-            None => Ok(false),
-        }
-    };
-    match paused.await {
-        Ok(false) => return Ok(()),
-        Ok(true) => {}
-        Err(error) => {
-            eprintln!("note: whether delivery is paused is not known: {error:#}");
-            return Ok(());
-        }
+/// Says when what is sent will wait, whose pauses these are, and what makes it go on.
+async fn say_if_paused(environment: &Environment) {
+    let pauses = async { Switch::of(environment)?.list().await };
+    match pauses.await {
+        Ok(pauses) if pauses.is_empty() => {}
+        Ok(pauses) => eprintln!(
+            "note: delivery is paused: {}; what is sent waits until `{}`",
+            pauses::in_a_line(&pauses),
+            program::command(["resume", &environment.name])
+        ),
+        Err(error) => eprintln!("note: whether delivery is paused is not known: {error:#}"),
     }
-    let lines = environment.audit().read().await?;
-    let last = lines.iter().rev().find(|line| line.action == "pause" || line.action == "resume");
-    let by = match last {
-        Some(Line { at, by, action, reason, .. }) if action == "pause" => {
-            let reason = reason.as_deref().unwrap_or("no reason given");
-            format!(" since {at}, by {} ({})", printable(by), printable(reason))
-        }
-        _ => String::new(),
-    };
-    eprintln!(
-        "note: delivery is paused{by}: what is sent waits until `{}`",
-        program::command(["resume", &environment.name])
-    );
-    Ok(())
 }
 
 /// Stops delivery and waits until what is under way has ended, or until the person has had enough.
-async fn pause(environment: &Environment, mapping: &Mapping<'_>) -> anyhow::Result<()> {
-    unless_interrupted(async {
-        mapping.switch(false).await?;
+async fn pause(environment: &Environment, switch: &Switch<'_>, reason: &str) -> anyhow::Result<()> {
+    let paused = async {
+        switch.begin_own(PAUSE, reason).await?;
         let _shown = progress::spinner("the end of the deliveries under way");
         waiting::settled(environment).await.map(drop)
-    })
-    .await
+    };
+    unless_interrupted(Box::pin(switch.renewed_while(PAUSE, Box::pin(paused)))).await
 }
 
 async fn send_again(

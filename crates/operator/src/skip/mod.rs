@@ -17,7 +17,7 @@ use crate::environment::{self, Environment, Host};
 use crate::history::pattern;
 use crate::mapping::Mapping;
 use crate::people::{self, printable, span};
-use crate::{progress, trace};
+use crate::{interrupt, progress, trace};
 use commands::program;
 use list::SkipList;
 
@@ -152,12 +152,14 @@ async fn skip(
     let gone = done(environment, &list.read().await?).await?;
     let mut asked_for = Skips::default();
     asked_for.add(event_id, sequence);
-    list.change(&gone, &asked_for).await?;
     let what = json!({
         "event_id": event_id, "group": head.group, "sequence": sequence,
         "why": head.why, "last_answer": head.reason,
     });
-    environment.audit().add("skip", given.why.as_deref(), what).await?;
+    // Noted before: what was asked for happens also when this program is killed.
+    let _guard = interrupt::guard();
+    environment.audit().announce("skip", given.why.as_deref(), what).await?;
+    list.change(&gone, &asked_for).await?;
 
     let is_paused = !Mapping::find(environment).await?.is_enabled().await?;
     let mut interrupted = false;
@@ -169,10 +171,7 @@ async fn skip(
         let wait = progress::spinner("its next attempt");
         tokio::select! {
             left = left(environment, event_id, sequence, asked_at) => outcome = left?,
-            signal = tokio::signal::ctrl_c() => {
-                signal.context("waiting for Ctrl-C")?;
-                interrupted = true;
-            }
+            () = interrupt::interrupted() => interrupted = true,
         }
         wait.finish_and_clear();
     }

@@ -61,7 +61,7 @@ pub(super) async fn report(
     let dead = dead.context("asking for the dead-letter queue")?;
     let mut known = Unknown(Vec::new());
     let state = known.or_not("delivery", state);
-    let paused = state.as_deref().is_some_and(|state| !mapping::is_on(state));
+    let is_paused = state.as_deref().is_some_and(|state| !mapping::is_on(state));
 
     let since = people::before(now, loss_since);
     // Without the audit log less is known of the same counts.
@@ -78,17 +78,17 @@ pub(super) async fn report(
         (ages, reasons)
     };
     let alarm_prefix = alarm_prefix(&environment.name);
-    let (lines, (ages, reasons), (metrics, operated), alarms, pause, release) = tokio::join!(
+    let (lines, (ages, reasons), (metrics, operated), alarms, pauses, release) = tokio::join!(
         in_time(lines(environment, config, now)),
         ages_and_reasons,
         meter,
         in_time(cloudwatch.alarms(&alarm_prefix)),
-        in_time(pause::of(environment, paused, now)),
+        in_time(pause::of(environment)),
         in_time(release(sdk, deployment)),
     );
 
     let lines = known.or_not("last deliveries, breaker and waiting groups", lines);
-    let waiting_groups = waiting_groups(lines.as_ref(), paused, &mut known);
+    let waiting_groups = waiting_groups(lines.as_ref(), is_paused, &mut known);
     let lines = lines.map(|(lines, _cut)| lines).unwrap_or_default();
     let [oldest, oldest_dead] = known.or_not("oldest age", ages).unwrap_or_default();
     let ages_were_told = !known.has("oldest age");
@@ -110,7 +110,7 @@ pub(super) async fn report(
         known.loss_meter(balance, meter.has_counts_of_the_forwarder())
     });
     let alarms = known.or_not("alarms", alarms);
-    let pause = known.or_not("who paused", pause).flatten();
+    let pauses = known.or_not("who paused", pauses).unwrap_or_default();
     let release = known.or_not("current release", release).flatten();
     // An age is of something that is still there only if something is.
     let (oldest, oldest_dead) =
@@ -119,7 +119,13 @@ pub(super) async fn report(
         environment: environment.name.clone(),
         host: "aws",
         at: now.to_string(),
-        delivery: Delivery { paused, pause, state, batches_in_flight: None, trouble: None },
+        delivery: Delivery {
+            paused: is_paused,
+            pauses,
+            state,
+            batches_in_flight: None,
+            trouble: None,
+        },
         storage: None,
         queue: Queue {
             events: queue.events,

@@ -32,14 +32,11 @@ pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow
     let mut status = api.status().await?;
     let mapping = status.event_source_mapping;
     let mut unknown = Vec::new();
-    let paused = mapping.as_ref().is_some_and(|mapping| !mapping.enabled);
-    let pause = match pause::of(environment, paused, people::now()).await {
-        Ok(pause) => pause,
-        Err(error) => {
-            unknown.push(format!("who paused ({error:#})"));
-            None
-        }
-    };
+    let is_paused = mapping.as_ref().is_some_and(|mapping| !mapping.enabled);
+    let pauses = pause::of(environment).await.unwrap_or_else(|error| {
+        unknown.push(format!("who paused ({error:#})"));
+        Vec::new()
+    });
     let meter = &mut status.loss_meter;
     (meter.until, meter.difference) = (Some(status.now.clone()), Some(meter.missing));
     (meter.uncertain_by, meter.total) = (Some(0), Some(total(meter.routes.values())));
@@ -61,8 +58,8 @@ pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow
         host: "engine",
         at: status.now,
         delivery: Delivery {
-            paused,
-            pause,
+            paused: is_paused,
+            pauses,
             batches_in_flight: mapping.as_ref().map(|mapping| mapping.batches_in_flight),
             state: mapping.map(|mapping| mapping.state),
             trouble: status.trouble,

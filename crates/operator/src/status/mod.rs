@@ -8,11 +8,14 @@ pub(crate) mod report;
 mod screen;
 
 use commands::Status;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::environment::{self, Host};
+use crate::interrupt::{self, interrupted};
 use crate::progress;
 use report::Report;
 
@@ -45,7 +48,8 @@ pub(crate) async fn run(given: Status) -> anyhow::Result<ExitCode> {
 
 /// What fails meanwhile is shown, and asked again: it is what one watches for.
 async fn watch(given: &Status) -> anyhow::Result<ExitCode> {
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    // To be interrupted is how it ends well.
+    let _guard = interrupt::guard();
     let _between_looks = progress::quiet();
     loop {
         let looked = Box::pin(look(given)).await;
@@ -60,14 +64,15 @@ async fn watch(given: &Status) -> anyhow::Result<ExitCode> {
             Err(error) => format!("error: {error:#}\n"),
         };
         let mut out = std::io::stdout().lock();
-        if out.is_terminal() && !given.json {
-            out.write_all(HOME_AND_CLEAR.as_bytes())?;
+        let clear = if out.is_terminal() && !given.json { HOME_AND_CLEAR } else { "" };
+        match out.write_all(format!("{clear}{text}").as_bytes()).and_then(|()| out.flush()) {
+            // Nobody watches any more.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+            written => written.context("writing to standard output")?,
         }
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
         drop(out);
         tokio::select! {
-            _interrupted = interrupt.as_mut() => return Ok(ExitCode::SUCCESS),
+            () = interrupted() => return Ok(ExitCode::SUCCESS),
             () = tokio::time::sleep(pause) => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::pause::Pause;
 use serde::{Deserialize, Serialize};
 
 use crate::cloudwatch::Alarm;
@@ -37,24 +38,12 @@ pub(crate) struct Delivery {
     pub(crate) state: Option<String>,
     /// Whether events wait because somebody paused delivery.
     pub(crate) paused: bool,
-    /// Who paused it, if that was noted.
-    pub(crate) pause: Option<Pause>,
+    /// Who paused it; none where somebody switched the mapping off by another way.
+    pub(crate) pauses: Vec<Pause>,
     /// Batches that are being worked on.
     pub(crate) batches_in_flight: Option<u64>,
     /// Why the forwarder cannot be started.
     pub(crate) trouble: Option<String>,
-}
-
-/// A pause, by the audit log.
-#[derive(Debug, Serialize)]
-pub(crate) struct Pause {
-    /// When delivery had stopped, RFC 3339.
-    pub(crate) at: String,
-    /// The operating system's user, or the caller's ARN.
-    pub(crate) by: String,
-    pub(crate) reason: Option<String>,
-    /// When it ends by itself, RFC 3339; `None` if it does not.
-    pub(crate) resumes_at: Option<String>,
 }
 
 /// The queue.

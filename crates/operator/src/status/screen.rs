@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use domain::pause::Pause;
 use domain::time::Timestamp;
 
-use super::report::{Balance, Destination, LastDelivery, LossMeter, Pause, Report};
+use super::report::{Balance, Destination, LastDelivery, LossMeter, Report};
 use crate::cloudwatch::Alarm;
 use crate::people::{self, ago, count, printable, span};
 use commands::program;
@@ -23,9 +24,8 @@ pub(super) fn render(report: &Report) -> String {
         ("queue", queue(report, now)),
         ("dead", dead_letters(report, now)),
     ];
-    if let Some(pause) = &report.delivery.pause {
-        lines.insert(1, ("paused", paused(pause, now)));
-    }
+    let pauses = report.delivery.pauses.iter().map(|pause| ("paused", paused(pause, now)));
+    lines.splice(1..1, pauses);
     lines.extend(report.storage.iter().map(|storage| ("storage", storage.clone())));
     lines.extend(report.destinations.iter().map(|it| ("breaker", breaker(it, now))));
     lines.push(("release", release(report, now)));
@@ -76,12 +76,13 @@ fn alarms_that_ring(alarms: &[Alarm], now: Timestamp) -> String {
 }
 
 fn paused(pause: &Pause, now: Timestamp) -> String {
-    let time = |text: &str| people::time(text);
-    let mut text = format!("by {}", printable(&pause.by));
-    text.extend(time(&pause.at).map(|at| format!(" {}", ago(at, now))));
+    let mut text = printable(&pause.name);
+    let by = pause.by.as_deref().filter(|by| *by != pause.name);
+    text.extend(by.map(|by| format!(", by {}", printable(by))));
+    text.extend(pause.since.map(|since| format!(" {}", ago(since, now))));
     text.extend(pause.reason.as_deref().map(|reason| format!(": {}", printable(reason))));
-    text.extend(pause.resumes_at.as_deref().and_then(time).map(|at| {
-        let (at_second, left) = (people::to_the_second(at), span(at.since(now)));
+    text.extend(pause.until.map(|until| {
+        let (at_second, left) = (people::to_the_second(until), span(until.since(now)));
         format!("; it ends by itself at {at_second} UTC (in {left})")
     }));
     text
@@ -96,7 +97,9 @@ fn delivery(report: &Report) -> String {
         let text = if report.host == "aws" { "unknown" } else { "this engine runs no forwarder" };
         return text.to_owned();
     };
-    let mut text = if delivery.paused {
+    let mut text = if !delivery.paused && !delivery.pauses.is_empty() {
+        format!("{state}, though there are pauses: somebody switched the mapping on by another way")
+    } else if delivery.paused {
         let resume = program::command(["resume", &report.environment]);
         format!("PAUSED ({state}): `{resume}` goes on")
     } else {

@@ -30,6 +30,7 @@ pub(crate) const ACCEPTED_AT_MS: u64 = 1_795_428_000_000;
 
 /// Two FIFO queues over the SQS protocol, and a folder in which the operator finds them.
 pub(crate) struct Queues {
+    store: Store,
     client: Client,
     clock: Arc<ShiftedClock>,
     fault: Arc<Mutex<Fault>>,
@@ -84,7 +85,10 @@ impl Queues {
         // Nothing delivers from these queues.
         let no_mapping = || async { "{\"EventSourceMappings\":[]}" };
         let data_dir = tempfile::tempdir().unwrap();
-        let api = engine::sqs::router(store)
+        let no_pauses = || async { "{\"pauses\":[]}" };
+        let api = engine::sqs::router(store.clone())
+            .merge(engine::leases_api::router(store.clone()))
+            .route("/_engine/pauses", axum::routing::get(no_pauses))
             .merge(engine::operators::router(Some(data_dir.path())))
             .route("/2015-03-31/event-source-mappings", axum::routing::get(no_mapping))
             .route("/_engine/status", axum::routing::get(async || status().to_string()))
@@ -107,7 +111,13 @@ impl Queues {
             "dead_letter_queue_url": dead_letter_queue_url,
         });
         std::fs::write(data_dir.path().join("engine.json"), engine.to_string()).unwrap();
-        Self { client, clock, fault, data_dir, queue_url, dead_letter_queue_url }
+        Self { store, client, clock, fault, data_dir, queue_url, dead_letter_queue_url }
+    }
+
+    /// Ends the lease of a redrive that was killed, which expires in a minute by itself.
+    pub(crate) async fn end_lease(&self) {
+        let lease = self.store.lease("redrive").await.unwrap().unwrap();
+        self.store.release_lease("redrive", &lease.token).await.unwrap();
     }
 
     /// What the engine would have logged.

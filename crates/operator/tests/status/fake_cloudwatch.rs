@@ -1,9 +1,11 @@
 //! `CloudWatch` and its logs as the operator asks them: answers what a test says, and keeps what was
-//! asked. Alarms and metrics speak CBOR (Smithy RPC v2), logs JSON.
+//! asked. Alarms and metrics speak CBOR (Smithy RPC v2), logs JSON. And `EventBridge` Scheduler, which
+//! keeps schedules and does nothing when their time has come.
 //!
 //! Sources: `CloudWatch` API reference, `DescribeAlarms`, `GetMetricData`; `CloudWatch` Logs API
 //! reference, `FilterLogEvents`; Smithy, "RPC v2 CBOR".
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +14,7 @@ use aws_smithy_cbor::{Decoder, Encoder};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -50,11 +52,13 @@ pub(crate) struct FakeCloudWatch {
 struct Shared {
     answers: Answers,
     asked: Mutex<Vec<(String, Value)>>,
+    schedules: Mutex<BTreeMap<String, Value>>,
 }
 
 impl FakeCloudWatch {
     pub(crate) async fn start(answers: Answers) -> Self {
-        let shared = Arc::new(Shared { answers, asked: Mutex::default() });
+        let shared =
+            Arc::new(Shared { answers, asked: Mutex::default(), schedules: Mutex::default() });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -66,6 +70,16 @@ impl FakeCloudWatch {
         format!("http://{}", self.address)
     }
 
+    /// When the only schedule that there is comes, if there is one.
+    pub(crate) fn scheduled_at(&self) -> Option<String> {
+        let schedules = self.shared.schedules.lock().unwrap();
+        assert!(schedules.len() <= 1, "{schedules:?}");
+        let schedule = schedules.values().next()?;
+        let expression = schedule["ScheduleExpression"].as_str().unwrap();
+        let at = expression.strip_prefix("at(").and_then(|it| it.strip_suffix(')'));
+        Some(at.unwrap().to_owned())
+    }
+
     /// What was asked of an operation.
     pub(crate) fn asked(&self, operation: &str) -> Vec<Value> {
         let asked = self.shared.asked.lock().unwrap();
@@ -75,10 +89,14 @@ impl FakeCloudWatch {
 
 async fn answer(
     State(shared): State<Arc<Shared>>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
+    if let Some(name) = uri.path().strip_prefix("/schedules/") {
+        return schedule(&shared, &method, name, &body);
+    }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let logs = header("x-amz-target").and_then(|it| it.strip_prefix("Logs_20140328."));
     let metrics = uri.path().strip_prefix("/service/GraniteServiceVersion20100801/operation/");
@@ -106,6 +124,36 @@ async fn answer(
         _ => panic!("{operation} is not known"),
     };
     reply(StatusCode::OK, Some("rpc-v2-cbor"), encoded(&output))
+}
+
+/// Source: `EventBridge` Scheduler API reference, `CreateSchedule`, `UpdateSchedule`, `DeleteSchedule`.
+fn schedule(shared: &Shared, method: &Method, name: &str, body: &[u8]) -> Response<Body> {
+    let mut schedules = shared.schedules.lock().unwrap();
+    let is_there = schedules.contains_key(name);
+    let error = match (method.as_str(), is_there) {
+        ("POST", true) => Some((StatusCode::CONFLICT, "ConflictException")),
+        ("POST", false) => None,
+        (_, false) => Some((StatusCode::NOT_FOUND, "ResourceNotFoundException")),
+        _ => None,
+    };
+    if let Some((status, kind)) = error {
+        let body = json!({ "Message": format!("schedule {name}") }).to_string();
+        let response = Response::builder().status(status).header("x-amzn-errortype", kind);
+        return response.header("content-type", "application/json").body(body.into()).unwrap();
+    }
+    match method.as_str() {
+        "POST" | "PUT" => {
+            let schedule = serde_json::from_slice(body).unwrap();
+            schedules.insert(name.to_owned(), schedule);
+        }
+        "DELETE" => {
+            schedules.remove(name);
+        }
+        other => panic!("{other} is not known"),
+    }
+    let answer = json!({ "ScheduleArn": format!("arn:aws:scheduler:::schedule/default/{name}") });
+    let response = Response::builder().header("content-type", "application/json");
+    response.body(answer.to_string().into()).unwrap()
 }
 
 fn reply(status: StatusCode, protocol: Option<&str>, body: Vec<u8>) -> Response<Body> {

@@ -206,11 +206,68 @@ async fn ages_are_the_newest_and_say_when_they_were() {
 
     // Who finds it paused sees by whom, why and until when.
     let screen = site.operate_on_aws(&fake, &["status", "local"]).await.stdout;
-    assert!(screen.contains("paused     by operator-1 "), "{screen}");
+    assert!(screen.contains("paused     operator-1 "), "{screen}");
     assert!(screen.contains(": release 42; it ends by itself at "), "{screen}");
     let report = self::report(&site, &fake, &[]).await;
-    assert_eq!(report["delivery"]["pause"]["reason"], "release 42");
-    assert!(report["delivery"]["pause"]["resumes_at"].is_string());
+    let pause = &report["delivery"]["pauses"][0];
+    assert_eq!((&pause["name"], &pause["reason"]), (&json!("operator-1"), &json!("release 42")));
+    assert!(pause["until"].is_string(), "{pause}");
+}
+
+/// What the schedule is: the end of a pause to the second.
+fn second(until: &Value) -> Option<String> {
+    until.as_str().map(|until| until[..19].to_owned())
+}
+
+#[tokio::test]
+async fn of_several_pauses_the_last_end_is_scheduled_and_none_while_one_has_no_end() {
+    let site = Site::start("http://127.0.0.1:9").await;
+    let fake = FakeCloudWatch::start(Answers::default()).await;
+    let operate = async |arguments: &[&str]| {
+        let done = site.operate_on_aws(&fake, &[arguments, &["--json"]].concat()).await;
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        serde_json::from_str::<Value>(&done.stdout).unwrap()
+    };
+    let pause = |name: &'static str, more: &[&'static str]| {
+        [&["pause", "local", "--why", "r", "--name", name], more].concat()
+    };
+    let short = operate(&pause("short", &["--for", "30m"])).await;
+    assert_eq!(fake.scheduled_at(), second(&short["resumes_at"]));
+    let long = operate(&pause("long", &["--for", "2h"])).await;
+    assert_eq!(fake.scheduled_at(), second(&long["resumes_at"]));
+    assert_eq!(long["others"][0]["name"], "short");
+    operate(&pause("open", &[])).await;
+    assert_eq!(fake.scheduled_at(), None, "it would end what has no end");
+
+    // Of the same name, it moves its end.
+    let longer = operate(&pause("short", &["--for", "3h"])).await;
+    assert_eq!(fake.scheduled_at(), None);
+    let ended = operate(&["resume", "local", "--name", "open"]).await;
+    assert_eq!((&ended["state"], &ended["ended"][0]["name"]), (&json!("paused"), &json!("open")));
+    assert_eq!(fake.scheduled_at(), second(&longer["resumes_at"]));
+    assert_eq!(operate(&["status", "local"]).await["delivery"]["paused"], true);
+
+    // A redrive ends its own, and no other.
+    operate(&["dlq", "redrive", "local", "--all", "--pause-first"]).await;
+    let delivery = operate(&["status", "local"]).await["delivery"].clone();
+    let pauses = delivery["pauses"].as_array().unwrap().iter();
+    let names: Vec<&str> = pauses.map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!((names, &delivery["paused"]), (vec!["short", "long"], &json!(true)));
+
+    let done = site.operate_on_aws(&fake, &["resume", "local"]).await;
+    assert_eq!(done.code, Some(1));
+    for part in ["there are 2 pauses", "short, by operator-1", "--name short", "--all"] {
+        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    }
+    operate(&["resume", "local", "--name", "short"]).await;
+    assert_eq!(fake.scheduled_at(), second(&long["resumes_at"]));
+    let resumed = operate(&["resume", "local", "--no-wait"]).await;
+    assert_eq!(
+        (&resumed["state"], &resumed["ended"][0]["name"]),
+        (&json!("resumed"), &json!("long"))
+    );
+    assert_eq!(fake.scheduled_at(), None);
+    assert_eq!(operate(&["status", "local"]).await["delivery"]["paused"], false);
 }
 
 #[tokio::test]

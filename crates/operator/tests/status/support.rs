@@ -252,6 +252,7 @@ impl Site {
         let mut command = self.command_as_on_aws(arguments);
         command.env("AWS_ENDPOINT_URL_CLOUDWATCH", fake.url());
         command.env("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", fake.url());
+        command.env("AWS_ENDPOINT_URL_SCHEDULER", fake.url());
         command.output().await.unwrap().into()
     }
 

@@ -115,6 +115,15 @@ pub(super) fn needed(judge: &Judge) -> anyhow::Result<Vec<(String, Right)>> {
                 arn("scheduler", "schedule/default/ENV-webhook-resume"),
             ),
         );
+        for document in ["pauses", "redrive"] {
+            let key =
+                format!("arn:aws:s3:::acme-webhook-artifacts/operating/{name}/{document}.json");
+            may("deploy", Right::new("s3:DeleteObject", &*key));
+            may("operate", Right::new("s3:PutObject", &*key));
+            for who in ["look", "operate"] {
+                may(who, Right::new("s3:GetObject", &*key));
+            }
+        }
         // The record of a deployment that begins, and of one that ended.
         for kind in ["deployments", "releases"] {
             let key = format!("arn:aws:s3:::acme-webhook-artifacts/{kind}/{name}/x.json");

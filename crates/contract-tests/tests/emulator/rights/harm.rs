@@ -82,6 +82,13 @@ pub(super) fn harmful() -> Vec<(&'static str, Right)> {
         &Right::new("s3:PutObject", kept("releases/dev/x.json")).with("s3:if-none-match", "*"),
     );
 
+    // Who only looks pauses nothing, and nobody does elsewhere.
+    for action in ["s3:PutObject", "s3:DeleteObject"] {
+        no(&of_dev, &Right::new(action, kept("operating/prod/pauses.json")));
+        no(&["dev-look", "dev-plan"], &Right::new(action, kept("operating/dev/pauses.json")));
+    }
+    no(&of_dev, &Right::new("s3:GetObject", kept("operating/prod/pauses.json")));
+
     // Another environment's state, and the state's former versions.
     for action in ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"] {
         no(&of_dev, &Right::new(action, state("prod/terraform.tfstate")));

@@ -51,7 +51,11 @@ fn run() -> anyhow::Result<Option<String>> {
 fn judged(story: &Story, evaluator: std::path::PathBuf) -> anyhow::Result<Option<String>> {
     let judge = tell(story, evaluator)?;
     let calls = story.proxy.take_calls();
-    for path in ["/schedules/dev-webhook-resume", "/dev/webhook/skips"] {
+    for path in [
+        "/schedules/dev-webhook-resume",
+        "/dev/webhook/skips",
+        "/acme-webhook-artifacts/operating/dev/pauses.json",
+    ] {
         let gone = calls.iter().any(|call| call.who == "dev-deploy" && deletes(call, path));
         ensure!(gone, "destroy has left {path}");
     }
@@ -97,7 +101,7 @@ fn deletes(call: &Call, what: &str) -> bool {
     let target = call.headers.get("x-amz-target").map_or("", String::as_str);
     let of_parameter =
         target.ends_with(".DeleteParameter") && String::from_utf8_lossy(&call.body).contains(what);
-    call.status == 200 && (of_parameter || (call.method == "DELETE" && call.path == what))
+    call.status / 100 == 2 && (of_parameter || (call.method == "DELETE" && call.path == what))
 }
 
 /// Whose right it is: of a function's calls, the forwarder's of the environment that the resource is of.
@@ -225,8 +229,15 @@ fn operate(story: &Story, url: &str) -> anyhow::Result<()> {
     for _ in ["once", "with a schedule that is there"] {
         story.done(operate, &["pause", "dev", "--why", "test", "--for", "1h"])?;
     }
-    story.done(look, &["status", "dev"])?;
+    story.done(operate, &["pause", "dev", "--why", "another", "--name", "b"])?;
+    let status: Value = serde_json::from_str(&story.done(look, &["status", "dev", "--json"])?)?;
+    let pauses = status["delivery"]["pauses"].as_array().map_or(0, Vec::len);
+    ensure!(pauses == 2, "the pauses of two: {status}");
+    story.done(operate, &["resume", "dev", "--name", "b"])?;
+    let status: Value = serde_json::from_str(&story.done(look, &["status", "dev", "--json"])?)?;
+    ensure!(status["delivery"]["paused"] == true, "one is left: {status}");
     story.done(operate, &["resume", "dev"])?;
+    story.done(operate, &["dlq", "redrive", "dev", "--all", "--pause-first"])?;
     story.done(operate, &["dlq", "import", "dev", &file]).map(drop)
 }
 

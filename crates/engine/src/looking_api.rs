@@ -1,0 +1,204 @@
+//! Looking is reading: dead letters, and one event wherever it is, from the reader beside the writer.
+//! Nothing is received by it, so it hides nothing from anybody and raises no receive count.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::attribute::{Attribute, Attributes};
+use domain::dead_letter::without_token;
+use domain::message::{Message, Origin, Received};
+use domain::time::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::admin::Admin;
+use crate::error_text::in_full;
+use crate::http::{answer, failed, streamed};
+use crate::store::{AttributeValue, MessageAttribute, PeekFrom, Peeked, Result, StoreError};
+
+/// Pages that wait for their reader.
+const PAGES: usize = 2;
+
+/// Messages of a group that are shown.
+const OF_GROUP_MAX: u32 = 100;
+
+/// The routes of this module.
+pub(crate) fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/_engine/dead-letters", get(dead_letters))
+        .route("/_engine/messages/{id}", get(messages))
+        .with_state(admin)
+}
+
+/// A line with the counts of what is visible and hidden, and when hidden ones come back; then a line for
+/// each dead letter.
+async fn dead_letters(State(admin): State<Arc<Admin>>) -> Response {
+    let counts = match counts(&admin).await {
+        Ok(counts) => counts,
+        Err(error) => return failed(&in_full(&error)),
+    };
+    let (pieces, body) = mpsc::channel(PAGES);
+    tokio::spawn(async move {
+        let mut piece = format!("{counts}\n").into_bytes();
+        let mut from = Some(PeekFrom::default());
+        while let Some(after) = from {
+            let page = match admin.store.peek(&admin.dead_letter_queue, after).await {
+                Ok(page) => page,
+                Err(error) => {
+                    // Its reader sees that something is missing.
+                    let _gone = pieces.send(Err(io::Error::other(in_full(&error)))).await;
+                    return;
+                }
+            };
+            for letter in page.messages {
+                let line = Line { visible_at: letter.visible_at, letter: Letter::of(letter) };
+                serde_json::to_writer(&mut piece, &line).expect("texts, numbers and field names");
+                piece.push(b'\n');
+            }
+            if pieces.send(Ok(Bytes::from(std::mem::take(&mut piece)))).await.is_err() {
+                return;
+            }
+            from = page.next;
+        }
+    });
+    streamed(body)
+}
+
+async fn counts(admin: &Admin) -> Result<Value> {
+    let queue = &admin.dead_letter_queue;
+    let counts = admin.store.statistics(queue).await?;
+    let hidden = admin.store.hidden_until(queue).await?;
+    Ok(json!({
+        "visible": counts.visible,
+        // Damaged messages are in flight for good, and come back never.
+        "hidden": counts.in_flight.saturating_sub(counts.damaged),
+        "damaged": counts.damaged,
+        "next_visible_at": hidden.map(|(first, _)| first),
+        "last_visible_at": hidden.map(|(_, last)| last),
+        "now": admin.store.clock().wall(),
+    }))
+}
+
+/// The event of this id, or the message; else the first messages of the group of this name.
+async fn messages(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
+    match found(&admin, &id).await {
+        Ok(found) => answer(StatusCode::OK, &found),
+        Err(error) => failed(&in_full(&error)),
+    }
+}
+
+async fn found(admin: &Admin, id: &str) -> Result<Value> {
+    let mut found = Vec::new();
+    for place in admin.store.find_event(id).await? {
+        let message = admin.store.peek_at(&place.queue, place.sequence_number).await?;
+        // It may just have left.
+        let Some(message) = message else { continue };
+        let behind = admin.store.peek_group(&place.queue, &place.group, 0).await?.1;
+        let behind = behind.saturating_sub(place.ahead + 1);
+        found.push(message_json(admin, message, place.ahead, behind));
+    }
+    let (of_group, all) = match admin.store.peek_group(&admin.queue, id, OF_GROUP_MAX).await {
+        Err(StoreError::QueueDoesNotExist(_)) => (Vec::new(), 0),
+        other => other?,
+    };
+    let of_group: Vec<Value> = (0..)
+        .zip(of_group)
+        .map(|(ahead, message)| message_json(admin, message, ahead, all.saturating_sub(ahead + 1)))
+        .collect();
+    let group = (all > 0).then(|| json!({ "messages": all, "first": of_group }));
+    Ok(json!({
+        "id": id, "messages": found, "group": group, "now": admin.store.clock().wall(),
+    }))
+}
+
+fn message_json(admin: &Admin, message: Peeked, ahead: u64, behind: u64) -> Value {
+    let is_dead = message.queue == admin.dead_letter_queue;
+    let state = match &message {
+        _ if is_dead => "dead",
+        it if it.is_held => "in_flight",
+        it if ahead == 0 && it.receive_count > 0 => "retrying",
+        _ => "waiting",
+    };
+    json!({
+        "queue": message.queue,
+        "state": state,
+        "visible_at": message.visible_at,
+        "first_received_at": message.first_received_at,
+        "ahead": ahead,
+        "behind": behind,
+        "letter": Letter::of(message),
+    })
+}
+
+/// A dead letter, in a line of its own.
+#[derive(Serialize)]
+struct Line {
+    visible_at: Option<Timestamp>,
+    letter: Letter,
+}
+
+/// A message in the form that `dlq export` writes.
+#[derive(Serialize)]
+struct Letter {
+    event_id: String,
+    message_id: String,
+    group_id: String,
+    sequence_number: String,
+    deduplication_id: String,
+    receive_count: u32,
+    sent_at_ms: u64,
+    attributes: Attributes,
+    trace_header: Option<String>,
+    body: String,
+}
+
+impl Letter {
+    /// The token of a provider who does not sign stays away.
+    fn of(peeked: Peeked) -> Self {
+        let attribute = |(name, it): (String, MessageAttribute)| {
+            let value = match it.value {
+                AttributeValue::Text(text) => text,
+                AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
+            };
+            (name, Attribute { data_type: it.data_type, value })
+        };
+        let received = Received {
+            message_id: peeked.message_id,
+            receipt_handle: String::new(),
+            body: peeked.body,
+            group_id: peeked.group,
+            sequence_number: peeked.sequence_number.to_string(),
+            receive_count: peeked.receive_count,
+            sent_at: peeked.sent_at,
+            attributes: peeked.attributes.into_iter().map(attribute).collect(),
+            trace_header: peeked.trace_header,
+        };
+        let message = Message::parse(received, Origin::Sender)
+            .expect("the store takes only what the domain takes for a message");
+        let event_id = message.event_id().to_owned();
+        let attributes = without_token(&message);
+        let Received { message_id, group_id, sequence_number, receive_count, sent_at, .. } =
+            &*message;
+        Self {
+            event_id,
+            message_id: message_id.clone(),
+            group_id: group_id.clone(),
+            sequence_number: sequence_number.clone(),
+            deduplication_id: peeked.deduplication_id,
+            receive_count: *receive_count,
+            sent_at_ms: sent_at.as_ms(),
+            attributes,
+            trace_header: message.trace_header.clone(),
+            body: message.into_received().body,
+        }
+    }
+}
