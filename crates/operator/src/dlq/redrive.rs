@@ -88,10 +88,6 @@ pub(super) async fn run(given: Redrive) -> anyhow::Result<ExitCode> {
 
 impl<'a> Run<'a> {
     async fn redrive(self) -> anyhow::Result<ExitCode> {
-        // Holding nothing meanwhile, and before anything is paused.
-        if self.which.event_ids.is_empty() {
-            unless_interrupted(self.until_all_are_shown()).await?;
-        }
         let (environment, why) = (self.environment, self.given.why.as_deref());
         let redrive = async |lease: &RedriveLease<'_>| Box::pin(self.under(lease)).await;
         Box::pin(with_lease(environment, why, redrive)).await
@@ -99,6 +95,10 @@ impl<'a> Run<'a> {
 
     async fn under(self, lease: &RedriveLease<'_>) -> anyhow::Result<ExitCode> {
         let environment = self.environment;
+        // Holding no dead letter meanwhile, and before anything is paused.
+        if self.which.event_ids.is_empty() {
+            unless_interrupted(self.until_all_are_shown()).await?;
+        }
         if !self.given.pause_first {
             say_if_paused(environment).await;
             return self.send_all(lease).await;

@@ -160,7 +160,7 @@ async fn nothing_is_dropped_unless_all_is_clear() {
     let unasked = queues.dlq(&["drop", "test", "event-1", "--why", "r"]).await;
     assert_eq!(unasked.code, Some(2));
     // It said why once, and chooses elsewhere.
-    let old = queues.dlq(&["drop", "test", "event-1", "--why", "r", "--yes"]).await;
+    let old = queues.dlq(&["drop", "test", "event-1", "--reason", "r", "--yes"]).await;
     assert_eq!(old.code, Some(2));
     assert!(old.stderr.contains("--why") && old.stderr.contains("--class"), "{}", old.stderr);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
