@@ -401,7 +401,7 @@ locals {
         },
         {
           Effect   = "Allow"
-          Action   = ["scheduler:CreateSchedule", "scheduler:DeleteSchedule"]
+          Action   = ["scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:UpdateSchedule"]
           Resource = arn.resumption
         },
         {

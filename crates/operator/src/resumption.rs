@@ -3,9 +3,13 @@
 //!
 //! Source: `EventBridge` Scheduler user guide, "Using universal targets".
 
+use std::error::Error;
+
 use anyhow::Context as _;
 use aws_sdk_scheduler::Client;
+use aws_sdk_scheduler::error::ProvideErrorMetadata;
 use aws_sdk_scheduler::operation::delete_schedule::DeleteScheduleError;
+use aws_sdk_scheduler::operation::update_schedule::UpdateScheduleError;
 use aws_sdk_scheduler::types::{
     ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, Target,
 };
@@ -18,6 +22,9 @@ use crate::sdk;
 
 /// Calls `UpdateEventSourceMapping`.
 const TARGET: &str = "arn:aws:scheduler:::aws-sdk:lambda:updateEventSourceMapping";
+
+/// The zone in which a schedule's time is written.
+const ZONE: &str = "UTC";
 
 /// Characters of a schedule's description, at most. Source: Scheduler API reference, `CreateSchedule`.
 const DESCRIPTION_CHARS_MAX: usize = 512;
@@ -37,31 +44,57 @@ impl<'a> Resumption<'a> {
         Self { client: &environment.scheduler, name, mapping_uuid: &mapping.uuid, role_arn }
     }
 
-    /// Enables the mapping at `at`, in place of what was scheduled before.
+    /// Enables the mapping at `at`, in place of what was scheduled before: in one call, as a pause that
+    /// lost its end between two would have none.
     pub(crate) async fn schedule(&self, at: Timestamp, reason: &str) -> anyhow::Result<()> {
-        self.cancel().await?;
         let at = at.to_string();
-        let input = json!({ "Uuid": self.mapping_uuid, "Enabled": true });
-        let target =
-            Target::builder().arn(TARGET).role_arn(&self.role_arn).input(input.to_string());
-        let window = FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off);
+        // Whole seconds, without a zone.
+        let expression = format!("at({})", at.get(..19).context("a time's beginning")?);
         let description: String = reason.chars().take(DESCRIPTION_CHARS_MAX).collect();
+        let updated = self
+            .client
+            .update_schedule()
+            .name(&self.name)
+            .description(&description)
+            .schedule_expression(&expression)
+            .schedule_expression_timezone(ZONE)
+            .flexible_time_window(window()?)
+            .target(self.target()?)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .send()
+            .await;
+        match updated {
+            Ok(_updated) => return Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(UpdateScheduleError::is_resource_not_found_exception) => {}
+            Err(error) => return Err(self.not_scheduled(error)),
+        }
         let created = self
             .client
             .create_schedule()
             .name(&self.name)
             .description(description)
-            // Whole seconds, without a zone.
-            .schedule_expression(format!("at({})", at.get(..19).context("a time's beginning")?))
-            .schedule_expression_timezone("UTC")
-            .flexible_time_window(window.build()?)
-            .target(target.build()?)
+            .schedule_expression(expression)
+            .schedule_expression_timezone(ZONE)
+            .flexible_time_window(window()?)
+            .target(self.target()?)
             .action_after_completion(ActionAfterCompletion::Delete)
             .send()
             .await;
-        created.map(drop).map_err(|error| {
-            sdk::failed(&format!("scheduling the end of the pause, {}", self.name), error)
-        })
+        created.map(drop).map_err(|error| self.not_scheduled(error))
+    }
+
+    fn target(&self) -> anyhow::Result<Target> {
+        let input = json!({ "Uuid": self.mapping_uuid, "Enabled": true });
+        let target =
+            Target::builder().arn(TARGET).role_arn(&self.role_arn).input(input.to_string());
+        Ok(target.build()?)
+    }
+
+    fn not_scheduled(&self, error: impl Error + ProvideErrorMetadata + 'static) -> anyhow::Error {
+        sdk::failed(&format!("scheduling the end of the pause, {}", self.name), error)
     }
 
     /// Forgets what was scheduled, if anything was.
@@ -80,6 +113,11 @@ impl<'a> Resumption<'a> {
             }
         }
     }
+}
+
+/// At the very time.
+fn window() -> anyhow::Result<FlexibleTimeWindow> {
+    Ok(FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build()?)
 }
 
 /// The schedule's name, which is also its role's.

@@ -51,6 +51,7 @@ pub(super) fn harmful() -> Vec<(&'static str, Right)> {
         ("ssm:DeleteParameter", arn("ssm", "parameter/prod/webhook/skips")),
         ("ssm:GetParameter", arn("ssm", "parameter/prod/webhook/skips")),
         ("scheduler:CreateSchedule", arn("scheduler", "schedule/default/prod-webhook-resume")),
+        ("scheduler:UpdateSchedule", arn("scheduler", "schedule/default/prod-webhook-resume")),
         ("scheduler:DeleteSchedule", arn("scheduler", "schedule/default/prod-webhook-resume")),
         ("iam:PutRolePolicy", iam("role/prod-webhook-forwarder")),
         ("iam:UpdateAssumeRolePolicy", iam("role/prod-webhook-forwarder")),

@@ -193,6 +193,8 @@ const TABLE: &[Line] = &[
     line("secretsmanager GetSecretValue", "secretsmanager:GetSecretValue", secret),
     line("scheduler POST /schedules/*", "scheduler:CreateSchedule", schedule)
         .beside(pass_resume_role),
+    line("scheduler PUT /schedules/*", "scheduler:UpdateSchedule", schedule)
+        .beside(pass_resume_role),
     line("scheduler GET /schedules/*", "scheduler:GetSchedule", schedule),
     line("scheduler DELETE /schedules/*", "scheduler:DeleteSchedule", schedule),
     // S3
