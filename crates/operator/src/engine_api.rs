@@ -31,6 +31,11 @@ impl fmt::Debug for EngineApi {
     }
 }
 
+/// The engine does not know what it is asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("it knows no such thing: it is older than this command")]
+pub(crate) struct OlderEngine;
+
 impl EngineApi {
     pub(crate) fn at(address: String, access_key_id: String, start: String) -> Self {
         Self { address, access_key_id, start }
@@ -134,8 +139,8 @@ impl EngineApi {
         if status.is_success() {
             return Ok(answer);
         }
-        if status == StatusCode::NOT_FOUND {
-            bail!("it knows no such thing: it is older than this command");
+        if [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status) {
+            return Err(OlderEngine.into());
         }
         let mut reason = Vec::new();
         while let Some(piece) = answer.piece().await? {

@@ -322,8 +322,12 @@ async fn of_two_redrives_at_once_the_second_is_told_whose_the_first_is() {
     }
     assert!(delivers(dir.path()), "the second has paused nothing");
     // Looking needs no lease.
-    let shown = operator(dir.path(), &["dlq", "redrive", "--all", "--dry-run"]).await;
-    assert!(shown.status.success());
+    let shown = operator(dir.path(), &["dlq", "list", "--json"]).await;
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    // A plan of a part is no plan.
+    let plan = operator(dir.path(), &["dlq", "redrive", "--all", "--dry-run"]).await;
+    assert_eq!(plan.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&plan.stderr).contains("a redrive waits for them"));
 
     // Interrupted, it gives the lease back.
     let pid = first.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

@@ -1,12 +1,16 @@
-//! Looking at all dead letters, and what was not seen of them.
+//! Looking at all dead letters, and what was not seen of them. An engine reads them, which hides nothing
+//! from anybody; SQS has no way to look without receiving.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::environment::Environment;
-use crate::letter::DeadLetter;
+use crate::engine_api::{EngineApi, OlderEngine};
+use crate::environment::{Environment, Host};
+use crate::letter::{DeadLetter, Letter};
 use crate::people::printable;
 use crate::queue::{Counts, Held, Looked};
 use terminal::exit::Failure;
@@ -17,6 +21,58 @@ const NAMED: usize = 5;
 /// Shows every dead letter to `see`, and leaves all of them for others. What could not be looked at is
 /// said on standard error.
 pub(super) async fn look(
+    environment: &Environment,
+    mut see: impl FnMut(&DeadLetter) -> anyhow::Result<()>,
+) -> anyhow::Result<Looked> {
+    if let Host::Engine { api, .. } = &environment.host {
+        match read(api, &mut see).await {
+            Err(error) if error.is::<OlderEngine>() => {}
+            read => return read,
+        }
+    }
+    receive(environment, see).await
+}
+
+/// Reads them, hidden ones as well.
+async fn read(
+    api: &EngineApi,
+    see: &mut impl FnMut(&DeadLetter) -> anyhow::Result<()>,
+) -> anyhow::Result<Looked> {
+    let (mut counts, mut seen) = (None, 0);
+    let mut read = Ok(());
+    api.lines("/_engine/dead-letters", |line| {
+        if counts.is_none() {
+            counts = serde_json::from_value::<ReadCounts>(line).ok();
+        } else if read.is_ok() {
+            seen += 1;
+            read = letter_of(line).and_then(|letter| see(&letter));
+        }
+    })
+    .await?;
+    read?;
+    let counts = counts.context("the engine does not say how many dead letters there are")?;
+    let looked = Looked { seen, all: seen.max(counts.visible + counts.hidden) };
+    if let Some(text) = looked.text() {
+        eprintln!("note: {text}");
+    }
+    Ok(looked)
+}
+
+/// How many there are, as the engine says before it tells of each.
+#[derive(Debug, Deserialize)]
+struct ReadCounts {
+    visible: u64,
+    hidden: u64,
+}
+
+fn letter_of(mut line: Value) -> anyhow::Result<DeadLetter> {
+    let letter: Letter = serde_json::from_value(line["letter"].take())
+        .context("understanding the engine's dead letters")?;
+    letter.received_by(String::new())
+}
+
+/// Receives them, and shows them to others again.
+async fn receive(
     environment: &Environment,
     mut see: impl FnMut(&DeadLetter) -> anyhow::Result<()>,
 ) -> anyhow::Result<Looked> {
