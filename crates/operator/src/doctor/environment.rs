@@ -36,7 +36,7 @@ const CLOCK_OFF_MOST: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// [`OtherEnvironment`]: then nothing was checked.
+/// When the engine there runs another environment: then nothing was checked.
 pub(super) async fn check(
     arguments: &commands::EnvironmentArgs,
     checks: &mut Checks,
