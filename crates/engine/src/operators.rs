@@ -3,7 +3,9 @@
 //! so they ask here, and every file is written by the engine.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
+use std::io::{
+    self, BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -164,9 +166,11 @@ impl Operators {
         let file = self.data_dir.join(AUDIT_FILE);
         let line = format!("{}\n", Value::Object(line));
         let add = || {
-            let mut log = own_file().append(true).open(&file)?;
+            let mut log = own_file().append(true).read(true).open(&file)?;
+            // What a full disk has left of a line does not swallow the next one.
+            let before = if ends_with_a_line(&mut log)? { "" } else { "\n" };
             // In one write, so that a line of an operator of before does not mix with it.
-            log.write_all(line.as_bytes())?;
+            log.write_all(format!("{before}{line}").as_bytes())?;
             log.sync_data()
         };
         add().map_err(|source| OperatorsError::File { file: file.clone(), source })
@@ -235,5 +239,35 @@ fn done<T>(
         Ok(Err(OperatorsError::Skips(error))) => refused(&error.to_string()),
         Ok(Err(error)) => failed(&error.to_string()),
         Err(error) => failed(&format!("the engine stops: {error}")),
+    }
+}
+
+fn ends_with_a_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_a_full_disk_has_torn_swallows_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let operators = Operators { data_dir: dir.path().to_owned(), changing: Mutex::default() };
+        let line = |action: &str| Map::from_iter([("action".to_owned(), Value::from(action))]);
+        operators.add_to_audit(line("pause")).unwrap();
+        let file = dir.path().join(AUDIT_FILE);
+        let mut log = own_file().append(true).open(&file).unwrap();
+        log.write_all(b"{\"action\":\"res").unwrap();
+        operators.add_to_audit(line("drop")).unwrap();
+        let text = String::from_utf8(operators.audit().unwrap()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines, ["{\"action\":\"pause\"}", "{\"action\":\"res", "{\"action\":\"drop\"}"]);
     }
 }

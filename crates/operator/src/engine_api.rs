@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use terminal::exit::Failure;
 use tokio::net::TcpStream;
 
 use crate::{progress, sdk};
@@ -49,7 +50,8 @@ impl EngineApi {
     }
 
     fn nobody_answers(&self, error: &anyhow::Error) -> anyhow::Error {
-        anyhow!("nobody answers at {} ({error:#}); {}", self.address, self.start)
+        let so = anyhow!("nobody answers at {} ({error:#}); {}", self.address, self.start);
+        Failure::Environment.of(so)
     }
 
     /// Asks for a document.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
@@ -135,7 +135,9 @@ pub(crate) async fn find(given: &EnvironmentArgs) -> anyhow::Result<Environment>
     // With an endpoint, `local` is what was deployed to the emulator there.
     let emulated = std::env::var_os(ENDPOINT_VARIABLE).is_some();
     if (name == "local" && !emulated) || given.data_dir.is_some() {
-        bail!("no engine is running in {}; {}", data_dir.display(), how_to_start(given, data_dir));
+        let (dir, start) = (data_dir.display(), how_to_start(given, data_dir));
+        let so = anyhow!("no engine is running in {dir}; {start}");
+        return Err(Failure::Environment.of(so));
     }
     let config_file = config_file(given, None).context("no environment was named")?;
     let deployment = deployment(&config_file)?;
@@ -208,8 +210,11 @@ fn engine_that_was_named(
 
 /// What an environment's file says.
 pub(crate) fn deployment(file: &Path) -> anyhow::Result<Deployment> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let unread = anyhow!("reading {}: {error}", file.display());
+        // An environment that there is not, or a file that was mistyped.
+        if error.kind() == ErrorKind::NotFound { Failure::Usage.of(unread) } else { unread }
+    })?;
     Deployment::parse(&text).with_context(|| format!("in {}", file.display()))
 }
 

@@ -44,6 +44,8 @@ impl Interrupted {
 ///
 /// When the system does not let us.
 pub(crate) fn listen() -> anyhow::Result<()> {
+    // Asked before: to listen is to ignore nothing.
+    let ignores_hup = ignores_hup();
     let listen = |kind| signal(kind).context("listening for signals");
     let (mut int, mut term, mut hup) = (
         listen(SignalKind::interrupt())?,
@@ -51,6 +53,8 @@ pub(crate) fn listen() -> anyhow::Result<()> {
         listen(SignalKind::hangup())?,
     );
     tokio::spawn(async move {
+        // Such as by `nohup`: a redrive may go on for hours without its terminal.
+        let is_deaf = ignores_hup;
         loop {
             tokio::select! {
                 _int = int.recv() => {
@@ -59,7 +63,7 @@ pub(crate) fn listen() -> anyhow::Result<()> {
                     }
                 }
                 _term = term.recv() => {}
-                _hup = hup.recv() => {}
+                _hup = hup.recv(), if !is_deaf => {}
             }
             if STATE.borrow().asked {
                 eprintln!("ended at once; what was under way may be done in part");
@@ -74,6 +78,14 @@ pub(crate) fn listen() -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Whether this program was started so that HUP does nothing. Source: proc(5), `SigIgn`.
+fn ignores_hup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// What must be brought to its end, as long as this lives.

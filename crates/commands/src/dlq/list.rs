@@ -6,9 +6,9 @@ use super::select::SelectOrReason;
 
 /// List the dead letters
 ///
-/// SQS has no way to look without receiving: while the list is made, the dead letters are hidden from
-/// other readers (for two minutes, should this command be killed), and each one's receive count goes
-/// up by one. A queue that has thousands is hidden longer, some seconds for each hundred. Of the
+/// On one machine the engine reads them, which changes nothing. SQS has no way to look without receiving:
+/// while the list is made, the dead letters are hidden from other readers (for two minutes, should this
+/// command be killed), and each one's receive count goes up by one. A queue that has thousands is hidden longer, some seconds for each hundred. Of the
 /// messages that SQS itself moved, at most ten of a group can be seen at a time.
 #[derive(Debug, clap::Args)]
 #[command(

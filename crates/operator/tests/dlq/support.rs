@@ -291,6 +291,20 @@ impl Queues {
         command
     }
 
+    /// How it is started by a shell that makes it ignore HUP.
+    pub(crate) fn deaf_to_hangup(&self, arguments: &[&str]) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "trap '' HUP; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_webhook-operator"),
+            "dlq",
+        ]);
+        shell.args(arguments).arg("--data-dir").arg(self.data_dir.path());
+        shell.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        shell
+    }
+
     /// Hides so many dead letters for long, as somebody does who looks at them.
     pub(crate) async fn hide(&self, count: usize) {
         for _letter in 0..count {

@@ -223,3 +223,21 @@ async fn each_signal_ends_it_in_order_and_a_second_one_at_once() {
         assert_eq!((&last["action"], &last["what"]["imported"]), (&"dlq import".into(), &1.into()));
     }
 }
+
+/// As `nohup` does.
+#[tokio::test]
+async fn who_is_not_to_hear_a_hangup_goes_on() {
+    let queues = Queues::start().await;
+    queues.add_rejected(Event::new("a", "a-1", 1)).await;
+    queues.add_rejected(Event::new("b", "b-1", 2)).await;
+    let gate = Arc::<Gate>::default();
+    queues.set_fault(Fault::Hold("DeleteMessage", Arc::clone(&gate)));
+    let mut redrive = queues.deaf_to_hangup(&["redrive", "test", "--all"]).spawn().unwrap();
+    gate.reached.notified().await;
+    let pid = redrive.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::HUP).unwrap();
+    queues.set_fault(Fault::None);
+    gate.open.notify_one();
+    assert_eq!(redrive.wait().await.unwrap().code(), Some(0));
+    assert_eq!(queues.take_dead_letters().await, 0);
+}

@@ -204,6 +204,6 @@ async fn an_engine_that_has_crashed_is_said_to_have() {
     let dir = dir.path().to_str().unwrap();
     let failed = crate::support::operator(&["status", "local", "--data-dir", dir]);
     let failed: crate::support::Done = { failed }.output().await.unwrap().into();
-    assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""));
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(3), ""));
     assert!(failed.stderr.contains(&format!("nobody answers at {address}")), "{}", failed.stderr);
 }
