@@ -49,7 +49,7 @@ impl Drop for Guard {
 /// [`Failure::Interrupted`] then.
 pub(crate) fn check() -> anyhow::Result<()> {
     if lock().asked {
-        return Err(Failure::Interrupted.of(anyhow!("it was asked to stop")));
+        return Err(Failure::Interrupted.of(anyhow!("interrupted, as it was asked to stop")));
     }
     Ok(())
 }
@@ -75,7 +75,9 @@ pub(crate) fn during<T>(name: &str, pid: u32, wait: impl FnOnce() -> T) -> anyho
     let mut state = lock();
     state.child = None;
     if state.asked {
-        return Err(Failure::Interrupted.of(anyhow!("{name} was asked to stop and has")));
+        return Err(
+            Failure::Interrupted.of(anyhow!("interrupted: {name} was asked to stop and has"))
+        );
     }
     Ok(waited)
 }

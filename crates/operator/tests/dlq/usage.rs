@@ -25,7 +25,7 @@ async fn without_an_engine_it_says_how_to_start_one() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().to_str().unwrap();
     let failed = run(&["dlq", "list", "local", "--data-dir", dir]).await;
-    assert_eq!(failed.code, Some(1));
+    assert_eq!(failed.code, Some(3));
     assert_eq!(
         failed.stderr,
         format!(
@@ -37,7 +37,7 @@ async fn without_an_engine_it_says_how_to_start_one() {
 #[tokio::test]
 async fn an_environment_without_a_configuration_is_named() {
     let failed = run(&["dlq", "list", "nowhere"]).await;
-    assert_eq!(failed.code, Some(1));
+    assert_eq!(failed.code, Some(2));
     assert!(
         failed.stderr.contains("environments/nowhere/terraform.tfvars.json"),
         "{}",
