@@ -291,18 +291,14 @@ impl Queues {
         command
     }
 
-    /// How it is started by a shell that makes it ignore HUP.
-    pub(crate) fn deaf_to_hangup(&self, arguments: &[&str]) -> Command {
-        let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            "trap '' HUP; exec \"$0\" \"$@\"",
-            env!("CARGO_BIN_EXE_webhook-operator"),
-            "dlq",
-        ]);
-        shell.args(arguments).arg("--data-dir").arg(self.data_dir.path());
-        shell.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        shell
+    /// How it is started by another program, which becomes it.
+    pub(crate) fn by(&self, program: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args([env!("CARGO_BIN_EXE_webhook-operator"), "dlq"]);
+        command.args(arguments).arg("--data-dir").arg(self.data_dir.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        command
     }
 
     /// Hides so many dead letters for long, as somebody does who looks at them.

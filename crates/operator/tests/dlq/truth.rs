@@ -198,7 +198,9 @@ async fn each_signal_ends_it_in_order_and_a_second_one_at_once() {
         std::fs::write(&file, many).unwrap();
         let gate = Arc::<Gate>::default();
         queues.set_fault(Fault::Hold("SendMessage", Arc::clone(&gate)));
-        let mut import = queues.start_dlq(&["import", "test", &file]);
+        // Who runs the tests by `nohup` has made HUP ignored for all that they start.
+        let import = ["import", "test", &file];
+        let mut import = queues.by(&["env", "--default-signal=HUP"], &import).spawn().unwrap();
         gate.reached.notified().await;
         let pid = import.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         kill_process(pid.unwrap(), signal).unwrap();
@@ -232,7 +234,8 @@ async fn who_is_not_to_hear_a_hangup_goes_on() {
     queues.add_rejected(Event::new("b", "b-1", 2)).await;
     let gate = Arc::<Gate>::default();
     queues.set_fault(Fault::Hold("DeleteMessage", Arc::clone(&gate)));
-    let mut redrive = queues.deaf_to_hangup(&["redrive", "test", "--all"]).spawn().unwrap();
+    let deaf = ["env", "--ignore-signal=HUP"];
+    let mut redrive = queues.by(&deaf, &["redrive", "test", "--all"]).spawn().unwrap();
     gate.reached.notified().await;
     let pid = redrive.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     kill_process(pid.unwrap(), Signal::HUP).unwrap();
