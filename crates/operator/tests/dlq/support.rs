@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     None,
     /// Requests of this operation wait.
     Hold(&'static str, Arc<Gate>),
+    /// The same, and what an answer is dated is not when its queue's messages are.
+    HoldAndDate(&'static str, Arc<Gate>, &'static str),
     /// Requests of this operation are refused.
     Refuse(&'static str),
     /// Messages of this group are refused.
@@ -371,9 +373,14 @@ async fn interfere(
     let target = request.headers().get("x-amz-target").map(|value| value.to_str().unwrap());
     let operation = target.and_then(|target| target.strip_prefix("AmazonSQS.")).unwrap_or_default();
     match fault {
-        Fault::Hold(held, gate) if operation == held => {
+        Fault::Hold(held, gate) | Fault::HoldAndDate(held, gate, _) if operation == held => {
             gate.reached.notify_one();
             gate.open.notified().await;
+        }
+        Fault::HoldAndDate(.., date) => {
+            let mut answer = next.run(request).await;
+            answer.headers_mut().insert("date", date.parse().unwrap());
+            return answer;
         }
         Fault::Refuse(refused) if operation == refused => {
             let error =
