@@ -245,3 +245,22 @@ async fn who_is_not_to_hear_a_hangup_goes_on() {
     assert_eq!(redrive.wait().await.unwrap().code(), Some(0));
     assert_eq!(queues.take_dead_letters().await, 0);
 }
+
+#[tokio::test]
+async fn nothing_is_sent_before_what_somebody_has_begun_to_look_at_meanwhile() {
+    let queues = Queues::start().await;
+    queues.add_rejected(Event::new("a", "a-1", 1)).await;
+    queues.add_rejected(Event::new("a", "a-2", 2)).await;
+    let gate = Arc::<Gate>::default();
+    queues.set_fault(Fault::Hold("ReceiveMessage", Arc::clone(&gate)));
+    let redrive = queues.start_dlq(&["redrive", "test", "--all", "--wait", "1s"]);
+    gate.reached.notified().await;
+    queues.set_fault(Fault::None);
+    // The earlier one.
+    queues.hide(1).await;
+    gate.open.notify_one();
+    let done: Done = redrive.wait_with_output().await.unwrap().into();
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{}", done.stderr);
+    assert!(done.stderr.contains("nothing was sent"), "{}", done.stderr);
+    assert_eq!(queues.take_webhooks().await, []);
+}
