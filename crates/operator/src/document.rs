@@ -8,22 +8,19 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use domain::time::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
+use crate::answered_at::AnsweredAt;
 use crate::environment::{Environment, Host};
-use crate::{people, sdk};
+use crate::sdk;
 
 /// How often a change is tried that somebody else's comes before.
 const TRIES: usize = 20;
@@ -130,27 +127,6 @@ pub(crate) fn key(environment: &str, name: &str) -> String {
     format!("operating/{environment}/{name}.json")
 }
 
-/// Keeps when S3 answered.
-#[derive(Debug, Clone, Default)]
-struct AnsweredAt(Arc<Mutex<Option<Timestamp>>>);
-
-impl Intercept for AnsweredAt {
-    fn name(&self) -> &'static str {
-        "AnsweredAt"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(people::http_date);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
-        Ok(())
-    }
-}
-
 /// By listing first: who may list this prefix only is answered 403 for an object that is not there.
 /// Source: S3 API reference, `GetObject`, "Permissions".
 async fn look_at_object(client: &Client, bucket: &str, key: &str) -> anyhow::Result<Look> {
@@ -165,7 +141,7 @@ async fn look_at_object(client: &Client, bucket: &str, key: &str) -> anyhow::Res
         .send()
         .await
         .map_err(|error| sdk::failed(&format!("looking into bucket {bucket}"), error))?;
-    let now = *answered_at.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = answered_at.take();
     let now = now.with_context(|| format!("bucket {bucket} does not say what time it is"))?;
     if !listed.contents().iter().any(|object| object.key() == Some(key)) {
         return Ok(Look { content: None, version: None, now });
@@ -231,6 +207,8 @@ fn change_file(file: &Path, from: &Look, content: &[u8]) -> anyhow::Result<bool>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
     use axum::body::Body;
     use axum::extract::State;

@@ -6,10 +6,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use terminal::exit::Failure;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-
-use terminal::exit::Failure;
 
 /// What signals meet.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,6 +124,15 @@ impl Drop for LeftToChild {
 /// Ends with the first signal, and from then on at once.
 pub(crate) async fn interrupted() {
     wait_for(|state| state.asked).await;
+}
+
+/// Fails if there was a signal: for between two steps.
+///
+/// # Errors
+///
+/// [`Interrupted`] then.
+pub(crate) fn check() -> anyhow::Result<()> {
+    if STATE.borrow().asked { Err(Interrupted::error()) } else { Ok(()) }
 }
 
 /// What comes of a command, unless a signal ends it while nothing is guarded.

@@ -10,6 +10,7 @@
 extern crate terminal;
 
 mod alongside;
+mod answered_at;
 mod audit;
 mod blocked;
 mod cloudwatch;
@@ -190,8 +191,7 @@ mod tests {
 
     /// Those that `cargo xtask` passes on.
     fn is_passed_on(words: &[String]) -> bool {
-        let passed_on = ["status", "trace", "blocked", "skip", "doctor", "dlq", "pause", "resume"];
-        passed_on.contains(&words[0].as_str())
+        commands::Command::has_subcommand(&words[0])
     }
 
     /// A command that is only named, such as `dlq list`, is not typed like that.

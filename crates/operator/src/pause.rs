@@ -1,12 +1,11 @@
 //! `pause`: the event source mapping is disabled. Messages wait in the queue, in order.
 
-use commands::Pause;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
-use commands::program;
+use commands::{Pause, program};
 use serde_json::json;
 
 use crate::environment;
@@ -32,16 +31,16 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
     let retention_seconds: u64 =
         environment.attribute(QueueAttributeName::MessageRetentionPeriod).await?;
     let retention = Duration::from_secs(retention_seconds);
-    let hold = Hold::of(&environment, waiting.total(), retention).await;
+    let hold = Hold::of(&environment, waiting.all(), retention).await;
     if given.json {
         let paused = json!({
             "environment": environment.name, "state": "paused", "reason": given.why,
-            "waiting": waiting.total(), "retention_seconds": retention_seconds,
+            "waiting": waiting.all(), "retention_seconds": retention_seconds,
             "holds": hold.json(), "resumes_at": ours.until, "name": name, "others": others,
         });
         println!("{paused}");
     } else {
-        let waits = people::events_wait(waiting.total());
+        let waits = people::events_wait(waiting.all());
         println!("paused: {waits}; new ones are accepted, and wait too, in order");
         println!("{}", hold.text());
         if !others.is_empty() {

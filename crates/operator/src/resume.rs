@@ -1,20 +1,19 @@
 //! `resume`: a pause ends. With the last one the event source mapping is enabled again, and what has
 //! waited goes out.
 
-use commands::Resume;
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use commands::program;
+use commands::{Resume, program};
 use domain::pause::Pause;
 use serde_json::json;
 
 use crate::environment::{self, Environment};
 use crate::interrupt::{self, interrupted};
 use crate::pauses::{self, Ended, Switch};
-use crate::waiting::Waiting;
+use crate::queue::Counts;
 use crate::{people, progress};
 
 /// Between two looks at the queue. It does not tell by itself when it has changed.
@@ -44,20 +43,20 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
         if !ended.is_empty() {
             println!("ended: {}", pauses::in_a_line(&ended));
         }
-        println!("resumed: {}", people::events_wait(waiting.total()));
+        println!("resumed: {}", people::events_wait(waiting.all()));
     }
-    let (before, begun) = (waiting.total(), Instant::now());
+    let (before, begun) = (waiting.all(), Instant::now());
     let interrupted = !given.no_wait && !environment.drain(&mut waiting).await?;
     let took = begun.elapsed();
     if given.json {
         let resumed = json!({
-            "environment": environment.name, "state": "resumed", "waiting": waiting.total(),
+            "environment": environment.name, "state": "resumed", "waiting": waiting.all(),
             "waiting_before": before, "ended": ended, "left": [],
             "took_ms": (!given.no_wait).then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         });
         println!("{resumed}");
     } else if interrupted {
-        println!("delivery goes on; {} still", people::events_wait(waiting.total()));
+        println!("delivery goes on; {} still", people::events_wait(waiting.all()));
     } else if !given.no_wait && before > 0 {
         println!("the queue is empty after {}", people::span(took));
     } else if !given.no_wait {
@@ -102,7 +101,7 @@ fn report_left(given: &Resume, environment: &Environment, ended: &[Pause], left:
         let report = json!({
             "environment": environment.name, "state": "paused", "ended": ended, "left": left,
         });
-        print!("{report}\n");
+        println!("{report}");
     } else {
         let said = match ended {
             // Between the look and the end of it.
@@ -110,19 +109,19 @@ fn report_left(given: &Resume, environment: &Environment, ended: &[Pause], left:
             ended => format!("ended: {}", pauses::in_a_line(ended)),
         };
         let left = pauses::in_a_line(left);
-        print!("{said}\ndelivery is still paused: {left}\n");
+        println!("{said}\ndelivery is still paused: {left}");
     }
 }
 
 impl Environment {
     /// Shows the queue getting empty. Gives `false` if a signal ended that before.
-    async fn drain(&self, waiting: &mut Waiting) -> anyhow::Result<bool> {
+    async fn drain(&self, waiting: &mut Counts) -> anyhow::Result<bool> {
         let begun = Instant::now();
-        let mut most = waiting.total();
+        let mut most = waiting.all();
         let mut pace = Pace::default();
         let bar = progress::drain(most);
-        while waiting.total() > 0 {
-            pace.saw(begun.elapsed(), waiting.total());
+        while waiting.all() > 0 {
+            pace.saw(begun.elapsed(), waiting.all());
             bar.set_message(pace.text(&self.name));
             tokio::select! {
                 () = interrupted() => {
@@ -133,9 +132,9 @@ impl Environment {
             }
             *waiting = self.waiting().await?;
             // What is accepted meanwhile has to go out too.
-            most = most.max(waiting.total());
+            most = most.max(waiting.all());
             bar.set_length(most);
-            bar.set_position(most - waiting.total());
+            bar.set_position(most - waiting.all());
         }
         bar.finish_and_clear();
         Ok(true)

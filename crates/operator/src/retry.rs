@@ -1,10 +1,10 @@
 //! `retry`: the next attempt now, instead of at the next step of the schedule.
 
-use commands::Retry;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
+use commands::Retry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
@@ -115,7 +115,7 @@ async fn report(
             "environment": environment.name, "groups": groups,
             "not_reached": asked - groups.len(), "paused": !pauses.is_empty(),
         });
-        print!("{report:#}\n");
+        println!("{report:#}");
         return Ok(());
     }
     let now = groups.iter().filter(|it| it.result == Outcome::Now).count();

@@ -1,10 +1,10 @@
 //! `trace`: what happened to one event, from the log, and where it is now, from the engine.
 
-use commands::Trace;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
+use commands::{Trace, program};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,7 +16,6 @@ use crate::environment::{self, Host};
 use crate::history::{pattern, time_of};
 use crate::people::{self, ago, printable, span};
 use crate::sdk::in_time;
-use commands::program;
 
 /// Something that happened to the event.
 #[derive(Debug, Serialize)]
@@ -93,7 +92,7 @@ pub(crate) async fn run(given: Trace) -> anyhow::Result<ExitCode> {
             "environment": environment.name, "event_id": given.event_id,
             "steps": steps, "places": places, "unknown": unknown,
         });
-        print!("{trace:#}\n");
+        println!("{trace:#}");
     } else {
         print!("{}", render(&environment.name, &given.event_id, &steps, places.as_deref(), now,));
         for unknown in &unknown {

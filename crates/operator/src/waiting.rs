@@ -9,23 +9,11 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use domain::quota;
 
 use crate::environment::Environment;
+use crate::queue::Counts;
 use crate::sdk;
 
 /// Between two looks at the queue. It does not tell by itself when it has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// What waits in a queue.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Waiting {
-    pub(crate) visible: u64,
-    pub(crate) in_flight: u64,
-}
-
-impl Waiting {
-    pub(crate) fn total(self) -> u64 {
-        self.visible + self.in_flight
-    }
-}
 
 impl Environment {
     /// Attributes of a queue.
@@ -45,37 +33,24 @@ impl Environment {
         Ok(asked.attributes.unwrap_or_default())
     }
 
-    async fn attributes(
-        &self,
-        names: &[QueueAttributeName],
-    ) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
-        self.attributes_of(&self.queue_url, names).await
-    }
-
     /// A number of the queue's attributes.
     pub(crate) async fn attribute<T: FromStr>(
         &self,
         name: QueueAttributeName,
     ) -> anyhow::Result<T> {
-        let attributes = self.attributes(std::slice::from_ref(&name)).await?;
+        let attributes = self.attributes_of(&self.queue_url, std::slice::from_ref(&name)).await?;
         let value = attributes.get(&name).and_then(|value| value.parse().ok());
         value.with_context(|| format!("queue {} tells no {}", self.queue_url, name.as_str()))
     }
 
-    pub(crate) async fn waiting(&self) -> anyhow::Result<Waiting> {
-        let visible = QueueAttributeName::ApproximateNumberOfMessages;
-        let in_flight = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
-        let attributes = self.attributes(&[visible.clone(), in_flight.clone()]).await?;
-        let count = |name: &QueueAttributeName| {
-            let count = attributes.get(name).and_then(|value| value.parse().ok());
-            count.with_context(|| format!("queue {} tells no {}", self.queue_url, name.as_str()))
-        };
-        Ok(Waiting { visible: count(&visible)?, in_flight: count(&in_flight)? })
+    /// What waits in the queue: what is hidden is in flight.
+    pub(crate) async fn waiting(&self) -> anyhow::Result<Counts> {
+        Counts::of(&self.client, &self.queue_url).await
     }
 }
 
 /// What waits, once no delivery is under way any more.
-pub(crate) async fn settled(environment: &Environment) -> anyhow::Result<Waiting> {
+pub(crate) async fn settled(environment: &Environment) -> anyhow::Result<Counts> {
     // What is in flight is being delivered, or waits for its next attempt: its visibility
     // timeout does not tell which. After the longest run of a function it is the latter.
     let visibility_timeout_seconds: u32 =
@@ -84,7 +59,7 @@ pub(crate) async fn settled(environment: &Environment) -> anyhow::Result<Waiting
         visibility_timeout_seconds / quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT;
     let deadline = Instant::now() + Duration::from_secs(u64::from(longest_run_seconds));
     let mut waiting = environment.waiting().await?;
-    while waiting.in_flight > 0 && Instant::now() < deadline {
+    while waiting.hidden > 0 && Instant::now() < deadline {
         tokio::time::sleep(LOOK_EVERY).await;
         waiting = environment.waiting().await?;
     }

@@ -90,8 +90,7 @@ impl AuditLog {
         reason: Option<&str>,
         what: Value,
     ) -> anyhow::Result<()> {
-        let line = self.line(action, reason, what).await?;
-        let added = self.write(&line).await;
+        let added = self.put(action, reason, what).await;
         added.with_context(|| format!("{action} was not begun, as the audit log does not take it"))
     }
 
@@ -102,8 +101,7 @@ impl AuditLog {
         reason: Option<&str>,
         what: Value,
     ) -> anyhow::Result<()> {
-        let line = self.line(action, reason, what).await?;
-        let added = self.write(&line).await;
+        let added = self.put(action, reason, what).await;
         added.with_context(|| format!("{action} was done, but not noted in the audit log"))
     }
 
@@ -113,6 +111,11 @@ impl AuditLog {
             Self::Engine(_) | Self::File(_) => Ok(user()),
             Self::Bucket { config, .. } => Ok(identity::caller(config).await?.arn),
         }
+    }
+
+    async fn put(&self, action: &str, reason: Option<&str>, what: Value) -> anyhow::Result<()> {
+        let line = self.line(action, reason, what).await?;
+        self.write(&line).await
     }
 
     async fn line(&self, action: &str, reason: Option<&str>, what: Value) -> anyhow::Result<Line> {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use commands::dlq::Drop;
+use domain::time::Timestamp;
 use serde_json::json;
 
 use super::export::ExportFile;
@@ -13,7 +14,7 @@ use super::look::Typed;
 use super::{ask, check_route};
 use crate::audit::Without;
 use crate::environment::{self, Environment};
-use crate::interrupt::{self, Interrupted, interrupted};
+use crate::interrupt;
 use crate::people::{self, printable};
 use crate::progress;
 use crate::queue::{Chosen, Held, Kept};
@@ -28,8 +29,9 @@ pub(super) async fn run(given: Drop) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
     // Held from here on, and shown again however it ends.
     let _guard = interrupt::guard();
-    let (mut held, found) = hold(&given, &environment).await?;
-    let done = drop_held(&given, &environment, &mut held, &found).await;
+    let now = environment.queue_time().await?;
+    let (mut held, found) = hold(&given, &environment, now).await?;
+    let done = drop_held(&given, &environment, now, &mut held, &found).await;
     let released = held.release().await;
     let code = done?;
     released?;
@@ -40,8 +42,9 @@ pub(super) async fn run(given: Drop) -> anyhow::Result<ExitCode> {
 async fn hold<'a>(
     given: &Drop,
     environment: &'a Environment,
+    now: Timestamp,
 ) -> anyhow::Result<(Held<'a>, BTreeMap<String, u64>)> {
-    let selection = given.which.select.selection(environment.queue_time().await?);
+    let selection = given.which.select.selection(now);
     let mut ids = Typed::new(&given.which.event_ids);
     let mut found = BTreeMap::new();
     let url = &environment.dead_letter_queue_url;
@@ -77,6 +80,7 @@ async fn hold<'a>(
 async fn drop_held(
     given: &Drop,
     environment: &Environment,
+    now: Timestamp,
     held: &mut Held<'_>,
     found: &BTreeMap<String, u64>,
 ) -> anyhow::Result<ExitCode> {
@@ -112,7 +116,6 @@ async fn drop_held(
     ensure!(!(is_stdout && given.json), "--json and --export - are both for standard output");
     write(held, &file).context("nothing was dropped")?;
     let shown = file.display().to_string();
-    let now = environment.queue_time().await?;
     let mut what = given.which.audited(now);
     (what["event_ids"], what["file"]) = (json!(found.keys().collect::<Vec<_>>()), json!(shown));
     let without = Without::if_asked(given.without_audit);
@@ -150,14 +153,7 @@ async fn delete(
     let mut left = found.clone();
     let mut next = held.after(None)?;
     while let Some(it) = next {
-        let is_over = tokio::select! {
-            biased;
-            () = interrupted() => true,
-            () = std::future::ready(()) => false,
-        };
-        if is_over {
-            return Err(Interrupted::error());
-        }
+        interrupt::check()?;
         let kept = held.keep().await?;
         ensure!(kept == Kept::All, "{} is held by somebody else now", printable(&it.event_id));
         held.delete(&it.message_id).await?;

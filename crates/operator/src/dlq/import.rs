@@ -14,7 +14,7 @@ use serde_json::json;
 use super::look::look;
 use crate::audit::Without;
 use crate::environment::{self, Environment};
-use crate::interrupt::{self, Interrupted, interrupted};
+use crate::interrupt;
 use crate::letter::{DeadLetter, Letter};
 use crate::scratch::Scratch;
 use crate::{people, progress, queue};
@@ -110,14 +110,7 @@ async fn put_back(
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
         let Some((number, line)) = scratch.first(next, [last], read)? else { break };
         last = number;
-        let is_over = tokio::select! {
-            biased;
-            () = interrupted() => true,
-            () = std::future::ready(()) => false,
-        };
-        if is_over {
-            return Err(Interrupted::error());
-        }
+        interrupt::check()?;
         progress.inc(1);
         let letter = parse(&line)?;
         if !note(scratch, &letter)? {

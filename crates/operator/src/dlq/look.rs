@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::Value;
+use terminal::exit::Failure;
 
 use crate::engine_api::{EngineApi, OlderEngine};
 use crate::environment::{Environment, Host};
 use crate::letter::{DeadLetter, Letter};
 use crate::people::printable;
 use crate::queue::{Counts, Held, Looked};
-use terminal::exit::Failure;
 
 /// As many of the events that one beginning could mean are named.
 const NAMED: usize = 5;
@@ -24,13 +24,21 @@ pub(super) async fn look(
     environment: &Environment,
     mut see: impl FnMut(&DeadLetter) -> anyhow::Result<()>,
 ) -> anyhow::Result<Looked> {
-    if let Host::Engine { api, .. } = &environment.host {
-        match read(api, &mut see).await {
-            Err(error) if error.is::<OlderEngine>() => {}
-            read => return read,
-        }
+    let read = match &environment.host {
+        Host::Engine { api, .. } => match read(api, &mut see).await {
+            Err(error) if error.is::<OlderEngine>() => None,
+            read => Some(read?),
+        },
+        Host::Aws { .. } => None,
+    };
+    let looked = match read {
+        Some(looked) => looked,
+        None => receive(environment, see).await?,
+    };
+    if let Some(text) = looked.text() {
+        eprintln!("note: {text}");
     }
-    receive(environment, see).await
+    Ok(looked)
 }
 
 /// Reads them, hidden ones as well.
@@ -51,11 +59,7 @@ async fn read(
     .await?;
     read?;
     let counts = counts.context("the engine does not say how many dead letters there are")?;
-    let looked = Looked { seen, all: seen.max(counts.visible + counts.hidden) };
-    if let Some(text) = looked.text() {
-        eprintln!("note: {text}");
-    }
-    Ok(looked)
+    Ok(Looked { seen, all: seen.max(counts.visible + counts.hidden) })
 }
 
 /// How many there are, as the engine says before it tells of each.
@@ -92,9 +96,6 @@ async fn receive(
         // SQS counts approximately, and somebody may have taken one away meanwhile.
         let now = Counts::of(&environment.client, url).await?.all();
         looked.all = looked.all.min(now).max(looked.seen);
-    }
-    if let Some(text) = looked.text() {
-        eprintln!("note: {text}");
     }
     Ok(looked)
 }

@@ -11,6 +11,7 @@ use commands::program;
 use domain::dead_letter::redriven;
 use domain::time::Timestamp;
 use serde_json::json;
+use terminal::exit::Failure;
 use tokio::time::MissedTickBehavior;
 
 use super::check_route;
@@ -27,7 +28,6 @@ use crate::people::{self, printable};
 use crate::queue::{self, Chosen, Counts, Held, Hiding, Kept, Looked};
 use crate::scratch::Scratch;
 use crate::{progress, waiting};
-use terminal::exit::Failure;
 
 /// Between two looks at how many are hidden. SQS does not tell by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -337,7 +337,7 @@ impl<'a> Run<'a> {
 
     async fn print_plan(&self, held: &Held<'_>) -> anyhow::Result<()> {
         let newer = Newer::find(self.environment, held).await?;
-        let waiting = self.environment.waiting().await?.total();
+        let waiting = self.environment.waiting().await?.all();
         let (events, groups) = held.chosen()?;
         if self.given.json {
             return print_plan_json(held, &newer, waiting, self.looked.unseen());

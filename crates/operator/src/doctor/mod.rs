@@ -6,9 +6,9 @@ mod disk;
 mod environment;
 mod preflight;
 
-use commands::Doctor;
 use std::process::ExitCode;
 
+use commands::Doctor;
 use serde_json::json;
 
 use checks::{Check, Checks, Verdict};
@@ -22,7 +22,7 @@ pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
         let document = json!({
             "environment": environment, "verdict": worst, "checks": checks,
         });
-        print!("{document:#}\n");
+        println!("{document:#}");
     } else {
         print!("{}", render(checks.all()));
     }

@@ -2,11 +2,11 @@
 
 mod list;
 
-use commands::Skip;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
+use commands::{Skip, program};
 use domain::skip::Skips;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -18,7 +18,6 @@ use crate::history::pattern;
 use crate::mapping::Mapping;
 use crate::people::{self, printable, span};
 use crate::{interrupt, progress, trace};
-use commands::program;
 use list::SkipList;
 
 /// Between two looks for an event that may be attempted just then.
@@ -94,7 +93,7 @@ async fn show(given: &Skip, environment: &Environment, list: &SkipList) -> anyho
             .collect();
         let list = json!({ "environment": environment.name, "skips": skips });
         return {
-            print!("{list:#}\n");
+            println!("{list:#}");
             Ok(())
         };
     }
