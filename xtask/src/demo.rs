@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use terminal::color::{Color, colored};
 
 use crate::engine::{self, Start};
 use crate::http::Client;
 use crate::operate;
 use crate::process::{self, Service};
-use terminal::color::{Color, colored};
 
 /// Show the whole story in half a minute: order, an outage, a rejection, a redrive
 ///

@@ -10,12 +10,12 @@ use std::process::ChildStdout;
 use anyhow::{Context as _, anyhow, ensure};
 use domain::environment::is_data_file;
 use serde::Deserialize;
+use terminal::exit::Failure;
 use url::{Host, Url};
 
 use crate::http::Client;
 use crate::process::{self, Service};
 use crate::workspace;
-use terminal::exit::Failure;
 
 /// The name of the file by which a running engine can be found, in its data directory.
 const ENGINE_FILE: &str = "engine.json";

@@ -1,7 +1,6 @@
 //! The engine's log, as one readable line per event.
 
 use serde_json::Value;
-
 use terminal::color::{Color, colored};
 use terminal::text;
 

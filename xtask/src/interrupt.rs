@@ -9,7 +9,6 @@ use anyhow::{Context as _, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-
 use terminal::exit::Failure;
 
 /// What a signal meets.

@@ -12,10 +12,10 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use terminal::exit::Failure;
 
 use crate::engine::{self, Start};
 use crate::{events, workspace};
-use terminal::exit::Failure;
 
 /// The engine's exit code where events wait that were accepted for other destinations.
 const OTHER_DESTINATIONS: i32 = 4;

@@ -10,14 +10,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use terminal::exit::{self, Failure};
+use terminal::text::sha256;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::process::{self, cargo};
 use crate::steps::Outcome;
 use crate::{tools, workspace};
-use terminal::exit::{self, Failure};
-use terminal::text::sha256;
 
 /// The versions that the artifact is built with, from PyPI.
 const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";

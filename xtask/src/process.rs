@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use terminal::exit::Failure;
 
 use crate::workspace;
-use terminal::exit::Failure;
 
 /// Says that programs are built already: the variable that `cargo xtask test` sets for the tests of
 /// commands that build, as building fewer packages at a time would build shared ones differently.

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use domain::route::Route;
 use serde_json::json;
+use terminal::exit::Failure;
 
 use crate::aws::ask::confirm;
 use crate::http::Client;
 use crate::{aws, engine, workspace};
-use terminal::exit::Failure;
 
 /// Post webhooks to an environment, as the SaaS would
 ///

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use terminal::exit::Failure;
 
 use crate::{process, workspace};
-use terminal::exit::Failure;
 
 /// A folder with what `install` put there; made again if that did not end.
 fn folder(

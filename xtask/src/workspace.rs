@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 use anyhow::{Context as _, anyhow};
 use deployment::Deployment;
-
 use terminal::exit::Failure;
 
 /// The repository's root.

@@ -1,22 +1,21 @@
 //! `blocked`: which message groups wait for their first event, and for what. Where the groups stand
 //! is the engine's to say; why, the log's. On AWS the log is all there is.
 
-use commands::Blocked;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use commands::{Blocked, program};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use terminal::table::{self, Width};
 
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
 use crate::history::{History, pattern, time_of};
 use crate::mapping;
 use crate::people::{self, ago, printable, span};
-use commands::program;
-use terminal::table::{self, Width};
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
 /// can have, and its jitter.

@@ -11,10 +11,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use aws_smithy_http_client::Builder;
+use commands::{EnvironmentArgs, program};
 use deployment::Deployment;
 use serde::Deserialize;
-
-use commands::{EnvironmentArgs, program};
 use terminal::exit::Failure;
 
 use crate::audit::AuditLog;

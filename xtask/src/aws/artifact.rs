@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
+use terminal::exit::Failure;
 
 use super::operator::{Content, Operator};
 use super::release::Record;
 use super::{Environment, local_dir};
 use crate::package::{self, Arch, MANIFEST_FILE, Manifest, Packing, Stub, ZIP_FILE};
 use crate::{process, workspace};
-use terminal::exit::Failure;
 
 /// An artifact whose bytes are on this machine and have the digest that its manifest says.
 #[derive(Debug)]

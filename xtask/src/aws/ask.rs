@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, anyhow};
-
 use terminal::exit::Failure;
 
 /// Fails early, before minutes of work, where the question could not be answered.

@@ -8,10 +8,10 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use terminal::exit::Failure;
 
 use super::{operator, terraform};
 use crate::{operate, process, workspace};
-use terminal::exit::Failure;
 
 /// The folder in `environments/`.
 const FOLDER: &str = "bootstrap";

@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
+use terminal::exit::Failure;
 
 use super::operator::Operator;
 use super::release::{self, Record, State};
@@ -15,7 +16,6 @@ use super::summary::Summary;
 use super::terraform::Terraform;
 use super::{Environment, ask, emulator, local_dir, preflight, stage};
 use crate::interrupt;
-use terminal::exit::Failure;
 
 /// Delete an environment, with everything that waits in its queues
 ///

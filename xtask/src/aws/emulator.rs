@@ -4,12 +4,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Error};
 use emulator::Emulator;
-
 pub(crate) use emulator::confine;
+use terminal::exit::Failure;
 
 use super::local_dir;
 use crate::workspace;
-use terminal::exit::Failure;
 
 fn emulator() -> Emulator {
     Emulator::new(local_dir(), workspace::target_dir())

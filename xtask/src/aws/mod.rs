@@ -35,10 +35,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use deployment::{Architecture, AwsFile, Deployment};
 use domain::config::Config;
+use terminal::exit::Failure;
 
 use crate::package::{Arch, Packing};
 use crate::workspace;
-use terminal::exit::Failure;
 
 /// The environment that is deployed to an emulator on this machine.
 pub(crate) const LOCAL: &str = "local";

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use deployment::Deployment;
 use serde::Serialize;
+use terminal::exit::Failure;
 
 use super::LOCAL;
 use super::bootstrap::{self, Values};
 use crate::workspace;
-use terminal::exit::Failure;
 
 /// Whose Terraform files a new environment gets: they are the same everywhere.
 const LIKE: &str = "dev";

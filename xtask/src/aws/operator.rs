@@ -11,10 +11,10 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use terminal::exit::Failure;
 
 use super::{Environment, emulator, local_dir};
 use crate::{interrupt, operate, process};
-use terminal::exit::Failure;
 
 /// The operator, built, for one environment.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use terminal::exit::Failure;
 
 use super::operator::Operator;
 use super::{Environment, bootstrap};
 use crate::process;
-use terminal::exit::Failure;
 
 /// Variables that give credentials, or say where they are. Source: AWS SDKs and tools reference guide,
 /// "Settings reference".

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use terminal::exit::{self, Failure};
 
 use super::artifact::{self, Artifact};
 use super::check::{self, Report};
@@ -19,7 +20,6 @@ use super::terraform::{Outputs, Terraform};
 use super::{Environment, ask, emulator, stage, trouble};
 use crate::interrupt;
 use crate::package::Stub;
-use terminal::exit::{self, Failure};
 
 /// What the emulator does not keep: an alarm's actions, and what kind of integration one is.
 const FORGOTTEN: [&str; 2] = ["alarms", "ingest"];

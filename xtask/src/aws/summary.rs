@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
-
-use super::resources::{Action, Resource, Resources, has_true};
 use terminal::color::{Color, colored};
 use terminal::text::printable;
+
+use super::resources::{Action, Resource, Resources, has_true};
 
 /// Longest value that is shown, in characters.
 const VALUE_CHARS_MAX: usize = 60;

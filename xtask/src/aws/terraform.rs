@@ -14,12 +14,12 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::process::{Pid, test_kill_process};
 use serde::Deserialize;
 use serde_json::Value;
+use terminal::exit::Failure;
 
 use super::lock::Lock;
 use super::trouble::{self, Advice};
 use super::{Environment, emulator, local_dir};
 use crate::{interrupt, process, workspace};
-use terminal::exit::Failure;
 
 /// Between two looks at what Terraform has written.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use terminal::exit::Failure;
+
 use super::terraform;
 use crate::process;
-use terminal::exit::Failure;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,10 +5,11 @@ mod workflows;
 
 use std::process::ExitCode;
 
+use terminal::exit::{self, Failure};
+
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
 use crate::{schema, tidy};
-use terminal::exit::{self, Failure};
 
 /// Check format, lints, documentation, Terraform, workflows and the rules about this repository
 #[derive(Debug, clap::Args)]

@@ -8,11 +8,11 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
+use terminal::exit::Failure;
 
 use super::optional;
 use crate::steps::Outcome;
 use crate::{package, process, tools, workspace};
-use terminal::exit::Failure;
 
 /// Source: PyPI, `checkov`.
 const CHECKOV: &str = "checkov==3.3.30";

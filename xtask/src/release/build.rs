@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use tempfile::TempDir;
+use terminal::exit::Failure;
 
 use super::{Arch, elf};
 use crate::process::{self, cargo};
 use crate::{package, tools, workspace};
-use terminal::exit::Failure;
 
 /// What C is compiled with, and everything linked, from PyPI. It brings musl, so that no C compiler is
 /// needed.

@@ -13,13 +13,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use terminal::exit::{self, Failure};
+use terminal::text::sha256;
 
 use crate::steps::Outcome;
 use crate::{process, workspace};
 use archive::Entry;
 use build::{PROGRAMS, Programs};
-use terminal::exit::{self, Failure};
-use terminal::text::sha256;
 
 /// The checksums' file, as `sha256sum --check` reads it.
 const SUMS_FILE: &str = "SHA256SUMS";

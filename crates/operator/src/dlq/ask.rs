@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, anyhow, bail};
+use terminal::exit::Failure;
 use tokio::sync::oneshot;
 
 use crate::interrupt::unless_interrupted;
 use crate::progress;
-use terminal::exit::Failure;
 
 /// Fails early if a question will come that nobody can answer.
 pub(super) fn can_confirm(yes: bool) -> anyhow::Result<()> {

@@ -21,11 +21,11 @@ use domain::dead_letter::{self, Failure};
 use domain::message::Message;
 use domain::selection::reason_of;
 use serde::{Deserialize, Serialize};
+use terminal::exit;
 
 use crate::environment::{Environment, Host};
 use crate::people::printable;
 use crate::queue::Looked;
-use terminal::exit;
 
 /// Carries one out.
 pub(crate) async fn run(given: Dlq) -> anyhow::Result<ExitCode> {

@@ -1,8 +1,8 @@
 //! `dlq show`
 
-use commands::dlq::Show;
 use std::process::ExitCode;
 
+use commands::dlq::Show;
 use domain::attribute::FAILURE;
 use domain::dead_letter::{failure_of, redrive_order};
 use domain::message::Message;

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
+use commands::program;
 use deployment::Deployment;
 use domain::config::Config;
+use terminal::exit::{self, Failure};
 use url::Url;
 
 use super::checks::Checks;
@@ -25,8 +27,6 @@ use crate::status::aws::alarm_prefix;
 use crate::status::report::LossMeter;
 use crate::store::Store;
 use crate::{mapping, sdk};
-use commands::program;
-use terminal::exit::{self, Failure};
 
 /// How far this machine's clock may be from a destination's: well below the five minutes that a
 /// provider's signature is good for, and above what an answer takes.

@@ -4,12 +4,12 @@ use std::process::Command;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::error::ProvideErrorMetadata as _;
+use commands::program;
 use deployment::{AwsFile, Deployment};
 
 use super::checks::Checks;
 use super::environment::{credentials, stage};
 use crate::sdk;
-use commands::program;
 
 /// Functions that must stay unreserved in an account.
 /// Source: Lambda guide, "Configuring reserved concurrency".

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
+use commands::program;
 use deployment::Deployment;
 use domain::config::{Config, LogLevel};
 use domain::time::Timestamp;
@@ -26,7 +27,6 @@ use crate::history::pattern;
 use crate::sdk::{PATIENCE, in_time, within};
 use crate::store::Store;
 use crate::{mapping, people};
-use commands::program;
 
 /// How far back the log is read for the last deliveries, at least.
 const LOG_BACK_LEAST: Duration = Duration::from_mins(5);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use commands::program;
 use domain::config::LogLevel;
 
 use super::pause;
@@ -10,7 +11,6 @@ use crate::engine_api::EngineApi;
 use crate::engine_status::{Counts, Deliveries, Disk};
 use crate::environment::Environment;
 use crate::people;
-use commands::program;
 
 /// What is wrong with the engine's storage, the worst first.
 fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {

@@ -7,12 +7,12 @@ mod pause;
 pub(crate) mod report;
 mod screen;
 
-use commands::Status;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use commands::Status;
 
 use crate::environment::{self, Host};
 use crate::interrupt::{self, interrupted};

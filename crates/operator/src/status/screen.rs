@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use commands::program;
 use domain::pause::Pause;
 use domain::time::Timestamp;
+use terminal::table::{self, Width};
 
 use super::report::{Balance, Destination, LastDelivery, LossMeter, Report};
 use crate::cloudwatch::Alarm;
 use crate::people::{self, ago, count, printable, span};
-use commands::program;
-use terminal::table::{self, Width};
 
 /// What the first column holds, in characters.
 const LABEL: usize = 10;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::Value;
+use terminal::exit::Failure;
 
 use crate::aws::plan::{self, PlanArgs};
 use crate::aws::resources::Resources;
-use terminal::exit::Failure;
 
 /// Check a plan against what must hold: timeouts, encryption, access, alarms, secrets
 ///

@@ -19,9 +19,9 @@ pub(crate) use watch::ALARMS;
 use domain::config::Config;
 use serde::Serialize;
 use serde_json::Value;
+use terminal::color::{Color, colored};
 
 use super::resources::{Resource, Resources};
-use terminal::color::{Color, colored};
 
 /// What is checked: the resources of a plan or a state, against a configuration.
 struct Subject<'a> {
