@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::config::{Config, Notify};
+use domain::config::Config;
 use domain::notification::{PostTo, PostUrl};
 use domain::route::Route;
 use domain::secret::{Secret, SecretReference};
@@ -48,8 +48,14 @@ pub async fn check(config: &Config, forwarder: &Path) -> Findings {
             Some(Err(error)) => findings.faults.push(format!("secret {reference}: {error}")),
         }
     }
-    if let Some(PostTo::Secret(reference)) = config.notify().map(Notify::to) {
-        notify(&mut findings, reference);
+    if let Some(notify) = config.notify() {
+        for (setting, to) in
+            [("notify.url", notify.to()), ("notify.heartbeat_url", notify.heartbeat())]
+        {
+            if let Some(PostTo::Secret(reference)) = to {
+                url_there(&mut findings, setting, reference);
+            }
+        }
     }
     if let Err(error) = forwarder_starts(config, forwarder).await {
         findings.faults.push(format!("forwarder {}: {error}", forwarder.display()));
@@ -84,8 +90,8 @@ fn secret(reference: &SecretReference) -> Option<io::Result<Secret>> {
     }
 }
 
-/// Whether what `reference` refers to is a URL to notify.
-fn notify(findings: &mut Findings, reference: &SecretReference) {
+/// Whether what the reference of a setting refers to is a URL.
+fn url_there(findings: &mut Findings, setting: &str, reference: &SecretReference) {
     let url = secret(reference).map(|secret| {
         let secret = secret.map_err(|error| error.to_string())?;
         PostUrl::of_secret(&secret)
@@ -93,6 +99,6 @@ fn notify(findings: &mut Findings, reference: &SecretReference) {
     match url {
         None => findings.not_checked.push(reference.clone()),
         Some(Ok(_)) => findings.secrets += 1,
-        Some(Err(problem)) => findings.faults.push(format!("notify.url: {reference}: {problem}")),
+        Some(Err(problem)) => findings.faults.push(format!("{setting}: {reference}: {problem}")),
     }
 }

@@ -36,6 +36,9 @@ pub(crate) struct Destination {
     pub(crate) retried: u64,
     pub(crate) rejected: u64,
     pub(crate) blocked: u64,
+    /// The group of the last of them. The status, which needs no credential, does not show it.
+    #[serde(skip)]
+    pub(crate) blocked_key: Option<String>,
     pub(crate) gave_up: u64,
     /// When the circuit breaker last was seen open, and no attempt answered since.
     pub(crate) breaker_open_at: Option<String>,
@@ -71,6 +74,7 @@ struct Line {
     event_id: String,
     route: String,
     destination: String,
+    group: Option<String>,
     reason: Option<String>,
     status: Option<u16>,
     attempt: Option<u32>,
@@ -117,6 +121,7 @@ impl Seen {
             }
             "blocked" => {
                 destination.blocked += 1;
+                destination.blocked_key = line.group;
                 destination.breaker_open_at = None;
             }
             "not_attempted" if line.reason.as_deref() == Some("circuit_open") => {

@@ -28,6 +28,7 @@ use crate::files::write_durably;
 use crate::function::{
     Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
 };
+use crate::heartbeat::Heartbeat;
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
@@ -264,6 +265,9 @@ impl Engine {
 
         if let Some(notifier) = Notifier::new(&config, data_dir, was_killed, &admin) {
             waiting.spawn(notifier.run());
+        }
+        if let Some(heartbeat) = Heartbeat::new(&config, &admin) {
+            waiting.spawn(heartbeat.run());
         }
         let engine =
             Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };

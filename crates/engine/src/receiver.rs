@@ -1,5 +1,6 @@
-//! Who is notified: where posts go, how each of them ended, and how many did which way. What is posted is
-//! the notifier's business. The URL is a secret, so nothing here shows more of it than its origin.
+//! Who is notified: where posts and heartbeats go, how each of them ended, and how many posts did which way.
+//! What is posted, and when, is the notifier's and the heartbeat's business. The URLs are secrets, so nothing
+//! here shows more of them than their origin.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,16 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::address;
-use domain::config::{Config, Notify};
-use domain::notification::{PostTo, PostUrl};
-use reqwest::Client;
+use domain::config::Config;
+use domain::notification::{Format, PostTo, PostUrl};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
+use url::Url;
 
 use crate::error_text::in_full;
 use crate::secrets;
@@ -30,10 +32,18 @@ const CERTIFICATES_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// Where posts go.
 pub(crate) struct Receiver {
-    notify: Notify,
-    client: Result<Client, String>,
+    caller: Caller,
+    format: Format,
     sent: AtomicU64,
     failed: AtomicU64,
+}
+
+/// Somebody with a URL that the configuration names.
+pub(crate) struct Caller {
+    /// The setting that names it.
+    setting: &'static str,
+    to: PostTo,
+    client: Result<Client, String>,
 }
 
 /// How posts ended, since the engine started.
@@ -49,8 +59,13 @@ pub(crate) struct Outcomes {
 #[non_exhaustive]
 pub enum PostError {
     /// There is no URL where the configuration says that it is.
-    #[error("notify.url: {0}")]
-    Url(String),
+    #[error("{setting}: {problem}")]
+    Url {
+        /// The setting.
+        setting: &'static str,
+        /// What is there instead.
+        problem: String,
+    },
     /// The certificates that are to be trusted cannot be used.
     #[error("tls: {0}")]
     Tls(String),
@@ -74,15 +89,16 @@ pub enum PostError {
     },
 }
 
-/// Posts `text` to whom a configuration says, and gives the answer's status and who gave it; `None` where
-/// it names nobody.
-///
-/// # Errors
-///
-/// [`PostError`] unless the answer is 2xx.
-pub async fn notify(config: &Config, text: &str) -> Option<Result<(u16, String), PostError>> {
-    let receiver = Receiver::of(config)?;
-    Some(receiver.exchange(text).await)
+/// How one of those who are named by `notify` answered: its status and who gave it.
+pub type Answered = Result<(u16, String), PostError>;
+
+/// Posts `text` to whom a configuration says, and sends a heartbeat to whom it says: how each was answered,
+/// `None` for whom it does not name.
+pub async fn notify(config: &Config, text: &str) -> (Option<Answered>, Option<Answered>) {
+    let (receiver, heartbeat) = (Receiver::of(config), Caller::of_heartbeat(config));
+    let posted = async { Some(receiver.as_ref()?.exchange(text).await) };
+    let beaten = async { Some(heartbeat.as_ref()?.beat().await) };
+    tokio::join!(posted, beaten)
 }
 
 impl Receiver {
@@ -92,29 +108,10 @@ impl Receiver {
     }
 
     fn with(config: &Config, resolver: Resolver) -> Option<Self> {
-        let notify = config.notify()?.clone();
-        let certificates = std::env::var_os(CERTIFICATES_VARIABLE).map(PathBuf::from);
-        let client = tls(certificates.as_deref()).and_then(|tls| {
-            let builder = Client::builder()
-                .tls_backend_preconfigured(tls)
-                .dns_resolver(resolver)
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                // Posts are hours apart.
-                .pool_max_idle_per_host(0)
-                .http1_only()
-                .referer(false)
-                .timeout(TIMEOUT)
-                .user_agent(concat!("webhook-queue/", env!("CARGO_PKG_VERSION")))
-                .no_proxy();
-            let builder = match config.proxy() {
-                None => builder,
-                Some(url) => builder
-                    .proxy(reqwest::Proxy::all(url.clone()).map_err(|error| in_full(&error))?),
-            };
-            builder.build().map_err(|error| in_full(&error))
-        });
-        Some(Self { notify, client, sent: AtomicU64::new(0), failed: AtomicU64::new(0) })
+        let notify = config.notify()?;
+        let caller = Caller::new("notify.url", notify.to()?, config, resolver);
+        let (sent, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Some(Self { caller, format: notify.format(), sent, failed })
     }
 
     /// How posts ended so far.
@@ -127,8 +124,7 @@ impl Receiver {
 
     /// Whether a post could be tried at all.
     pub(crate) fn is_ready(&self) -> Result<(), PostError> {
-        self.url()?;
-        self.client.as_ref().map(drop).map_err(|error| PostError::Tls(error.clone()))
+        self.caller.is_ready()
     }
 
     /// Posts, and counts how it ended.
@@ -139,16 +135,41 @@ impl Receiver {
         posted.map(drop)
     }
 
-    async fn exchange(&self, text: &str) -> Result<(u16, String), PostError> {
+    async fn exchange(&self, text: &str) -> Answered {
+        let (content_type, body) = (self.format.content_type(), self.format.body(text));
+        let post =
+            |client: &Client, url| client.post(url).header(CONTENT_TYPE, content_type).body(body);
+        self.caller.exchange(post).await
+    }
+}
+
+impl Caller {
+    /// Whom a configuration names for heartbeats, if anybody.
+    pub(crate) fn of_heartbeat(config: &Config) -> Option<Self> {
+        let to = config.notify()?.heartbeat()?;
+        Some(Self::new("notify.heartbeat_url", to, config, Resolver::System))
+    }
+
+    fn new(setting: &'static str, to: &PostTo, config: &Config, resolver: Resolver) -> Self {
+        Self { setting, to: to.clone(), client: client(config, resolver) }
+    }
+
+    /// Whether it could be called at all.
+    pub(crate) fn is_ready(&self) -> Result<(), PostError> {
+        self.url()?;
+        self.client.as_ref().map(drop).map_err(|error| PostError::Tls(error.clone()))
+    }
+
+    /// A heartbeat.
+    pub(crate) async fn beat(&self) -> Answered {
+        self.exchange(|client, url| client.get(url)).await
+    }
+
+    async fn exchange(&self, request: impl FnOnce(&Client, Url) -> RequestBuilder) -> Answered {
         let url = self.url()?;
         let client = self.client.as_ref().map_err(|error| PostError::Tls(error.clone()))?;
-        let format = self.notify.format();
-        let request = client
-            .post(url.expose().clone())
-            .header(CONTENT_TYPE, format.content_type())
-            .body(format.body(text));
         let origin = url.origin();
-        let answer = match request.send().await {
+        let answer = match request(client, url.expose().clone()).send().await {
             Ok(answer) => answer,
             Err(error) => {
                 let reason = if error.is_timeout() {
@@ -170,14 +191,40 @@ impl Receiver {
 
     /// Read again each time: it may have been replaced.
     fn url(&self) -> Result<PostUrl, PostError> {
-        match self.notify.to() {
+        match &self.to {
             PostTo::Url(url) => Ok(url.clone()),
             PostTo::Secret(reference) => secrets::read(reference)
                 .map_err(|error| error.to_string())
                 .and_then(|secret| PostUrl::of_secret(&secret))
-                .map_err(|problem| PostError::Url(format!("{reference}: {problem}"))),
+                .map_err(|problem| PostError::Url {
+                    setting: self.setting,
+                    problem: format!("{reference}: {problem}"),
+                }),
         }
     }
+}
+
+fn client(config: &Config, resolver: Resolver) -> Result<Client, String> {
+    let certificates = std::env::var_os(CERTIFICATES_VARIABLE).map(PathBuf::from);
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls(certificates.as_deref())?)
+        .dns_resolver(resolver)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        // Posts are hours apart, heartbeats a minute.
+        .pool_max_idle_per_host(0)
+        .http1_only()
+        .referer(false)
+        .timeout(TIMEOUT)
+        .user_agent(concat!("webhook-queue/", env!("CARGO_PKG_VERSION")))
+        .no_proxy();
+    let builder = match config.proxy() {
+        None => builder,
+        Some(url) => {
+            builder.proxy(reqwest::Proxy::all(url.clone()).map_err(|error| in_full(&error))?)
+        }
+    };
+    builder.build().map_err(|error| in_full(&error))
 }
 
 impl PostError {
@@ -185,7 +232,7 @@ impl PostError {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
-            Self::Url(_) | Self::Tls(_) | Self::Unanswered { .. } => None,
+            Self::Url { .. } | Self::Tls(_) | Self::Unanswered { .. } => None,
         }
     }
 }

@@ -14,24 +14,37 @@ use crate::secret::SecretReference;
 pub struct NotifyFile {
     /// Where to: a URL, such as that of a Slack webhook, or a reference to a secret that holds one
     /// (`env:NAME`, `file:/PATH`).
-    pub url: HiddenText,
-    /// As what: `slack` for JSON with the text in `text`, `plain` for the text alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<HiddenText>,
+    /// As what: `slack` for JSON with the text in `text`, `teams` for an adaptive card, `plain` for the
+    /// text alone.
     #[serde(default)]
     pub format: Format,
+    /// What is asked every minute, by GET, while webhooks can be accepted, so that whoever expects it
+    /// notices an engine that is gone; a URL or a reference, as `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_url: Option<HiddenText>,
 }
 
 /// The same, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notify {
-    to: PostTo,
+    to: Option<PostTo>,
     format: Format,
+    heartbeat: Option<PostTo>,
 }
 
 impl Notify {
-    /// Where posts go.
+    /// Where posts go, if anywhere.
     #[must_use]
-    pub fn to(&self) -> &PostTo {
-        &self.to
+    pub fn to(&self) -> Option<&PostTo> {
+        self.to.as_ref()
+    }
+
+    /// What is asked every minute, if anything.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<&PostTo> {
+        self.heartbeat.as_ref()
     }
 
     /// As what they are posted.
@@ -41,8 +54,15 @@ impl Notify {
     }
 
     pub(super) fn check(faults: &mut Faults, file: &NotifyFile) -> Option<Self> {
-        let to = faults.check("notify.url", post_to(&file.url.0))?;
-        Some(Self { to, format: file.format })
+        if file.url.is_none() && file.heartbeat_url.is_none() {
+            faults.add("notify", "names neither a url nor a heartbeat_url");
+        }
+        let mut at = |place: &str, url: &Option<HiddenText>| {
+            url.as_ref().and_then(|url| faults.check(place, post_to(&url.0)))
+        };
+        let to = at("notify.url", &file.url);
+        let heartbeat = at("notify.heartbeat_url", &file.heartbeat_url);
+        Some(Self { to, format: file.format, heartbeat })
     }
 }
 

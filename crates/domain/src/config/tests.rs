@@ -921,11 +921,15 @@ fn who_is_notified_is_a_url_or_a_secret_of_this_machine() {
     let checked = notify(json!({ "url": "https://hooks.example.com/T/planted" })).unwrap();
     let notify_of = checked.notify().unwrap();
     assert_eq!(notify_of.format(), crate::notification::Format::Slack);
-    assert_eq!(notify_of.to().to_string(), "https://hooks.example.com");
+    assert_eq!(notify_of.to().unwrap().to_string(), "https://hooks.example.com");
+    assert!(notify_of.heartbeat().is_none());
     assert_eq!(notify_of.format().content_type(), "application/json");
     for reference in ["env:NOTIFY_URL", "file:/run/credentials/webhook-queue.service/notify"] {
         let checked = notify(json!({ "url": reference, "format": "plain" })).unwrap();
-        assert_eq!(checked.notify().unwrap().to().to_string(), reference);
+        assert_eq!(checked.notify().unwrap().to().unwrap().to_string(), reference);
+        let alone = notify(json!({ "heartbeat_url": reference })).unwrap();
+        assert!(alone.notify().unwrap().to().is_none());
+        assert_eq!(alone.notify().unwrap().heartbeat().unwrap().to_string(), reference);
         let format = checked.notify().unwrap().format();
         assert_eq!(format, crate::notification::Format::Plain);
         assert_eq!(format.content_type(), "text/plain; charset=utf-8");
@@ -938,17 +942,22 @@ fn who_is_notified_is_a_url_or_a_secret_of_this_machine() {
         ("planted:planted", "notify.url: must be a URL that begins with https://"),
         ("http://example.com/planted", "notify.url: must be https, as example.com is neither"),
     ] {
-        let error = notify(json!({ "url": url })).unwrap_err();
-        assert_eq!(error.faults.len(), 1, "{error}");
-        assert!(error.to_string().contains(problem), "{url}: {error}");
-        assert!(!format!("{error} {error:?}").contains("planted"), "{url}: {error}");
+        for setting in ["url", "heartbeat_url"] {
+            let error = notify(json!({ setting: url })).unwrap_err();
+            let problem = problem.replace("notify.url", &format!("notify.{setting}"));
+            assert_eq!(error.faults.len(), 1, "{error}");
+            assert!(error.to_string().contains(&problem), "{url}: {error}");
+            assert!(!format!("{error} {error:?}").contains("planted"), "{url}: {error}");
+        }
     }
+    let nobody = notify(json!({})).unwrap_err().to_string();
+    assert!(nobody.contains("notify: names neither a url nor a heartbeat_url"), "{nobody}");
     for wrong in [json!({ "url": ["planted"] }), json!({ "url": { "planted": "planted" } })] {
         let error = notify(wrong).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
     }
     assert!(notify(json!({ "url": "https://a.example.com", "every": 1 })).is_err());
-    assert!(notify(json!({ "url": "https://a.example.com", "format": "teams" })).is_err());
+    assert!(notify(json!({ "url": "https://a.example.com", "format": "email" })).is_err());
 }
 
 /// It inherits the engine's environment only as far as it needs it.

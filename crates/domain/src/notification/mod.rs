@@ -18,7 +18,7 @@ pub mod watch;
 mod tests;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::address;
@@ -32,6 +32,8 @@ pub enum Format {
     /// `{"text": …}`, which Slack's incoming webhooks and those made like them take.
     #[default]
     Slack,
+    /// A message with an adaptive card, which the workflows of Microsoft Teams that receive webhooks take.
+    Teams,
     /// The text itself.
     Plain,
 }
@@ -46,6 +48,7 @@ impl Format {
                 let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
                 json!({ "text": text }).to_string()
             }
+            Self::Teams => teams(text).to_string(),
             Self::Plain => text.to_owned(),
         }
     }
@@ -54,10 +57,30 @@ impl Format {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Slack => "application/json",
+            Self::Slack | Self::Teams => "application/json",
             Self::Plain => "text/plain; charset=utf-8",
         }
     }
+}
+
+/// Each line is a block of its own, whose text is shown as it is: Markdown is for `TextBlock` only, so no
+/// name becomes a link.
+/// Source: Microsoft's documentation, "Create incoming webhooks with Workflows for Microsoft Teams" and
+/// "Format cards in Microsoft Teams"; Adaptive Cards' schema, `TextRun`.
+fn teams(text: &str) -> Value {
+    let block = |line: &str| json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": line }] });
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "type": "AdaptiveCard",
+                "version": "1.4",
+                "body": text.lines().map(block).collect::<Vec<Value>>(),
+            },
+        }],
+    })
 }
 
 /// A URL that posts go to. It holds a token more often than not, so it cannot be printed.
@@ -136,6 +159,18 @@ mod url_tests {
     fn slack_s_control_characters_are_escaped_and_plain_text_is_as_it_is() {
         assert_eq!(Format::Slack.body("a<b> & \"c\"\n"), r#"{"text":"a&lt;b&gt; &amp; \"c\"\n"}"#);
         assert_eq!(Format::Plain.body("a<b>\n"), "a<b>\n");
+    }
+
+    #[test]
+    fn teams_gets_a_card_with_each_line_as_it_is() {
+        let body: Value = serde_json::from_str(&Format::Teams.body("[a](b) <c>\n  d")).unwrap();
+        let attachment = &body["attachments"][0];
+        assert_eq!(body["type"], "message");
+        assert_eq!(attachment["contentType"], "application/vnd.microsoft.card.adaptive");
+        let lines = attachment["content"]["body"].as_array().unwrap().iter();
+        let shown: Vec<&Value> = lines.map(|block| &block["inlines"][0]["text"]).collect();
+        assert_eq!(shown, ["[a](b) <c>", "  d"]);
+        assert_eq!(Format::Teams.content_type(), "application/json");
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn well() -> State {
         delivery: Some((true, 0)),
         destinations: BTreeMap::from([(
             "sss/a".to_owned(),
-            DestinationState { is_breaker_open: Some(false), blocked: 0 },
+            DestinationState { is_breaker_open: Some(false), ..Default::default() },
         )]),
         queues: Some(Queues {
             dead_letter_retention: Duration::from_hours(14 * 24),
@@ -179,9 +179,12 @@ fn cases() -> Vec<Case> {
         ),
         (
             Kind::KeyBlocked,
-            |it| it.destination().blocked += 1,
+            |it| {
+                it.destination().blocked += 1;
+                it.destination().blocked_key = Some("order-7".to_owned());
+            },
             nothing,
-            "a rejected event of route sss, by destination a, holds back its ordering key",
+            "ordering key order-7 of route sss waits: destination a rejects its first event",
         ),
         (
             Kind::DeadLettersPresent,

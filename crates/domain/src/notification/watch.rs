@@ -94,12 +94,14 @@ pub struct Room {
 }
 
 /// A destination of a route.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DestinationState {
     /// Whether it is not tried; `None` before it was tried.
     pub is_breaker_open: Option<bool>,
     /// Counter of attempts that were rejected and blocked their group.
     pub blocked: u64,
+    /// The ordering key of the last of them.
+    pub blocked_key: Option<String>,
 }
 
 /// What the queues hold.
@@ -274,7 +276,7 @@ impl Watch {
             }),
         );
         for (name, destination) in &state.destinations {
-            readings.extend(self.destination(now, name, *destination));
+            readings.extend(self.destination(now, name, destination));
         }
         if let Some(queues) = &state.queues {
             readings.extend(self.queues(now, queues, state.delivery));
@@ -295,7 +297,7 @@ impl Watch {
         &mut self,
         now: Uptime,
         name: &str,
-        destination: DestinationState,
+        destination: &DestinationState,
     ) -> [(Topic, Reading); 2] {
         let (route, short) = name.split_once('/').unwrap_or((name, name));
         let breaker = match destination.is_breaker_open {
@@ -306,8 +308,9 @@ impl Watch {
         };
         let blocked = self.rise(Kind::KeyBlocked, name, now, destination.blocked, RECENT);
         let blocked = ill(blocked, |_| {
+            let key = destination.blocked_key.as_deref().unwrap_or("unknown");
             format!(
-                "a rejected event of route {route}, by destination {short}, holds back its ordering key"
+                "ordering key {key} of route {route} waits: destination {short} rejects its first event"
             )
         });
         [

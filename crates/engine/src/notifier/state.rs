@@ -106,8 +106,11 @@ fn destinations(admin: &Admin, seen: &Seen) -> BTreeMap<String, DestinationState
 }
 
 fn destination(seen: &Destination) -> DestinationState {
-    let Destination { delivered, retried, rejected, blocked, gave_up, .. } = *seen;
     let is_open = seen.breaker_open_at.is_some();
-    let was_tried = is_open || delivered + retried + rejected + blocked + gave_up > 0;
-    DestinationState { is_breaker_open: was_tried.then_some(is_open), blocked }
+    let attempts = seen.delivered + seen.retried + seen.rejected + seen.blocked + seen.gave_up;
+    DestinationState {
+        is_breaker_open: (is_open || attempts > 0).then_some(is_open),
+        blocked: seen.blocked,
+        blocked_key: seen.blocked_key.clone(),
+    }
 }

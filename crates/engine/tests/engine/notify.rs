@@ -424,6 +424,25 @@ async fn a_url_in_a_file_may_be_missing_and_be_replaced() {
     setup.shows_no_url();
 }
 
+/// The processes that a process has started, once there are some. They are those of the thread that started
+/// them, or of another one once that has ended, as it may do at any time.
+#[cfg(target_os = "linux")]
+async fn children_of(process: u64) -> Vec<String> {
+    let limit = Instant::now() + Duration::from_mins(1);
+    loop {
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()
+        };
+        let children: String = tasks.map(of_task).collect();
+        if !children.is_empty() {
+            return children.split_whitespace().map(str::to_owned).collect();
+        }
+        assert!(Instant::now() < limit, "the forwarder runs");
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Neither the process's arguments nor those of the forwarder, nor its environment, show it.
 #[cfg(target_os = "linux")]
 #[tokio::test]
@@ -436,14 +455,9 @@ async fn processes_do_not_show_the_url() {
     let file = std::fs::read_to_string(dir.path().join("engine.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
     let engine = file["pid"].as_u64().unwrap();
-    let children = format!("/proc/{engine}/task");
-    let mut pids = vec![engine.to_string()];
-    for task in std::fs::read_dir(children).unwrap() {
-        let children = std::fs::read_to_string(task.unwrap().path().join("children")).unwrap();
-        pids.extend(children.split_whitespace().map(str::to_owned));
-    }
-    assert!(pids.len() > 1, "the forwarder runs");
-    for pid in &pids {
+    let forwarders = children_of(engine).await;
+    let pids = std::iter::once(engine.to_string()).chain(forwarders);
+    for pid in pids {
         for of in ["cmdline", "environ"] {
             let text = std::fs::read(format!("/proc/{pid}/{of}")).unwrap_or_default();
             assert!(!String::from_utf8_lossy(&text).contains("4711"), "{pid} {of}");
@@ -458,6 +472,34 @@ fn run(command: &str, config: &Value, more: &[&Path]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_webhook-engine"));
     program.arg(command).arg("--config").arg(file.path()).args(more);
     program.env_remove("CREDENTIALS_DIRECTORY").output().unwrap()
+}
+
+/// Whoever expects heartbeats hears of an engine that accepts webhooks, and of no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_comes_while_webhooks_are_accepted_and_only_then() {
+    let (receiver, setup) = (receiver(Behavior::Unavailable).await, Setup::new());
+    let config = config(json!({ "notify": { "heartbeat_url": url(&receiver) } }));
+    let engine = setup.start(&config).await;
+    receiver.requested(2).await;
+    let line = setup.log.wait_for("heartbeat failed", |_| true).await;
+    assert_eq!(line["error"], format!("http://{} answered 503", receiver.address));
+    receiver.set(Behavior::Well);
+    setup.log.wait_for("heartbeat arrives again", |_| true).await;
+    receiver.delivered(|beats| beats.len() > 3).await;
+    assert_eq!(setup.log.count("heartbeat failed"), 1, "told once, however many failed");
+    engine.stop().await;
+    setup.shows_no_url();
+
+    // Without room nothing is accepted.
+    let before = receiver.delivered(|_| true).await.len();
+    let mut options = setup.options(&config);
+    options.reserve_bytes = u64::MAX / 2;
+    let engine = Engine::start(options).await.unwrap();
+    assert_eq!(post(&http_client(), &engine, "k", "1".to_owned()).await, 503);
+    let minutes = setup.clock.uptime().plus(Duration::from_mins(10));
+    setup.clock.wait_until(minutes).await;
+    assert_eq!(receiver.delivered(|_| true).await.len(), before);
+    engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -477,6 +519,11 @@ async fn a_test_notification_says_what_was_answered() {
     receiver.set(Behavior::Unavailable);
     let refused = format!("webhook-engine: {origin} answered 503\n");
     assert_eq!(test(notified(&receiver)).await, (Some(1), refused));
+    let heartbeat = config(json!({ "notify": { "heartbeat_url": url(&receiver) } }));
+    let refused = format!("webhook-engine: {origin} answered 503 (heartbeat)\n");
+    assert_eq!(test(heartbeat.clone()).await, (Some(1), refused));
+    receiver.set(Behavior::Well);
+    assert_eq!(test(heartbeat).await, (Some(0), format!("{origin} answered 200 (heartbeat)\n")));
     let (code, said) = test(config(json!({}))).await;
     assert!(code == Some(2) && said.contains("notify is missing"), "{said}");
     let (code, said) = test(config(json!({ "notify": { "url": "env:NO_SUCH_4712" } }))).await;

@@ -37,10 +37,13 @@ impl CheckConfig {
             lines.push(format!("  route {name}: {} to {destinations}", route.route_key()));
         }
         lines.push("  the forwarder starts".to_owned());
-        lines.push(match config.notify() {
-            Some(notify) => format!("  notifications go to {}", notify.to()),
+        let notify = config.notify();
+        lines.push(match notify.and_then(|notify| notify.to()) {
+            Some(to) => format!("  notifications go to {to}"),
             None => "  nobody is notified".to_owned(),
         });
+        let heartbeat = notify.and_then(|notify| notify.heartbeat());
+        lines.extend(heartbeat.map(|to| format!("  heartbeats go to {to}")));
         lines.push(format!("  secrets that are there: {}", findings.secrets));
         lines.extend(findings.not_checked.iter().map(|it| format!("  not checked: {it}")));
         say(&lines.join("\n"))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use engine::PostError;
+use engine::{Answered, PostError};
 
 use crate::environment::read_config;
 use crate::output::say;
@@ -10,7 +10,7 @@ use crate::{Exit, fail, runtime};
 
 /// Send a notification, to see whether it arrives
 ///
-/// To where `notify` of the configuration says, as the engine would. The secret that holds the URL is
+/// To where `notify` of the configuration says, and a heartbeat, as the engine would. The secret that holds the URL is
 /// looked for as this user, with this environment: run it as the engine runs, or as root.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -28,21 +28,27 @@ impl TestNotification {
         let environment = config.environment();
         let text =
             format!("{environment}: this is a test: here you are told of what needs a person");
-        match runtime()?.block_on(engine::notify(&config, &text)) {
-            Some(Ok((status, origin))) => say(&format_args!("{origin} answered {status}")),
-            Some(Err(error)) => {
-                let exit = match &error {
-                    PostError::Url(_) => Exit::Configuration,
-                    _ => Exit::Failure,
-                };
-                Err(fail(exit, &error))
-            }
-            None => {
-                let file = self.config.display();
-                let reason =
-                    format_args!("{file}: notify is missing: it says where notifications go");
-                Err(fail(Exit::Configuration, &reason))
-            }
+        let (posted, beaten) = runtime()?.block_on(engine::notify(&config, &text));
+        if posted.is_none() && beaten.is_none() {
+            let file = self.config.display();
+            let reason = format_args!("{file}: notify is missing: it says where notifications go");
+            return Err(fail(Exit::Configuration, &reason));
+        }
+        let of_posts = posted.map_or(Ok(()), |answered| told(answered, ""));
+        let of_heartbeat = beaten.map_or(Ok(()), |answered| told(answered, " (heartbeat)"));
+        of_posts.and(of_heartbeat)
+    }
+}
+
+fn told(answered: Answered, what: &str) -> Result<(), Exit> {
+    match answered {
+        Ok((status, origin)) => say(&format_args!("{origin} answered {status}{what}")),
+        Err(error) => {
+            let exit = match &error {
+                PostError::Url { .. } => Exit::Configuration,
+                _ => Exit::Failure,
+            };
+            Err(fail(exit, &format_args!("{error}{what}")))
         }
     }
 }
