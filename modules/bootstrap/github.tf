@@ -51,7 +51,7 @@ resource "aws_iam_role" "github" {
 resource "aws_iam_role_policy_attachment" "github" {
   for_each = merge([
     for name in keys(var.environments) : merge(
-      { for policy in ["read", "read-records"] : "${name}-plan/${policy}" => "${name}-${policy}" },
+      { for policy in ["read", "read-records", "watch"] : "${name}-plan/${policy}" => "${name}-${policy}" },
       { for policy in ["read", "read-records", "write", "write-roles-and-records"] : "${name}-deploy/${policy}" => "${name}-${policy}" },
     )
   ]...)

@@ -381,6 +381,27 @@ locals {
         },
       ]
 
+      # What `doctor` asks beside what Terraform looks at: how it goes and what people did, and nothing of
+      # an event.
+      watch = [
+        {
+          Effect    = "Allow"
+          Action    = ["s3:ListBucket"]
+          Resource  = [aws_s3_bucket.this["artifacts"].arn]
+          Condition = { StringLike = { "s3:prefix" = [for kind in ["audit", "operating"] : "${kind}/${name}/*"] } }
+        },
+        {
+          Effect   = "Allow"
+          Action   = ["s3:GetObject"]
+          Resource = [for kind in ["audit", "operating"] : "${aws_s3_bucket.this["artifacts"].arn}/${kind}/${name}/*"]
+        },
+        {
+          Effect   = "Allow"
+          Action   = ["cloudwatch:GetMetricData"]
+          Resource = ["*"]
+        },
+      ]
+
       # What people change while it runs, beside `look`.
       operate = [
         {

@@ -82,6 +82,7 @@ fn value_of(text: &str) -> String {
         ("${{ needs.ci.outputs.digest }}", DIGEST),
         ("${{ needs.show.outputs.plan }}", "0123456789abcdef"),
         ("${{ github.token }}", "a-token"),
+        ("${{ job.status }}", "failure"),
         ("${{ github.event.pull_request.number }}", "7"),
         ("${{ github.base_ref }}", "main"),
         ("${{ github.ref_name }}", "v0.1.0"),
@@ -321,6 +322,34 @@ fn drift_is_told_in_one_issue() {
     }
 }
 
+/// Whoever is needed is told as long as that is so, and that it is over.
+#[test]
+fn what_doctor_finds_is_told_in_one_issue_until_it_is_over() {
+    let workflows = workflows();
+    let doctor = &workflows["doctor.yml"].jobs["doctor"];
+    let tell = scripts(doctor).last().expect("a script");
+    for (outcome, open, call) in [
+        ("failure", "", "gh issue create"),
+        ("failure", "12", "gh issue comment 12"),
+        ("success", "12", "gh issue close 12"),
+    ] {
+        let runner = Runner::new();
+        std::fs::write(runner.dir.path().join("doctor.txt"), "You: key A-7").expect("a file");
+        let output = runner.run(tell, &[("ISSUE", open), ("OUTCOME", outcome)]);
+        assert!(output.status.success());
+        let calls = runner.read("calls");
+        assert!(calls.lines().any(|line| line.starts_with(call)), "{outcome} {open}: {calls}");
+        assert!(runner.read("doctor.md").contains("key A-7"));
+    }
+    let runner = Runner::new();
+    assert!(runner.run(tell, &[("OUTCOME", "success")]).status.success());
+    let calls = runner.read("calls");
+    assert!(!calls.contains("issue c"), "nothing to create, comment or close: {calls}");
+    let runner = Runner::new();
+    assert!(runner.run(tell, &[("OUTCOME", "failure")]).status.success());
+    assert!(runner.read("doctor.md").contains("did not run"), "that it could not run is told, too");
+}
+
 /// The commands that set GitHub up are well-formed: what they send is JSON, and goes where the page
 /// says.
 #[test]
@@ -369,7 +398,7 @@ fn what_holds_credentials_compiles_nothing() {
             }
         }
     }
-    assert_eq!(count, 5, "pull request, dev, prod's plan, prod, drift");
+    assert_eq!(count, 6, "pull request, dev, prod's plan, prod, drift, doctor");
     let action = std::fs::read_to_string(root().join(".github/actions/programs/action.yml"));
     assert!(action.expect("the action").contains("XTASK_BUILT=all"));
 }

@@ -139,7 +139,7 @@ run "a_plan_changes_nothing" {
   assert {
     condition = length(flatten([
       for key, attachment in aws_iam_role_policy_attachment.github : key
-      if strcontains(key, "-plan/") && !contains(["read", "read-records"], split("/", key)[1])
+      if strcontains(key, "-plan/") && !contains(["read", "read-records", "watch"], split("/", key)[1])
     ])) == 0
     error_message = "a planning role reads"
   }

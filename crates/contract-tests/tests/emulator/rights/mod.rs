@@ -206,7 +206,9 @@ fn operate(story: &Story, url: &str) -> anyhow::Result<()> {
     };
     story.until(look, &["dlq", "list", "dev", "--json"], letters(3))?;
     story.done(look, &["status", "dev"])?;
-    let _verdict = story.xtask(look, &["doctor", "dev"])?;
+    for who in [look, "dev-plan"] {
+        let _verdict = story.xtask(who, &["doctor", "dev"])?;
+    }
     story.done(look, &["releases", "dev"])?;
     story.done(look, &["dlq", "stats", "dev"])?;
     story.done(look, &["dlq", "show", "dev", &letter])?;
