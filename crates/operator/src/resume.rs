@@ -33,6 +33,8 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
     let names = names(&given, &environment, &switch.list().await?)?;
     // Noted before: who is killed has resumed, and nobody else would know.
     environment.audit().announce("resume", None, json!({ "names": names })).await?;
+    // Counted before: a queue may be empty again by the time that delivery is known to be on.
+    let before = environment.waiting().await?.all();
     let Ended { ended, left } = switch.end(&names).await?;
     if !left.is_empty() {
         report_left(&given, &environment, &ended, &left);
@@ -43,9 +45,9 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
         if !ended.is_empty() {
             println!("ended: {}", pauses::in_a_line(&ended));
         }
-        println!("resumed: {}", people::events_wait(waiting.all()));
+        println!("resumed: {}", people::events_wait(before));
     }
-    let (before, begun) = (waiting.all(), Instant::now());
+    let begun = Instant::now();
     let interrupted = !given.no_wait && !environment.drain(&mut waiting).await?;
     let took = begun.elapsed();
     if given.json {
