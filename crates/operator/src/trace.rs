@@ -17,6 +17,12 @@ use crate::history::{pattern, time_of};
 use crate::people::{self, ago, printable, span};
 use crate::sdk::in_time;
 
+/// What sends dead letters again.
+const SENDING_AGAIN: [&str; 2] = ["dlq redrive", "dlq edit"];
+
+/// What the log says where no attempt was made.
+const NOT_ATTEMPTED: &str = "not_attempted";
+
 /// Something that happened to the event.
 #[derive(Debug, Serialize)]
 pub(crate) struct Step {
@@ -26,8 +32,18 @@ pub(crate) struct Step {
     pub(crate) what: String,
     /// For people.
     pub(crate) text: String,
-    /// The line of the log or of the audit log; `null` for what was inferred.
+    /// How often it happened, one time after the other.
+    count: u64,
+    /// When it happened last, if more than once, RFC 3339.
+    until: Option<String>,
+    /// The line of the log or of the audit log, the last one; `null` for what was inferred.
     line: Value,
+}
+
+impl Step {
+    fn new(at: Option<String>, what: &str, text: String, line: Value) -> Self {
+        Self { at, what: what.to_owned(), text, count: 1, until: None, line }
+    }
 }
 
 /// Where a message of the event is.
@@ -86,7 +102,7 @@ pub(crate) async fn run(given: Trace) -> anyhow::Result<ExitCode> {
             unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
         );
     }
-    let steps = with_actions(steps(&lines), &actions, &given.event_id);
+    let steps = life(&lines, &actions, &given.event_id);
     if given.json {
         let trace = json!({
             "environment": environment.name, "event_id": given.event_id,
@@ -107,6 +123,32 @@ pub(crate) async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Ve
     Ok(found.places)
 }
 
+/// The life of an event, by the lines of the log and by what operators did.
+pub(crate) fn life(lines: &[Value], actions: &[Line], event_id: &str) -> Vec<Step> {
+    folded(with_actions(steps(lines), actions, event_id))
+}
+
+/// The steps, with one in the place of those in a row by which nothing was attempted.
+pub(crate) fn folded(steps: Vec<Step>) -> Vec<Step> {
+    let mut folded: Vec<Step> = Vec::new();
+    for step in steps {
+        match folded.last_mut() {
+            Some(last) if step.what == NOT_ATTEMPTED && last.what == NOT_ATTEMPTED => {
+                last.count += 1;
+                last.until = step.at;
+                last.line = step.line;
+                let time = |at: &Option<String>| at.as_deref().and_then(people::time);
+                let took = time(&last.at).zip(time(&last.until));
+                let took = took.map(|(first, last)| format!(" in {}", span(last.since(first))));
+                let (count, why) = (last.count, why_not_attempted(&last.line));
+                last.text = format!("{count} times{}: {why}", took.unwrap_or_default());
+            }
+            _ => folded.push(step),
+        }
+    }
+    folded
+}
+
 /// The log's lines as steps, and what they tell without saying it.
 pub(crate) fn steps(lines: &[Value]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
@@ -119,22 +161,14 @@ pub(crate) fn steps(lines: &[Value]) -> Vec<Step> {
         }
         let sent = line["sequence"].as_str();
         if dead && sent.is_some() && sent != sequence {
-            steps.push(Step {
-                at: None,
-                what: "redriven".to_owned(),
-                text: format!("sent again, as sequence {}", sent.unwrap_or_default()),
-                line: Value::Null,
-            });
+            let text = format!("sent again, as sequence {}", sent.unwrap_or_default());
+            steps.push(Step::new(None, "redriven", text, Value::Null));
             dead = false;
         }
         sequence = sent.or(sequence);
         dead |= message == "dead_lettered";
-        steps.push(Step {
-            at: line["timestamp"].as_str().map(str::to_owned),
-            what: message.to_owned(),
-            text: text(line),
-            line: line.clone(),
-        });
+        let at = line["timestamp"].as_str().map(str::to_owned);
+        steps.push(Step::new(at, message, text(line), line.clone()));
     }
     steps
 }
@@ -154,8 +188,7 @@ fn with_actions(steps: Vec<Step>, actions: &[Line], event_id: &str) -> Vec<Step>
             all.push(action);
         }
         if step.what == "redriven" {
-            let dead_since = all.iter().rfind(|step| step.what == "dead_lettered").and_then(time);
-            step.text.extend(redrive_since(actions, event_id, dead_since));
+            step.text.extend(who_redrove(actions, event_id, &all, until));
         }
         all.push(step);
     }
@@ -163,31 +196,63 @@ fn with_actions(steps: Vec<Step>, actions: &[Line], event_id: &str) -> Vec<Step>
     all
 }
 
-/// Who redrove dead letters since this one became one, without naming it.
-fn redrive_since(
+/// Who sent the event again, where nobody says by name that he did: the redrive that may have had it, if
+/// there is only one. It was a dead letter when that began, as it was chosen, and it came back after
+/// that, `seen_again`.
+fn who_redrove(
     actions: &[Line],
     event_id: &str,
-    dead_since: Option<Timestamp>,
+    before: &[Step],
+    seen_again: Option<Timestamp>,
 ) -> Option<String> {
-    let since = actions.iter().filter(|action| read::time_of(action) >= dead_since);
-    let mut sent_again = since.filter(|action| {
-        action.action == "dlq redrive" && read::events_of(action, "sent") > 0
-            || read::is_about(action, event_id)
-    });
-    let first = sent_again.next().filter(|action| !read::is_about(action, event_id))?;
-    let at = first.at.get(..19).unwrap_or(&first.at).replace('T', " ");
-    Some(printable(&format!("; {} ended a `dlq redrive` at {at}", first.by)))
+    let died = before.iter().rfind(|step| step.what == "dead_lettered")?;
+    let dead_since = died.at.as_deref().and_then(people::time);
+    let is_named = |action: &Line| {
+        let is_since = read::time_of(action) >= dead_since;
+        is_since && SENDING_AGAIN.contains(&&*action.action) && read::is_about(action, event_id)
+    };
+    if actions.iter().any(is_named) {
+        return None;
+    }
+    let may_have_had = |action: &&Line| {
+        let is_in_time = match action.what["started_at"].as_str().and_then(people::time) {
+            Some(began) => Some(began) >= dead_since && seen_again.is_none_or(|seen| began <= seen),
+            // A redrive of before notes its end only.
+            None => read::time_of(action) >= dead_since,
+        };
+        let sent = read::events_of(action, "sent");
+        // One that names all that it sent has not sent this one.
+        let is_open = sent > 0 && read::events_of(action, "sent_ids") != sent;
+        action.action == "dlq redrive" && is_open && is_in_time && is_chosen(action, event_id, died)
+    };
+    let candidates: Vec<&Line> = actions.iter().filter(may_have_had).collect();
+    match candidates.as_slice() {
+        [] => None,
+        [one] => {
+            let at = one.at.get(..19).unwrap_or(&one.at).replace('T', " ");
+            Some(printable(&format!("; {} ended a `dlq redrive` at {at}", one.by)))
+        }
+        several => Some(format!("; by one of {} commands `dlq redrive`", several.len())),
+    }
+}
+
+/// Whether a redrive may have chosen this event, by what was typed and by the line that says that it died.
+fn is_chosen(redrive: &Line, event_id: &str, died: &Step) -> bool {
+    let typed = redrive.what["event_ids"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut typed = typed.iter().filter_map(Value::as_str).peekable();
+    let by_id = typed.peek().is_none() || typed.any(|typed| event_id.starts_with(typed));
+    by_id
+        && ["group", "route", "reason"].iter().all(|field| {
+            let (wanted, is) = (&redrive.what["selection"][field], &died.line[field]);
+            wanted.is_null() || is.is_null() || wanted == is
+        })
 }
 
 /// What an operator did, as a step.
 fn step_of(action: &Line) -> Step {
     let why = action.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    Step {
-        at: Some(action.at.clone()),
-        what: action.action.clone(),
-        text: printable(&format!("by {}{why}", action.by)),
-        line: json!(action),
-    }
+    let text = printable(&format!("by {}{why}", action.by));
+    Step::new(Some(action.at.clone()), &action.action, text, json!(action))
 }
 
 /// When the event was accepted, by its age in the first line that there is: API Gateway and SQS log
@@ -195,12 +260,8 @@ fn step_of(action: &Line) -> Step {
 fn accepted_before(line: &Value) -> Option<Step> {
     let age_ms = line["age_ms"].as_u64()?;
     let at = Timestamp::from_ms(time_of(line)?.as_ms().saturating_sub(age_ms));
-    Some(Step {
-        at: Some(at.to_string()),
-        what: "accepted".to_owned(),
-        text: "by its age at the first attempt".to_owned(),
-        line: Value::Null,
-    })
+    let text = "by its age at the first attempt".to_owned();
+    Some(Step::new(Some(at.to_string()), "accepted", text, Value::Null))
 }
 
 /// A line for people.
@@ -231,12 +292,7 @@ fn text(line: &Value) -> String {
             field("group").unwrap_or_default(),
             people::bytes(line["bytes"].as_u64().unwrap_or_default())
         ),
-        "not_attempted" => match line["reason"].as_str() {
-            Some("circuit_open") => format!("{to} is not tried for a moment: it is down{again}"),
-            Some("behind_failed") => "an earlier event of its group failed".to_owned(),
-            Some("deadline") => "no time was left in this batch".to_owned(),
-            _ => field("reason").unwrap_or_default(),
-        },
+        NOT_ATTEMPTED => why_not_attempted(line) + &again,
         "dead_lettered" => format!("for {}", field("reason").unwrap_or_default()),
         "not_dead_lettered" => format!(
             "for {}, but the dead-letter queue did not take it: {}",
@@ -249,6 +305,18 @@ fn text(line: &Value) -> String {
         }
         // What a newer forwarder says.
         _ => field("error").or_else(|| field("reason")).unwrap_or_default() + &again,
+    }
+}
+
+/// Why no attempt was made.
+fn why_not_attempted(line: &Value) -> String {
+    let to = line["destination"].as_str().map_or_else(|| "the destination".to_owned(), printable);
+    match line["reason"].as_str() {
+        Some("circuit_open") => format!("{to} is not tried for a moment: it is down"),
+        Some("retry_after") => format!("{to} asked by Retry-After not to be called"),
+        Some("behind_failed") => "an earlier event of its group failed".to_owned(),
+        Some("deadline") => "no time was left in this batch".to_owned(),
+        reason => reason.map(printable).unwrap_or_default(),
     }
 }
 
@@ -349,6 +417,77 @@ mod tests {
         assert_eq!(steps[0].at.as_deref(), Some("2026-01-01T00:00:01.000Z"));
         assert_eq!(steps[1].text, "sss answered 422 in 3 ms");
         assert_eq!(steps[4].text, "sss answered 200, attempt 1");
+    }
+
+    #[test]
+    fn what_was_not_attempted_is_one_step_however_often() {
+        let behind = |at| line(at, "not_attempted", &json!({ "reason": "behind_failed" }));
+        let retry = |at| line(at, "retry", &json!({ "status": 503, "attempt": 1 }));
+        let lines = [behind(1), behind(4), behind(9), retry(10), behind(11)];
+        let life = life(&lines, &[], "e");
+        let told: Vec<(&str, u64)> = life.iter().map(|it| (&*it.what, it.count)).collect();
+        assert_eq!(told, [("not_attempted", 3), ("retry", 1), ("not_attempted", 1)]);
+        assert_eq!(life[0].text, "3 times in 8 s: an earlier event of its group failed");
+        assert_eq!(life[0].until.as_deref(), Some("2026-01-01T00:00:09.000Z"));
+        assert_eq!((life[1].until.as_deref(), life[2].until.as_deref()), (None, None));
+    }
+
+    /// What is said of a redrive, by what it is noted with, of an event of group g that died at 5 and came
+    /// again at 9.
+    fn credited(redrives: &[(u32, Value)]) -> Option<String> {
+        let more = json!({ "reason": "rejected", "group": "g" });
+        let lines = [
+            line(5, "dead_lettered", &more),
+            line(9, "delivered", &json!({ "sequence": "7", "status": 200, "attempt": 1 })),
+        ];
+        let at = |at: u32| format!("2026-01-01T00:00:{at:02}.000Z");
+        let redrives: Vec<Line> = redrives
+            .iter()
+            .map(|(began, what)| {
+                let mut noted = json!({ "state": "ended", "started_at": at(*began), "sent": 2 });
+                noted.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+                Line {
+                    at: at(20),
+                    by: "sato".to_owned(),
+                    action: "dlq redrive".to_owned(),
+                    reason: None,
+                    what: noted,
+                }
+            })
+            .collect();
+        let life = life(&lines, &redrives, "e");
+        let redriven = life.iter().find(|it| it.what == "redriven").unwrap();
+        redriven
+            .text
+            .strip_prefix("sent again, as sequence 7")
+            .unwrap()
+            .split_once("; ")
+            .map(|it| it.1.to_owned())
+    }
+
+    #[test]
+    fn a_redrive_is_credited_only_if_it_may_have_had_the_event() {
+        let sato = Some("sato ended a `dlq redrive` at 2026-01-01 00:00:20".to_owned());
+        assert_eq!(credited(&[(6, json!({}))]), sato);
+        assert_eq!(credited(&[(6, json!({ "selection": { "group": "g" } }))]), sato);
+        assert_eq!(credited(&[(6, json!({ "event_ids": ["e"], "sent": 1 }))]), None, "it names it");
+        let others = [
+            (4, json!({})),
+            (10, json!({})),
+            (6, json!({ "sent": 0 })),
+            (6, json!({ "sent_ids": ["a", "b"] })),
+            (6, json!({ "event_ids": ["a"] })),
+            (6, json!({ "selection": { "group": "h" } })),
+            (6, json!({ "selection": { "reason": "gave_up" } })),
+        ];
+        for other in &others {
+            assert_eq!(credited(std::slice::from_ref(other)), None, "{other:?}");
+        }
+        assert_eq!(credited(&[others.as_slice(), &[(6, json!({}))]].concat()), sato);
+        let two = [(6, json!({})), (7, json!({}))];
+        assert_eq!(credited(&two).as_deref(), Some("by one of 2 commands `dlq redrive`"));
+        let named = [(6, json!({ "sent_ids": ["e", "b"] })), (7, json!({}))];
+        assert_eq!(credited(&named), None, "it has a step of its own");
     }
 
     #[test]

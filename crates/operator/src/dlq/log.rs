@@ -33,6 +33,9 @@ pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// As many of a list are told one by one.
+const TOLD_MAX: usize = 10;
+
 /// What was done, in a line: names and values, without those that say nothing. `--json` has all.
 fn told(what: &Value) -> String {
     let mut said = Vec::new();
@@ -52,6 +55,9 @@ fn tell(value: &Value, name: &str, said: &mut Vec<String>) {
             }
         }
         Value::Array(items) if items.is_empty() => {}
+        Value::Array(items) if items.len() > TOLD_MAX => {
+            said.push(format!("{name} {} of them", items.len()));
+        }
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(text).collect();
             said.push(format!("{name} {}", items.join(" ")));
@@ -70,6 +76,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn of_many_their_number_is_told() {
+        let ids: Vec<String> = (0..=TOLD_MAX).map(|n| n.to_string()).collect();
+        assert_eq!(told(&json!({ "sent_ids": ids })), "sent_ids 11 of them");
+        assert_eq!(told(&json!({ "sent_ids": ids[..2] })), "sent_ids 0 1");
+    }
 
     #[test]
     fn an_action_is_told_without_what_says_nothing() {

@@ -32,6 +32,9 @@ use crate::{progress, waiting};
 /// Between two looks at how many are hidden. SQS does not tell by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// As many of the events that were sent are named in the audit log.
+const NAMED_MAX: u32 = 1_000;
+
 /// The name of a redrive's own pause.
 const PAUSE: &str = "dlq redrive";
 
@@ -136,6 +139,7 @@ impl<'a> Run<'a> {
         if let Some(action) = self.action.take() {
             let mut what = self.which.audited(self.began);
             what["sent"] = json!(self.report.sent);
+            what["sent_ids"] = json!(self.sent_ids().unwrap_or_default());
             what["failed"] = json!(self.report.failed);
             what["interrupted"] = json!(self.report.interrupted);
             what["unseen"] = json!(self.looked.unseen());
@@ -278,6 +282,21 @@ impl<'a> Run<'a> {
             return Err(error);
         }
         Ok(held)
+    }
+
+    /// The events that were sent, as many as are named.
+    fn sent_ids(&self) -> anyhow::Result<Vec<String>> {
+        let mut ids = Vec::new();
+        self.sent.each(
+            "SELECT event_id FROM sent LIMIT ?1",
+            [NAMED_MAX],
+            |row| row.get(0),
+            |event_id| {
+                ids.push(event_id);
+                Ok(())
+            },
+        )?;
+        Ok(ids)
     }
 
     fn was_sent(&self, event_id: &str) -> anyhow::Result<bool> {
