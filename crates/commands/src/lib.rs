@@ -13,6 +13,7 @@ mod pause;
 pub mod program;
 mod resume;
 mod retry;
+mod show;
 mod skip;
 mod status;
 mod trace;
@@ -24,6 +25,7 @@ pub use environment::EnvironmentArgs;
 pub use pause::Pause;
 pub use resume::Resume;
 pub use retry::Retry;
+pub use show::Show;
 pub use skip::Skip;
 pub use status::Status;
 pub use trace::Trace;
@@ -33,6 +35,7 @@ pub use trace::Trace;
 pub enum Command {
     Status(Status),
     Trace(Trace),
+    Show(Show),
     Blocked(Blocked),
     Skip(Skip),
     Doctor(Doctor),
@@ -52,6 +55,7 @@ impl Command {
         match self {
             Self::Status(it) => &it.environment,
             Self::Trace(it) => &it.environment,
+            Self::Show(it) => &it.environment,
             Self::Blocked(it) => &it.environment,
             Self::Skip(it) => &it.environment,
             Self::Doctor(it) => &it.environment,

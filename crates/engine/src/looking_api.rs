@@ -1,6 +1,7 @@
 //! Looking is reading: dead letters, and one event wherever it is, from the reader beside the writer.
 //! Nothing is received by it, so it hides nothing from anybody and raises no receive count.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -30,6 +31,9 @@ const PAGES: usize = 2;
 
 /// Messages of a group that are shown.
 const OF_GROUP_MAX: u32 = 100;
+
+/// Of events whose ids begin alike, so many are named.
+const ALIKE_MAX: usize = 6;
 
 /// The routes of this module.
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
@@ -88,7 +92,8 @@ async fn counts(admin: &Admin) -> Result<Value> {
     }))
 }
 
-/// The event of this id, or the message; else the first messages of the group of this name.
+/// The event of this id, or the message; else the first messages of the group of this name; else the
+/// event whose id is the only one that begins so, or the ids that do.
 async fn messages(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
     match found(&admin, &id).await {
         Ok(found) => answer(StatusCode::OK, &found),
@@ -97,30 +102,58 @@ async fn messages(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Re
 }
 
 async fn found(admin: &Admin, id: &str) -> Result<Value> {
+    let mut id = id.to_owned();
+    let mut messages = of_event(admin, &id).await?;
+    let (of_group, all) = match admin.store.peek_group(&admin.queue, &id, OF_GROUP_MAX).await {
+        Err(StoreError::QueueDoesNotExist(_)) => (Vec::new(), 0),
+        other => other?,
+    };
+    let mut alike = BTreeSet::new();
+    if messages.is_empty() && all == 0 {
+        alike = admin.store.event_ids_beginning(&id, ALIKE_MAX).await?;
+        if let (1, Some(only)) = (alike.len(), alike.first()) {
+            only.clone_into(&mut id);
+            messages = of_event(admin, &id).await?;
+        }
+    }
+    let head = of_group.first().map(event_id_of);
+    let of_group: Vec<Value> = (0..)
+        .zip(of_group)
+        .map(|(ahead, message)| {
+            let behind = all.saturating_sub(ahead + 1);
+            message_json(admin, message, ahead, behind, head.as_deref())
+        })
+        .collect();
+    let group = (all > 0).then(|| json!({ "messages": all, "first": of_group }));
+    Ok(json!({
+        "id": id, "messages": messages, "group": group, "alike": alike,
+        "now": admin.store.clock().wall(),
+    }))
+}
+
+/// The messages of an event, wherever they are.
+async fn of_event(admin: &Admin, id: &str) -> Result<Vec<Value>> {
     let mut found = Vec::new();
     for place in admin.store.find_event(id).await? {
         let message = admin.store.peek_at(&place.queue, place.sequence_number).await?;
         // It may just have left.
         let Some(message) = message else { continue };
-        let behind = admin.store.peek_group(&place.queue, &place.group, 0).await?.1;
-        let behind = behind.saturating_sub(place.ahead + 1);
-        found.push(message_json(admin, message, place.ahead, behind));
+        let (first, all) = admin.store.peek_group(&place.queue, &place.group, 1).await?;
+        let behind = all.saturating_sub(place.ahead + 1);
+        let head = first.first().map(event_id_of);
+        found.push(message_json(admin, message, place.ahead, behind, head.as_deref()));
     }
-    let (of_group, all) = match admin.store.peek_group(&admin.queue, id, OF_GROUP_MAX).await {
-        Err(StoreError::QueueDoesNotExist(_)) => (Vec::new(), 0),
-        other => other?,
-    };
-    let of_group: Vec<Value> = (0..)
-        .zip(of_group)
-        .map(|(ahead, message)| message_json(admin, message, ahead, all.saturating_sub(ahead + 1)))
-        .collect();
-    let group = (all > 0).then(|| json!({ "messages": all, "first": of_group }));
-    Ok(json!({
-        "id": id, "messages": found, "group": group, "now": admin.store.clock().wall(),
-    }))
+    Ok(found)
 }
 
-fn message_json(admin: &Admin, message: Peeked, ahead: u64, behind: u64) -> Value {
+/// `head` is the event that its group waits for.
+fn message_json(
+    admin: &Admin,
+    message: Peeked,
+    ahead: u64,
+    behind: u64,
+    head: Option<&str>,
+) -> Value {
     let is_dead = message.queue == admin.dead_letter_queue;
     let state = match &message {
         _ if is_dead => "dead",
@@ -135,6 +168,7 @@ fn message_json(admin: &Admin, message: Peeked, ahead: u64, behind: u64) -> Valu
         "first_received_at": message.first_received_at,
         "ahead": ahead,
         "behind": behind,
+        "head_event_id": head,
         "letter": Letter::of(message),
     })
 }
@@ -161,29 +195,39 @@ struct Letter {
     body: String,
 }
 
+/// The message as the domain has it.
+fn parsed(peeked: Peeked) -> Message {
+    let attribute = |(name, it): (String, MessageAttribute)| {
+        let value = match it.value {
+            AttributeValue::Text(text) => text,
+            AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
+        };
+        (name, Attribute { data_type: it.data_type, value })
+    };
+    let received = Received {
+        message_id: peeked.message_id,
+        receipt_handle: String::new(),
+        body: peeked.body,
+        group_id: peeked.group,
+        sequence_number: peeked.sequence_number.to_string(),
+        receive_count: peeked.receive_count,
+        sent_at: peeked.sent_at,
+        attributes: peeked.attributes.into_iter().map(attribute).collect(),
+        trace_header: peeked.trace_header,
+    };
+    Message::parse(received, Origin::Sender)
+        .expect("the store takes only what the domain takes for a message")
+}
+
+fn event_id_of(peeked: &Peeked) -> String {
+    parsed(peeked.clone()).event_id().to_owned()
+}
+
 impl Letter {
     /// The token of a provider who does not sign stays away.
     fn of(peeked: Peeked) -> Self {
-        let attribute = |(name, it): (String, MessageAttribute)| {
-            let value = match it.value {
-                AttributeValue::Text(text) => text,
-                AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
-            };
-            (name, Attribute { data_type: it.data_type, value })
-        };
-        let received = Received {
-            message_id: peeked.message_id,
-            receipt_handle: String::new(),
-            body: peeked.body,
-            group_id: peeked.group,
-            sequence_number: peeked.sequence_number.to_string(),
-            receive_count: peeked.receive_count,
-            sent_at: peeked.sent_at,
-            attributes: peeked.attributes.into_iter().map(attribute).collect(),
-            trace_header: peeked.trace_header,
-        };
-        let message = Message::parse(received, Origin::Sender)
-            .expect("the store takes only what the domain takes for a message");
+        let deduplication_id = peeked.deduplication_id.clone();
+        let message = parsed(peeked);
         let event_id = message.event_id().to_owned();
         let attributes = without_token(&message);
         let Received { message_id, group_id, sequence_number, receive_count, sent_at, .. } =
@@ -193,7 +237,7 @@ impl Letter {
             message_id: message_id.clone(),
             group_id: group_id.clone(),
             sequence_number: sequence_number.clone(),
-            deduplication_id: peeked.deduplication_id,
+            deduplication_id,
             receive_count: *receive_count,
             sent_at_ms: sent_at.as_ms(),
             attributes,

@@ -39,25 +39,29 @@ pub(crate) struct Found {
     pub(crate) cut: Option<Timestamp>,
 }
 
-/// Which lines are asked for: those whose field is one of some values.
+/// Which lines are asked for: those one of whose fields has a value of these.
 #[derive(Debug)]
-pub(crate) struct Pattern<'a> {
-    field: &'a str,
-    values: Vec<&'a str>,
+pub(crate) struct Pattern<'a>(Vec<(&'a str, &'a str)>);
+
+/// The lines whose `field` is one of `values`. A value that ends with `*` is the beginning of one.
+pub(crate) fn pattern<'a>(field: &'a str, values: &[&'a str]) -> Pattern<'a> {
+    Pattern(values.iter().map(|value| (field, *value)).collect())
 }
 
-/// The lines whose `field` is one of `values`.
-pub(crate) fn pattern<'a>(field: &'a str, values: &[&'a str]) -> Pattern<'a> {
-    Pattern { field, values: values.to_vec() }
+impl<'a> Pattern<'a> {
+    /// And the lines whose `field` is `value`.
+    pub(crate) fn or(mut self, field: &'a str, value: &'a str) -> Self {
+        self.0.push((field, value));
+        self
+    }
 }
 
 /// As a filter pattern. Source: `CloudWatch` Logs guide, "Filter pattern syntax", JSON log events.
 impl fmt::Display for Pattern<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, values } = self;
-        let escaped = |value: &&str| value.replace('\\', "\\\\").replace('"', "\\\"");
-        let term = |value| format!("($.{field} = \"{}\")", escaped(value));
-        let terms: Vec<String> = values.iter().map(term).collect();
+        let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+        let term = |(field, value): &(&str, &str)| format!("($.{field} = \"{}\")", escaped(value));
+        let terms: Vec<String> = self.0.iter().map(term).collect();
         write!(f, "{{ {} }}", terms.join(" || "))
     }
 }
@@ -124,8 +128,8 @@ async fn of_engine(
     pattern: &Pattern<'_>,
     keep: impl Fn(&Value) -> bool,
 ) -> anyhow::Result<Vec<Value>> {
-    let path = match (pattern.field, pattern.values.as_slice()) {
-        ("event_id", [event_id]) => format!("/_engine/log/{}", segment(event_id)),
+    let path = match pattern.0.as_slice() {
+        [("event_id", event_id)] => format!("/_engine/log/{}", segment(event_id)),
         _ => "/_engine/log".to_owned(),
     };
     let mut found = Vec::new();

@@ -18,6 +18,7 @@ mod delivery;
 mod dlq;
 mod doctor;
 mod document;
+mod ended;
 mod engine_api;
 mod engine_status;
 mod environment;
@@ -30,6 +31,7 @@ mod lease;
 mod letter;
 mod live;
 mod mapping;
+mod message_text;
 mod pause;
 mod pauses;
 mod people;
@@ -42,6 +44,7 @@ mod retry;
 mod scratch;
 mod sdk;
 mod settle;
+mod show;
 mod skip;
 mod stage;
 mod status;
@@ -155,6 +158,7 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
     match command {
         Typed::Status(it) => status::run(it).await,
         Typed::Trace(it) => Box::pin(trace::run(it)).await,
+        Typed::Show(it) => Box::pin(show::run(it)).await,
         Typed::Blocked(it) => blocked::run(it).await,
         Typed::Skip(it) => skip::run(it).await,
         Typed::Doctor(it) => doctor::run(it).await,

@@ -144,6 +144,34 @@ pub(super) fn waiting(view: &View<'_>, name: &str) -> Result<u64, StoreError> {
     Ok(count.unwrap_or_default().unsigned_abs())
 }
 
+/// Where a look at a part of the messages, those after sequence `from`, ends; `None` at the last one.
+fn end_of_part(view: &View<'_>, from: i64) -> Result<Option<i64>, StoreError> {
+    let last = view.first(
+        "SELECT sequence FROM message WHERE sequence > ?1 ORDER BY sequence LIMIT 1 OFFSET ?2",
+        [from, SEARCHED_AT_ONCE],
+        |row| row.get(0),
+    )?;
+    Ok(last)
+}
+
+/// Looks for events in all queues whose ids begin with this, as [`find`] does.
+pub(super) fn beginning(
+    view: &View<'_>,
+    beginning: &str,
+    from: i64,
+) -> Result<(Vec<String>, Option<i64>), StoreError> {
+    let last = end_of_part(view, from)?;
+    let ids = view.all(
+        &format!(
+            "SELECT {EVENT_ID_SQL} FROM message WHERE sequence > ?1 AND sequence <= ?2
+               AND substr({EVENT_ID_SQL}, 1, length(?3)) = ?3"
+        ),
+        params![from, last.unwrap_or(i64::MAX), beginning],
+        |row| row.get(0),
+    )?;
+    Ok((ids, last))
+}
+
 /// Looks for an event in all queues, a part of the messages at a time: from after sequence `from`.
 /// Gives what was found, and where to go on.
 pub(super) fn find(
@@ -151,11 +179,7 @@ pub(super) fn find(
     event_id: &str,
     from: i64,
 ) -> Result<(Vec<Place>, Option<i64>), StoreError> {
-    let last: Option<i64> = view.first(
-        "SELECT sequence FROM message WHERE sequence > ?1 ORDER BY sequence LIMIT 1 OFFSET ?2",
-        [from, SEARCHED_AT_ONCE],
-        |row| row.get(0),
-    )?;
+    let last = end_of_part(view, from)?;
     let places = view.all(
         &format!(
             "SELECT q.name, m.message_id, g.name, m.sequence, m.sent_ms,

@@ -51,6 +51,7 @@ mod visibility;
 mod wake;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -414,6 +415,26 @@ impl Store {
                 self.reader.look(move |view| look::find(view, &event_id, after)).await?;
             found.extend(places);
             from = next;
+        }
+        Ok(found)
+    }
+
+    /// The ids that begin with this, of events in all queues; at most `most` of them.
+    pub async fn event_ids_beginning(
+        &self,
+        beginning: &str,
+        most: usize,
+    ) -> Result<BTreeSet<String>> {
+        let (mut found, mut from) = (BTreeSet::new(), Some(0));
+        while let Some(after) = from.filter(|_| found.len() < most) {
+            let beginning = beginning.to_owned();
+            let (ids, next) =
+                self.reader.look(move |view| look::beginning(view, &beginning, after)).await?;
+            found.extend(ids);
+            from = next;
+        }
+        while found.len() > most {
+            found.pop_last();
         }
         Ok(found)
     }

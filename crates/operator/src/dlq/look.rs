@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 
 /// Shows every dead letter to `see`, and leaves all of them for others. What could not be looked at is
 /// said on standard error.
-pub(super) async fn look(
+pub(crate) async fn look(
     environment: &Environment,
     mut see: impl FnMut(&DeadLetter) -> anyhow::Result<()>,
 ) -> anyhow::Result<Looked> {
@@ -109,18 +109,18 @@ impl Looked {
 
 /// Event ids as they were typed: the beginning is enough of one that no other event's id has.
 #[derive(Debug)]
-pub(super) struct Typed<'a> {
+pub(crate) struct Typed<'a> {
     typed: &'a [String],
     met: Vec<BTreeSet<String>>,
 }
 
 impl<'a> Typed<'a> {
-    pub(super) fn new(typed: &'a [String]) -> Self {
+    pub(crate) fn new(typed: &'a [String]) -> Self {
         Self { typed, met: vec![BTreeSet::new(); typed.len()] }
     }
 
     /// Whether this may be one of those that are meant.
-    pub(super) fn meet(&mut self, event_id: &str) -> bool {
+    pub(crate) fn meet(&mut self, event_id: &str) -> bool {
         let mut may_be = false;
         for (typed, met) in self.typed.iter().zip(&mut self.met) {
             if event_id.starts_with(typed.as_str()) {
@@ -136,7 +136,7 @@ impl<'a> Typed<'a> {
     /// # Errors
     ///
     /// When it is not clear which event is meant.
-    pub(super) fn resolve(&self) -> anyhow::Result<(BTreeSet<String>, Vec<&'a str>)> {
+    pub(crate) fn resolve(&self) -> anyhow::Result<(BTreeSet<String>, Vec<&'a str>)> {
         let (mut meant, mut unknown) = (BTreeSet::new(), Vec::new());
         for (typed, met) in self.typed.iter().zip(&self.met) {
             if met.contains(typed) {

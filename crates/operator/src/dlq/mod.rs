@@ -7,11 +7,11 @@ mod export;
 mod import;
 mod list;
 mod log;
-mod look;
+pub(crate) mod look;
 mod newer;
 mod redrive;
 mod report;
-mod show;
+pub(crate) mod show;
 mod stats;
 
 use std::process::ExitCode;

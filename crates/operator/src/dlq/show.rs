@@ -14,7 +14,7 @@ use crate::environment::{self, Environment};
 use crate::history::pattern;
 use crate::interrupt::unless_interrupted;
 use crate::letter::DeadLetter;
-use crate::people::{printable, printable_lines};
+use crate::message_text;
 use crate::trace::{self, Step};
 
 pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
@@ -56,12 +56,13 @@ async fn history(environment: &Environment, found: &[DeadLetter]) -> anyhow::Res
     if let Some(cut) = history.cut(&found) {
         eprintln!("note: {cut}");
     }
-    Ok(trace::steps(&found.lines))
+    Ok(trace::folded(trace::steps(&found.lines)))
 }
 
-fn as_json(message: &Message) -> anyhow::Result<Value> {
+/// A dead letter for programs.
+pub(crate) fn as_json(message: &Message) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(Summary::of(message))?;
-    value["headers"] = json!(message.headers().collect::<std::collections::BTreeMap<_, _>>());
+    value["headers"] = message_text::headers_json(message);
     let failure = failure_of(message);
     value["location"] = json!(failure.as_ref().and_then(|failure| failure.location.as_ref()));
     value["response"] = json!(failure.as_ref().and_then(|failure| failure.response.as_ref()));
@@ -69,10 +70,10 @@ fn as_json(message: &Message) -> anyhow::Result<Value> {
     Ok(value)
 }
 
-fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
+/// What is known of a dead letter, beside headers and body; names and values.
+pub(crate) fn fields(message: &Message) -> Vec<(&'static str, String)> {
     let summary = Summary::of(message);
-    let failure = failure_of(message);
-    let mut lines = vec![
+    let mut fields = vec![
         ("event id", summary.event_id),
         ("message id", summary.message_id),
         ("route", summary.route.unwrap_or_else(|| "-".to_owned())),
@@ -83,36 +84,36 @@ fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
         ("destination", summary.destination),
         ("status", summary.status.map(|status| status.to_string())),
         ("error", summary.error),
-        ("location", failure.as_ref().and_then(|failure| failure.location.clone())),
+        ("location", failure_of(message).and_then(|failure| failure.location)),
     ];
-    lines.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
-    lines.push(("attempts", summary.attempts.to_string()));
-    lines.push(("accepted", summary.accepted_at));
-    lines.push(("dead since", summary.dead_since));
-    let mut text: Vec<String> =
-        lines.iter().map(|(name, value)| format!("{name:<12} {}", printable(value))).collect();
-    text.extend(message.headers().map(|(name, value)| {
-        format!("{:<12} {}: {}", "header", printable(name), printable(value))
-    }));
-    text.push(match history {
-        Ok(steps) if steps.is_empty() => {
-            "\nhistory: the log tells nothing of it any more".to_owned()
-        }
-        Ok(steps) => format!("\nhistory\n{}", trace::steps_for_people(steps).trim_end()),
-        Err(error) => format!("\nhistory: unknown ({error:#})"),
-    });
-    if let Some(response) = failure.and_then(|failure| failure.response) {
-        text.push(format!("\nresponse\n{}", printable_lines(&response)));
-    } else if message.attributes.contains_key(FAILURE) && failure_of(message).is_none() {
-        text.push("\nthe failure record is not readable".to_owned());
-    }
-    text.push(format!("\nbody ({} bytes)\n{}\n", message.body.len(), body(&message.body)));
-    text.join("\n")
+    fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    fields.push(("attempts", summary.attempts.to_string()));
+    fields.push(("accepted", summary.accepted_at));
+    fields.push(("dead since", summary.dead_since));
+    fields
 }
 
-/// The body for people: indented when it is JSON.
-fn body(body: &str) -> String {
-    let json: Option<Value> = serde_json::from_str(body).ok();
-    let pretty = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
-    printable_lines(pretty.as_deref().unwrap_or(body))
+/// The service's last answer, as the dead letter's record has it.
+pub(crate) fn response(message: &Message) -> Option<String> {
+    match failure_of(message) {
+        Some(failure) => failure.response.map(|response| message_text::response(&response)),
+        None => message
+            .attributes
+            .contains_key(FAILURE)
+            .then(|| "\nthe failure record is not readable".to_owned()),
+    }
+}
+
+fn render(message: &Message, history: &anyhow::Result<Vec<Step>>) -> String {
+    let fields = fields(message);
+    let mut text: Vec<String> =
+        fields.iter().map(|(name, value)| message_text::field(name, value)).collect();
+    text.extend(message_text::headers(message));
+    text.push(message_text::history(match history {
+        Ok(steps) => Ok(steps),
+        Err(error) => Err(format!("{error:#}")),
+    }));
+    text.extend(response(message));
+    text.push(message_text::body(&message.body));
+    text.join("\n") + "\n"
 }

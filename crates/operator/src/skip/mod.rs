@@ -12,6 +12,7 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::blocked::{self, Waiting};
+use crate::ended::{Ended, ended};
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
 use crate::history::pattern;
@@ -294,30 +295,10 @@ fn next_attempt(head: &Waiting, now: Timestamp) -> String {
     }
 }
 
-/// What became of an event by the lines since it was asked for: a delivery to one of several
-/// destinations has lines about the others in the same attempt.
+/// What became of an event by the lines since it was asked for.
 fn outcome(lines: &[Value]) -> Option<Outcome> {
-    if lines.iter().any(|line| line["message"] == "dead_lettered") {
-        return Some(Outcome::Skipped);
-    }
-    let last = lines.iter().rev().find(|line| line["attempt"].is_u64())?;
-    let mut of_attempt = lines.iter().filter(|line| line["attempt"] == last["attempt"]);
-    of_attempt.all(|line| line["message"] == "delivered").then_some(Outcome::Delivered)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_tells_what_became_of_it() {
-        let line = |attempt: u32, message: &str| json!({ "attempt": attempt, "message": message });
-        assert_eq!(outcome(&[]), None);
-        assert_eq!(outcome(&[line(2, "blocked")]), None);
-        let in_part = [line(2, "delivered"), line(2, "blocked")];
-        assert_eq!(outcome(&in_part), None, "one destination still refuses it");
-        assert_eq!(outcome(&[line(2, "blocked"), line(3, "delivered")]), Some(Outcome::Delivered));
-        let skipped = [line(3, "skipped"), json!({ "message": "dead_lettered" })];
-        assert_eq!(outcome(&skipped), Some(Outcome::Skipped));
-    }
+    ended(&lines.iter().collect::<Vec<_>>()).map(|ended| match ended {
+        Ended::Delivered => Outcome::Delivered,
+        Ended::DeadLettered => Outcome::Skipped,
+    })
 }

@@ -228,12 +228,20 @@ fn get_metric_data(answers: &Answers, input: &Value) -> Value {
 
 fn filter_log_events(answers: &Answers, input: &Value) -> Value {
     let pattern = input["filterPattern"].as_str().unwrap();
+    let values: Vec<&str> = pattern.split('"').skip(1).step_by(2).collect();
+    let matches = |is: &Value| {
+        let is = is.as_str().unwrap_or_default();
+        values.iter().any(|value| match value.strip_suffix('*') {
+            Some(beginning) => is.starts_with(beginning),
+            None => is == *value,
+        })
+    };
     let wanted = |line: &&Value| {
         let at = line["timestamp"].as_str().unwrap().parse::<domain::time::Timestamp>().unwrap();
         at.as_ms() >= input["startTime"].as_u64().unwrap()
-            && ["message", "event_id"]
+            && ["message", "event_id", "group"]
                 .iter()
-                .any(|field| pattern.contains(&line[*field].to_string()))
+                .any(|field| pattern.contains(&format!("$.{field} ")) && matches(&line[*field]))
     };
     let mut lines: Vec<&Value> = answers.log.iter().filter(wanted).collect();
     if input["startFromHead"] == false {

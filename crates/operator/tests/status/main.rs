@@ -9,6 +9,7 @@ mod metrics;
 mod on_aws;
 mod preflight;
 mod redrive;
+mod show;
 mod skip;
 mod status;
 mod support;

@@ -1,0 +1,131 @@
+//! What can be done about an event, each with the command that does it, as it is typed here.
+
+use commands::program;
+use serde::Serialize;
+
+use super::State;
+use crate::people::printable;
+
+/// Something that can be done.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct CanDo {
+    pub(super) what: String,
+    /// `null` if nobody needs to do anything.
+    pub(super) command: Option<String>,
+}
+
+/// What is known of an event, as far as it decides what can be done.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    pub(super) environment: &'a str,
+    pub(super) event_id: &'a str,
+    pub(super) group: Option<&'a str>,
+    pub(super) state: State,
+    /// The event that its group waits for, if that is another.
+    pub(super) behind_of: Option<&'a str>,
+    /// When it is attempted again by itself, for people.
+    pub(super) next_attempt: Option<String>,
+    /// `None` if it is not known.
+    pub(super) is_paused: Option<bool>,
+}
+
+impl Case<'_> {
+    /// In the order in which one would think of it.
+    pub(super) fn can_do(&self) -> Vec<CanDo> {
+        let Self { environment, event_id, group, .. } = self;
+        let do_by = |what: &str, words: &[&str]| CanDo {
+            what: what.to_owned(),
+            command: Some(program::command(words.iter().copied())),
+        };
+        let wait = |what: String| CanDo { what, command: None };
+        let mut all = Vec::new();
+        if self.is_paused == Some(true) && self.state != State::Delivered {
+            all.push(do_by("deliver again: delivery is paused", &["resume", environment]));
+        }
+        match self.state {
+            State::Waiting => match self.behind_of {
+                Some(head) => {
+                    let what = format!("look at {}, which its group waits for", printable(head));
+                    all.push(do_by(&what, &["show", environment, head]));
+                }
+                None => all.push(wait("wait: its turn comes by itself".to_owned())),
+            },
+            State::InFlight => {
+                all.push(wait("wait: it is being attempted, or was received just now".to_owned()));
+            }
+            State::Retrying | State::Blocked => {
+                let when = self.next_attempt.as_deref().unwrap_or("by its schedule");
+                all.push(wait(format!("wait: it is attempted again {when}")));
+                if let Some(group) = group {
+                    all.push(do_by("attempt it now", &["retry", environment, group]));
+                }
+                all.push(do_by(
+                    "take it out of its group's way, into the dead letters",
+                    &["skip", environment, event_id, "--why", "TEXT"],
+                ));
+            }
+            State::Dead => {
+                let dlq = |what, command, more: &[&str]| {
+                    do_by(what, &[&["dlq", command, environment, event_id], more].concat())
+                };
+                all.push(dlq("send it again", "redrive", &[]));
+                all.push(dlq("send it again with another body", "edit", &["--why", "TEXT"]));
+                all.push(dlq("delete it, and keep a copy in a file", "drop", &["--why", "TEXT"]));
+            }
+            State::Delivered => {
+                let what =
+                    "nothing: the service has it; who sent it can send it again, as another event";
+                all.push(wait(what.to_owned()));
+            }
+            State::Unknown => {
+                all.push(do_by("see whether its group waits", &["blocked", environment]));
+                all.push(do_by("see whether it is a dead letter", &["dlq", "list", environment]));
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(state: State, is_paused: bool, behind_of: Option<&str>) -> Vec<String> {
+        let case = Case {
+            environment: "prod",
+            event_id: "e-1",
+            group: Some("order 7"),
+            state,
+            behind_of,
+            next_attempt: None,
+            is_paused: Some(is_paused),
+        };
+        let commands = case.can_do().into_iter().filter_map(|it| it.command);
+        let words = |command: String| command.split_once(' ').unwrap().1.to_owned();
+        commands.map(words).collect()
+    }
+
+    #[test]
+    fn each_state_has_its_commands() {
+        let none: [&str; 0] = [];
+        let skip = "skip prod e-1 --why TEXT";
+        assert_eq!(commands(State::Blocked, false, None), ["retry prod 'order 7'", skip]);
+        assert_eq!(
+            commands(State::Retrying, true, None),
+            ["resume prod", "retry prod 'order 7'", skip]
+        );
+        assert_eq!(commands(State::Waiting, false, Some("e-0")), ["show prod e-0"]);
+        assert_eq!(commands(State::Waiting, false, None), none);
+        assert_eq!(commands(State::InFlight, false, None), none);
+        assert_eq!(commands(State::Delivered, true, None), none);
+        assert_eq!(
+            commands(State::Dead, false, None),
+            [
+                "dlq redrive prod e-1",
+                "dlq edit prod e-1 --why TEXT",
+                "dlq drop prod e-1 --why TEXT"
+            ]
+        );
+        assert_eq!(commands(State::Unknown, false, None), ["blocked prod", "dlq list prod"]);
+    }
+}
