@@ -101,6 +101,15 @@ impl Memory {
         self.hear(message).unattempted += 1;
     }
 
+    /// Remembers of a message that stands behind another of its group in a batch that it was never
+    /// attempted: nothing overtakes, so it was behind in every receive before, whichever process had it.
+    pub fn stands_behind(&mut self, message: &Message) {
+        let before = message.receive_count.saturating_sub(1);
+        if before > 0 {
+            self.hear(message).unattempted = before;
+        }
+    }
+
     /// How often `message` was received for an attempt, this time included, as far as is remembered;
     /// at least once.
     #[must_use]
@@ -241,6 +250,23 @@ mod tests {
         assert_eq!(memory.standing(&received(1, 4)), Standing::Tried);
         assert_eq!(memory.receives_for_attempts(&received(1, 4)), 2);
         assert_eq!(memory.receives_for_attempts(&received(1, 0)), 1);
+    }
+
+    #[test]
+    fn what_stands_behind_another_was_never_attempted_whoever_received_it() {
+        let mut memory = Memory::default();
+        memory.stands_behind(&received(1, 104));
+        assert_eq!(memory.receives_for_attempts(&received(1, 104)), 1);
+        assert_eq!(memory.standing(&received(1, 104)), Standing::PutBack);
+        // Behind once more, and then it is the first.
+        memory.put_back(&received(1, 104));
+        memory.stands_behind(&received(1, 105));
+        memory.put_back(&received(1, 105));
+        assert_eq!(memory.receives_for_attempts(&received(1, 106)), 1);
+        assert_eq!(memory.receives_for_attempts(&received(1, 107)), 2);
+        memory.stands_behind(&received(2, 1));
+        assert_eq!(memory.standing(&received(2, 1)), Standing::New);
+        assert_eq!(memory.messages.len(), 1, "what came for the first time takes no room");
     }
 
     #[test]

@@ -162,6 +162,9 @@ impl Forwarder {
     /// it does costs this group a repeat, and no other anything.
     async fn walk(&self, group: &mut Group, trace: Option<&str>, deadline: Timestamp) -> Vec<Kept> {
         let mut kept = Vec::new();
+        for follower in group.followers() {
+            lock(&self.memory).stands_behind(follower);
+        }
         while let Some(message) = group.head() {
             let step =
                 AssertUnwindSafe(self.attempt(message, trace, deadline)).catch_unwind().await;

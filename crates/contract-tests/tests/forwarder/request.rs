@@ -85,6 +85,19 @@ async fn the_attempt_is_counted_from_receives_and_age() {
     }
 }
 
+/// Another process may have received it all the while: what stands behind another was never attempted.
+#[tokio::test]
+async fn an_event_that_stood_behind_another_is_at_its_first_attempt() {
+    let sss = Sss::start().await;
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    let day = Duration::from_hours(24);
+    let received = |id: &str| message(id, "a").received(104).aged(day);
+    assert_eq!(forwarder.invoke([received("m-1"), received("m-2")]).await, NONE);
+    let attempts: Vec<String> =
+        sss.deliveries().iter().map(|it| it.header("webhook-attempt").to_owned()).collect();
+    assert_eq!(attempts, ["104", "1"]);
+}
+
 #[tokio::test]
 async fn the_route_s_headers_are_passed_on_and_no_others() {
     let sss = Sss::start_with_passed_headers(&["x-workflow-id", "x-kind"]).await;
