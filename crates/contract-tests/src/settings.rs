@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::config::{ConfigFile, DestinationFile, ForwarderFile, QueueFile, RetryFile, RouteFile};
+use domain::config::{
+    ConfigFile, DestinationFile, ForwarderFile, LogsFile, QueueFile, RetryFile, RouteFile,
+};
 use domain::route::OnReject;
 
 /// The destination that [`config`] has.
@@ -18,6 +20,7 @@ pub fn config(url: &str) -> ConfigFile {
         routes: BTreeMap::from([(ROUTE.to_owned(), route("/sqs-hook", url))]),
         queue: QueueFile::default(),
         forwarder: ForwarderFile::default(),
+        logs: LogsFile::default(),
         aws: None,
         notify: None,
     }

@@ -420,7 +420,9 @@ fn with_failure(mut attributes: Attributes, mut failure: Failure, body_bytes: us
 }
 
 /// The beginning of `text`, in characters that SQS takes.
-fn excerpt(text: &str) -> String {
+/// As much of a text as a record keeps of it.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
     cut(&valid(text), RESPONSE_BYTES_MAX).to_owned()
 }
 

@@ -43,6 +43,32 @@ impl Secret {
     }
 }
 
+/// What stands in the place of a secret.
+const HIDDEN: &str = "…";
+
+/// As many characters of a secret as a text must end with for its end to be taken for the beginning of one
+/// that was cut off.
+const CUT_CHARS_MIN: usize = 4;
+
+/// A text without secrets, which whoever wrote it may have been sent; `secrets` are those that it may hold.
+#[must_use]
+pub fn without_secrets<'a>(text: &str, secrets: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.into_iter().filter_map(|bytes| std::str::from_utf8(bytes).ok()) {
+        if secret.is_empty() {
+            continue;
+        }
+        text = text.replace(secret, HIDDEN);
+        let ends = secret.char_indices().skip(CUT_CHARS_MIN).map(|(end, _)| &secret[..end]);
+        // The longest one.
+        if let Some(cut) = ends.filter(|beginning| text.ends_with(beginning)).last() {
+            text.truncate(text.len() - cut.len());
+            text.push_str(HIDDEN);
+        }
+    }
+    text
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
@@ -154,6 +180,20 @@ impl fmt::Display for SecretReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_rid_of_secrets_and_of_one_that_was_cut_off() {
+        let check = |text: &str, expected: &str| {
+            let secrets = [b"whsec_s3cret".as_slice(), b"", b"\xff\xfe", "鍵鍵鍵鍵鍵".as_bytes()];
+            assert_eq!(without_secrets(text, secrets), expected);
+        };
+        check("key=whsec_s3cret; again whsec_s3cret", "key=…; again …");
+        check("cut off: whsec_s3cre", "cut off: …");
+        check("cut off: whse", "cut off: …");
+        check("no secret: whs", "no secret: whs");
+        check("鍵鍵鍵鍵鍵 und 鍵鍵鍵鍵", "… und …");
+        check("nothing", "nothing");
+    }
 
     #[test]
     fn a_secret_is_not_printed() {

@@ -44,7 +44,7 @@ pub struct Forwarder {
     clients: Clients,
     timers: Timers,
     queue: Queue,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     /// Where an operator has a way to list them.
     skips: Option<SkipList>,
     report: Report,
@@ -95,16 +95,18 @@ impl Forwarder {
         let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder().log_level));
         let tls = tls::client_config(ssl_cert_file.as_deref())?;
         let services = services::client(tls.clone()).map_err(StartError::Client)?;
-        let secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), services.clone()));
+        let aws_secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), services.clone()));
+        let references = config.routes().values().flat_map(Route::secrets);
+        let secrets = Arc::new(Secrets::new(references, Arc::clone(&aws_secrets), logger));
         Ok(Self {
-            report: Report { logger, metrics: metrics.then(|| Metrics::new(config.environment())) },
-            secrets: Secrets::new(
-                config.routes().values().flat_map(Route::secrets),
-                Arc::clone(&secrets),
+            report: Report {
                 logger,
-            ),
+                metrics: metrics.then(|| Metrics::new(config.environment())),
+                answers: config.logs_answers().then(|| Arc::clone(&secrets)),
+            },
+            secrets,
             ingest_sender,
-            skips: skips.map(|place| SkipList::new(place, secrets, logger)),
+            skips: skips.map(|place| SkipList::new(place, aws_secrets, logger)),
             queue: Queue::new(queue_url, dead_letter_queue_url, aws, services),
             gates: Gates::new(&config),
             clients: Clients::new(
@@ -166,8 +168,8 @@ impl Forwarder {
             lock(&self.memory).stands_behind(follower);
         }
         while let Some(message) = group.head() {
-            let step =
-                AssertUnwindSafe(self.attempt(message, trace, deadline)).catch_unwind().await;
+            let step = AssertUnwindSafe(self.attempt(message, group, trace, deadline));
+            let step = step.catch_unwind().await;
             let step = step.unwrap_or_else(|_panic| {
                 let (level, what) = (LogLevel::Error, What::Failed);
                 self.report.line(Line { level, what, ..report::about(message) });
@@ -185,7 +187,14 @@ impl Forwarder {
         kept
     }
 
-    async fn attempt(&self, message: &Message, trace: Option<&str>, deadline: Timestamp) -> Step {
+    /// Attempts `message`, the head of `group`.
+    async fn attempt(
+        &self,
+        message: &Message,
+        group: &Group,
+        trace: Option<&str>,
+        deadline: Timestamp,
+    ) -> Step {
         let route = self.config.route_of_message(message);
         let receives = lock(&self.memory).receives_for_attempts(message);
         let receive = Receive::of(message, route.as_ref().ok().copied(), receives, now());
@@ -194,7 +203,7 @@ impl Forwarder {
             Err(error) => Outcome::Unroutable { error: error.to_string() }.into(),
         };
         let receive = Receive { age: message.age(now()), ..receive };
-        self.settle(message, route.ok(), &ending, receive, deadline).await
+        self.settle(message, group, route.ok(), &ending, receive, deadline).await
     }
 
     /// Calls the destinations of `message`, if everything that this takes is at hand.
@@ -295,6 +304,7 @@ impl Forwarder {
     async fn settle(
         &self,
         message: &Message,
+        group: &Group,
         route: Option<&Route>,
         ending: &Ending<'_>,
         receive: Receive<'_>,
@@ -308,7 +318,11 @@ impl Forwarder {
         {
             next = outcome.skipped(route, receive);
         }
-        self.report.outcome(message, route, outcome, receive, &next, &ending.latencies);
+        let handles: Vec<&str> = match &next {
+            Next::Keep { .. } => group.all().map(|it| it.receipt_handle.as_str()).collect(),
+            Next::Delivered | Next::DeadLetter { .. } => Vec::new(),
+        };
+        self.report.outcome(message, route, outcome, receive, &next, &ending.latencies, &handles);
         if let Next::DeadLetter { class, cause, attempts } = next {
             let delivered_to = lock(&self.memory).delivered_to(message, route);
             let letter = dead_letter::dead_letter(message, class, cause, attempts, delivered_to);
@@ -447,7 +461,7 @@ mod tests {
         let get = |name: &str| variables.iter().find(|(it, _)| *it == name);
         let settings = Settings::read(|name| get(name).map(|(_, value)| (*value).to_owned()));
         let mut forwarder = Forwarder::new(settings.unwrap()).unwrap();
-        forwarder.secrets.forget_all();
+        Arc::get_mut(&mut forwarder.secrets).unwrap().forget_all();
         forwarder
     }
 

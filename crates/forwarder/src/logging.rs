@@ -1,5 +1,5 @@
 //! Log lines: one JSON object each, written in one piece to standard output. Never a body, a header,
-//! a URL or a secret.
+//! a URL or a secret; the beginning of an answer only where the configuration says so.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
@@ -80,6 +80,16 @@ pub(crate) struct Line<'a> {
     pub(crate) age_ms: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
     pub(crate) retry_in_ms: Option<Duration>,
+    /// The beginning of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) response: Option<&'a str>,
+    /// How often the message was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) receive_count: Option<u32>,
+    /// The receipt handles of its group's messages of this receive, in their order, its own first: what
+    /// changes when they are shown again.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) receipt_handles: &'a [&'a str],
 }
 
 impl Logger {

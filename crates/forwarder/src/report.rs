@@ -1,10 +1,11 @@
 //! What is told of a message: one typed line, which the log writes and `CloudWatch` counts, so that the
 //! two cannot disagree.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use domain::config::LogLevel;
-use domain::dead_letter::Class;
+use domain::dead_letter::{Class, excerpt};
 use domain::message::Message;
 use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive, Verdict};
 use domain::route::{Destination, Route};
@@ -12,13 +13,21 @@ use url::Position;
 
 use crate::logging::{Line, Logger, What};
 use crate::metrics::Metrics;
+use crate::secrets::Secrets;
+
+/// Longest receipt handles of a line together, in bytes: of `CloudWatch`'s 256 KiB for a line, and far
+/// more than the handles of a batch of [`BATCH_SIZE_MAX`](domain::quota::BATCH_SIZE_MAX) messages take.
+/// Source: Lambda guide, "Working with Lambda function logs".
+const RECEIPT_HANDLES_BYTES_MAX: usize = 64 * 1_024;
 
 /// Where lines go.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) logger: Logger,
-    /// Where somebody reads them.
+    /// Where somebody reads them: on AWS.
     pub(crate) metrics: Option<Metrics>,
+    /// What must be in no answer that is told; `None` if none is.
+    pub(crate) answers: Option<Arc<Secrets>>,
 }
 
 impl Report {
@@ -32,7 +41,8 @@ impl Report {
         }
     }
 
-    /// Tells how a receive of `message` ended; `latencies` are those of the attempts, in their order.
+    /// Tells how a receive of `message` ended; `latencies` are those of the attempts, in their order. If
+    /// it stays for a while, `handles` are told: those of all that is kept with it, its own first.
     pub(crate) fn outcome(
         &self,
         message: &Message,
@@ -41,12 +51,21 @@ impl Report {
         receive: Receive<'_>,
         next: &Next,
         latencies: &[Option<Duration>],
+        handles: &[&str],
     ) {
         let about = Line { route: route.map(Route::name), ..about(message) };
+        let mut kept = self.kept(message, next, handles);
         match (outcome, route) {
             (Outcome::Asked(parts), Some(route)) => {
                 for ((destination, attempt), latency) in parts.iter().zip(latencies) {
                     let about = Line { latency_ms: *latency, ..about };
+                    let response = self.response(message, attempt);
+                    let about = Line { response: response.as_deref(), ..about };
+                    // Once, if several destinations have a line each.
+                    let is_told = told_when_it_happens(attempt);
+                    let is_kept = is_told && route.verdict(attempt) != Verdict::Delivered;
+                    let about =
+                        if is_kept { std::mem::take(&mut kept).in_line(about) } else { about };
                     self.part(about, route, destination, attempt, receive, next);
                 }
             }
@@ -61,15 +80,43 @@ impl Report {
                 attempt: Some(receive.attempt),
                 error: Some(error),
                 retry_in_ms: wait_of(next),
-                ..about
+                ..kept.in_line(about)
             }),
             (Outcome::SecretInDoubt { .. }, _) => {
                 let retry_in_ms = wait_of(next);
+                let about = kept.in_line(about);
                 self.not_attempted(Line { retry_in_ms, ..about }, "secret_in_doubt");
             }
             (Outcome::NoTime, _) => self.not_attempted(about, "deadline"),
             (Outcome::Unroutable { .. } | Outcome::Malformed { .. }, _)
             | (Outcome::Asked(_), None) => {}
+        }
+    }
+
+    /// What makes those that stay be shown again sooner. Where an engine asks itself nobody needs it.
+    fn kept<'a>(&self, message: &Message, next: &Next, handles: &'a [&'a str]) -> Kept<'a> {
+        let bytes: usize = handles.iter().map(|handle| handle.len()).sum();
+        match wait_of(next) {
+            Some(wait)
+                if self.metrics.is_some()
+                    && !wait.is_zero()
+                    && bytes <= RECEIPT_HANDLES_BYTES_MAX =>
+            {
+                Kept { receive_count: Some(message.receive_count), receipt_handles: handles }
+            }
+            _ => Kept::default(),
+        }
+    }
+
+    /// The beginning of an answer that was no delivery, where it is told.
+    fn response(&self, message: &Message, attempt: &Attempt) -> Option<String> {
+        let secrets = self.answers.as_ref()?;
+        match attempt {
+            Attempt::Answered(answer) => {
+                let text = excerpt(answer.excerpt.as_deref()?);
+                Some(secrets.hidden_in(&text, message.token()))
+            }
+            _ => None,
         }
     }
 
@@ -125,6 +172,25 @@ impl Report {
             ..line
         });
     }
+}
+
+/// What the line about a message that stays says of those that stay with it.
+#[derive(Default)]
+struct Kept<'a> {
+    receive_count: Option<u32>,
+    receipt_handles: &'a [&'a str],
+}
+
+impl<'a> Kept<'a> {
+    fn in_line(self, line: Line<'a>) -> Line<'a> {
+        let Self { receive_count, receipt_handles } = self;
+        Line { receive_count, receipt_handles, ..line }
+    }
+}
+
+/// Whether an attempt is told in this receive, and was not in one before.
+fn told_when_it_happens(attempt: &Attempt) -> bool {
+    !matches!(attempt, Attempt::AcceptedBefore | Attempt::RejectedBefore(_))
 }
 
 /// What a line about one destination says.

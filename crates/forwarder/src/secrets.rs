@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use domain::freshness::{CLOCK_SKEW, Fetches, Mismatch};
-use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference};
+use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference, without_secrets};
 use domain::time::{Timestamp, Uptime};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -151,6 +151,15 @@ impl Secrets {
             }
         }
         if fetched { Doubt::Fetched } else { doubt }
+    }
+
+    /// `text` without the secrets that this process knows, and without `token`.
+    pub(crate) fn hidden_in(&self, text: &str, token: Option<&str>) -> String {
+        // One that is being fetched just now is not known yet.
+        let known = self.kept.values().filter_map(|kept| kept.try_lock().ok()?.secret.clone());
+        let known: Vec<Arc<Secret>> = known.collect();
+        let known = known.iter().map(|secret| secret.expose());
+        without_secrets(text, known.chain(token.map(str::as_bytes)))
     }
 
     /// A fault on purpose: what asks for a secret panics.

@@ -1,12 +1,12 @@
 //! The log: a JSON line per attempt, with what an operator asks for and nothing that is secret.
 
-use contract_tests::event::message;
+use contract_tests::event::{message, receipt_handle};
 use contract_tests::fake_sqs::Fault;
 use contract_tests::forwarder::{Forwarder, SECRET};
-use contract_tests::settings::{config, config_with};
+use contract_tests::settings::{config, config_with, destination};
 use contract_tests::sss::Sss;
 use contract_tests::wire::nobody;
-use domain::config::LogLevel;
+use domain::config::{HiddenText, LogLevel};
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -167,6 +167,91 @@ async fn the_configured_level_is_kept() {
     let log = forwarder.kill().await;
     assert_eq!(lines(&log, "delivered").len(), 0, "{log:?}");
     assert_eq!(lines(&log, "retry").len(), 1, "{log:?}");
+}
+
+/// Off unless the configuration says so, which `nothing_secret_is_ever_logged` sees.
+#[tokio::test]
+async fn where_the_configuration_says_so_a_failure_has_the_beginning_of_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "an-api-key-of-ours\n").unwrap();
+    let sss = Sss::start_with_passed_headers(&["x-api-key"]).await;
+    let long =
+        format!("no such order; you sent x-api-key: an-api-key-of-ours {}", "x".repeat(4_096));
+    sss.answer("m-1", [status(503).set_body_string(&long)]);
+    sss.answer("m-2", [status(422).set_body_string("the token tok-1 is wrong\u{9b}2J")]);
+    let mut config = config_with(&sss.url(), |route| {
+        let reference = HiddenText(format!("file:{}", key.display()));
+        route.destinations[0].headers.insert("x-api-key".to_owned(), reference);
+    });
+    config.logs.answers = true;
+    let forwarder = Forwarder::start(config).await;
+    let batch =
+        [message("m-1", "a"), message("m-2", "b").attribute("token", "tok-1"), message("m-3", "c")];
+    assert_eq!(forwarder.invoke(batch).await, ["m-1"]);
+    assert_eq!(sss.deliveries()[0].header("x-api-key"), "an-api-key-of-ours");
+    let log = forwarder.kill().await;
+    let response = lines(&log, "retry")[0]["response"].as_str().unwrap();
+    assert!(response.starts_with("no such order; you sent x-api-key: … xxx"), "{response}");
+    assert!(response.len() <= 1_024, "{}", response.len());
+    assert_eq!(lines(&log, "rejected")[0]["response"], "the token … is wrong\u{9b}2J");
+    assert_eq!(lines(&log, "delivered")[0].get("response"), None);
+}
+
+/// What `retry` needs on AWS, where a message's time is changed with the handle of its last receive only.
+#[tokio::test]
+async fn on_aws_what_stays_tells_its_group_s_receipt_handles_once() {
+    let sss = Sss::start().await;
+    sss.answer("m-2", [status(503)]);
+    sss.answer("m-5", [status(422)]);
+    let batch = || {
+        [
+            message("m-1", "a"),
+            message("m-2", "a").received(7),
+            message("m-3", "a"),
+            message("m-4", "b"),
+            message("m-5", "c"),
+        ]
+    };
+    let on_aws = Forwarder::start_with_more(config(&sss.url()), metrics()).await;
+    assert_eq!(on_aws.invoke(batch()).await, ["m-2", "m-3"]);
+    let log = on_aws.kill().await;
+    let having = log.iter().filter(|line| line.get("receipt_handles").is_some());
+    let [retry] = having.collect::<Vec<_>>().try_into().expect("one line");
+    assert_eq!(retry["message"], "retry");
+    assert_eq!(retry["receipt_handles"], json!([receipt_handle("m-2"), receipt_handle("m-3")]));
+    assert_eq!(retry["receive_count"], 7);
+
+    // An engine is asked itself, and its log has no room for them.
+    let on_one_machine = Forwarder::start(config(&sss.url())).await;
+    assert_eq!(on_one_machine.invoke(batch()).await, ["m-2", "m-3"]);
+    let log = on_one_machine.kill().await;
+    assert!(log.iter().all(|line| line.get("receipt_handles").is_none()), "{log:?}");
+}
+
+/// Also what the breaker puts off, which is what a service that is back leaves waiting.
+#[tokio::test]
+async fn what_is_put_off_tells_its_receipt_handles_and_several_destinations_tell_them_once() {
+    let sss = Sss::start().await;
+    sss.answer_all(status(503));
+    let mut config = config(&sss.url());
+    let route = config.routes.get_mut("sss").unwrap();
+    route.destinations.push(destination("other", &sss.url()));
+    let forwarder = Forwarder::start_with_more(config, metrics()).await;
+    for n in 0..=domain::breaker::FAILURES_TO_OPEN {
+        let id = format!("m-{n}");
+        // Tried before: what is new would be let through.
+        assert_eq!(forwarder.invoke([message(&id, &id).received(4)]).await, [id.as_str()]);
+    }
+    let log = forwarder.kill().await;
+    let last = format!("evt-m-{}", domain::breaker::FAILURES_TO_OPEN);
+    for id in ["evt-m-0", &last] {
+        let about: Vec<&Value> = log.iter().filter(|line| line["event_id"] == *id).collect();
+        assert_eq!(about.len(), 2, "a line for each destination: {log:?}");
+        let having = about.iter().filter(|line| line.get("receipt_handles").is_some()).count();
+        assert_eq!(having, 1, "{about:?}");
+    }
+    assert!(log.iter().any(|line| line["event_id"] == *last && line["reason"] == "circuit_open"));
 }
 
 /// Bodies, headers, answers, query strings and credentials, each marked by the same text, on every

@@ -34,6 +34,9 @@ pub struct ConfigFile {
     /// The forwarder function.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forwarder: ForwarderFile,
+    /// What the log holds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub logs: LogsFile,
     /// Where the engine on one machine posts what needs a person; nowhere, unless given. On AWS,
     /// `aws.notifications` says who is told.
     // Not written: the forwarder need not know, and the URL is a secret.
@@ -185,6 +188,16 @@ pub struct ForwarderFile {
     /// unless given. AWS's services are never called through it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+}
+
+/// What the log holds, besides ids, statuses and times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct LogsFile {
+    /// Whether the line of a failed attempt has the beginning of the service's answer, as much as a dead
+    /// letter keeps of it: services echo what they were sent. Secrets of this configuration are left out.
+    pub answers: bool,
 }
 
 /// Severity of a log line.

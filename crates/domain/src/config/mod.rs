@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Faults};
 pub use file::{
-    ConfigFile, DestinationFile, ForwarderFile, LogLevel, QueueFile, RetryFile, RouteFile,
+    ConfigFile, DestinationFile, ForwarderFile, LogLevel, LogsFile, QueueFile, RetryFile, RouteFile,
 };
 pub use notify::{Notify, NotifyFile};
 pub use receives::Receives;
@@ -211,6 +211,12 @@ impl Config {
     #[must_use]
     pub fn file(&self) -> &ConfigFile {
         &self.file
+    }
+
+    /// Whether the log has the beginnings of answers.
+    #[must_use]
+    pub fn logs_answers(&self) -> bool {
+        self.file.logs.answers
     }
 
     /// Name of the queue.
