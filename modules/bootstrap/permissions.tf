@@ -415,6 +415,12 @@ locals {
           Resource = arn.dead_letter_queue
         },
         {
+          # With a receipt handle only, which the forwarder's log has: what waits is shown sooner.
+          Effect   = "Allow"
+          Action   = ["sqs:ChangeMessageVisibility"]
+          Resource = arn.queue
+        },
+        {
           Effect    = "Allow"
           Action    = ["lambda:UpdateEventSourceMapping"]
           Resource  = arn.mappings

@@ -10,6 +10,9 @@ use crate::why::parse_why;
 /// service is not called (a breaker that is open, a Retry-After), that is so for this attempt as well. An
 /// event that was received so often that the queue would soon take it for one that crashes the function
 /// is left alone.
+///
+/// On AWS a message's time is changed with the receipt handles of its last receive only, which the
+/// forwarder's log has for what failed: which keys it could not reach, and why, is said.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = crate::program::help("{program} retry [OPTIONS] [ENV] <KEY… | --all>"),

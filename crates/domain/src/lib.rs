@@ -13,6 +13,7 @@
 //! | why does delivery stand still, and until when? | [`pause`] |
 //! | who may redrive now? | [`lease`] |
 //! | what does a dead letter look like, and how does it go back? | [`dead_letter`] |
+//! | may an operator have an event attempted before its time? | [`retry`] |
 //! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
 //! | where is a secret? | [`secret`] |
 //! | what needs a person on one machine, and when is it told? | [`notification`] |
@@ -45,6 +46,7 @@ pub mod outcome;
 pub mod pace;
 pub mod pause;
 pub mod quota;
+pub mod retry;
 pub mod route;
 pub mod route_path;
 pub mod schedule;

@@ -80,6 +80,9 @@ pub(crate) struct Line<'a> {
     pub(crate) age_ms: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
     pub(crate) retry_in_ms: Option<Duration>,
+    /// How long the destination asked by `Retry-After` not to be called.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    pub(crate) retry_after_ms: Option<Duration>,
     /// The beginning of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) response: Option<&'a str>,

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use domain::breaker::Signal;
 use domain::config::LogLevel;
 use domain::dead_letter::{Class, excerpt};
+use domain::gate::RefusalReason;
 use domain::message::Message;
 use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive, Verdict};
 use domain::route::{Destination, Route};
@@ -148,6 +150,7 @@ impl Report {
             reason: error.filter(|_| not_attempted),
             error: error.filter(|_| !not_attempted),
             retry_in_ms: wait_of(next).filter(|_| what != What::Delivered),
+            retry_after_ms: rest_of(route, attempt),
             ..about
         });
     }
@@ -205,6 +208,17 @@ fn told(verdict: Verdict, next: &Next) -> (LogLevel, What) {
             (LogLevel::Error, What::Blocked)
         }
         (Verdict::Rejected, _) => (LogLevel::Warn, What::Rejected),
+    }
+}
+
+/// How long the destination wants to be left alone from now on, if it said so.
+fn rest_of(route: &Route, attempt: &Attempt) -> Option<Duration> {
+    if let Attempt::NotMade(refusal) = attempt {
+        return Some(refusal.wait).filter(|_| refusal.reason == RefusalReason::RetryAfter);
+    }
+    match route.signal(attempt, SystemTime::now().into()) {
+        Signal::NotThere { rest } | Signal::Answered { rest } => rest,
+        Signal::Unknown => None,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::people::{self, ago, printable, span};
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
 /// can have, and its jitter.
-const LOG_BACK: Duration = Duration::from_hours(13);
+pub(crate) const LOG_BACK: Duration = Duration::from_hours(13);
 
 /// Lines that say why a group waits, or that it does no longer.
 pub(crate) const SAYING: [&str; 7] = [

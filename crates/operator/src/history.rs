@@ -20,6 +20,9 @@ const PAGES_MAX: usize = 50;
 /// Source: `CloudWatch` Logs API reference, `FilterLogEvents`.
 const NEWEST_FIRST_SINCE_MS: u64 = 1_704_067_200_000;
 
+/// Longest pattern, in characters. Source: `CloudWatch` Logs API reference, `FilterLogEvents`.
+const PATTERN_CHARS_MAX: usize = 1_024;
+
 /// Where the lines are.
 #[derive(Debug)]
 pub(crate) enum History {
@@ -49,6 +52,11 @@ pub(crate) fn pattern<'a>(field: &'a str, values: &[&'a str]) -> Pattern<'a> {
 }
 
 impl<'a> Pattern<'a> {
+    /// Whether a log group takes it.
+    pub(crate) fn fits(&self) -> bool {
+        self.to_string().chars().count() <= PATTERN_CHARS_MAX
+    }
+
     /// And the lines whose `field` is `value`.
     pub(crate) fn or(mut self, field: &'a str, value: &'a str) -> Self {
         self.0.push((field, value));

@@ -172,11 +172,12 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
 }
 
 /// Every command for an environment `dev`.
-const OF_DEV: [&[&str]; 17] = [
+const OF_DEV: [&[&str]; 18] = [
     &["status", "dev"],
     &["blocked", "dev"],
     &["doctor", "dev"],
     &["trace", "dev", "evt"],
+    &["show", "dev", "evt"],
     &["pause", "dev", "--why", "test"],
     &["resume", "dev"],
     &["retry", "dev", "--all"],

@@ -8,7 +8,7 @@ use contract_tests::forwarder::Forwarder;
 use contract_tests::settings::config;
 use contract_tests::sss::Sss;
 
-use crate::{NONE, status};
+use crate::{NONE, lines, status};
 
 /// The first delay is 2 s, the longest 300 s.
 async fn check(code: u16, retry_after: &str, seconds: RangeInclusive<u64>) {
@@ -54,6 +54,21 @@ async fn the_schedule_is_the_least() {
 async fn what_is_neither_is_ignored() {
     check(503, "soon", 2..=2).await;
     check(503, "-5", 2..=2).await;
+}
+
+/// So that who wants an event attempted now can be told until when it is not.
+#[tokio::test]
+async fn how_long_it_is_respected_is_in_the_log() {
+    let sss = Sss::start().await;
+    sss.answer_all(status(503).insert_header("retry-after", "60"));
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    assert_eq!(forwarder.invoke([message("m-1", "a")]).await, ["m-1"]);
+    assert_eq!(forwarder.invoke([message("m-2", "b").received(2)]).await, ["m-2"]);
+    let log = forwarder.kill().await;
+    assert_eq!(lines(&log, "retry")[0]["retry_after_ms"], 60_000);
+    let refused = lines(&log, "not_attempted")[0];
+    assert_eq!(refused["reason"], "retry_after");
+    assert!(refused["retry_after_ms"].as_u64().is_some_and(|ms| ms <= 60_000), "{refused}");
 }
 
 #[tokio::test]

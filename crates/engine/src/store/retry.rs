@@ -1,5 +1,6 @@
 //! Now instead of at the next step of the schedule: what a group waits for becomes visible at once.
 
+use domain::retry::may_be_early;
 use rusqlite::params;
 
 use super::error::StoreError;
@@ -26,10 +27,6 @@ pub enum Retried {
     },
 }
 
-/// Of the receives that the redrive policy allows, those that people may not use up, as one in so many:
-/// retries of the schedule need the others.
-const KEPT_OF: i64 = 10;
-
 /// Shows a group's messages that somebody, other than who holds them, gave a time. Their receive counts
 /// and what they were received for stay. It is one step, so nobody receives a follower before its head.
 pub(super) fn group(tx: &mut Tx<'_>, queue: &Queue, name: &str) -> Result<Retried, StoreError> {
@@ -54,12 +51,10 @@ pub(super) fn group(tx: &mut Tx<'_>, queue: &Queue, name: &str) -> Result<Retrie
         return Ok(Retried::NotWaiting);
     }
     if let Some(target) = redrive::target(tx, queue)? {
-        let most = i64::from(target.max_receive_count);
-        if receive_count >= most - most / KEPT_OF {
-            return Ok(Retried::TooOften {
-                receive_count: u32::try_from(receive_count).unwrap_or(u32::MAX),
-                max_receive_count: target.max_receive_count,
-            });
+        let receive_count = u32::try_from(receive_count).unwrap_or(u32::MAX);
+        let max_receive_count = target.max_receive_count;
+        if !may_be_early(receive_count, max_receive_count) {
+            return Ok(Retried::TooOften { receive_count, max_receive_count });
         }
     }
     for &(sequence, _) in &waiting {

@@ -124,9 +124,22 @@ async fn an_event_is_found_wherever_it_is_by_each_of_its_names() {
     let bodies: Vec<&Value> =
         group["first"].as_array().unwrap().iter().map(|it| &it["letter"]["body"]).collect();
     assert_eq!(bodies, ["e-1", "e-2", "e-3"]);
+    assert_eq!(group["first"][2]["head_event_id"], "e-1");
     let nothing = &get(&engine, "messages/nobody").await[0];
     assert_eq!((&nothing["messages"], &nothing["group"]), (&json!([]), &Value::Null));
     assert!(!get(&engine, "messages/a").await[0].to_string().contains("s3cret"));
+
+    // The beginning of an id is enough of one that no other has.
+    engine.store().send(QUEUE, message("b", "other-1", "x")).await.unwrap();
+    let begins = &get(&engine, "messages/oth").await[0];
+    assert_eq!(
+        (&begins["id"], &begins["messages"][0]["letter"]["body"]),
+        (&json!("other-1"), &json!("x"))
+    );
+    assert_eq!(begins["messages"][0]["head_event_id"], "other-1");
+    let several = &get(&engine, "messages/e-").await[0];
+    assert_eq!(several["messages"], json!([]));
+    assert!(several["alike"].as_array().unwrap().contains(&json!("e-1")), "{several}");
     engine.stop().await;
 }
 

@@ -1,27 +1,29 @@
 //! `retry`: the next attempt now, instead of at the next step of the schedule.
 
+mod aws;
+mod engine;
+
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
 use commands::Retry;
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::blocked;
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
+use crate::history::{pattern, time_of};
 use crate::interrupt::interrupted;
 use crate::pauses::{self, Switch};
 use crate::people::{self, printable};
 use crate::progress;
+use aws::OnAws;
 
-/// What an engine says came of it.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    groups: Vec<Group>,
-}
-
+/// What came of a group.
 #[derive(Debug, Serialize, Deserialize)]
 struct Group {
     #[serde(rename = "group")]
@@ -31,6 +33,10 @@ struct Group {
     messages: Option<u64>,
     receive_count: Option<u32>,
     max_receive_count: Option<u32>,
+    /// Why it could not be reached.
+    reason: Option<String>,
+    /// When it is attempted by itself, if it was not reached and that is known, RFC 3339.
+    next_attempt_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,37 +46,84 @@ enum Outcome {
     NoGroup,
     NotWaiting,
     TooOften,
+    NotReached,
 }
 
-/// A page of the groups that wait.
-#[derive(Debug, Deserialize)]
-struct Waiting {
-    groups: Vec<Head>,
+/// A destination that asked by `Retry-After` not to be called.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Rest {
+    route: String,
+    destination: String,
+    /// RFC 3339.
+    until: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Head {
-    group: String,
-    sequence: String,
+/// Who is asked.
+enum Asked<'a> {
+    Engine(&'a EngineApi),
+    Aws(OnAws<'a>),
+}
+
+impl Asked<'_> {
+    async fn waiting(&self) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Engine(api) => engine::waiting(api).await,
+            Self::Aws(aws) => Ok(aws.waiting()),
+        }
+    }
+
+    async fn now(&self, key: &str) -> anyhow::Result<Vec<Group>> {
+        match self {
+            Self::Engine(api) => engine::now(api, key).await,
+            Self::Aws(aws) => Ok(vec![aws.now(key).await?]),
+        }
+    }
+
+    /// The destinations that are not called yet, by the log.
+    async fn rests(&self, environment: &Environment) -> anyhow::Result<Vec<Rest>> {
+        match self {
+            Self::Engine(_) => {
+                let now = people::now();
+                let asked = |line: &Value| line["retry_after_ms"].is_u64();
+                let since = people::before(now, blocked::LOG_BACK);
+                let of_messages = pattern("message", &blocked::SAYING);
+                Ok(rests(&environment.history().find(&of_messages, since, asked).await?, now))
+            }
+            Self::Aws(aws) => Ok(aws.rests.clone()),
+        }
+    }
+
+    fn unknown(&self) -> &[String] {
+        match self {
+            Self::Engine(_) => &[],
+            Self::Aws(aws) => &aws.unknown,
+        }
+    }
 }
 
 pub(crate) async fn run(given: Retry) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
-    let Host::Engine { api, .. } = &environment.host else {
-        bail!(
-            "on AWS a message's visibility is changed by whoever received it last, and what that \
-             takes is not in the forwarder's log; nothing was changed: the next attempt comes by the \
-             schedule, within five minutes unless the route says otherwise"
-        );
+    let asked = match &environment.host {
+        Host::Engine { api, .. } => Asked::Engine(api),
+        Host::Aws { deployment, .. } => {
+            let max_receive_count = deployment.config.queue().max_receive_count;
+            Asked::Aws(OnAws::find(&environment, &given.keys, max_receive_count).await?)
+        }
     };
-    let keys = if given.all { waiting(api).await? } else { given.keys.clone() };
+    let keys = if given.all { asked.waiting().await? } else { given.keys.clone() };
     let what = json!({ "all": given.all, "keys": given.keys, "groups": keys.len() });
     environment.audit().announce("retry", given.why.as_deref(), what).await?;
-    let (groups, is_whole) = retry(&given, api, &keys).await?;
-    report(&given, &environment, &groups, keys.len()).await?;
+    let (groups, is_whole) = retry(&given, &asked, &keys).await?;
+    let mut unknown = asked.unknown().to_vec();
+    let is_found = unknown.is_empty();
+    let rests = asked.rests(&environment).await.unwrap_or_else(|error| {
+        unknown.push(format!("whether a destination asked not to be called ({error:#})"));
+        Vec::new()
+    });
+    report(&given, &environment, &groups, keys.len(), &rests, &unknown).await?;
     Ok(if !is_whole {
         ExitCode::from(130)
-    } else if groups.iter().all(Group::is_done) {
+    } else if groups.iter().all(Group::is_done) && is_found {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -80,7 +133,7 @@ pub(crate) async fn run(given: Retry) -> anyhow::Result<ExitCode> {
 /// Asks for one group after the other; tells whether it came to the end.
 async fn retry(
     given: &Retry,
-    api: &EngineApi,
+    asked: &Asked<'_>,
     keys: &[String],
 ) -> anyhow::Result<(Vec<Group>, bool)> {
     let progress = progress::bar(keys.len() as u64, "groups");
@@ -95,8 +148,7 @@ async fn retry(
                 _tick = pace.tick() => {}
             }
         }
-        let answer: Answer = api.post("/_engine/retry", &json!({ "groups": [key] })).await?;
-        groups.extend(answer.groups);
+        groups.extend(asked.now(key).await?);
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -108,12 +160,15 @@ async fn report(
     environment: &Environment,
     groups: &[Group],
     asked: usize,
+    rests: &[Rest],
+    unknown: &[String],
 ) -> anyhow::Result<()> {
     let pauses = Switch::of(environment)?.list().await?;
     if given.json {
         let report = json!({
             "environment": environment.name, "groups": groups,
             "not_reached": asked - groups.len(), "paused": !pauses.is_empty(),
+            "rests": rests, "unknown": unknown,
         });
         println!("{report:#}");
         return Ok(());
@@ -132,8 +187,38 @@ async fn report(
         }),
     ];
     let text: String = parts.into_iter().flatten().collect();
-    print!("{text}");
+    let rests = rests.iter().map(|it| {
+        let until = it.until.get(..19).unwrap_or(&it.until).replace('T', " ");
+        format!(
+            "{} of route {} asked by Retry-After not to be called: what is for it is attempted after \
+             {until} UTC\n",
+            printable(&it.destination),
+            printable(&it.route)
+        )
+    });
+    let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
+    print!("{text}{}{}", rests.collect::<String>(), unknown.collect::<String>());
     Ok(())
+}
+
+/// The destinations that asked not to be called beyond `now`, and until when at the latest.
+fn rests(lines: &[Value], now: Timestamp) -> Vec<Rest> {
+    let mut rests: BTreeMap<(&str, &str), Timestamp> = BTreeMap::new();
+    for line in lines {
+        let text = |name: &str| line[name].as_str().unwrap_or_default();
+        let rest = line["retry_after_ms"].as_u64().map(Duration::from_millis);
+        let Some((at, rest)) = time_of(line).zip(rest) else { continue };
+        let until = rests.entry((text("route"), text("destination"))).or_default();
+        *until = at.plus(rest).max(*until);
+    }
+    let to_come = rests.into_iter().filter(|(_, until)| *until > now);
+    to_come
+        .map(|((route, destination), until)| Rest {
+            route: route.to_owned(),
+            destination: destination.to_owned(),
+            until: until.to_string(),
+        })
+        .collect()
 }
 
 fn are(groups: usize) -> String {
@@ -142,6 +227,18 @@ fn are(groups: usize) -> String {
 }
 
 impl Group {
+    fn of(key: &str, result: Outcome) -> Self {
+        Self {
+            name: key.to_owned(),
+            result,
+            messages: None,
+            receive_count: None,
+            max_receive_count: None,
+            reason: None,
+            next_attempt_at: None,
+        }
+    }
+
     /// Whether it is attempted as soon as it can be.
     fn is_done(&self) -> bool {
         matches!(self.result, Outcome::Now | Outcome::NotWaiting)
@@ -150,7 +247,9 @@ impl Group {
     fn reason(&self) -> String {
         match self.result {
             Outcome::Now => "is attempted now".to_owned(),
-            Outcome::NoGroup => "nothing of this key waits".to_owned(),
+            Outcome::NoGroup => {
+                self.reason.clone().unwrap_or_else(|| "nothing of this key waits".to_owned())
+            }
             Outcome::NotWaiting => "is being attempted, or about to be".to_owned(),
             Outcome::TooOften => format!(
                 "was received {} times of {}, after which the queue moves it to the dead letters, so it \
@@ -158,17 +257,40 @@ impl Group {
                 self.receive_count.unwrap_or_default(),
                 self.max_receive_count.unwrap_or_default()
             ),
+            Outcome::NotReached => {
+                let at = self.next_attempt_at.as_deref().and_then(people::time);
+                let at = at.map(|at| format!("at {} UTC", people::to_the_second(at)));
+                format!(
+                    "could not be reached: {}; it is attempted by its schedule{}",
+                    self.reason.as_deref().unwrap_or("nobody says why"),
+                    at.map(|at| format!(", {at}")).unwrap_or_default()
+                )
+            }
         }
     }
 }
 
-/// The groups that wait, those with the oldest events first.
-async fn waiting(api: &EngineApi) -> anyhow::Result<Vec<String>> {
-    let (mut keys, mut path) = (Vec::new(), "/_engine/waiting-groups".to_owned());
-    loop {
-        let Waiting { groups } = api.get(&path).await?;
-        let Some(last) = groups.last() else { return Ok(keys) };
-        path = format!("/_engine/waiting-groups/after/{}", last.sequence);
-        keys.extend(groups.into_iter().map(|head| head.group));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_that_asked_for_it_is_left_alone_until_its_last_word() {
+        let line = |second: u32, destination: &str, ms: Option<u64>| {
+            json!({
+                "timestamp": format!("2026-01-01T00:00:{second:02}.000Z"), "message": "retry",
+                "route": "sss", "destination": destination, "retry_after_ms": ms,
+            })
+        };
+        let lines = [
+            line(1, "a", Some(60_000)),
+            line(5, "a", Some(30_000)),
+            line(5, "b", Some(4_000)),
+            line(6, "c", None),
+        ];
+        let rests = rests(&lines, "2026-01-01T00:00:10Z".parse().unwrap());
+        let told: Vec<(&str, &str)> =
+            rests.iter().map(|it| (it.destination.as_str(), it.until.as_str())).collect();
+        assert_eq!(told, [("a", "2026-01-01T00:01:01.000Z")]);
     }
 }

@@ -85,6 +85,8 @@ async fn queues_of_another_account_are_left_alone() {
         &["doctor", "local"],
         &["blocked", "local"],
         &["trace", "local", "an-event"],
+        &["show", "local", "an-event"],
+        &["retry", "local", "a-key"],
         &["dlq", "list", "local"],
         &["dlq", "redrive", "local", "--all"],
         &["pause", "local", "--why", "a release"],

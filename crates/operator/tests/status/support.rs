@@ -133,6 +133,25 @@ impl Site {
         received["Messages"][0].is_object()
     }
 
+    /// Receives what the queue shows, as bodies and receipt handles, and hides it for ten minutes, as the
+    /// forwarder does with what failed.
+    pub(crate) async fn fail_all(&self) -> Vec<(String, String)> {
+        let queue_url = self.queue_url();
+        let receive = json!({ "QueueUrl": queue_url, "MaxNumberOfMessages": 10 });
+        let received = self.sqs("ReceiveMessage", receive).await;
+        let messages = received["Messages"].as_array().cloned().unwrap_or_default();
+        let text = |of: &Value, name: &str| of[name].as_str().unwrap().to_owned();
+        let received: Vec<(String, String)> =
+            messages.iter().map(|it| (text(it, "Body"), text(it, "ReceiptHandle"))).collect();
+        for (_, handle) in &received {
+            let hide = json!({
+                "QueueUrl": queue_url, "ReceiptHandle": handle, "VisibilityTimeout": 600,
+            });
+            self.sqs("ChangeMessageVisibility", hide).await;
+        }
+        received
+    }
+
     async fn sqs(&self, operation: &str, request: Value) -> Value {
         let target = format!("x-amz-target: AmazonSQS.{operation}\r\n{}", self.credential());
         let address = self.engine.api_address();

@@ -31,6 +31,8 @@ pub(super) fn needed(judge: &Judge) -> anyhow::Result<Vec<(String, Right)>> {
         // What the forwarder asks for itself, whether it comes to it here or not.
         may("forwarder", Right::new("sqs:ChangeMessageVisibility", &*queue));
         may("forwarder", Right::new("sqs:SendMessage", arn("sqs", "ENV-webhook-dlq.fifo")));
+        // `retry`, which finds a group only just while its next attempt is to come.
+        may("operate", Right::new("sqs:ChangeMessageVisibility", &*queue));
         may("forwarder", Right::new("ssm:GetParameter", arn("ssm", "parameter/ENV/webhook/skips")));
         // Source: Scheduler guide, "Using universal targets": the call is the role's.
         let resume = Right::new("lambda:UpdateEventSourceMapping", judge.drawn("mapping", name)?);

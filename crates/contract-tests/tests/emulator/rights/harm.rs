@@ -258,6 +258,11 @@ pub(super) fn harmful() -> Vec<(&'static str, Right)> {
     for action in ["sqs:DeleteMessage", "sqs:SendMessage"] {
         no(&["dev-look"], &Right::new(action, arn("sqs", "dev-webhook-dlq.fifo")));
     }
+    // Who looks reads receipt handles in the log, and can do nothing with them.
+    no(
+        &["dev-look", "dev-plan", "dev-deploy"],
+        &Right::new("sqs:ChangeMessageVisibility", arn("sqs", "dev-webhook.fifo")),
+    );
     no(
         &everybody,
         &Right::new(

@@ -215,6 +215,10 @@ fn operate(story: &Story, url: &str) -> anyhow::Result<()> {
     story.done(look, &["trace", "dev", &letter])?;
     let failing = |waiting: &Value| waiting["groups"].as_array().is_some_and(|it| !it.is_empty());
     story.until(look, &["blocked", "dev", "--json"], failing)?;
+    story.done(look, &["show", "dev", &blocked])?;
+    story.done(look, &["show", "dev", &letter])?;
+    // It may be attempted just then.
+    let _reached = story.xtask(operate, &["retry", "dev", "c"])?;
     story.done(operate, &["skip", "dev", &blocked, "--why", "test", "--no-wait"])?;
     story.done(look, &["skip", "dev", "--list"])?;
     story.until(look, &["dlq", "list", "dev", "--json"], letters(4))?;

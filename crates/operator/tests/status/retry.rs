@@ -1,0 +1,133 @@
+//! `retry` on AWS: what the log says of a group's last receive is what reaches it. SQS is an engine's.
+
+use std::time::{Duration, SystemTime};
+
+use domain::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::fake_cloudwatch::{Answers, FakeCloudWatch};
+use crate::support::Site;
+
+/// The line about the event `event_id`, the first of `group`, that failed `seconds_ago` and is shown again
+/// ten minutes later.
+fn failed(seconds_ago: u64, group: &str, handles: &[String]) -> Value {
+    let at = Timestamp::from(SystemTime::now() - Duration::from_secs(seconds_ago));
+    json!({
+        "timestamp": at.to_string(), "message": "retry", "event_id": format!("first-of-{group}"),
+        "route": "sss", "group": group, "destination": "service", "sequence": "1", "attempt": 2,
+        "status": 503, "retry_in_ms": 600_000, "receipt_handles": handles, "receive_count": 2,
+    })
+}
+
+async fn retry(site: &Site, log: Vec<Value>, which: &[&str]) -> (Option<i32>, Value) {
+    let fake = FakeCloudWatch::start(Answers { log, ..Answers::default() }).await;
+    let words = [&["retry", "local", "--json"], which].concat();
+    let done = site.operate_on_aws(&fake, &words).await;
+    let report = serde_json::from_str(&done.stdout);
+    (done.code, report.unwrap_or_else(|_| panic!("{}", done.stderr)))
+}
+
+/// An engine that delivers nothing, with these bodies in each of the groups.
+async fn site(groups: &[&str], bodies: &[&str]) -> Site {
+    let site = Site::start("http://127.0.0.1:9").await;
+    site.set_delivery(false).await;
+    for group in groups {
+        for body in bodies {
+            site.post("/sqs-hook", group, body).await;
+        }
+    }
+    site
+}
+
+fn of(received: &[(String, String)]) -> (Vec<&str>, Vec<String>) {
+    let bodies = received.iter().map(|(body, _)| body.as_str()).collect();
+    (bodies, received.iter().map(|(_, handle)| handle.clone()).collect())
+}
+
+#[tokio::test]
+async fn a_group_is_shown_again_in_order_and_handles_of_an_earlier_receive_are_named() {
+    let site = site(&["order-7"], &["1", "2", "3"]).await;
+    let received = site.fail_all().await;
+    let (bodies, handles) = of(&received);
+    assert_eq!(bodies, ["1", "2", "3"]);
+    assert!(site.fail_all().await.is_empty(), "they are hidden");
+
+    let log = vec![failed(20, "order-7", &handles)];
+    let (code, report) = retry(&site, log.clone(), &["order-7"]).await;
+    assert_eq!(code, Some(0), "{report:#}");
+    let group = &report["groups"][0];
+    assert_eq!((&group["result"], &group["messages"]), (&json!("now"), &json!(3)));
+    assert_eq!(report["unknown"], json!([]));
+    let again = site.fail_all().await;
+    assert_eq!(of(&again).0, ["1", "2", "3"], "in order");
+
+    // They were received since, so these handles reach nothing any more.
+    let (code, report) = retry(&site, log, &["order-7"]).await;
+    assert_eq!(code, Some(1));
+    let group = &report["groups"][0];
+    assert_eq!(group["result"], "not_reached", "{report:#}");
+    let reason = group["reason"].as_str().unwrap();
+    assert!(reason.starts_with("SQS takes its receipt handles no more"), "{reason}");
+    assert!(group["next_attempt_at"].is_string());
+    assert!(site.fail_all().await.is_empty());
+}
+
+#[tokio::test]
+async fn all_that_waits_is_reached_and_what_is_not_is_named() {
+    let site = site(&["a", "b", "c", "d", "e", "f"], &["x", "y"]).await;
+    let received = site.fail_all().await;
+    let (_, handles) = of(&received);
+    assert_eq!(handles.len(), 10, "a receive gives ten at most");
+    let pair = |n: usize| handles[2 * n..2 * n + 2].to_vec();
+    let mut often = failed(20, "b", &pair(1));
+    often["receive_count"] = json!(900);
+    let mut without = failed(21, "c", &[]);
+    without.as_object_mut().unwrap().remove("receipt_handles");
+    let due = failed(601, "d", &pair(3));
+    // Of a follower that is not reached the head stays: it would come alone.
+    let in_part = failed(22, "e", &[handles[8].clone(), "nobody's".to_owned()]);
+    let log = vec![due, in_part, without, failed(20, "a", &pair(0)), often];
+    let (code, report) = retry(&site, log, &["--all", "--rate", "1000"]).await;
+    assert_eq!(code, Some(1));
+    let groups = report["groups"].as_array().unwrap();
+    let results: Vec<(&str, &str)> = groups
+        .iter()
+        .map(|it| (it["group"].as_str().unwrap(), it["result"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        results,
+        [
+            ("d", "not_waiting"),
+            ("e", "not_reached"),
+            ("c", "not_reached"),
+            ("a", "now"),
+            ("b", "too_often"),
+        ]
+    );
+    assert_eq!(groups[4]["max_receive_count"], 1_000);
+    let shown = site.fail_all().await;
+    assert_eq!(of(&shown).0, ["x", "y", "x", "y"], "of group a, and of f, which was not received");
+}
+
+#[tokio::test]
+async fn until_when_the_service_wants_to_be_left_alone_is_said() {
+    let site = site(&["order-7"], &["1"]).await;
+    let (_, handles) = of(&site.fail_all().await);
+    let mut line = failed(20, "order-7", &handles);
+    line["retry_after_ms"] = json!(300_000);
+    let (code, report) = retry(&site, vec![line], &["order-7"]).await;
+    assert_eq!(code, Some(0));
+    let rest = &report["rests"][0];
+    assert_eq!((&rest["route"], &rest["destination"]), (&json!("sss"), &json!("service")));
+    let until: Timestamp = rest["until"].as_str().unwrap().parse().unwrap();
+    assert!(until > SystemTime::now().into());
+}
+
+#[tokio::test]
+async fn a_key_that_the_log_does_not_know_is_a_failure() {
+    let site = site(&[], &[]).await;
+    let (code, report) = retry(&site, Vec::new(), &["order-7"]).await;
+    assert_eq!((code, &report["groups"][0]["result"]), (Some(1), &json!("no_group")));
+    let (code, report) = retry(&site, Vec::new(), &["--all"]).await;
+    assert_eq!((code, &report["groups"]), (Some(0), &json!([])));
+}
