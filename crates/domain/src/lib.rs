@@ -17,6 +17,7 @@
 //! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
 //! | where is a secret? | [`secret`] |
 //! | what needs a person on one machine, and when is it told? | [`notification`] |
+//! | must a person act, or may everybody wait? | [`verdict`] |
 //! | what may be called, and which addresses never? | [`address`] |
 //! | what does an error say of JSON? | [`json`] |
 //! | which numbers come from AWS? | [`quota`] |
@@ -57,3 +58,4 @@ pub mod skip;
 pub mod status;
 pub mod time;
 pub mod transport;
+pub mod verdict;

@@ -27,7 +27,7 @@ const REFUSED_MOST: u64 = 20;
 const STARTS_MOST: usize = 3;
 
 /// Age of the oldest message that is told.
-const OLDEST_MOST: Duration = Duration::from_mins(15);
+pub const OLDEST_MOST: Duration = Duration::from_mins(15);
 
 /// How long it is told that the engine was not stopped, so that it is also where posts fail at first.
 const KILLED_FOR: Duration = Duration::from_hours(1);
@@ -184,7 +184,7 @@ impl Readings {
     }
 
     /// The conditions that need a person.
-    pub(super) fn ill(&self) -> impl Iterator<Item = &Topic> {
+    pub(crate) fn ill(&self) -> impl Iterator<Item = &Topic> {
         let ill = self.seen.iter().filter(|(_, reading)| matches!(reading, Reading::Ill { .. }));
         ill.map(|(topic, _)| topic)
     }
@@ -327,7 +327,7 @@ impl Watch {
     ) -> Vec<(Topic, Reading)> {
         let is_on = delivery.is_some_and(|(enabled, _)| enabled);
         let too_old = is_on && queues.oldest_age > OLDEST_MOST;
-        let near = queues.dead_letter_retention / 5 * 4;
+        let near = near_retention(queues.dead_letter_retention);
         let near = queues.dead_letters > 0 && queues.oldest_dead_letter_age > near;
         let of_engine = |kind, reading| ((kind, String::new()), reading);
         let mut readings = vec![
@@ -484,6 +484,12 @@ impl Rise {
         self.samples.push_back((now, count));
         count - self.samples.front().map_or(count, |(_, count)| *count)
     }
+}
+
+/// Age of the oldest dead letter from which on it is told.
+#[must_use]
+pub fn near_retention(dead_letter_retention: Duration) -> Duration {
+    dead_letter_retention / 5 * 4
 }
 
 fn ill(figure: u64, says: impl FnOnce(u64) -> String) -> Reading {
