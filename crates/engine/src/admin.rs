@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use domain::config::LogLevel;
+use domain::config::{Config, LogLevel};
 use domain::json::JsonError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -46,11 +46,21 @@ pub(crate) struct Admin {
     pub(crate) receiver: Option<Arc<Receiver>>,
     /// What the forwarder does not log is missing in `deliveries`.
     pub(crate) log_level: LogLevel,
+    pub(crate) limits: Limits,
     /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may
     /// hold a token.
     pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) started: Uptime,
     pub(crate) about: About,
+}
+
+/// How long events are kept and tried, as it is configured, in seconds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Limits {
+    retention_seconds: u64,
+    dead_letter_retention_seconds: u64,
+    /// At which age a failing event is given up, by route.
+    give_up_after_seconds: BTreeMap<String, u64>,
 }
 
 /// What `engine.json` says as well, for who cannot read that and knows what opens the API.
@@ -138,6 +148,20 @@ async fn set_mapping(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
     match mapping.set_enabled(change.enabled).await {
         Ok(()) => answer(StatusCode::OK, &mapping.status()),
         Err(error) => failed(&format!("the change cannot be kept: {error}")),
+    }
+}
+
+impl Limits {
+    pub(crate) fn of(config: &Config) -> Self {
+        let give_up_after = config
+            .routes()
+            .iter()
+            .map(|(name, route)| (name.clone(), route.give_up_after().as_secs()));
+        Self {
+            retention_seconds: config.queue().retention.as_secs(),
+            dead_letter_retention_seconds: config.queue().dead_letter_retention.as_secs(),
+            give_up_after_seconds: give_up_after.collect(),
+        }
     }
 }
 

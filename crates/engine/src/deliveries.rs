@@ -10,6 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
+use crate::failing::{Failing, Last};
+
 /// Deliveries that are remembered.
 const LAST: usize = 10;
 
@@ -19,7 +21,10 @@ pub(crate) const BUCKETS_MS: [u64; 12] =
 
 /// Everything that was said.
 #[derive(Default)]
-pub(crate) struct Deliveries(Mutex<Seen>);
+pub(crate) struct Deliveries {
+    seen: Mutex<Seen>,
+    failing: Mutex<Failing>,
+}
 
 /// What was seen since the engine started.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -72,10 +77,13 @@ struct Line {
     timestamp: String,
     message: String,
     event_id: String,
-    route: String,
-    destination: String,
+    route: Option<String>,
+    /// What is said of an event that did not come so far has none.
+    destination: Option<String>,
+    sequence: Option<String>,
     group: Option<String>,
     reason: Option<String>,
+    error: Option<String>,
     status: Option<u16>,
     attempt: Option<u32>,
     latency_ms: Option<u64>,
@@ -84,9 +92,11 @@ struct Line {
 impl Deliveries {
     /// Takes note of a line of the forwarder's log. Most others are passed over.
     pub(crate) fn note(&self, line: &[u8]) {
-        if let Ok(line) = serde_json::from_slice::<Line>(line) {
-            self.seen().note(line);
+        let Ok(line) = serde_json::from_slice::<Line>(line) else { return };
+        if let Some(sequence) = &line.sequence {
+            self.failing().note(sequence, Last::from(&line));
         }
+        self.seen().note(line);
     }
 
     /// What was seen so far.
@@ -94,15 +104,29 @@ impl Deliveries {
         self.seen().clone()
     }
 
+    /// How the last attempts of each of these events ended, by their sequence numbers.
+    pub(crate) fn last_attempts<'a>(
+        &self,
+        sequences: impl Iterator<Item = &'a str>,
+    ) -> Vec<Vec<Last>> {
+        let failing = self.failing();
+        sequences.map(|sequence| failing.of(sequence)).collect()
+    }
+
+    fn failing(&self) -> MutexGuard<'_, Failing> {
+        self.failing.lock().expect("no code panics while it holds what failed")
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().expect("no code panics while it holds what was seen")
+        self.seen.lock().expect("no code panics while it holds what was seen")
     }
 }
 
 impl Seen {
     fn note(&mut self, line: Line) {
-        let route = self.destinations.entry(line.route.clone()).or_default();
-        let destination = route.entry(line.destination.clone()).or_default();
+        let (Some(route), Some(destination)) = (&line.route, &line.destination) else { return };
+        let route = self.destinations.entry(route.clone()).or_default();
+        let destination = route.entry(destination.clone()).or_default();
         match line.message.as_str() {
             "delivered" => {
                 destination.delivered += 1;
@@ -147,11 +171,25 @@ impl From<Line> for Delivery {
         Self {
             at: line.timestamp,
             event_id: line.event_id,
-            route: line.route,
-            destination: line.destination,
+            route: line.route.unwrap_or_default(),
+            destination: line.destination.unwrap_or_default(),
             status: line.status,
             attempt: line.attempt,
             latency_ms: line.latency_ms,
+        }
+    }
+}
+
+impl From<&Line> for Last {
+    fn from(line: &Line) -> Self {
+        Self {
+            timestamp: line.timestamp.clone(),
+            message: line.message.clone(),
+            destination: line.destination.clone(),
+            status: line.status,
+            error: line.error.clone(),
+            reason: line.reason.clone(),
+            attempt: line.attempt,
         }
     }
 }

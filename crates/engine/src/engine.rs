@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::access::Access;
-use crate::admin::{self, About, Admin};
+use crate::admin::{self, About, Admin, Limits};
 use crate::clock::{Clock, SystemClock};
 use crate::deliveries::Deliveries;
 use crate::disk::RESERVE_BYTES;
@@ -235,6 +235,7 @@ impl Engine {
             deliveries,
             receiver: Receiver::of(&config).map(Arc::new),
             log_level: config.forwarder().log_level,
+            limits: Limits::of(&config),
             origins,
             about: about.clone(),
             started: store.clock().uptime(),

@@ -35,6 +35,7 @@ mod engine;
 mod error;
 mod error_text;
 mod event_source_mapping;
+mod failing;
 mod failure;
 mod files;
 mod function;

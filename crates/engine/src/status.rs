@@ -16,11 +16,12 @@ use domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::admin::{Admin, QueueStats};
+use crate::admin::{Admin, Limits, QueueStats};
 use crate::deliveries::Seen;
 use crate::disk::DiskStatus;
 use crate::error_text::in_full;
 use crate::event_source_mapping::{MappingHandle, MappingStatus};
+use crate::failing::Last;
 use crate::function::ms;
 use crate::http::{answer, failed};
 use crate::ingest::IngestStatus;
@@ -65,6 +66,7 @@ pub(crate) struct Status {
     pub(crate) deliveries: Seen,
     /// With anything above `info`, `deliveries` lacks what ended well.
     log_level: LogLevel,
+    limits: Limits,
     /// Where deliveries go, by route and destination.
     origins: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -86,6 +88,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/_engine/status", get(status))
         .route("/_engine/waiting-groups", get(waiting_groups))
         .route("/_engine/waiting-groups/after/{sequence}", get(waiting_groups_after))
+        .route("/_engine/failing-groups", get(failing_groups))
+        .route("/_engine/failing-groups/after/{sequence}", get(failing_groups_after))
         .route("/_engine/groups", get(groups))
         .route("/_engine/groups/after/{name}", get(groups_after))
         .route("/_engine/events/{id}", get(event))
@@ -107,11 +111,46 @@ async fn waiting_groups_after(
     State(admin): State<Arc<Admin>>,
     Path(sequence): Path<String>,
 ) -> Response {
-    let Some(after) = SequenceNumber::parse(&sequence) else {
-        let message = format!("{sequence} is no sequence number");
-        return answer(StatusCode::BAD_REQUEST, &json!({ "message": message }));
-    };
+    let Some(after) = SequenceNumber::parse(&sequence) else { return no_number(&sequence) };
     groups_that_wait(admin.store.waiting_groups_after(&admin.queue, after, GROUPS_MAX).await)
+}
+
+async fn failing_groups(State(admin): State<Arc<Admin>>) -> Response {
+    failing_groups_from(&admin, SequenceNumber::FIRST).await
+}
+
+async fn failing_groups_after(
+    State(admin): State<Arc<Admin>>,
+    Path(sequence): Path<String>,
+) -> Response {
+    let Some(after) = SequenceNumber::parse(&sequence) else { return no_number(&sequence) };
+    failing_groups_from(&admin, after).await
+}
+
+/// The groups behind an event that failed, also while it is tried again, and how it did.
+async fn failing_groups_from(admin: &Admin, after: SequenceNumber) -> Response {
+    let groups = admin.store.failing_groups_after(&admin.queue, after, GROUPS_MAX).await;
+    let groups = match groups {
+        Ok(groups) => groups,
+        Err(error) => return failed(&in_full(&error)),
+    };
+    let is_full = groups.len() >= GROUPS_MAX as usize;
+    let sequences: Vec<String> =
+        groups.iter().map(|group| group.sequence_number.to_string()).collect();
+    let last = admin.deliveries.last_attempts(sequences.iter().map(String::as_str));
+    let with_last = |(group, last): (&WaitingGroup, Vec<Last>)| {
+        let mut group = group_json(group);
+        group["last"] = json!(last);
+        group
+    };
+    let rows: Vec<_> = groups.iter().zip(last).map(with_last).collect();
+    let next = sequences.last().filter(|_| is_full);
+    answer(StatusCode::OK, &json!({ "groups": rows, "next": next }))
+}
+
+fn no_number(sequence: &str) -> Response {
+    let message = format!("{sequence} is no sequence number");
+    answer(StatusCode::BAD_REQUEST, &json!({ "message": message }))
 }
 
 fn groups_that_wait(groups: Result<Vec<WaitingGroup>, StoreError>) -> Response {
@@ -228,6 +267,7 @@ impl Status {
             },
             deliveries,
             log_level: admin.log_level,
+            limits: admin.limits.clone(),
             origins: admin.origins.clone(),
         })
     }

@@ -27,6 +27,16 @@ impl<T> Known<T> {
         }
     }
 
+    /// The same of something else.
+    #[must_use]
+    pub fn map<U>(self, other: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Self::Is(value) => Known::Is(other(value)),
+            Self::InPart(value, why) => Known::InPart(other(value), why),
+            Self::Not(why) => Known::Not(why),
+        }
+    }
+
     /// Why not all of it is known.
     #[must_use]
     pub fn why_not(&self) -> Option<&str> {

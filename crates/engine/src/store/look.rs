@@ -61,21 +61,38 @@ pub struct Place {
     pub ahead: u64,
 }
 
-/// The groups of a queue that wait, those with the oldest events first, at most `most`, whose events
-/// come after `after`.
-pub(super) fn waiting_groups(
+/// Which groups are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    /// Those whose first message was received before, and is in nobody's hands.
+    Waiting,
+    /// The same, and those whose first message was received more than once, also while it is in somebody's
+    /// hands again.
+    Failing,
+}
+
+/// The groups of a queue, those with the oldest events first, at most `most`, whose events come after
+/// `after`.
+pub(super) fn groups_behind_a_failure(
     view: &View<'_>,
     name: &str,
+    which: Which,
     after: SequenceNumber,
     most: u32,
 ) -> Result<Vec<WaitingGroup>, StoreError> {
+    let from = match which {
+        Which::Waiting => WAITING_SQL.to_owned(),
+        Which::Failing => {
+            WAITING_SQL.replace("d.receiver IS NULL", "d.receive_count > 1 OR d.receiver IS NULL")
+        }
+    };
     let queue = Queue::stored(view, name)?;
     let groups = view.all(
         &format!(
             "SELECT g.name, {EVENT_ID_SQL}, {ROUTE_SQL}, m.sent_ms, d.first_received_ms,
                     d.receive_count, d.visible_at_ms,
                     (SELECT count(*) - 1 FROM message WHERE group_id = g.id), d.sequence
-             {WAITING_SQL} AND d.sequence > ?4 ORDER BY d.sequence LIMIT ?3"
+             {from} AND d.sequence > ?4 ORDER BY d.sequence LIMIT ?3"
         ),
         params![queue.id, view.now(), most, after.0],
         |row| {

@@ -141,6 +141,9 @@ pub struct SequenceNumber(pub(super) i64);
 const FIRST_OF_20_DIGITS: u64 = 10_000_000_000_000_000_000;
 
 impl SequenceNumber {
+    /// Before every message's.
+    pub(crate) const FIRST: Self = Self(0);
+
     /// The number that a text shows.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

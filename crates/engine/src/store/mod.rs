@@ -99,6 +99,7 @@ use self::reader::Reader;
 use self::receive::Batch;
 use self::send::Prepared;
 use self::tx::{Memory, Tx};
+use self::view::View;
 use self::wake::Wakers;
 use self::writer::{Jobs, Writer};
 
@@ -378,7 +379,7 @@ impl Store {
     /// The groups that wait for their first message, which was received before: those with the
     /// oldest events first, at most `most`.
     pub async fn waiting_groups(&self, queue: &str, most: u32) -> Result<Vec<WaitingGroup>> {
-        self.waiting_groups_after(queue, SequenceNumber(0), most).await
+        self.waiting_groups_after(queue, SequenceNumber::FIRST, most).await
     }
 
     /// The same, of those whose first message comes after `after`.
@@ -388,8 +389,31 @@ impl Store {
         after: SequenceNumber,
         most: u32,
     ) -> Result<Vec<WaitingGroup>> {
+        self.groups_behind_a_failure(queue, look::Which::Waiting, after, most).await
+    }
+
+    /// The same, with those whose first message was received more than once and is in somebody's hands
+    /// again.
+    pub async fn failing_groups_after(
+        &self,
+        queue: &str,
+        after: SequenceNumber,
+        most: u32,
+    ) -> Result<Vec<WaitingGroup>> {
+        self.groups_behind_a_failure(queue, look::Which::Failing, after, most).await
+    }
+
+    async fn groups_behind_a_failure(
+        &self,
+        queue: &str,
+        which: look::Which,
+        after: SequenceNumber,
+        most: u32,
+    ) -> Result<Vec<WaitingGroup>> {
         let queue = queue.to_owned();
-        self.reader.look(move |view| look::waiting_groups(view, &queue, after, most)).await
+        let look =
+            move |view: &View<'_>| look::groups_behind_a_failure(view, &queue, which, after, most);
+        self.reader.look(look).await
     }
 
     /// The groups of a queue that have messages, in the order of their names: those after `after`, at
