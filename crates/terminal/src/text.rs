@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::table::Width;
 
 /// A text on one line, without control characters: much of it comes from outside.
 #[must_use]
@@ -14,6 +17,32 @@ pub fn printable(text: &str) -> String {
 #[must_use]
 pub fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// A text in lines that are no wider, broken between words. What stands between backticks is one word, so
+/// that a command can be copied; what is wider than a line is not cut.
+#[must_use]
+pub fn wrapped(text: &str, width: Width) -> String {
+    let Width::AtMost(most) = width else { return format!("{text}\n") };
+    let mut is_command = false;
+    let words = text.split(|c| {
+        is_command ^= c == '`';
+        c == ' ' && !is_command
+    });
+    let (mut wrapped, mut at) = (String::new(), 0);
+    for word in words {
+        let wide = word.width();
+        if at > 0 && at + 1 + wide > most {
+            wrapped.push('\n');
+            at = 0;
+        } else if at > 0 {
+            wrapped.push(' ');
+            at += 1;
+        }
+        wrapped.push_str(word);
+        at += wide;
+    }
+    wrapped + "\n"
 }
 
 /// `3 min`: the two largest units at most.
@@ -104,6 +133,16 @@ mod tests {
     fn sizes_have_two_digits_at_least() {
         let texts = [999, 1_000, 1_234_567, 12_345_678, 53_000_000_000, u64::MAX].map(bytes);
         assert_eq!(texts, ["999 B", "1.0 kB", "1.2 MB", "12 MB", "53 GB", "18446744 TB"]);
+    }
+
+    #[test]
+    fn a_line_is_no_wider_than_the_terminal_and_no_command_is_broken() {
+        let text =
+            "You: key A-7 waits: `queue show local A-7 --data-dir x`; and 注文 注文 注文 注文";
+        let lines =
+            "You: key A-7 waits:\n`queue show local A-7 --data-dir x`;\nand 注文 注文 注文\n注文\n";
+        assert_eq!(wrapped(text, Width::AtMost(20)), lines);
+        assert_eq!(wrapped(text, Width::Any), format!("{text}\n"));
     }
 
     #[test]
