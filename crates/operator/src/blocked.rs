@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use commands::{Blocked, program};
 use domain::time::Timestamp;
+use domain::verdict::{Failure, Key, Known};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use terminal::table::{self, Width};
@@ -16,10 +17,14 @@ use crate::environment::{self, Environment, Host};
 use crate::history::{History, pattern, time_of};
 use crate::mapping;
 use crate::people::{self, ago, printable, span};
+use crate::sdk::in_time;
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
 /// can have, and its jitter.
 pub(crate) const LOG_BACK: Duration = Duration::from_hours(13);
+
+/// Pages of groups whose first event failed that are asked for: each has a thousand.
+const FAILING_PAGES_MAX: usize = 10;
 
 /// Lines that say why a group waits, or that it does no longer.
 pub(crate) const SAYING: [&str; 7] = [
@@ -53,6 +58,20 @@ pub(crate) struct Waiting {
     pub(crate) next_attempt_at: Option<String>,
     /// Events of the group behind it; `None` on AWS, which does not tell.
     pub(crate) behind: Option<u64>,
+    /// How the last attempt ended.
+    #[serde(skip)]
+    pub(crate) failure: Failure,
+    /// When the event was accepted, if that is known.
+    #[serde(skip)]
+    pub(crate) accepted_at: Option<Timestamp>,
+}
+
+/// `/_engine/failing-groups`.
+#[derive(Debug, Deserialize)]
+struct FailingGroups {
+    groups: Vec<Group>,
+    /// The last one's sequence number, if there may be more.
+    next: Option<String>,
 }
 
 /// `/_engine/waiting-groups`.
@@ -71,6 +90,10 @@ struct Group {
     since: String,
     visible_at: Option<String>,
     behind: u64,
+    /// The last lines about the event, one for each destination.
+    #[serde(default)]
+    last: Vec<Value>,
+    accepted_at: Option<Timestamp>,
 }
 
 pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
@@ -128,26 +151,91 @@ async fn of_engine(
 ) -> anyhow::Result<Vec<Waiting>> {
     let Groups { groups } = api.get("/_engine/waiting-groups").await?;
     let heads: HashSet<&str> = groups.iter().map(|group| group.event_id.as_str()).collect();
-    let about = |line: &Value| {
-        is_attempt(line) && line["event_id"].as_str().is_some_and(|id| heads.contains(id))
-    };
-    let lines = history.find(&pattern("message", &SAYING), since, about).await?;
-    let mut last: HashMap<&str, &Value> = HashMap::new();
-    for line in &lines {
-        last.extend(line["event_id"].as_str().map(|event_id| (event_id, line)));
-    }
+    let last = last_lines(history, since, &heads).await?;
     let waiting = |group: Group| {
-        let line = last.get(group.event_id.as_str()).copied();
-        Waiting {
-            behind: Some(group.behind),
-            next_attempt_at: group.visible_at,
-            since: group.since,
-            sequence: Some(group.sequence),
-            route: (!group.route.is_empty()).then_some(group.route),
-            ..Waiting::by(group.name, group.event_id, line.unwrap_or(&Value::Null))
-        }
+        let line = last.get(&group.event_id).cloned().unwrap_or_default();
+        group.waiting(&line)
     };
     Ok(groups.into_iter().map(waiting).collect())
+}
+
+/// The last line about each of these events that says why it did not leave.
+async fn last_lines(
+    history: &History,
+    since: Timestamp,
+    events: &HashSet<&str>,
+) -> anyhow::Result<HashMap<String, Value>> {
+    let about = |line: &Value| {
+        is_attempt(line) && line["event_id"].as_str().is_some_and(|id| events.contains(id))
+    };
+    let lines = history.find(&pattern("message", &SAYING), since, about).await?;
+    let by_event = |line: Value| Some((line["event_id"].as_str()?.to_owned(), line));
+    Ok(lines.into_iter().filter_map(by_event).collect())
+}
+
+/// The groups whose first event failed, also while it is tried again. The engine knows why of what it has
+/// seen fail; of what failed before it started, the log tells.
+pub(crate) async fn failing(api: &EngineApi, history: &History) -> Known<Vec<Waiting>> {
+    let (mut groups, mut path) = (Vec::new(), "/_engine/failing-groups".to_owned());
+    let mut unknown = Vec::new();
+    for page in 1.. {
+        let found: FailingGroups = match in_time(api.get(&path)).await {
+            Ok(found) => found,
+            Err(error) => return Known::Not(format!("{error:#}")),
+        };
+        groups.extend(found.groups);
+        let Some(next) = found.next else { break };
+        if page == FAILING_PAGES_MAX {
+            unknown.push(format!("more than {} keys wait", groups.len()));
+            break;
+        }
+        path = format!("/_engine/failing-groups/after/{next}");
+    }
+    let untold = groups.iter().filter(|group| group.last.is_empty());
+    let untold: HashSet<&str> = untold.map(|group| group.event_id.as_str()).collect();
+    let mut lines = HashMap::new();
+    if !untold.is_empty() {
+        let since = people::before(people::now(), LOG_BACK);
+        match in_time(last_lines(history, since, &untold)).await {
+            Ok(found) => lines = found,
+            Err(error) => unknown.push(format!("{error:#}")),
+        }
+    }
+    let waiting = |mut group: Group| {
+        let mut last = std::mem::take(&mut group.last);
+        last.extend(lines.remove(&group.event_id));
+        let line = last.into_iter().max_by_key(|line| urgency(failure(line)));
+        group.waiting(&line.unwrap_or_default())
+    };
+    let waiting = groups.into_iter().map(waiting).collect();
+    if unknown.is_empty() { Known::Is(waiting) } else { Known::InPart(waiting, unknown.join("; ")) }
+}
+
+/// How the attempt ended that a line tells of.
+fn failure(line: &Value) -> Failure {
+    match (line["message"].as_str(), line["reason"].as_str()) {
+        (None, _) => Failure::Unknown,
+        (Some("blocked"), _) => Failure::Rejected,
+        (Some("secret_unavailable"), _) => Failure::NoSecret,
+        (Some("not_dead_lettered"), _) => Failure::NotDeadLettered,
+        (Some("retry"), _) | (Some("not_attempted"), Some("circuit_open" | "retry_after")) => {
+            Failure::Failed
+        }
+        // It had no turn or no time; or it has just been delivered, and will be gone.
+        (Some(_), _) => Failure::NotTried,
+    }
+}
+
+/// Of several destinations, the one that needs a person says why a group waits.
+fn urgency(failure: Failure) -> u8 {
+    match failure {
+        Failure::Rejected => 5,
+        Failure::NotDeadLettered => 4,
+        Failure::NoSecret => 3,
+        Failure::Failed => 2,
+        Failure::Unknown => 1,
+        Failure::NotTried => 0,
+    }
 }
 
 /// The groups that wait, by the log alone: those whose last line is no success.
@@ -179,6 +267,10 @@ pub(crate) fn of_log(lines: &[Value]) -> Vec<Waiting> {
         let retry_in = Duration::from_millis(last["retry_in_ms"].as_u64().unwrap_or_default());
         Waiting {
             since: first["timestamp"].as_str().unwrap_or_default().to_owned(),
+            accepted_at: time_of(last).and_then(|at| {
+                let age = Duration::from_millis(last["age_ms"].as_u64()?);
+                Some(people::before(at, age))
+            }),
             next_attempt_at: time_of(last).map(|at| at.plus(retry_in).to_string()),
             ..Waiting::by(group.to_owned(), event_id, last)
         }
@@ -217,8 +309,46 @@ impl Waiting {
             since: String::new(),
             next_attempt_at: None,
             behind: None,
+            failure: failure(line),
+            accepted_at: None,
         }
     }
+
+    /// The same for a verdict.
+    pub(crate) fn key(self) -> Option<Key> {
+        let is_tried =
+            self.failure != Failure::Failed || self.reason.as_deref().is_some_and(is_answer);
+        Some(Key {
+            since: people::time(&self.since)?,
+            key: self.group,
+            event_id: self.event_id,
+            route: self.route,
+            destination: self.destination,
+            failure: self.failure,
+            reason: self.reason.filter(|_| is_tried),
+            accepted_at: self.accepted_at,
+        })
+    }
+}
+
+impl Group {
+    /// With what a line tells of its first event.
+    fn waiting(self, line: &Value) -> Waiting {
+        Waiting {
+            behind: Some(self.behind),
+            next_attempt_at: self.visible_at,
+            since: self.since,
+            sequence: Some(self.sequence),
+            route: (!self.route.is_empty()).then_some(self.route),
+            accepted_at: self.accepted_at,
+            ..Waiting::by(self.name, self.event_id, line)
+        }
+    }
+}
+
+/// Whether a reason is how the destination answered, and not why it was not asked.
+fn is_answer(reason: &str) -> bool {
+    !["circuit_open", "retry_after"].contains(&reason)
 }
 
 fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {

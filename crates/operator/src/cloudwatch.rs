@@ -3,6 +3,7 @@
 //! Source: `CloudWatch` API reference, `DescribeAlarms` and `GetMetricData`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use aws_config::SdkConfig;
@@ -15,7 +16,7 @@ use aws_smithy_types::DateTime;
 use domain::time::Timestamp;
 use serde::Serialize;
 
-use crate::sdk;
+use crate::{people, sdk};
 
 /// Metrics are asked for minute by minute: what SQS and the forwarder write is that fine, and is kept
 /// so for 15 days. Source: `CloudWatch` guide, "Metrics retention".
@@ -195,6 +196,13 @@ fn parse_alarm(alarm: &MetricAlarm, prefix: &str) -> Option<Alarm> {
 pub(crate) struct Age {
     pub(crate) seconds: u64,
     pub(crate) at: Timestamp,
+}
+
+impl Age {
+    /// When the message came.
+    pub(crate) fn since(self) -> Timestamp {
+        people::before(self.at, Duration::from_secs(self.seconds))
+    }
 }
 
 /// The metric of the oldest message's age.

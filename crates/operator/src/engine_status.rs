@@ -28,14 +28,27 @@ pub(crate) struct EngineStatus {
     pub(crate) loss_meter: LossMeter,
     pub(crate) deliveries: Deliveries,
     pub(crate) log_level: LogLevel,
-    /// By route and destination.
-    pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,
+    /// An engine of before does not tell.
+    pub(crate) limits: Option<Limits>,
+    pub(crate) origins: Origins,
 }
+
+/// Where deliveries go, by route and destination.
+pub(crate) type Origins = BTreeMap<String, BTreeMap<String, String>>;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Disk {
     pub(crate) free_bytes: u64,
     pub(crate) accepting: bool,
+}
+
+/// How long events are kept and tried.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) retention_seconds: u64,
+    pub(crate) dead_letter_retention_seconds: u64,
+    /// By route.
+    pub(crate) give_up_after_seconds: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -72,6 +72,23 @@ impl Checks {
         &self.0
     }
 
+    /// The names of those that failed.
+    pub(super) fn failed(&self) -> Vec<String> {
+        let failed = self.0.iter().filter(|check| check.verdict == Verdict::Fail);
+        failed.map(|check| check.name.clone()).collect()
+    }
+
+    /// Whether something was said of this.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|check| check.name == name)
+    }
+
+    /// These, and others after them.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     pub(super) fn worst(&self) -> Verdict {
         self.0.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok)
     }

@@ -32,6 +32,22 @@ const HEAD_BYTES_MAX: u64 = 16 * 1024;
 /// has left when it does, a third of 90 days.
 const CERTIFICATE_LEFT_LEAST: Duration = Duration::from_hours(21 * 24);
 
+/// From where deliveries are made, which is not always where this runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// From here, or from a place that reaches what can be reached from here.
+    SameMachine,
+    /// From a network of its own.
+    Vpc,
+    /// From nowhere yet: whether the configuration is right is all there is to tell.
+    NothingRuns,
+}
+
+/// Nobody answers there now. Somebody may later.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NobodyAnswers(String);
+
 /// What time it is, as a destination and this machine say at once.
 pub(super) struct Date {
     /// Host and port of the destination.
@@ -49,13 +65,12 @@ struct Reached {
     date: Option<(Timestamp, Timestamp)>,
 }
 
-/// Checks one destination of a route, and gives the date that it told. `elsewhere`: deliveries leave
-/// from another network than this.
+/// Checks one destination of a route, and gives the date that it told.
 pub(super) async fn check(
     route: &str,
     destination: &str,
     url: &Url,
-    elsewhere: bool,
+    from: From,
     checks: &mut Checks,
 ) -> Option<Date> {
     let name = format!("destination {route}/{destination}");
@@ -75,7 +90,8 @@ pub(super) async fn check(
     let reached = match tried {
         Ok(reached) => reached,
         Err(error) => {
-            unreachable(name, &format!("{place}: {error:#}"), elsewhere, checks);
+            let may_answer_later = error.is::<NobodyAnswers>();
+            unreachable(name, &format!("{place}: {error:#}"), from, may_answer_later, checks);
             return None;
         }
     };
@@ -87,14 +103,16 @@ pub(super) async fn check(
     Some(Date { place, there, here })
 }
 
-fn unreachable(name: String, found: &str, elsewhere: bool, checks: &mut Checks) {
-    if elsewhere {
-        let advice = "the function runs in a VPC and may reach it; `status` tells what it logs";
-        checks.warn(name, found, advice);
-    } else {
-        let advice =
-            "events wait in the queue until it answers; is the service up, and is this its URL?";
-        checks.fail(name, found, advice);
+fn unreachable(name: String, found: &str, from: From, may_answer_later: bool, checks: &mut Checks) {
+    let advice =
+        "events wait in the queue until it answers; is the service up, and is this its URL?";
+    match from {
+        From::Vpc => {
+            let advice = "the function runs in a VPC and may reach it; `status` tells what it logs";
+            checks.warn(name, found, advice);
+        }
+        From::SameMachine if may_answer_later => checks.warn(name, found, advice),
+        From::SameMachine | From::NothingRuns => checks.fail(name, found, advice),
     }
 }
 
@@ -113,11 +131,13 @@ fn connect(host: &str, port: u16) -> anyhow::Result<TcpStream> {
     let host = host.trim_matches(['[', ']']);
     let addresses: Vec<SocketAddr> =
         (host, port).to_socket_addrs().context("its name is not known")?.collect();
-    let mut last = anyhow!("its name has no address");
+    let mut last: anyhow::Error = anyhow!("its name has no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = anyhow!("no connection to {address}: {error}"),
+            Err(error) => {
+                last = NobodyAnswers(format!("no connection to {address}: {error}")).into();
+            }
         }
     }
     Err(last)
@@ -149,7 +169,7 @@ fn reach_with_tls(mut stream: TcpStream, host: &str, authority: &str) -> anyhow:
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
     let mut connection = ClientConnection::new(Arc::new(client_config()?), name)?;
     while connection.is_handshaking() {
-        connection.complete_io(&mut stream).map_err(|error| anyhow!(tls_trouble(&error)))?;
+        connection.complete_io(&mut stream).map_err(|error| tls_trouble(&error))?;
     }
     let chain = connection.peer_certificates().context("it showed no certificate")?;
     let leaf = chain.first().context("it showed no certificate")?;
@@ -164,7 +184,7 @@ fn reach_with_tls(mut stream: TcpStream, host: &str, authority: &str) -> anyhow:
 }
 
 /// What is wrong with a handshake, for people.
-fn tls_trouble(error: &io::Error) -> String {
+fn tls_trouble(error: &io::Error) -> anyhow::Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
@@ -172,13 +192,14 @@ fn tls_trouble(error: &io::Error) -> String {
             ..
         })) => {
             let end = Timestamp::from_ms(not_after.as_secs().saturating_mul(1_000));
-            format!("its certificate expired {}", people::ago(end, people::now()))
+            anyhow!("its certificate expired {}", people::ago(end, people::now()))
         }
         Some(rustls::Error::InvalidCertificate(CertificateError::Expired)) => {
-            "its certificate has expired".to_owned()
+            anyhow!("its certificate has expired")
         }
-        Some(error) => format!("tls: {error}"),
-        None => format!("tls: {error}"),
+        Some(error) => anyhow!("tls: {error}"),
+        // It ended, or said nothing in time.
+        None => NobodyAnswers(format!("tls: {error}")).into(),
     }
 }
 

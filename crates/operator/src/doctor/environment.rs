@@ -14,25 +14,30 @@ use terminal::exit::{self, Failure};
 use url::Url;
 
 use super::checks::Checks;
-use super::destination::Date;
+use super::destination::{Date, From};
 use super::{destination, disk, preflight};
-use crate::cloudwatch::CloudWatch;
 use crate::engine_api::EngineApi;
-use crate::engine_status::QueueStats;
 use crate::environment::{self, Environment, Host, NotDeployed, deployment};
 use crate::history::pattern;
 use crate::people::{self, span};
+use crate::sdk;
 use crate::stage::Stage;
-use crate::status::aws::alarm_prefix;
-use crate::status::report::LossMeter;
+use crate::status::{self, report::Report};
 use crate::store::Store;
-use crate::{mapping, sdk};
 
 /// How far this machine's clock may be from a destination's: well below the five minutes that a
 /// provider's signature is good for, and above what an answer takes.
 const CLOCK_OFF_MOST: Duration = Duration::from_secs(30);
 
-/// Checks everything, and gives the environment's name.
+/// What was found of an environment.
+pub(super) struct Found {
+    /// Its name.
+    pub(super) environment: String,
+    /// How it is; `None` where it cannot be asked.
+    pub(super) report: Option<Report>,
+}
+
+/// Checks everything.
 ///
 /// # Errors
 ///
@@ -40,7 +45,8 @@ const CLOCK_OFF_MOST: Duration = Duration::from_secs(30);
 pub(super) async fn check(
     arguments: &commands::EnvironmentArgs,
     checks: &mut Checks,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Found> {
+    let unasked = |environment: String| Found { environment, report: None };
     let found = match environment::find(arguments).await {
         Err(error) if exit::failure_of(&error) == Some(Failure::Usage) => return Err(error),
         found => found,
@@ -60,9 +66,9 @@ pub(super) async fn check(
                 checks.fail("environment", format!("{error:#}"), advice);
             }
             if let Some(deployment) = deployment {
-                destinations(&deployment, checks).await;
+                destinations(&deployment, From::NothingRuns, checks).await;
             }
-            return Ok(environment::name(arguments).to_owned());
+            return Ok(unasked(environment::name(arguments).to_owned()));
         }
     };
     let name = environment.name.as_str();
@@ -78,16 +84,16 @@ pub(super) async fn check(
     }
     if let Err(error) = environment.check_directory().await {
         checks.fail("engine", format!("{error:#}"), "name its own directory with --data-dir");
-        return Ok(environment.name);
+        return Ok(unasked(environment.name));
     }
-    match &environment.host {
+    let report = match &environment.host {
         Host::Engine { api, data_dir, .. } => {
             let config = deployment.as_ref().map(|deployment| &deployment.config);
-            engine(name, &environment, api, data_dir.as_deref(), config, checks).await;
+            engine(&environment, api, data_dir.as_deref(), config, checks).await
         }
         Host::Aws { sdk, deployment } => aws(name, &environment, sdk, deployment, checks).await,
-    }
-    Ok(environment.name)
+    };
+    Ok(Found { environment: environment.name, report })
 }
 
 fn configuration(file: Option<PathBuf>, checks: &mut Checks) -> Option<Deployment> {
@@ -111,53 +117,35 @@ fn configuration(file: Option<PathBuf>, checks: &mut Checks) -> Option<Deploymen
 }
 
 async fn engine(
-    name: &str,
     environment: &Environment,
     api: &EngineApi,
     data_dir: Option<&Path>,
     config: Option<&Config>,
     checks: &mut Checks,
-) {
+) -> Option<Report> {
     if let Some(data_dir) = data_dir {
         disk::check(data_dir, checks);
     }
-    let status = match api.status().await {
-        Ok(status) => status,
+    let (report, origins) = match status::engine::report(environment, api).await {
+        Ok(told) => told,
         Err(error) => {
             let advice = "start it, and see what it said when it ended: docs/one-machine.md";
-            return checks.fail("engine", format!("{error:#}"), advice);
+            checks.fail("engine", format!("{error:#}"), advice);
+            return None;
         }
     };
     checks.ok("engine", "it runs and answers");
-    match &status.trouble {
-        None => checks.ok("forwarder", "its processes start"),
-        Some(trouble) => {
-            checks.fail(
-                "forwarder",
-                trouble,
-                "is the --forwarder that the engine was given there?",
-            );
-        }
-    }
-    delivery(name, environment, checks).await;
     if let Some(config) = config {
         let repair = "restart the engine with this configuration";
-        let settings = retention(environment, config, repair, checks).await;
-        if let Some([retention, dead_letter_retention]) = settings {
-            let why = format!("`{}` tells why", program::command(["blocked", name]));
-            age("queue", &status.queue, retention, &why, checks);
-            let list = program::command(["dlq", "list", name]);
-            let advice = format!("redrive or drop them: `{list}`");
-            age("dead letters", &status.dead_letter_queue, dead_letter_retention, &advice, checks);
-        }
+        retention(environment, config, repair, checks).await;
     }
-    loss(name, &status.loss_meter, checks);
     let mut dates = Vec::new();
-    for (route, origins) in &status.origins {
+    for (route, origins) in &origins {
         for (destination, origin) in origins {
             match Url::parse(origin) {
                 Ok(url) => {
-                    dates.extend(destination::check(route, destination, &url, false, checks).await);
+                    let from = From::SameMachine;
+                    dates.extend(destination::check(route, destination, &url, from, checks).await);
                 }
                 Err(error) => checks.fail(
                     format!("destination {route}/{destination}"),
@@ -168,6 +156,7 @@ async fn engine(
         }
     }
     clock(&dates, checks);
+    Some(report)
 }
 
 async fn aws(
@@ -176,10 +165,17 @@ async fn aws(
     sdk: &SdkConfig,
     deployment: &Deployment,
     checks: &mut Checks,
-) {
+) -> Option<Report> {
     credentials(sdk, deployment, checks).await;
     checks.ok("clock", "AWS accepts this machine's signatures: less than five minutes off");
-    delivery(name, environment, checks).await;
+    let report = match status::on_aws(environment, sdk, deployment).await {
+        Ok(report) => Some(report),
+        Err(error) => {
+            let advice = "it needs sqs:GetQueueAttributes on both queues";
+            checks.fail("queues", format!("{error:#}"), advice);
+            None
+        }
+    };
     let repair = program::deploy(name);
     retention(environment, &deployment.config, &repair, checks).await;
     let history = environment.history();
@@ -193,9 +189,11 @@ async fn aws(
         ),
     }
     stage(sdk, deployment, checks).await;
-    alarms(name, sdk, checks).await;
     releases(sdk, deployment, checks).await;
-    destinations(deployment, checks).await;
+    let vpc = deployment.aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
+    let from = if vpc { From::Vpc } else { From::SameMachine };
+    destinations(deployment, from, checks).await;
+    report
 }
 
 /// Of an API that was there already: whether what is deployed goes live by itself.
@@ -212,34 +210,6 @@ pub(super) async fn stage(sdk: &SdkConfig, deployment: &Deployment, checks: &mut
         Err(error) => {
             checks.fail("stage", format!("{error:#}"), "this check needs apigateway:GET on the API");
         }
-    }
-}
-
-/// None is needed for a delivery, so none of this fails.
-async fn alarms(name: &str, sdk: &SdkConfig, checks: &mut Checks) {
-    let prefix = alarm_prefix(name);
-    let cloudwatch = CloudWatch::new(sdk);
-    match sdk::in_time(cloudwatch.alarms(&prefix)).await {
-        Ok(alarms) if alarms.is_empty() => checks.warn(
-            "alarms",
-            format!("there is none whose name begins with {prefix}"),
-            format!("{} makes them", program::deploy(name)),
-        ),
-        Ok(alarms) => {
-            let ringing = alarms.iter().filter(|alarm| alarm.state == "ALARM");
-            let ringing: Vec<&str> = ringing.map(|alarm| alarm.section.as_str()).collect();
-            if ringing.is_empty() {
-                checks.ok("alarms", format!("none of {} rings", alarms.len()));
-            } else {
-                let advice = "docs/runbook.md has a section for each";
-                checks.warn("alarms", format!("{} ring", ringing.join(", ")), advice);
-            }
-        }
-        Err(error) => checks.warn(
-            "alarms",
-            format!("{error:#}"),
-            "status needs cloudwatch:DescribeAlarms and GetMetricData to tell of them and of losses",
-        ),
     }
 }
 
@@ -285,32 +255,8 @@ fn clock(dates: &[Date], checks: &mut Checks) {
     );
 }
 
-async fn delivery(name: &str, environment: &Environment, checks: &mut Checks) {
-    match mapping::state(environment).await {
-        Ok(state) if state == "Enabled" => checks.ok("delivery", "the mapping is Enabled"),
-        Ok(state) => checks.warn(
-            "delivery",
-            format!("the mapping is {state}: events are accepted and wait"),
-            format!(
-                "`{}` goes on, unless somebody paused it on purpose",
-                program::command(["resume", name])
-            ),
-        ),
-        Err(error) => checks.fail(
-            "delivery",
-            format!("{error:#}"),
-            "it needs lambda:ListEventSourceMappings and GetEventSourceMapping, and a mapping",
-        ),
-    }
-}
-
-/// Compares the queues with the configuration, and gives their retentions.
-async fn retention(
-    environment: &Environment,
-    config: &Config,
-    repair: &str,
-    checks: &mut Checks,
-) -> Option<[Duration; 2]> {
+/// Compares the queues with the configuration.
+async fn retention(environment: &Environment, config: &Config, repair: &str, checks: &mut Checks) {
     use QueueAttributeName::{MessageRetentionPeriod, RedrivePolicy, VisibilityTimeout};
     let names = [MessageRetentionPeriod, VisibilityTimeout, RedrivePolicy];
     let queue = environment.attributes_of(&environment.queue_url, &names).await;
@@ -319,8 +265,7 @@ async fn retention(
         (Ok(queue), Ok(dead)) => (queue, dead),
         (Err(error), _) | (_, Err(error)) => {
             let advice = "it needs sqs:GetQueueAttributes on both queues";
-            checks.fail("queues", format!("{error:#}"), advice);
-            return None;
+            return checks.fail("queues", format!("{error:#}"), advice);
         }
     };
     let seconds = |attributes: &HashMap<QueueAttributeName, String>, name: &QueueAttributeName| {
@@ -351,39 +296,6 @@ async fn retention(
     } else {
         checks.fail("queues", differing.join(", "), repair);
     }
-    Some([found[0].1, found[2].1])
-}
-
-/// Warns while there is still time to do something.
-fn age(what: &str, oldest: &QueueStats, retention: Duration, advice: &str, checks: &mut Checks) {
-    let Some(age) = oldest.oldest_age_ms.map(Duration::from_millis) else {
-        return checks.ok(format!("age of {what}"), "there are none");
-    };
-    let found = format!("the oldest is {} old, and kept for {}", span(age), span(retention));
-    if age > retention / 2 {
-        checks.warn(format!("age of {what}"), found, advice);
-    } else {
-        checks.ok(format!("age of {what}"), found);
-    }
-}
-
-fn loss(name: &str, meter: &LossMeter, checks: &mut Checks) {
-    match meter.missing {
-        0 => checks.ok("loss meter", format!("0 missing since {}", meter.since)),
-        1.. => checks.fail(
-            "loss meter",
-            format!("{} events are missing since {}", meter.missing, meter.since),
-            format!(
-                "`{}` tells of which route and how; ask its sender again",
-                program::command(["status", name])
-            ),
-        ),
-        more => checks.fail(
-            "loss meter",
-            format!("there are {} events more than were accepted since {}", -more, meter.since),
-            "did somebody write into the database?",
-        ),
-    }
 }
 
 async fn releases(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks) {
@@ -413,11 +325,10 @@ async fn releases(sdk: &SdkConfig, deployment: &Deployment, checks: &mut Checks)
     }
 }
 
-async fn destinations(deployment: &Deployment, checks: &mut Checks) {
-    let vpc = deployment.aws.as_ref().is_some_and(|aws| aws.function.vpc.is_some());
+async fn destinations(deployment: &Deployment, from: From, checks: &mut Checks) {
     for (route, it) in deployment.config.routes() {
         for destination in it.destinations() {
-            destination::check(route, destination.name(), destination.url(), vpc, checks).await;
+            destination::check(route, destination.name(), destination.url(), from, checks).await;
         }
     }
 }

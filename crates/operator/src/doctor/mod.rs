@@ -1,4 +1,5 @@
-//! `doctor`: checks everything that deliveries depend on and an operator can mend, and says how.
+//! `doctor`: whether a person must act, and checks of everything that deliveries depend on and an operator
+//! can mend, with how.
 
 mod checks;
 mod destination;
@@ -9,24 +10,78 @@ mod preflight;
 use std::process::ExitCode;
 
 use commands::Doctor;
+use domain::verdict::Verdict;
 use serde_json::json;
+use terminal::table::Width;
+use terminal::text::wrapped;
 
-use checks::{Check, Checks, Verdict};
+use crate::people::{self, count};
+use crate::status::report::{Judged, Report};
+use crate::status::sentence::{Said, Speaker, unknown};
+use checks::{Check, Checks};
 
 pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
     let mut checks = Checks::default();
-    let environment = Box::pin(environment::check(&given.environment, &mut checks)).await?;
-    let worst = checks.worst();
+    let found = Box::pin(environment::check(&given.environment, &mut checks)).await?;
+    let verdict = match &found.report {
+        Some(report) => report.verdict.verdict.clone().with_failed_checks(checks.failed()),
+        None => Verdict::of_checks(checks.failed()),
+    };
+    let events = found.report.as_ref().map_or(0, |report| report.queue.events);
+    let speaker = Speaker::above(&found.environment, people::now(), events);
+    let is_well = verdict.is_nothing_to_do();
+    let sentence = match &found.report {
+        None if is_well => "Nothing to do: no check fails".to_owned(),
+        _ => speaker.sentence(&verdict),
+    };
+    let mut judged = Checks::default();
+    if let Some(report) = &found.report {
+        judge(report, &speaker, &mut judged);
+    }
+    let all = judged.and(checks);
     if given.json {
-        let checks = checks.all();
         let document = json!({
-            "environment": environment, "verdict": worst, "checks": checks,
+            "environment": found.environment,
+            "verdict": Judged { verdict, sentence },
+            "worst": all.worst(),
+            "checks": all.all(),
         });
         println!("{document:#}");
     } else {
-        print!("{}", render(checks.all()));
+        print!("{}\n{}", wrapped(&sentence, Width::of_stdout()), render(all.all()));
     }
-    Ok(if worst == Verdict::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A line for each thing that the verdict is about: it fails where somebody is needed, or could be, and
+/// warns where waiting is right.
+fn judge(report: &Report, speaker: &Speaker<'_>, checks: &mut Checks) {
+    let verdict = &report.verdict.verdict;
+    for Said { about, found, advice } in verdict.findings().iter().map(|it| speaker.finding(it)) {
+        checks.fail(about, found, advice);
+    }
+    for Said { about, found, advice } in verdict.unknown().iter().map(unknown) {
+        checks.fail(about, found, advice);
+    }
+    for Said { about, found, advice } in verdict.waits().iter().map(|it| speaker.wait(it)) {
+        checks.warn(about, found, advice);
+    }
+    let state = report.delivery.state.as_deref().unwrap_or("unknown");
+    let since = report.loss_meter.as_ref().map_or("", |meter| meter.since.as_str());
+    let alarms = report.alarms.as_ref().map(|alarms| format!("none of {} rings", alarms.len()));
+    let well = [
+        ("delivery", Some(format!("the mapping is {state}"))),
+        ("forwarder", (report.host == "engine").then(|| "its processes start".to_owned())),
+        ("queue", Some(count(report.queue.events, "event"))),
+        ("dead letters", Some("there are none".to_owned())),
+        ("loss meter", Some(format!("0 missing since {since}"))),
+        ("alarms", alarms),
+    ];
+    for (about, found) in well {
+        if let Some(found) = found.filter(|_| !checks.has(about)) {
+            checks.ok(about, found);
+        }
+    }
 }
 
 fn render(checks: &[Check]) -> String {

@@ -12,16 +12,17 @@ use commands::program;
 use deployment::Deployment;
 use domain::config::{Config, LogLevel};
 use domain::time::Timestamp;
+use domain::verdict::{self, Key, Known, Limits, Situation, Storage};
 use serde_json::Value;
 
 use super::meter::{self, Meter, Operated};
 use super::pause;
 use super::report::{
-    DeadLetters, Delivery, Destination, LastDelivery, LossMeter, Queue, Release, Report,
+    DeadLetters, Delivery, Destination, Judged, LastDelivery, LossMeter, Queue, Release, Report,
 };
 use crate::audit::read;
-use crate::blocked::{self, SAYING};
-use crate::cloudwatch::{self, Age, CloudWatch};
+use crate::blocked::{self, SAYING, Waiting};
+use crate::cloudwatch::{self, Age, Alarm, CloudWatch};
 use crate::environment::Environment;
 use crate::history::pattern;
 use crate::sdk::{PATIENCE, in_time, within};
@@ -60,7 +61,7 @@ pub(super) async fn report(
     let queue = queue.context("asking for the queue")?;
     let dead = dead.context("asking for the dead-letter queue")?;
     let mut known = Unknown(Vec::new());
-    let state = known.or_not("delivery", state);
+    let state = known.or_not(DELIVERY, state);
     let is_paused = state.as_deref().is_some_and(|state| !mapping::is_on(state));
 
     let since = people::before(now, loss_since);
@@ -87,15 +88,15 @@ pub(super) async fn report(
         in_time(release(sdk, deployment)),
     );
 
-    let lines = known.or_not("last deliveries, breaker and waiting groups", lines);
+    let lines = known.or_not(LINES, lines);
+    let keys = keys(lines.as_ref(), &known);
     let waiting_groups = waiting_groups(lines.as_ref(), is_paused, &mut known);
     let lines = lines.map(|(lines, _cut)| lines).unwrap_or_default();
-    let [oldest, oldest_dead] = known.or_not("oldest age", ages).unwrap_or_default();
-    let ages_were_told = !known.has("oldest age");
-    for (what, events, age) in [
-        ("oldest age", queue.events, oldest),
-        ("oldest dead letter's age", dead.events, oldest_dead),
-    ] {
+    let [oldest, oldest_dead] = known.or_not(OLDEST, ages).unwrap_or_default();
+    let ages_were_told = known.why(OLDEST).is_none();
+    for (what, events, age) in
+        [(OLDEST, queue.events, oldest), ("oldest dead letter's age", dead.events, oldest_dead)]
+    {
         if ages_were_told && events > 0 && age.is_none() {
             known.add(what, "CloudWatch has none of the last 15 minutes");
         }
@@ -103,25 +104,53 @@ pub(super) async fn report(
     let by_reason = known
         .or_not("dead letters by reason", reasons)
         .and_then(|reasons| reasons.map_err(|why| known.add("dead letters by reason", &why)).ok());
-    let operated = known.or_not("accepted and dropped", operated);
-    let meter = known.or_not("loss meter", metrics);
+    let operated = known.or_not(OPERATED, operated);
+    let meter = known.or_not(METER, metrics);
     let loss_meter = meter.and_then(|meter| {
         let balance = meter.balance(since, now, dead.events, operated.as_ref());
         known.loss_meter(balance, meter.has_counts_of_the_forwarder())
     });
-    let alarms = known.or_not("alarms", alarms);
-    let pauses = known.or_not("who paused", pauses).unwrap_or_default();
+    let alarms = known.or_not(ALARMS, alarms);
+    let pauses = known.or_not(PAUSES, pauses);
     let release = known.or_not("current release", release).flatten();
     // An age is of something that is still there only if something is.
     let (oldest, oldest_dead) =
         (oldest.filter(|_| queue.events > 0), oldest_dead.filter(|_| dead.events > 0));
+    let situation = Situation {
+        now,
+        storage: Known::Is(Storage::default()),
+        forwarder_trouble: None,
+        delivery: known.known(
+            DELIVERY,
+            state.as_ref().map(|state| {
+                if is_paused {
+                    verdict::Delivery::Off(state.clone())
+                } else {
+                    verdict::Delivery::On
+                }
+            }),
+        ),
+        pauses: known.known(PAUSES, pauses.clone()),
+        events: queue.events,
+        oldest_at: known.known(OLDEST, oldest.map(Age::since)),
+        keys,
+        limits: Known::Is(limits(config)),
+        dead_letters: dead.events,
+        oldest_dead_letter_at: oldest_dead.map(Age::since),
+        missing: missing(loss_meter.as_ref(), &known),
+        alarms: match &alarms {
+            Some(alarms) => unwell(alarms, &alarm_prefix),
+            None => known.known(ALARMS, None),
+        },
+    };
     Ok(Report {
+        verdict: Judged::of(&situation, &environment.name),
         environment: environment.name.clone(),
         host: "aws",
         at: now.to_string(),
         delivery: Delivery {
             paused: is_paused,
-            pauses,
+            pauses: pauses.unwrap_or_default(),
             state,
             batches_in_flight: None,
             trouble: None,
@@ -147,8 +176,60 @@ pub(super) async fn report(
         last_deliveries: last(&lines),
         release,
         alarms,
-        unknown: known.0,
+        unknown: known.0.iter().map(|(what, why)| format!("{what} ({why})")).collect(),
     })
+}
+
+/// What may be unknown, as it is shown.
+const DELIVERY: &str = "delivery";
+const LINES: &str = "last deliveries, breaker and waiting groups";
+const OLDEST: &str = "oldest age";
+const METER: &str = "loss meter";
+const OPERATED: &str = "accepted and dropped";
+const BY_ROUTE: &str = "deliveries by route";
+const ALARMS: &str = "alarms";
+const PAUSES: &str = "who paused";
+
+/// The keys whose first event failed, as far as the log was read.
+fn keys(lines: Option<&(Vec<Value>, Option<String>)>, unknown: &Unknown) -> Known<Vec<Key>> {
+    let Some((lines, cut)) = lines else { return unknown.known(LINES, None) };
+    let keys = blocked::of_log(lines).into_iter().filter_map(Waiting::key).collect();
+    match cut {
+        None => Known::Is(keys),
+        Some(cut) => Known::InPart(keys, cut.clone()),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let routes = config.routes().iter();
+    Limits {
+        give_up_after: routes.map(|(name, it)| (name.clone(), it.give_up_after())).collect(),
+        retention: config.queue().retention,
+        dead_letter_retention: config.queue().dead_letter_retention,
+    }
+}
+
+/// What the meter tells; where less was counted than there is to count, a part.
+fn missing(meter: Option<&LossMeter>, unknown: &Unknown) -> Known<i64> {
+    let missing = unknown.known(METER, meter.map(|meter| meter.missing));
+    match ([OPERATED, BY_ROUTE].into_iter().find_map(|what| unknown.why(what)), missing) {
+        (Some(why), Known::Is(missing)) => Known::InPart(missing, why.to_owned()),
+        (_, missing) => missing,
+    }
+}
+
+/// The alarms that do not say that all is well. That there are none says nothing.
+fn unwell(alarms: &[Alarm], prefix: &str) -> Known<Vec<verdict::Alarm>> {
+    if alarms.is_empty() {
+        return Known::Not(format!("there is none whose name begins with {prefix}"));
+    }
+    let unwell = alarms.iter().filter(|alarm| alarm.state != "OK");
+    let alarm = |alarm: &Alarm| verdict::Alarm {
+        section: alarm.section.clone(),
+        rings: alarm.state == "ALARM",
+        since: alarm.since.as_deref().and_then(people::time),
+    };
+    Known::Is(unwell.map(alarm).collect())
 }
 
 /// Counted in the log, if all of it was read and something was tried.
@@ -174,20 +255,27 @@ fn meter_patience(loss_since: Duration) -> Duration {
 }
 
 /// How the names of an environment's alarms begin. Source: `modules/monitoring`.
-pub(crate) fn alarm_prefix(environment: &str) -> String {
+fn alarm_prefix(environment: &str) -> String {
     format!("{environment}-webhook-")
 }
 
 /// What could not be told, and why.
-struct Unknown(Vec<String>);
+struct Unknown(Vec<(String, String)>);
 
 impl Unknown {
     fn add(&mut self, what: &str, why: &str) {
-        self.0.push(format!("{what} ({why})"));
+        self.0.push((what.to_owned(), why.to_owned()));
     }
 
-    fn has(&self, what: &str) -> bool {
-        self.0.iter().any(|unknown| unknown.starts_with(what))
+    /// Why something could not be told.
+    fn why(&self, what: &str) -> Option<&str> {
+        self.0.iter().find(|(unknown, _)| unknown == what).map(|(_, why)| why.as_str())
+    }
+
+    /// What was told, or why not.
+    fn known<T>(&self, what: &str, told: Option<T>) -> Known<T> {
+        let why = || self.why(what).unwrap_or("it was not told").to_owned();
+        told.map_or_else(|| Known::Not(why()), Known::Is)
     }
 
     /// The balance, or takes note of why there is none, or what it cannot tell.
@@ -196,12 +284,12 @@ impl Unknown {
         balance: Result<LossMeter, String>,
         has_counts_of_the_forwarder: bool,
     ) -> Option<LossMeter> {
-        let told = balance.map_err(|why| self.add("loss meter", &why)).ok()?;
+        let told = balance.map_err(|why| self.add(METER, &why)).ok()?;
         let delivered = told.total.as_ref().map_or(0, |total| total.delivered);
         if delivered > 0 && !has_counts_of_the_forwarder {
             let why = "CloudWatch has no counts of the forwarder: what was deleted by hand counts as \
                        delivered";
-            self.add("deliveries by route", why);
+            self.add(BY_ROUTE, why);
         }
         Some(told)
     }

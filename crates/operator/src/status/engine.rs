@@ -1,16 +1,22 @@
 //! The status of an engine on this machine: what it says of itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use commands::program;
 use domain::config::LogLevel;
+use domain::pause::Pause;
+use domain::verdict::{self, Known, Limits, Situation, Storage};
 
 use super::pause;
-use super::report::{Balance, DeadLetters, Delivery, Destination, Left, Queue, Release, Report};
+use super::report::{
+    Balance, DeadLetters, Delivery, Destination, Judged, Left, Queue, Release, Report,
+};
+use crate::blocked::Waiting;
 use crate::engine_api::EngineApi;
-use crate::engine_status::{Counts, Deliveries, Disk};
+use crate::engine_status::{Counts, Deliveries, Disk, EngineStatus, Origins};
 use crate::environment::Environment;
-use crate::people;
+use crate::{blocked, people};
 
 /// What is wrong with the engine's storage, the worst first.
 fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
@@ -28,15 +34,21 @@ fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
     }
 }
 
-pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow::Result<Report> {
+/// The report, and where deliveries go.
+pub(crate) async fn report(
+    environment: &Environment,
+    api: &EngineApi,
+) -> anyhow::Result<(Report, Origins)> {
     let mut status = api.status().await?;
-    let mapping = status.event_source_mapping;
     let mut unknown = Vec::new();
-    let is_paused = mapping.as_ref().is_some_and(|mapping| !mapping.enabled);
-    let pauses = pause::of(environment).await.unwrap_or_else(|error| {
-        unknown.push(format!("who paused ({error:#})"));
-        Vec::new()
-    });
+    let is_paused = status.event_source_mapping.as_ref().is_some_and(|mapping| !mapping.enabled);
+    let pauses = pause::of(environment).await.map_err(|error| format!("{error:#}"));
+    let pauses = pauses.map_or_else(Known::Not, Known::Is);
+    unknown.extend(pauses.why_not().map(|why| format!("who paused ({why})")));
+    let situation = situation(environment, api, &status, pauses.clone()).await;
+    let verdict = Judged::of(&situation, &environment.name);
+    let mapping = status.event_source_mapping;
+    let pauses = pauses.value().cloned().unwrap_or_default();
     let meter = &mut status.loss_meter;
     (meter.until, meter.difference) = (Some(status.now.clone()), Some(meter.missing));
     (meter.uncertain_by, meter.total) = (Some(0), Some(total(meter.routes.values())));
@@ -52,11 +64,12 @@ pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow
     }
     let damaged = status.queue.damaged + status.dead_letter_queue.damaged;
     let storage = storage(status.storage_failing, status.disk.as_ref(), damaged);
-    Ok(Report {
+    let report = Report {
         storage,
         environment: environment.name.clone(),
         host: "engine",
         at: status.now,
+        verdict,
         delivery: Delivery {
             paused: is_paused,
             pauses,
@@ -91,6 +104,67 @@ pub(super) async fn report(environment: &Environment, api: &EngineApi) -> anyhow
         }),
         alarms: None,
         unknown,
+    };
+    Ok((report, status.origins))
+}
+
+/// What there is to judge.
+async fn situation(
+    environment: &Environment,
+    api: &EngineApi,
+    status: &EngineStatus,
+    pauses: Known<Vec<Pause>>,
+) -> Situation {
+    let now = people::time(&status.now).unwrap_or_default();
+    let before = |age_ms: u64| people::before(now, Duration::from_millis(age_ms));
+    let events = status.queue.messages();
+    let keys = match events {
+        0 => Known::Is(Vec::new()),
+        _ => blocked::failing(api, &environment.history()).await,
+    };
+    let oldest_at = status.queue.oldest_age_ms.map(before);
+    Situation {
+        now,
+        storage: Known::Is(Storage {
+            fails: status.storage_failing,
+            full_with_bytes: status
+                .disk
+                .as_ref()
+                .filter(|disk| !disk.accepting)
+                .map(|disk| disk.free_bytes),
+            damaged: status.queue.damaged + status.dead_letter_queue.damaged,
+        }),
+        forwarder_trouble: status.trouble.clone(),
+        delivery: Known::Is(match &status.event_source_mapping {
+            None => verdict::Delivery::Nobody,
+            Some(mapping) if mapping.enabled => verdict::Delivery::On,
+            Some(mapping) => verdict::Delivery::Off(mapping.state.clone()),
+        }),
+        pauses,
+        events,
+        // Between two counts the last event may have left.
+        oldest_at: Known::Is(oldest_at.unwrap_or(now)),
+        keys: keys.map(|keys| keys.into_iter().filter_map(Waiting::key).collect()),
+        limits: limits(status),
+        dead_letters: status.dead_letter_queue.messages(),
+        oldest_dead_letter_at: status.dead_letter_queue.oldest_age_ms.map(before),
+        missing: Known::Is(status.loss_meter.missing),
+        alarms: Known::Is(Vec::new()),
+    }
+}
+
+fn limits(status: &EngineStatus) -> Known<Limits> {
+    let Some(limits) = &status.limits else {
+        return Known::Not("the engine does not tell: it is older than this command".to_owned());
+    };
+    let give_up_after = &limits.give_up_after_seconds;
+    Known::Is(Limits {
+        give_up_after: give_up_after
+            .iter()
+            .map(|(route, seconds)| (route.clone(), Duration::from_secs(*seconds)))
+            .collect(),
+        retention: Duration::from_secs(limits.retention_seconds),
+        dead_letter_retention: Duration::from_secs(limits.dead_letter_retention_seconds),
     })
 }
 

@@ -1,20 +1,24 @@
 //! `status`: one screen that answers "is it flowing, how late, what failed, is anything lost".
 
-pub(crate) mod aws;
-mod engine;
+mod aws;
+pub(crate) mod engine;
 mod meter;
 mod pause;
 pub(crate) mod report;
 mod screen;
+pub(crate) mod sentence;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_config::SdkConfig;
 use commands::Status;
+use deployment::Deployment;
+use terminal::exit::Failure;
 
-use crate::environment::{self, Host};
+use crate::environment::{self, Environment, Host};
 use crate::interrupt::{self, interrupted};
 use crate::progress;
 use report::Report;
@@ -82,15 +86,24 @@ async fn look(given: &Status) -> anyhow::Result<Report> {
     let environment = environment::connect(&given.environment).await?;
     match &environment.host {
         Host::Engine { api, .. } => {
-            anyhow::ensure!(
-                given.since.is_none(),
-                "--since is for AWS: an engine counts since its data directory was made"
-            );
-            engine::report(&environment, api).await
+            if given.since.is_some() {
+                let so = "--since is for AWS: an engine counts since its data directory was made";
+                return Err(Failure::Usage.of(anyhow::anyhow!(so)));
+            }
+            engine::report(&environment, api).await.map(|(report, _origins)| report)
         }
         Host::Aws { sdk, deployment } => {
             let loss_since = given.since.unwrap_or(LOSS_SINCE);
             Box::pin(aws::report(&environment, sdk, deployment, loss_since)).await
         }
     }
+}
+
+/// The status of an environment on AWS, as it is where nobody says how far back to count.
+pub(crate) async fn on_aws(
+    environment: &Environment,
+    sdk: &SdkConfig,
+    deployment: &Deployment,
+) -> anyhow::Result<Report> {
+    Box::pin(aws::report(environment, sdk, deployment, LOSS_SINCE)).await
 }

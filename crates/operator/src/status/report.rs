@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::pause::Pause;
+use domain::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::cloudwatch::Alarm;
@@ -15,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) host: &'static str,
     /// When it was asked, RFC 3339.
     pub(crate) at: String,
+    /// Whether a person must act.
+    pub(crate) verdict: Judged,
     pub(crate) delivery: Delivery,
     /// What is wrong with where the events are kept; `None` if nothing is, and on AWS.
     pub(crate) storage: Option<String>,
@@ -29,6 +32,14 @@ pub(crate) struct Report {
     pub(crate) alarms: Option<Vec<Alarm>>,
     /// What could not be told, and why.
     pub(crate) unknown: Vec<String>,
+}
+
+/// A verdict, and the same in a sentence.
+#[derive(Debug, Serialize)]
+pub(crate) struct Judged {
+    #[serde(flatten)]
+    pub(crate) verdict: Verdict,
+    pub(crate) sentence: String,
 }
 
 /// The event source mapping.

@@ -6,6 +6,7 @@ use commands::program;
 use domain::pause::Pause;
 use domain::time::Timestamp;
 use terminal::table::{self, Width};
+use terminal::text::wrapped;
 
 use super::report::{Balance, Destination, LastDelivery, LossMeter, Report};
 use crate::cloudwatch::Alarm;
@@ -40,8 +41,9 @@ pub(super) fn render(report: &Report) -> String {
     // Without a route and without a sum there is nothing to show.
     let meter = meter.filter(|meter| !meter.routes.is_empty());
     let last = &report.last_deliveries;
+    let sentence = wrapped(&report.verdict.sentence, Width::of_stdout());
     let parts = [
-        Some(format!("{title}\n")),
+        Some(format!("{sentence}\n{title}\n")),
         Some(lines.concat()),
         meter.map(routes),
         (!last.is_empty()).then(|| last_deliveries(last, now)),

@@ -82,13 +82,13 @@ async fn of_an_engine_that_is_found_by_its_api_no_file_is_read() {
 }
 
 #[tokio::test]
-async fn a_closed_port_fails() {
+async fn a_closed_port_is_warned_of_as_somebody_may_answer_later() {
     let address = Service::nowhere().await;
     let site = Site::start(&format!("http://{address}")).await;
     let doctor = site.operate(&["doctor", "local", "--json"]).await;
-    assert_eq!(doctor.code, Some(1));
+    assert_eq!(doctor.code, Some(0), "{}", doctor.stdout);
     let (verdict, found) = check(&doctor, "destination sss/service");
-    assert_eq!(verdict, "fail");
+    assert_eq!(verdict, "warn");
     assert!(found.starts_with(&format!("{address}: no connection to {address}: ")), "{found}");
 }
 

@@ -16,3 +16,4 @@ mod status;
 mod support;
 mod trace;
 mod usage;
+mod verdict;

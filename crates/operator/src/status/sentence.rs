@@ -1,0 +1,446 @@
+//! A verdict as people read it: one sentence, and what each of its parts says.
+
+use commands::program;
+use domain::time::Timestamp;
+use domain::verdict::{Finding, Input, Situation, Unknown, Verdict, Wait};
+
+use super::report::Judged;
+use crate::people::{self, bytes, count, printable, span, to_the_second};
+
+/// Unknown things that a sentence names; the others are counted.
+const NAMED: usize = 2;
+
+/// What is said of one thing.
+pub(crate) struct Said {
+    /// What it is about, as a check's name.
+    pub(crate) about: String,
+    pub(crate) found: String,
+    /// What to do, or to type.
+    pub(crate) advice: String,
+}
+
+/// Says things of an environment.
+pub(crate) struct Speaker<'a> {
+    environment: &'a str,
+    now: Timestamp,
+    /// Events that wait.
+    events: u64,
+    /// Where what is not said in a sentence is.
+    others: String,
+}
+
+impl Judged {
+    /// The verdict on a situation.
+    pub(super) fn of(situation: &Situation, environment: &str) -> Self {
+        let Situation { now, events, .. } = *situation;
+        let verdict = Verdict::of(situation);
+        let others = format!("`{}`", program::command(["doctor", environment]));
+        let sentence = Speaker { environment, now, events, others }.sentence(&verdict);
+        Self { verdict, sentence }
+    }
+}
+
+impl<'a> Speaker<'a> {
+    /// One who says all of it below the sentence. `events`: how many wait.
+    pub(crate) fn above(environment: &'a str, now: Timestamp, events: u64) -> Self {
+        Self { environment, now, events, others: "below".to_owned() }
+    }
+
+    /// Whether a person must act, and what to do first.
+    pub(crate) fn sentence(&self, verdict: &Verdict) -> String {
+        match verdict {
+            Verdict::NothingToDo { waits } => format!("Nothing to do: {}", self.waiting(waits)),
+            Verdict::Unknown { unknown, .. } => {
+                format!("Unknown whether you must act: {}", unknown_things(unknown))
+            }
+            Verdict::Act { findings, unknown, .. } => {
+                let (first, others) = match findings.as_slice() {
+                    [first, others @ ..] => (self.finding(first), others.len() as u64),
+                    [] => unreachable!("somebody must act on something"),
+                };
+                let mut text = format!("You: {}: {}", first.found, first.advice);
+                if others > 0 {
+                    let where_else = &self.others;
+                    text = format!("{text}; and {} ({where_else})", count(others, "other matter"));
+                }
+                if !unknown.is_empty() {
+                    text = format!("{text}; unknown: {}", unknown_things(unknown));
+                }
+                text
+            }
+        }
+    }
+
+    fn waiting(&self, waits: &[Wait]) -> String {
+        let (mut parts, mut alarms, mut end) = (Vec::new(), Vec::new(), None::<Timestamp>);
+        for wait in waits {
+            match wait {
+                Wait::AlarmRings { section } => {
+                    alarms.push(printable(section));
+                    continue;
+                }
+                Wait::DestinationFails { give_up_at, .. } => {
+                    end = Some(end.map_or(*give_up_at, |end| end.min(*give_up_at)));
+                }
+                Wait::Paused { .. } | Wait::NobodyDelivers => {}
+            }
+            parts.push(self.wait(wait).found);
+        }
+        parts.push(match (self.events, end) {
+            (0, _) => "nothing waits, and nothing is lost".to_owned(),
+            (1, Some(end)) => {
+                let left = span(end.since(self.now));
+                format!("1 event waits and goes out by itself; it is given up in {left}")
+            }
+            (events, Some(end)) => {
+                let left = span(end.since(self.now));
+                format!(
+                    "{events} events wait and go out by themselves; the first is given up in {left}"
+                )
+            }
+            (1, None) if parts.is_empty() => "1 event is on its way".to_owned(),
+            (events, None) if parts.is_empty() => format!("{events} events are on their way"),
+            (events, None) => people::events_wait(events),
+        });
+        let text = parts.join(", ");
+        if alarms.is_empty() {
+            text
+        } else {
+            format!("{text}; that is why {} rings", alarms.join(" and "))
+        }
+    }
+
+    /// What is said of something that waits and needs nobody.
+    pub(crate) fn wait(&self, wait: &Wait) -> Said {
+        let (about, found, advice) = match wait {
+            Wait::Paused { name, by, until } => (
+                "delivery".to_owned(),
+                format!(
+                    "delivery is paused by {} {}",
+                    whose(name, by.as_deref()),
+                    until.map_or_else(|| "until it is resumed".to_owned(), |at| self.until(at))
+                ),
+                format!("`{}` ends it, if it is yours", self.command(&["resume"], &[])),
+            ),
+            Wait::DestinationFails {
+                since,
+                route,
+                destination,
+                reason,
+                give_up_at,
+                is_long,
+                ..
+            } => (
+                format!("deliveries {}", place(route.as_deref(), destination.as_deref())),
+                format!(
+                    "{}{}",
+                    self.fails(*since, route.as_deref(), destination.as_deref(), reason.as_deref()),
+                    if *is_long { " (whoever runs it should know)" } else { "" }
+                ),
+                format!(
+                    "its events go out by themselves once it takes them; the first is given up {}",
+                    self.at(*give_up_at)
+                ),
+            ),
+            Wait::AlarmRings { section } => {
+                let section = printable(section);
+                (
+                    "alarms".to_owned(),
+                    format!("{section} rings"),
+                    "because of what waits".to_owned(),
+                )
+            }
+            Wait::NobodyDelivers => (
+                "delivery".to_owned(),
+                "this engine runs no forwarder, whoever wants events receives them".to_owned(),
+                "start it with --forwarder if it is to deliver".to_owned(),
+            ),
+        };
+        Said { about, found, advice }
+    }
+
+    /// What is said of something that needs a person.
+    pub(crate) fn finding(&self, finding: &Finding) -> Said {
+        let events = |events: u64| count(events, "event");
+        let runbook = |section: &str| format!("docs/runbook.md#{section}");
+        let (about, found, advice) = match finding {
+            Finding::StorageFails => (
+                "storage".to_owned(),
+                "the storage takes nothing, webhooks are refused".to_owned(),
+                runbook("the-disk-is-full-or-fails"),
+            ),
+            Finding::DiskFull { free_bytes } => (
+                "storage".to_owned(),
+                format!(
+                    "the disk is nearly full ({} free), webhooks are refused",
+                    bytes(*free_bytes)
+                ),
+                format!("make room, {}", runbook("the-disk-is-full-or-fails")),
+            ),
+            Finding::MessagesDamaged { events: damaged } => (
+                "storage".to_owned(),
+                format!("{} cannot be read, and what is behind waits", events(*damaged)),
+                runbook("events-are-damaged"),
+            ),
+            Finding::ForwarderDown { reason } => (
+                "forwarder".to_owned(),
+                format!("no forwarder starts ({}), nothing is delivered", printable(reason)),
+                runbook("the-forwarder-does-not-start"),
+            ),
+            Finding::EventsMissing { events: missing } => (
+                "loss meter".to_owned(),
+                format!("{} missing, neither delivered nor kept", are(*missing)),
+                format!(
+                    "`{}` tells of which route and how; ask its sender again",
+                    self.command(&["status"], &[])
+                ),
+            ),
+            Finding::EventsTooMany { events: more } => (
+                "loss meter".to_owned(),
+                format!("there are {} more than were accepted", events(*more)),
+                "did somebody write into the queue or the database?".to_owned(),
+            ),
+            Finding::EventsNearRetention { deleted_at } => (
+                "queue".to_owned(),
+                format!(
+                    "delivery is off, and the oldest event is deleted {}",
+                    self.at(*deleted_at)
+                ),
+                format!("`{}`", self.command(&["resume"], &[])),
+            ),
+            Finding::DeadLettersNearRetention { deleted_at, count: letters } => (
+                "dead letters".to_owned(),
+                format!(
+                    "{}, the oldest is deleted {}",
+                    count(*letters, "dead letter"),
+                    self.at(*deleted_at)
+                ),
+                format!("`{}`", self.command(&["dlq", "export"], &["dead-letters.jsonl"])),
+            ),
+            Finding::NotDeadLettered { since, event_id, reason } => (
+                format!("event {}", printable(event_id)),
+                format!(
+                    "event {} cannot be made a dead letter ({}since {})",
+                    printable(event_id),
+                    because(reason.as_deref()),
+                    self.clock(*since)
+                ),
+                format!("`{}`", self.command(&["trace"], &[event_id])),
+            ),
+            Finding::SecretUnavailable { since, route, reason, keys } => (
+                "secrets".to_owned(),
+                format!(
+                    "a secret{} is not to be had ({}since {}), {}",
+                    route
+                        .as_deref()
+                        .map_or_else(String::new, |it| format!(" of route {}", printable(it))),
+                    because(reason.as_deref()),
+                    self.clock(*since),
+                    keys_wait(*keys)
+                ),
+                runbook("oldest-message-too-old"),
+            ),
+            Finding::NearGiveUp { give_up_at, since, route, destination, reason, .. } => (
+                format!("deliveries {}", place(route.as_deref(), destination.as_deref())),
+                format!(
+                    "{}, its first event is given up {}",
+                    self.fails(*since, route.as_deref(), destination.as_deref(), reason.as_deref()),
+                    self.at(*give_up_at)
+                ),
+                format!(
+                    "have it mended, or let its events wait: `{}`",
+                    self.command(&["pause"], &["--why", "TEXT"])
+                ),
+            ),
+            Finding::EventsStuck { oldest_at, .. } => (
+                "queue".to_owned(),
+                format!(
+                    "an event has waited for {}, and nothing says why",
+                    span(self.now.since(*oldest_at))
+                ),
+                runbook("oldest-message-too-old"),
+            ),
+            Finding::KeyBlocked { since, key, reason, .. } => (
+                format!("key {}", printable(key)),
+                format!(
+                    "key {} waits for a decision ({}since {})",
+                    printable(key),
+                    because(reason.as_deref()),
+                    self.clock(*since)
+                ),
+                format!("`{}`", self.command(&["show"], &[key])),
+            ),
+            Finding::DeadLettersPresent { oldest_at, count: letters } => (
+                "dead letters".to_owned(),
+                match oldest_at {
+                    Some(at) => format!(
+                        "{}, the oldest for {}",
+                        letters_wait(*letters),
+                        span(self.now.since(*at))
+                    ),
+                    None => letters_wait(*letters),
+                },
+                format!("`{}`", self.command(&["dlq", "list"], &[])),
+            ),
+            Finding::Paused { since, name, events } => (
+                "delivery".to_owned(),
+                format!(
+                    "{} has paused delivery {} without an end, {} waiting",
+                    printable(name),
+                    since.map_or_else(
+                        || "nobody knows since when,".to_owned(),
+                        |since| format!("for {}", span(self.now.since(since)))
+                    ),
+                    are(*events)
+                ),
+                format!("ask, or `{}`", self.command(&["resume"], &[])),
+            ),
+            Finding::SwitchedOff { state, events } => (
+                "delivery".to_owned(),
+                format!(
+                    "delivery is {} and nobody has paused it, {} waiting",
+                    printable(state),
+                    are(*events)
+                ),
+                format!("`{}`", self.command(&["resume"], &[])),
+            ),
+            Finding::PauseNotKept { since, name } => (
+                "delivery".to_owned(),
+                format!(
+                    "delivery is on, though {} has paused it since {}",
+                    printable(name),
+                    self.clock(*since)
+                ),
+                format!(
+                    "somebody switched it on by another way: pause again, or `{}`",
+                    self.command(&["resume"], &[])
+                ),
+            ),
+            Finding::AlarmRings { section, since } => (
+                "alarms".to_owned(),
+                format!(
+                    "alarm {} rings{}",
+                    printable(section),
+                    since.map_or_else(String::new, |since| format!(" since {}", self.clock(since)))
+                ),
+                // Each route has an alarm of its own, and all one section.
+                match section.strip_prefix("nothing-delivered") {
+                    Some(_route) => runbook("nothing-delivered"),
+                    None => runbook(&printable(section)),
+                },
+            ),
+            Finding::CheckFails { name } => (
+                printable(name),
+                format!("check {} fails", printable(name)),
+                "what to do stands beside it".to_owned(),
+            ),
+        };
+        Said { about, found, advice }
+    }
+
+    /// A command for this environment: `dlq show local e-1`.
+    fn command(&self, before: &[&str], after: &[&str]) -> String {
+        let words = before.iter().chain([&self.environment]).chain(after);
+        program::command(words.copied())
+    }
+
+    fn fails(
+        &self,
+        since: Timestamp,
+        route: Option<&str>,
+        destination: Option<&str>,
+        reason: Option<&str>,
+    ) -> String {
+        let place = place(route, destination);
+        let how = match reason.map(printable) {
+            Some(status) if status.parse::<u16>().is_ok() => format!("answers {status}"),
+            Some(error) => format!("does not answer ({error})"),
+            None => "does not answer".to_owned(),
+        };
+        format!("{place} {how} since {}", span(self.now.since(since)))
+    }
+
+    /// A time of today without its date.
+    fn clock(&self, at: Timestamp) -> String {
+        let (at, now) = (to_the_second(at), to_the_second(self.now));
+        match (at.split_once(' '), now.split_once(' ')) {
+            (Some((day, time)), Some((today, _))) if day == today => format!("{} UTC", &time[..5]),
+            (Some((day, time)), _) => format!("{day} {} UTC", &time[..5]),
+            _ => at,
+        }
+    }
+
+    fn until(&self, at: Timestamp) -> String {
+        format!("until {} (for {})", self.clock(at), span(at.since(self.now)))
+    }
+
+    fn at(&self, at: Timestamp) -> String {
+        format!("at {} (in {})", self.clock(at), span(at.since(self.now)))
+    }
+}
+
+/// What is said of something that could not be seen.
+pub(crate) fn unknown(unknown: &Unknown) -> Said {
+    let Unknown { what, why } = unknown;
+    Said {
+        about: input(*what).to_owned(),
+        found: format!("unknown: {}", printable(why)),
+        advice: "without it nobody can tell whether a person must act".to_owned(),
+    }
+}
+
+fn unknown_things(unknown: &[Unknown]) -> String {
+    let thing = |it: &Unknown| format!("{} ({})", input(it.what), printable(&it.why));
+    let named: Vec<String> = unknown.iter().take(NAMED).map(thing).collect();
+    let named = named.join(", ");
+    match unknown.len().saturating_sub(NAMED) as u64 {
+        0 => named,
+        others => format!("{named}, and {}", count(others, "other thing")),
+    }
+}
+
+fn input(input: Input) -> &'static str {
+    match input {
+        Input::Storage => "storage",
+        Input::Delivery => "delivery",
+        Input::Pauses => "who paused",
+        Input::OldestEvent => "oldest event",
+        Input::Keys => "which keys wait",
+        Input::Limits => "limits",
+        Input::LossMeter => "loss meter",
+        Input::Alarms => "alarms",
+    }
+}
+
+/// A destination by its name, and by its route where that is another.
+fn place(route: Option<&str>, destination: Option<&str>) -> String {
+    match (route.map(printable), destination.map(printable)) {
+        (Some(route), Some(name)) if route != name => format!("{route}/{name}"),
+        (_, Some(name)) => name,
+        (Some(route), None) => route,
+        (None, None) => "a destination".to_owned(),
+    }
+}
+
+fn whose(name: &str, by: Option<&str>) -> String {
+    match by.filter(|by| *by != name) {
+        Some(by) => format!("{} ({})", printable(by), printable(name)),
+        None => printable(name),
+    }
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!("{} ", printable(reason)))
+}
+
+fn are(events: u64) -> String {
+    format!("{} {}", count(events, "event"), if events == 1 { "is" } else { "are" })
+}
+
+fn keys_wait(keys: u64) -> String {
+    format!("{} {}", count(keys, "key"), if keys == 1 { "waits" } else { "wait" })
+}
+
+fn letters_wait(letters: u64) -> String {
+    format!("{} {}", count(letters, "dead letter"), if letters == 1 { "waits" } else { "wait" })
+}
