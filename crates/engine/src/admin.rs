@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::clock::Uptime;
+use crate::conditions::Conditions;
 use crate::deliveries::Deliveries;
 use crate::disk::Disk;
 use crate::event_source_mapping::MappingHandle;
@@ -46,6 +47,8 @@ pub(crate) struct Admin {
     pub(crate) receiver: Option<Arc<Receiver>>,
     /// What the forwarder does not log is missing in `deliveries`.
     pub(crate) log_level: LogLevel,
+    /// What it saw of itself.
+    pub(crate) conditions: Conditions,
     pub(crate) limits: Limits,
     /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may
     /// hold a token.
@@ -56,6 +59,7 @@ pub(crate) struct Admin {
 
 /// How long events are kept and tried, as it is configured, in seconds.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_field_names, reason = "a plain number carries its unit in its name")]
 pub(crate) struct Limits {
     retention_seconds: u64,
     dead_letter_retention_seconds: u64,

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use crate::access::Access;
 use crate::admin::{self, About, Admin, Limits};
 use crate::clock::{Clock, SystemClock};
+use crate::conditions::Conditions;
 use crate::deliveries::Deliveries;
 use crate::disk::RESERVE_BYTES;
 use crate::error::EngineError;
@@ -32,7 +33,7 @@ use crate::heartbeat::Heartbeat;
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
-use crate::notifier::Notifier;
+use crate::notifier;
 use crate::pauses_api::{self, PausesApi};
 use crate::receiver::Receiver;
 use crate::server::Server;
@@ -235,6 +236,7 @@ impl Engine {
             deliveries,
             receiver: Receiver::of(&config).map(Arc::new),
             log_level: config.forwarder().log_level,
+            conditions: Conditions::new(store.clock().wall()),
             limits: Limits::of(&config),
             origins,
             about: about.clone(),
@@ -264,9 +266,7 @@ impl Engine {
         })
         .map_err(|source| EngineError::Listen { address: options.listen, source })?;
 
-        if let Some(notifier) = Notifier::new(&config, data_dir, was_killed, &admin) {
-            waiting.spawn(notifier.run());
-        }
+        waiting.spawn(notifier::run(&config, data_dir, was_killed, &admin));
         if let Some(heartbeat) = Heartbeat::new(&config, &admin) {
             waiting.spawn(heartbeat.run());
         }

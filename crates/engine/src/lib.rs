@@ -26,6 +26,7 @@ pub mod store;
 mod access;
 mod admin;
 mod check;
+mod conditions;
 mod damage_api;
 mod deliveries;
 mod departures;

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::admin::{Admin, Limits, QueueStats};
+use crate::conditions::Told;
 use crate::deliveries::Seen;
 use crate::disk::DiskStatus;
 use crate::error_text::in_full;
@@ -66,6 +67,7 @@ pub(crate) struct Status {
     pub(crate) deliveries: Seen,
     /// With anything above `info`, `deliveries` lacks what ended well.
     log_level: LogLevel,
+    conditions: Told,
     limits: Limits,
     /// Where deliveries go, by route and destination.
     origins: BTreeMap<String, BTreeMap<String, String>>,
@@ -267,6 +269,7 @@ impl Status {
             },
             deliveries,
             log_level: admin.log_level,
+            conditions: admin.conditions.told(),
             limits: admin.limits.clone(),
             origins: admin.origins.clone(),
         })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::config::LogLevel;
+use domain::time::Timestamp;
 use serde::Deserialize;
 
 use crate::engine_api::EngineApi;
@@ -28,7 +29,8 @@ pub(crate) struct EngineStatus {
     pub(crate) loss_meter: LossMeter,
     pub(crate) deliveries: Deliveries,
     pub(crate) log_level: LogLevel,
-    /// An engine of before does not tell.
+    /// An engine of before does not tell, as of the limits.
+    pub(crate) conditions: Option<Conditions>,
     pub(crate) limits: Option<Limits>,
     pub(crate) origins: Origins,
 }
@@ -40,6 +42,21 @@ pub(crate) type Origins = BTreeMap<String, BTreeMap<String, String>>;
 pub(crate) struct Disk {
     pub(crate) free_bytes: u64,
     pub(crate) accepting: bool,
+}
+
+/// What it saw of itself.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Conditions {
+    pub(crate) looked_at: Timestamp,
+    pub(crate) ill: Vec<Condition>,
+}
+
+/// A condition that needs a person.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Condition {
+    pub(crate) kind: String,
+    pub(crate) since: Timestamp,
+    pub(crate) figure: u64,
 }
 
 /// How long events are kept and tried.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// When a condition that goes on is told again, where it is critical or has become worse, and where not.
 const REPEAT_SOON: Duration = Duration::from_hours(4);
 const REPEAT: Duration = Duration::from_hours(24);
@@ -255,6 +257,13 @@ impl Kind {
             | Self::Restarts
             | Self::Killed => operator("status", ""),
         }
+    }
+}
+
+/// As its name.
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

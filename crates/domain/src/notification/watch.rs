@@ -185,8 +185,15 @@ impl Readings {
 
     /// The conditions that need a person.
     pub(crate) fn ill(&self) -> impl Iterator<Item = &Topic> {
-        let ill = self.seen.iter().filter(|(_, reading)| matches!(reading, Reading::Ill { .. }));
-        ill.map(|(topic, _)| topic)
+        self.figures().map(|(topic, _)| topic)
+    }
+
+    /// The same, and how much is wrong.
+    pub fn figures(&self) -> impl Iterator<Item = (&Topic, u64)> {
+        self.seen.iter().filter_map(|(topic, reading)| match reading {
+            Reading::Ill { figure, .. } => Some((topic, *figure)),
+            Reading::Well | Reading::Unknown => None,
+        })
     }
 }
 

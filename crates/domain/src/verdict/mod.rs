@@ -23,7 +23,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::situation::{Alarm, Delivery, Failure, Key, Known, Limits, Situation, Storage};
+pub use self::situation::{
+    Alarm, Condition, Delivery, Failure, Key, Known, Limits, Situation, Storage,
+};
 use crate::notification::kind::Kind;
 use crate::notification::watch::{OLDEST_MOST, near_retention};
 use crate::pause::Pause;
@@ -59,7 +61,8 @@ pub enum Verdict {
     },
 }
 
-/// Why a person must act. The most urgent first, in the order of [`Kind`], and of these the oldest.
+/// Why a person must act. The order is by [`urgency`](Finding::urgency), and then that of the variants and
+/// of their fields, of which the first is since when, or until when.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
@@ -189,6 +192,13 @@ pub enum Finding {
         /// The pause's name.
         name: String,
     },
+    /// The engine saw what only its history tells.
+    Observed {
+        /// Which condition.
+        condition: Kind,
+        /// How much is wrong.
+        figure: u64,
+    },
     /// An alarm rings that nothing else accounts for.
     AlarmRings {
         /// Its section of the runbook.
@@ -269,6 +279,8 @@ pub enum Input {
     Limits,
     /// Whether events are missing.
     LossMeter,
+    /// What the engine sees of itself.
+    Conditions,
     /// Whether alarms ring.
     Alarms,
 }
@@ -284,6 +296,7 @@ impl Verdict {
         seen.oldest(situation);
         seen.dead_letters(situation);
         seen.missing(situation);
+        seen.conditions(situation);
         // Last: what was seen so far accounts for most of them.
         seen.alarms(situation);
         seen.verdict()
@@ -357,7 +370,7 @@ struct Seen {
 impl Seen {
     fn verdict(self) -> Verdict {
         let Self { mut findings, unknown, waits } = self;
-        findings.sort();
+        findings.sort_by(|a, b| (a.urgency(), a).cmp(&(b.urgency(), b)));
         if !findings.is_empty() {
             Verdict::Act { findings, unknown, waits }
         } else if !unknown.is_empty() {
@@ -580,6 +593,24 @@ impl Seen {
         }
     }
 
+    /// What else the engine saw is seen here as well, and by now.
+    fn conditions(&mut self, situation: &Situation) {
+        let Some(conditions) = self.known(Input::Conditions, &situation.conditions) else { return };
+        for Condition { kind, since, figure } in conditions {
+            let is_of_history = matches!(
+                kind,
+                Kind::Restarts
+                    | Kind::Killed
+                    | Kind::DiskFillsUp
+                    | Kind::InvocationErrors
+                    | Kind::RequestsRefused
+            );
+            if is_of_history && situation.now.since(*since) >= kind.holds_for() {
+                self.findings.push(Finding::Observed { condition: *kind, figure: *figure });
+            }
+        }
+    }
+
     fn alarms(&mut self, situation: &Situation) {
         let Some(alarms) = self.known(Input::Alarms, &situation.alarms) else { return };
         for Alarm { section, rings, since } in alarms {
@@ -613,6 +644,7 @@ impl Finding {
             Self::KeyBlocked { .. } => Kind::KeyBlocked,
             Self::DeadLettersPresent { .. } => Kind::DeadLettersPresent,
             Self::Paused { .. } | Self::SwitchedOff { .. } => Kind::Paused,
+            Self::Observed { condition, .. } => *condition,
             Self::EventsTooMany { .. }
             | Self::EventsNearRetention { .. }
             | Self::NotDeadLettered { .. }
@@ -620,6 +652,20 @@ impl Finding {
             | Self::PauseNotKept { .. }
             | Self::AlarmRings { .. }
             | Self::CheckFails { .. } => return None,
+        })
+    }
+
+    /// How urgent it is: as what is told, or as what is like it.
+    fn urgency(&self) -> Kind {
+        let told = self.notified_as();
+        told.unwrap_or(match self {
+            Self::EventsTooMany { .. } => Kind::EventsMissing,
+            Self::EventsNearRetention { .. } => Kind::DeadLettersNearRetention,
+            Self::NotDeadLettered { .. } | Self::SecretUnavailable { .. } => {
+                Kind::OldestMessageTooOld
+            }
+            Self::PauseNotKept { .. } => Kind::Paused,
+            _ => Kind::LogIncomplete,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::notification::kind::Kind;
 use crate::pause::Pause;
 use crate::time::Timestamp;
 
@@ -74,6 +75,8 @@ pub struct Situation {
     pub oldest_dead_letter_at: Option<Timestamp>,
     /// Accepted events less those that are somewhere.
     pub missing: Known<i64>,
+    /// What the engine saw of itself; AWS has alarms for that.
+    pub conditions: Known<Vec<Condition>>,
     /// The alarms that do not say that all is well; one machine has none.
     pub alarms: Known<Vec<Alarm>>,
 }
@@ -147,6 +150,17 @@ pub struct Limits {
     pub retention: Duration,
     /// How long after its death a dead letter is deleted.
     pub dead_letter_retention: Duration,
+}
+
+/// A condition that the engine saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Which.
+    pub kind: Kind,
+    /// Since when it is seen.
+    pub since: Timestamp,
+    /// How much is wrong.
+    pub figure: u64,
 }
 
 /// An alarm that rings, or has too little data to say.

@@ -49,8 +49,15 @@ fn well() -> Situation {
         dead_letters: 0,
         oldest_dead_letter_at: None,
         missing: Known::Is(0),
+        conditions: Known::Is(Vec::new()),
         alarms: Known::Is(Vec::new()),
     }
+}
+
+fn observed(conditions: &[(Kind, u64)]) -> Situation {
+    let condition =
+        |(kind, since): &(Kind, u64)| Condition { kind: *kind, since: ago(*since), figure: 21 };
+    Situation { conditions: Known::Is(conditions.iter().map(condition).collect()), ..well() }
 }
 
 /// The first event of a key, which was accepted when it failed first.
@@ -364,6 +371,28 @@ fn the_table() {
                 ..well()
             },
             "act(storage_fails,disk_full,messages_damaged)",
+        ),
+        ("requests are refused", observed(&[(Kind::RequestsRefused, 0)]), "act(observed)"),
+        (
+            "the forwarder crashes, for long enough",
+            observed(&[(Kind::InvocationErrors, 15 * MINUTE)]),
+            "act(observed)",
+        ),
+        ("or not yet", observed(&[(Kind::InvocationErrors, 15 * MINUTE - 1)]), "nothing"),
+        (
+            "what the engine saw a while ago, and is seen to be over",
+            observed(&[(Kind::DeadLettersPresent, HOUR), (Kind::BreakerOpen, HOUR)]),
+            "nothing",
+        ),
+        (
+            "an engine that starts again and again is more urgent than dead letters",
+            Situation { dead_letters: 1, ..observed(&[(Kind::Restarts, 0)]) },
+            "act(observed,dead_letters_present)",
+        ),
+        (
+            "what the engine saw is not known",
+            Situation { conditions: not(), ..well() },
+            "unknown(conditions)",
         ),
         ("no alarms", Situation { alarms: not(), ..well() }, "unknown(alarms)"),
         ("an alarm", ringing(&["function-errors"], well()), "act(alarm_rings)"),

@@ -1,5 +1,6 @@
-//! Tells a person of what needs one, where nobody scrapes: looks at the engine, and posts what the domain
-//! says is to be told. Nothing else waits for it, and whatever becomes of it, deliveries go on.
+//! Looks at the engine, for who asks, and tells a person of what needs one, where nobody scrapes: posts
+//! what the domain says is to be told. Nothing else waits for it, and whatever becomes of it, deliveries
+//! go on.
 
 mod kept;
 mod state;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use domain::config::{Config, LogLevel};
 use domain::notification::kind::Place;
 use domain::notification::teller::Teller;
-use domain::notification::watch::Watch;
+use domain::notification::watch::{Readings, Start, Watch};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -26,11 +27,17 @@ use crate::receiver::Receiver;
 /// How often the engine is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Tells one receiver.
-pub(crate) struct Notifier {
-    receiver: Arc<Receiver>,
+/// Looks at the engine again and again.
+struct Watcher {
+    admin: Arc<Admin>,
     looker: Looker,
     watch: Watch,
+}
+
+/// Tells one receiver.
+struct Notifier {
+    receiver: Arc<Receiver>,
+    watcher: Watcher,
     teller: Teller,
     kept: Kept,
     keeper: Keeper,
@@ -40,16 +47,70 @@ pub(crate) struct Notifier {
     log: Log,
 }
 
+/// Looks at an engine that starts now, whose last run may not have been stopped, for as long as it is
+/// polled, and tells whoever is to be told. A fault in it is told, and ends nothing else.
+pub(crate) fn run(
+    config: &Config,
+    data_dir: Option<&Path>,
+    was_killed: bool,
+    admin: &Arc<Admin>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let log = admin.log.clone();
+    let mut running = JoinSet::new();
+    match &admin.receiver {
+        Some(receiver) => {
+            let receiver = Arc::clone(receiver);
+            let notifier = Notifier::new(config, data_dir, was_killed, admin, receiver);
+            running.spawn(notifier.tell());
+        }
+        None => {
+            let start = Start { was_killed, ..Start::default() };
+            running.spawn(Watcher::new(config, admin, start).watch());
+        }
+    }
+    async move {
+        if let Some(Err(error)) = running.join_next().await
+            && error.is_panic()
+        {
+            let message = "notifications have ended until the next start: what looks at the engine has \
+                           panicked";
+            log.line(LogLevel::Error, message, json!({}));
+        }
+    }
+}
+
+impl Watcher {
+    fn new(config: &Config, admin: &Arc<Admin>, start: Start) -> Self {
+        let looker = Looker::new(Arc::clone(admin), config.queue().dead_letter_retention);
+        let watch = Watch::new(admin.store.clock().uptime(), start);
+        Self { admin: Arc::clone(admin), looker, watch }
+    }
+
+    async fn look(&mut self) -> Readings {
+        let state = self.looker.state().await;
+        let clock = self.admin.store.clock();
+        let readings = self.watch.look(clock.uptime(), &state);
+        self.admin.conditions.saw(clock.wall(), &readings);
+        readings
+    }
+
+    async fn watch(mut self) {
+        let clock = Arc::clone(self.admin.store.clock());
+        loop {
+            self.look().await;
+            clock.wait_until(clock.uptime().plus(LOOK_EVERY)).await;
+        }
+    }
+}
+
 impl Notifier {
-    /// A notifier of an engine that starts now, whose last run may not have been stopped; `None` where
-    /// nobody is to be told.
-    pub(crate) fn new(
+    fn new(
         config: &Config,
         data_dir: Option<&Path>,
         was_killed: bool,
         admin: &Arc<Admin>,
-    ) -> Option<Self> {
-        let receiver = Arc::clone(admin.receiver.as_ref()?);
+        receiver: Arc<Receiver>,
+    ) -> Self {
         let (clock, log) = (Arc::clone(admin.store.clock()), admin.log.clone());
         let keeper = Keeper::new(data_dir);
         let mut kept = keeper.read().unwrap_or_else(|error| {
@@ -58,24 +119,9 @@ impl Notifier {
             Kept::default()
         });
         let (now, wall) = (clock.uptime(), clock.wall());
-        let watch = Watch::new(now, kept.start(wall, was_killed));
+        let watcher = Watcher::new(config, admin, kept.start(wall, was_killed));
         let teller = Teller::new(place(config, data_dir), kept.teller.clone(), now, wall);
-        let looker = Looker::new(Arc::clone(admin), config.queue().dead_letter_retention);
-        Some(Self { receiver, looker, watch, teller, kept, keeper, is_kept: true, clock, log })
-    }
-
-    /// Goes on for as long as it is polled. A fault in it is told, and ends nothing else.
-    pub(crate) async fn run(self) {
-        let log = self.log.clone();
-        let mut running = JoinSet::new();
-        running.spawn(self.tell());
-        if let Some(Err(error)) = running.join_next().await
-            && error.is_panic()
-        {
-            let message =
-                "notifications have ended until the next start: what sends them has panicked";
-            log.line(LogLevel::Error, message, json!({}));
-        }
+        Self { receiver, watcher, teller, kept, keeper, is_kept: true, clock, log }
     }
 
     async fn tell(mut self) {
@@ -85,10 +131,9 @@ impl Notifier {
         }
         self.keep().await;
         loop {
-            let state = self.looker.state().await;
-            let readings = self.watch.look(self.clock.uptime(), &state);
+            let readings = self.watcher.look().await;
             self.teller.observe(self.clock.uptime(), self.clock.wall(), &readings);
-            if self.teller.has_changed() || self.watch.counters() != self.kept.counters() {
+            if self.teller.has_changed() || self.watcher.watch.counters() != self.kept.counters() {
                 self.keep().await;
             }
             self.post().await;
@@ -120,7 +165,7 @@ impl Notifier {
     }
 
     async fn keep(&mut self) {
-        self.kept.set_counters(&self.watch.counters());
+        self.kept.set_counters(&self.watcher.watch.counters());
         self.kept.teller = self.teller.kept(self.clock.uptime(), self.clock.wall());
         if let Err(error) = self.keeper.write(&self.kept).await {
             let message = "what was notified cannot be kept, and may be told again after a restart";

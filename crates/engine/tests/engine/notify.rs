@@ -172,6 +172,44 @@ fn tell(lines: &[&str]) -> impl Fn(&[String]) -> bool {
     }
 }
 
+/// What only a history tells, for who looks once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_engine_sees_of_itself_is_in_its_status_also_where_nobody_is_notified() {
+    let setup = Setup::new();
+    let engine = setup.start(&config(json!({}))).await;
+    let of = |status: &Value, kind: &str| {
+        let ill = status["conditions"]["ill"].as_array().unwrap();
+        ill.iter().find(|it| it["kind"] == kind).cloned()
+    };
+    let status = get(&engine, "status").await;
+    let limits = &status["limits"];
+    assert_eq!(
+        (&limits["retention_seconds"], &limits["dead_letter_retention_seconds"]),
+        (&json!(1_209_600), &json!(1_209_600))
+    );
+    assert!(limits["give_up_after_seconds"].as_object().is_some_and(|it| !it.is_empty()));
+    let begun = Instant::now();
+    loop {
+        let url = format!("http://{}/nowhere", engine.ingest_address());
+        assert_eq!(http_client().post(url).send().await.unwrap().status(), 404);
+        let status = get(&engine, "status").await;
+        if let Some(refused) = of(&status, "RequestsRefused") {
+            assert!(refused["figure"].as_u64() > Some(20), "{refused}");
+            let time = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
+            let looked_at = &status["conditions"]["looked_at"];
+            assert!(time(&refused["since"]) <= time(looked_at), "{status}");
+            assert_eq!(of(&status, "DeadLettersPresent"), None);
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "{status}");
+    }
+    dead_letter(&engine, "1").await;
+    while of(&get(&engine, "status").await, "DeadLettersPresent").is_none() {
+        assert!(begun.elapsed() < Duration::from_mins(2));
+    }
+    engine.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_is_told_when_it_begins_and_when_it_is_over_and_says_what_to_type() {
     let (receiver, setup) = (receiver(Behavior::Well).await, Setup::new());

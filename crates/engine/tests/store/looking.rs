@@ -6,6 +6,7 @@ use crate::support::{DEAD, Fixture, QUEUE, message};
 use domain::time::Timestamp;
 use engine::store::{
     GroupCount, MessageAttribute, NewMessage, PeekFrom, Peeked, Place, ReceiveRequest,
+    SequenceNumber, WaitingGroup,
 };
 use tokio::task::JoinSet;
 
@@ -76,6 +77,30 @@ async fn a_group_waits_whose_head_was_given_back() {
         ReceiveRequest { receiver: Some("function".to_owned()), ..ReceiveRequest::default() };
     assert_eq!(queue.store.receive(QUEUE, request).await.unwrap().len(), 1);
     assert_eq!((waiting().await.len(), count().await), (1, 1), "a is being worked on");
+
+    // It failed before, and may again: what a key waits for is told of it all the same.
+    queue.send("c", "4").await;
+    let request =
+        ReceiveRequest { receiver: Some("function".to_owned()), ..ReceiveRequest::default() };
+    assert_eq!(queue.store.receive(QUEUE, request).await.unwrap()[0].body, "3");
+    let failing = async |after| queue.store.failing_groups_after(QUEUE, after, 10).await.unwrap();
+    let names = |groups: Vec<WaitingGroup>| -> Vec<String> {
+        groups.into_iter().map(|group| group.group).collect()
+    };
+    let first = SequenceNumber::parse("10000000000000000000").unwrap();
+    assert_eq!(names(failing(first).await), ["a", "b"], "c was received by nobody");
+    assert_eq!(names(failing(sent.sequence_number).await), ["b"]);
+}
+
+#[tokio::test]
+async fn what_is_received_for_the_first_time_has_not_failed() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    let request =
+        ReceiveRequest { receiver: Some("function".to_owned()), ..ReceiveRequest::default() };
+    assert_eq!(queue.store.receive(QUEUE, request).await.unwrap().len(), 1);
+    let first = SequenceNumber::parse("10000000000000000000").unwrap();
+    assert_eq!(queue.store.failing_groups_after(QUEUE, first, 10).await.unwrap(), []);
 }
 
 /// In as few commits as can be.

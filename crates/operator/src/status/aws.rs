@@ -138,6 +138,7 @@ pub(super) async fn report(
         dead_letters: dead.events,
         oldest_dead_letter_at: oldest_dead.map(Age::since),
         missing: missing(loss_meter.as_ref(), &known),
+        conditions: Known::Is(Vec::new()),
         alarms: match &alarms {
             Some(alarms) => unwell(alarms, &alarm_prefix),
             None => known.known(ALARMS, None),

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use commands::program;
 use domain::config::LogLevel;
+use domain::notification::kind::Kind;
 use domain::pause::Pause;
-use domain::verdict::{self, Known, Limits, Situation, Storage};
+use domain::time::Timestamp;
+use domain::verdict::{self, Condition, Known, Limits, Situation, Storage};
 
 use super::pause;
 use super::report::{
@@ -17,6 +19,12 @@ use crate::engine_api::EngineApi;
 use crate::engine_status::{Counts, Deliveries, Disk, EngineStatus, Origins};
 use crate::environment::Environment;
 use crate::{blocked, people};
+
+/// Why something is not known of an engine of before.
+const OLDER: &str = "the engine does not tell: it is older than this command";
+
+/// An engine looks at itself every half a minute, and may have to wait for its disk.
+const LOOKED_WITHIN: Duration = Duration::from_mins(2);
 
 /// What is wrong with the engine's storage, the worst first.
 fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
@@ -149,13 +157,29 @@ async fn situation(
         dead_letters: status.dead_letter_queue.messages(),
         oldest_dead_letter_at: status.dead_letter_queue.oldest_age_ms.map(before),
         missing: Known::Is(status.loss_meter.missing),
+        conditions: conditions(status, now),
         alarms: Known::Is(Vec::new()),
     }
 }
 
+/// Those that this version knows.
+fn conditions(status: &EngineStatus, now: Timestamp) -> Known<Vec<Condition>> {
+    let Some(conditions) = &status.conditions else { return Known::Not(OLDER.to_owned()) };
+    let looked_at = conditions.looked_at;
+    if now.since(looked_at) > LOOKED_WITHIN {
+        let ago = people::ago(looked_at, now);
+        return Known::Not(format!("the engine has looked at itself {ago}, and not since"));
+    }
+    let known = conditions.ill.iter().filter_map(|it| {
+        let kind = Kind::named(&it.kind)?;
+        Some(Condition { kind, since: it.since, figure: it.figure })
+    });
+    Known::Is(known.collect())
+}
+
 fn limits(status: &EngineStatus) -> Known<Limits> {
     let Some(limits) = &status.limits else {
-        return Known::Not("the engine does not tell: it is older than this command".to_owned());
+        return Known::Not(OLDER.to_owned());
     };
     let give_up_after = &limits.give_up_after_seconds;
     Known::Is(Limits {

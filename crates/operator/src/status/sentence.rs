@@ -1,6 +1,7 @@
 //! A verdict as people read it: one sentence, and what each of its parts says.
 
 use commands::program;
+use domain::notification::kind::Kind;
 use domain::time::Timestamp;
 use domain::verdict::{Finding, Input, Situation, Unknown, Verdict, Wait};
 
@@ -316,6 +317,31 @@ impl<'a> Speaker<'a> {
                     self.command(&["resume"], &[])
                 ),
             ),
+            Finding::Observed { condition, figure } => (
+                match condition {
+                    Kind::InvocationErrors => "forwarder",
+                    Kind::RequestsRefused => "ingest",
+                    Kind::DiskFillsUp => "storage",
+                    _ => "engine",
+                }
+                .to_owned(),
+                match condition {
+                    Kind::Restarts => format!("the engine was started {figure} times of late"),
+                    Kind::Killed => {
+                        "the engine ended without having been stopped, and runs again".to_owned()
+                    }
+                    Kind::DiskFillsUp => "the disk will be full within a day".to_owned(),
+                    Kind::InvocationErrors => format!(
+                        "the forwarder crashed or ran out of time {} of late",
+                        count(*figure, "time")
+                    ),
+                    Kind::RequestsRefused => {
+                        format!("{} of late", count(*figure, "refused request"))
+                    }
+                    other => other.name().to_owned(),
+                },
+                runbook(condition.runbook()),
+            ),
             Finding::AlarmRings { section, since } => (
                 "alarms".to_owned(),
                 format!(
@@ -408,6 +434,7 @@ fn input(input: Input) -> &'static str {
         Input::Keys => "which keys wait",
         Input::Limits => "limits",
         Input::LossMeter => "loss meter",
+        Input::Conditions => "what the engine sees of itself",
         Input::Alarms => "alarms",
     }
 }
