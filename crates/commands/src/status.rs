@@ -8,6 +8,9 @@ use crate::environment::EnvironmentArgs;
 
 /// Show what waits, what was delivered, and whether anything is lost
 ///
+/// The first line says whether you must act, or may wait and for what. Where something could not be seen
+/// it says that, and never that there is nothing to do.
+///
 /// The loss meter is, for each route: accepted - delivered - dead letters - dropped by an operator -
 /// queued. It must be 0: what is more is missing. On this machine the engine counts, exactly and since
 /// its data directory was made. On AWS its metrics do, for all routes together and up to some minutes

@@ -613,11 +613,14 @@ impl Seen {
 
     fn alarms(&mut self, situation: &Situation) {
         let Some(alarms) = self.known(Input::Alarms, &situation.alarms) else { return };
-        for Alarm { section, rings, since } in alarms {
-            if !rings {
-                let why = format!("too little data for {section}");
-                self.unknown.push(Unknown { what: Input::Alarms, why });
-            } else if self.findings.iter().any(|finding| finding.accounts_for(section)) {
+        let silent = alarms.iter().filter(|alarm| !alarm.rings);
+        let silent: Vec<&str> = silent.map(|alarm| alarm.section.as_str()).collect();
+        if !silent.is_empty() {
+            let why = format!("too little data for {}", silent.join(", "));
+            self.unknown.push(Unknown { what: Input::Alarms, why });
+        }
+        for Alarm { section, since, .. } in alarms.iter().filter(|alarm| alarm.rings) {
+            if self.findings.iter().any(|finding| finding.accounts_for(section)) {
                 // Said already, with more of it.
             } else if self.waits.iter().any(|wait| wait.accounts_for(section)) {
                 self.waits.push(Wait::AlarmRings { section: section.clone() });

@@ -397,13 +397,17 @@ fn the_table() {
         ("no alarms", Situation { alarms: not(), ..well() }, "unknown(alarms)"),
         ("an alarm", ringing(&["function-errors"], well()), "act(alarm_rings)"),
         (
-            "an alarm without data",
+            "alarms without data",
             Situation {
-                alarms: Known::Is(vec![Alarm {
-                    section: "function-errors".to_owned(),
-                    rings: false,
-                    since: None,
-                }]),
+                alarms: Known::Is(
+                    ["function-errors", "function-throttles"]
+                        .map(|section| Alarm {
+                            section: section.to_owned(),
+                            rings: false,
+                            since: None,
+                        })
+                        .into(),
+                ),
                 ..well()
             },
             "unknown(alarms)",

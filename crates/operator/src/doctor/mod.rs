@@ -42,8 +42,8 @@ pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
     if given.json {
         let document = json!({
             "environment": found.environment,
-            "verdict": Judged { verdict, sentence },
-            "worst": all.worst(),
+            "verdict": all.worst(),
+            "judged": Judged { verdict, sentence },
             "checks": all.all(),
         });
         println!("{document:#}");

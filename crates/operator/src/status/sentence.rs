@@ -471,3 +471,174 @@ fn keys_wait(keys: u64) -> String {
 fn letters_wait(letters: u64) -> String {
     format!("{} {}", count(letters, "dead letter"), if letters == 1 { "waits" } else { "wait" })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-26T10:00:00Z".parse().expect("a time")
+    }
+
+    fn ago(seconds: u64) -> Timestamp {
+        people::before(now(), Duration::from_secs(seconds))
+    }
+
+    fn ahead(seconds: u64) -> Timestamp {
+        now().plus(Duration::from_secs(seconds))
+    }
+
+    fn fails(route: &str, reason: Option<&str>, is_long: bool) -> Wait {
+        Wait::DestinationFails {
+            since: ago(240),
+            route: Some(route.to_owned()),
+            destination: Some("sss".to_owned()),
+            reason: reason.map(str::to_owned),
+            keys: 1,
+            give_up_at: ahead(7_200),
+            is_long,
+        }
+    }
+
+    fn check(events: u64, verdict: &Verdict, expected: &str) {
+        let speaker = Speaker::above("local", now(), events);
+        let sentence = speaker.sentence(verdict);
+        // What this program is called is another one's business.
+        let name = program::name();
+        assert_eq!(sentence.replace(name, "queue"), expected);
+    }
+
+    fn nothing(waits: Vec<Wait>) -> Verdict {
+        Verdict::NothingToDo { waits }
+    }
+
+    fn act(finding: Finding) -> Verdict {
+        Verdict::Act { findings: vec![finding], unknown: Vec::new(), waits: Vec::new() }
+    }
+
+    #[test]
+    fn what_waits_is_said_with_its_end() {
+        check(0, &nothing(vec![]), "Nothing to do: nothing waits, and nothing is lost");
+        check(1, &nothing(vec![]), "Nothing to do: 1 event is on its way");
+        check(2, &nothing(vec![]), "Nothing to do: 2 events are on their way");
+        check(
+            21,
+            &nothing(vec![fails("sss", Some("503"), false)]),
+            "Nothing to do: sss answers 503 since 4 min, 21 events wait and go out by themselves; \
+             the first is given up in 2 h",
+        );
+        let alarm = Wait::AlarmRings { section: "oldest-message-too-old".to_owned() };
+        check(
+            1,
+            &nothing(vec![fails("sss", Some("refused"), true), fails("other", None, false), alarm]),
+            "Nothing to do: sss does not answer (refused) since 4 min (whoever runs it should know), \
+             other/sss does not answer since 4 min, 1 event waits and goes out by itself; it is given \
+             up in 2 h; that is why oldest-message-too-old rings",
+        );
+        let paused =
+            |until| Wait::Paused { name: "release".to_owned(), by: Some("sato".to_owned()), until };
+        check(
+            3,
+            &nothing(vec![paused(Some(ahead(1_800)))]),
+            "Nothing to do: delivery is paused by sato (release) until 10:30 UTC (for 30 min), \
+             3 events wait",
+        );
+        check(
+            0,
+            &nothing(vec![paused(None)]),
+            "Nothing to do: delivery is paused by sato (release) until it is resumed, nothing waits, \
+             and nothing is lost",
+        );
+    }
+
+    #[test]
+    fn what_needs_somebody_is_said_with_what_to_type() {
+        let blocked = Finding::KeyBlocked {
+            since: "2026-11-26T03:12:59Z".parse().expect("a time"),
+            key: "A-7".to_owned(),
+            event_id: "e-1".to_owned(),
+            route: None,
+            destination: None,
+            reason: Some("422".to_owned()),
+        };
+        let said = "key A-7 waits for a decision (422 since 03:12 UTC): `queue show local A-7`";
+        check(1, &act(blocked.clone()), &format!("You: {said}"));
+        let unknown = |what| Unknown { what, why: "no answer within 10 s".to_owned() };
+        let verdict = Verdict::Act {
+            findings: vec![blocked.clone(), blocked],
+            unknown: vec![unknown(Input::Alarms)],
+            waits: Vec::new(),
+        };
+        check(
+            1,
+            &verdict,
+            &format!(
+                "You: {said}; and 1 other matter (below); unknown: alarms (no answer within 10 s)"
+            ),
+        );
+        check(
+            1,
+            &act(Finding::Paused {
+                since: Some(ago(7_200)),
+                name: "release".to_owned(),
+                events: 1,
+            }),
+            "You: release has paused delivery for 2 h without an end, 1 event is waiting: ask, or \
+             `queue resume local`",
+        );
+        check(
+            1,
+            &act(Finding::DeadLettersPresent { oldest_at: Some(ago(86_400)), count: 2 }),
+            "You: 2 dead letters wait, the oldest for 1 d: `queue dlq list local`",
+        );
+        let near = Finding::NearGiveUp {
+            give_up_at: ahead(86_400),
+            since: ago(3_600),
+            route: Some("sss".to_owned()),
+            destination: Some("sss".to_owned()),
+            reason: Some("503".to_owned()),
+            keys: 2,
+        };
+        check(
+            2,
+            &act(near),
+            "You: sss answers 503 since 1 h, its first event is given up at 2026-11-27 10:00 UTC (in \
+             1 d): have it mended, or let its events wait: `queue pause local --why TEXT`",
+        );
+        let rings =
+            |section: &str| Finding::AlarmRings { section: section.to_owned(), since: None };
+        check(
+            0,
+            &act(rings("nothing-delivered-sss")),
+            "You: alarm nothing-delivered-sss rings: docs/runbook.md#nothing-delivered",
+        );
+        let verdict = Verdict::Unknown {
+            unknown: [Input::Keys, Input::Alarms, Input::LossMeter].map(unknown).into(),
+            waits: Vec::new(),
+        };
+        check(
+            1,
+            &verdict,
+            "Unknown whether you must act: which keys wait (no answer within 10 s), alarms (no answer \
+             within 10 s), and 1 other thing",
+        );
+    }
+
+    /// What comes from outside cannot speak to the terminal.
+    #[test]
+    fn what_a_key_is_called_is_shown_as_text() {
+        let finding = Finding::KeyBlocked {
+            since: now(),
+            key: "a\u{1b}[2J b".to_owned(),
+            event_id: "e".to_owned(),
+            route: None,
+            destination: None,
+            reason: None,
+        };
+        let sentence = Speaker::above("local", now(), 1).sentence(&act(finding));
+        assert!(!sentence.contains('\u{1b}'), "{sentence}");
+        assert!(sentence.contains("'a\u{fffd}[2J b'"), "{sentence}");
+    }
+}
