@@ -64,6 +64,7 @@ impl Command {
             Self::Retry(it) => &it.environment,
             Self::Dlq(Dlq::List(it)) => &it.environment,
             Self::Dlq(Dlq::Stats(it)) => &it.environment,
+            Self::Dlq(Dlq::Issues(it)) => &it.environment,
             Self::Dlq(Dlq::Show(it)) => &it.environment,
             Self::Dlq(Dlq::Redrive(it)) => &it.environment,
             Self::Dlq(Dlq::Edit(it)) => &it.environment,

@@ -14,6 +14,7 @@
 //! | who may redrive now? | [`lease`] |
 //! | what does a dead letter look like, and how does it go back? | [`dead_letter`] |
 //! | may an operator have an event attempted before its time? | [`retry`] |
+//! | which dead letters have one cause? | [`issue`] |
 //! | who sent a message, and how does a receiver know that we forwarded it? | [`signature`] |
 //! | where is a secret? | [`secret`] |
 //! | what needs a person on one machine, and when is it told? | [`notification`] |
@@ -37,6 +38,7 @@ pub mod environment;
 pub mod freshness;
 pub mod gate;
 pub mod header;
+pub mod issue;
 pub mod json;
 pub mod lease;
 pub mod mapping;

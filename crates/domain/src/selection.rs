@@ -1,6 +1,7 @@
-//! Which dead letters are meant: by route, group, reason, time and text.
+//! Which dead letters are meant: by route, group, reason, issue, time and text.
 
 use crate::dead_letter::{failure_of, group_of};
+use crate::issue::{self, Issue};
 use crate::message::Message;
 use crate::time::Timestamp;
 
@@ -17,6 +18,8 @@ pub struct Selection {
     pub group: Option<String>,
     /// The reason, as [`reason_of`] gives it.
     pub reason: Option<String>,
+    /// The issue's name, or the beginning of it.
+    pub issue: Option<issue::Typed>,
     /// Dead since this time or later.
     pub since: Option<Timestamp>,
     /// Dead since before this time.
@@ -35,6 +38,7 @@ impl Selection {
         is(&self.route, dead_letter.route_name())
             && is(&self.group, Some(&group_of(dead_letter)))
             && is(&self.reason, Some(&reason_of(dead_letter)))
+            && self.issue.is_none_or(|it| it.begins(Issue::of(dead_letter).name()))
             && self.since.is_none_or(|since| dead_letter.sent_at >= since)
             && self.until.is_none_or(|until| dead_letter.sent_at < until)
             && self.text.as_deref().is_none_or(|text| contains(dead_letter, text))
@@ -97,6 +101,10 @@ mod tests {
             (
                 Selection { reason: text("rejected"), ..all() },
                 Selection { reason: text(MOVED_BY_SQS), ..all() },
+            ),
+            (
+                Selection { issue: Issue::of(&rejected()).name().parse().ok(), ..all() },
+                Selection { issue: "i-0".parse().ok(), ..all() },
             ),
             (Selection { since: at(5_000), ..all() }, Selection { since: at(5_001), ..all() }),
             (Selection { until: at(5_001), ..all() }, Selection { until: at(5_000), ..all() }),

@@ -95,7 +95,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
-    Operate(commands::Command),
+    Operate(Box<commands::Command>),
     // For xtask, as what follows.
     #[command(subcommand, hide = true)]
     Store(store::StoreCommand),
@@ -137,7 +137,7 @@ async fn main() -> ExitCode {
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Operate(command) => Box::pin(operate(command)).await,
+        Command::Operate(command) => Box::pin(operate(*command)).await,
         Command::Store(command) => command.run().await,
         Command::Whoami(command) => command.run().await,
         Command::Live(command) => command.run().await,

@@ -55,7 +55,9 @@ const TABLES: &str = "
         place TEXT,
         letter TEXT
     );
-    CREATE INDEX held_by_group ON held (group_name, place, number) WHERE letter IS NOT NULL;";
+    CREATE INDEX held_by_group ON held (group_name, place, number) WHERE letter IS NOT NULL;
+    CREATE TABLE not_chosen (group_name TEXT, place TEXT, event_id TEXT);
+    CREATE INDEX not_chosen_by_group ON not_chosen (group_name, place);";
 
 /// How many messages a queue has, by SQS's approximate counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -157,6 +159,15 @@ pub(crate) struct Held<'a> {
     /// How many the queue had before.
     before: Counts,
     scratch: Scratch,
+}
+
+/// Dead letters of a group that were not chosen although a later one of it was.
+#[derive(Debug)]
+pub(crate) struct PassedOver {
+    pub(crate) group: String,
+    pub(crate) count: u64,
+    /// Those of the oldest.
+    pub(crate) event_ids: Vec<String>,
 }
 
 /// A chosen message, by its place in the order of its group.
@@ -279,6 +290,9 @@ impl<'a> Held<'a> {
         } else {
             let insert = "INSERT INTO held (message_id, handle, message_group) VALUES (?1, ?2, ?3)";
             self.scratch.change(insert, [message_id, receipt_handle, group_id])?;
+            let insert = "INSERT INTO not_chosen VALUES (?1, ?2, ?3)";
+            let (group, place) = (group_of(letter), redrive_order(letter));
+            self.scratch.change(insert, [&*group, &*place, letter.event_id()])?;
         }
         Ok(())
     }
@@ -314,6 +328,9 @@ impl<'a> Held<'a> {
             },
         )?;
         for event_id in others {
+            let insert = "INSERT INTO not_chosen SELECT group_name, place, event_id FROM held
+                          WHERE event_id = ?1 AND letter IS NOT NULL";
+            self.scratch.change(insert, [&event_id])?;
             self.scratch.change("UPDATE held SET letter = NULL WHERE event_id = ?1", [event_id])?;
         }
         Ok(())
@@ -366,6 +383,33 @@ impl<'a> Held<'a> {
             |(group, count, dead_since_ms)| {
                 let dead_since = Timestamp::from_ms(dead_since_ms.unsigned_abs());
                 see(&group, count.unsigned_abs(), dead_since)
+            },
+        )
+    }
+
+    /// Shows `see` each group of whose dead letters some that were not chosen come before one that was,
+    /// with as many of their events as `named` says.
+    pub(crate) fn each_passed_over(
+        &self,
+        named: u32,
+        mut see: impl FnMut(PassedOver) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.scratch.each(
+            "SELECT o.group_name, c.last, count(*) FROM not_chosen o JOIN
+                 (SELECT group_name, max(place) AS last FROM held
+                  WHERE letter IS NOT NULL GROUP BY group_name) c
+             ON c.group_name = o.group_name AND o.place < c.last
+             GROUP BY o.group_name ORDER BY o.group_name",
+            [],
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
+            |(group, last, count)| {
+                let event_ids = self.scratch.all(
+                    "SELECT event_id FROM not_chosen WHERE group_name = ?1 AND place < ?2
+                     ORDER BY place LIMIT ?3",
+                    (&group, &last, named),
+                    |row| row.get(0),
+                )?;
+                see(PassedOver { group, count: count.unsigned_abs(), event_ids })
             },
         )
     }

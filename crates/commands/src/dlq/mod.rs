@@ -4,6 +4,7 @@ mod drop;
 mod edit;
 mod export;
 mod import;
+mod issues;
 mod list;
 mod log;
 mod redrive;
@@ -16,6 +17,7 @@ pub use drop::Drop;
 pub use edit::Edit;
 pub use export::Export;
 pub use import::Import;
+pub use issues::Issues;
 pub use list::List;
 pub use log::Log;
 pub use redrive::Redrive;
@@ -32,6 +34,7 @@ pub use which::Which;
 pub enum Dlq {
     List(List),
     Stats(Stats),
+    Issues(Issues),
     Show(Show),
     Redrive(Redrive),
     Edit(Edit),

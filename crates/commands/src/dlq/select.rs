@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use domain::dead_letter::Class;
+use domain::issue;
 use domain::selection::{MOVED_BY_SQS, Selection};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -33,6 +34,10 @@ pub struct SelectArgs {
     /// Only those that died for this reason
     #[arg(long, value_name = "CLASS", value_parser = classes())]
     pub class: Option<String>,
+
+    /// Only those of this issue, as `dlq issues` names it; the beginning is enough if no other has it
+    #[arg(long, value_name = "NAME")]
+    pub issue: Option<issue::Typed>,
 
     /// Only those dead since this time, such as `2026-11-23T09:00:00Z`, or `2h` for two hours ago
     #[arg(long, value_name = "TIME", value_parser = parse_when)]
@@ -70,10 +75,10 @@ impl SelectArgs {
     /// What was said, when the queue's clock shows `now`.
     #[must_use]
     pub fn selection(&self, now: Timestamp) -> Selection {
-        let Self { route, group, class, since, until, grep } = self.clone();
+        let Self { route, group, class, issue, since, until, grep } = self.clone();
         let at = |when: When| when.at(now);
         let (since, until) = (since.map(at), until.map(at));
-        Selection { route, group, reason: class, since, until, text: grep }
+        Selection { route, group, reason: class, issue, since, until, text: grep }
     }
 
     /// What was said, for the audit log: without the text, which may be of a body.
@@ -84,6 +89,7 @@ impl SelectArgs {
             "route": self.route,
             "group": self.group,
             "reason": self.class,
+            "issue": self.issue.map(|it| it.to_string()),
             "since": at(self.since),
             "until": at(self.until),
             "grep": self.grep.is_some(),

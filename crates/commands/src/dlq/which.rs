@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::select::SelectArgs;
 
 /// Names of the arguments one of which has to be given.
-pub(super) const ONE_OF: [&str; 9] =
-    ["event_ids", "all", "route", "group", "class", "since", "until", "grep", "reason"];
+pub(super) const ONE_OF: [&str; 10] =
+    ["event_ids", "all", "route", "group", "class", "issue", "since", "until", "grep", "reason"];
 
 /// Those that do not go with `--all`.
-pub(super) const NOT_WITH_ALL: [&str; 8] =
-    ["event_ids", "route", "group", "class", "since", "until", "grep", "reason"];
+pub(super) const NOT_WITH_ALL: [&str; 9] =
+    ["event_ids", "route", "group", "class", "issue", "since", "until", "grep", "reason"];
 
 /// Which dead letters
 #[derive(Debug, Clone, clap::Args)]

@@ -9,6 +9,7 @@ use commands::dlq::Drop;
 use domain::time::Timestamp;
 use serde_json::json;
 
+use super::choice::Choice;
 use super::export::ExportFile;
 use super::look::Typed;
 use super::{ask, check_route};
@@ -44,13 +45,13 @@ async fn hold<'a>(
     environment: &'a Environment,
     now: Timestamp,
 ) -> anyhow::Result<(Held<'a>, BTreeMap<String, u64>)> {
-    let selection = given.which.select.selection(now);
+    let mut choice = Choice::of(&given.which.select, now)?;
     let mut ids = Typed::new(&given.which.event_ids);
     let mut found = BTreeMap::new();
     let url = &environment.dead_letter_queue_url;
     let held = Held::receive(&environment.client, url, |letter| {
         let by_id = given.which.event_ids.is_empty() || ids.meet(letter.event_id());
-        let chosen = by_id && selection.includes(letter);
+        let chosen = choice.includes(letter) && by_id;
         if chosen {
             *found.entry(letter.event_id().to_owned()).or_default() += 1;
         }
@@ -58,6 +59,7 @@ async fn hold<'a>(
     });
     let held = held.await?;
     let checked = async {
+        choice.check(held.looked()).context("nothing was dropped")?;
         if !given.which.event_ids.is_empty() {
             let meant = ids.resolve_all(held.looked()).context("nothing was dropped")?;
             held.keep_only(&meant)?;

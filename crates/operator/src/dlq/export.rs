@@ -10,6 +10,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::check_route;
+use super::choice::Choice;
 use super::look::look;
 use crate::audit::Without;
 use crate::letter::{DeadLetter, Letter};
@@ -19,7 +20,7 @@ pub(super) async fn run(given: Export) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
     let select = given.select.select();
     let now = environment.queue_time().await?;
-    let selection = select.selection(now);
+    let mut choice = Choice::of(&select, now)?;
     let mut out = ExportFile::create(&given.file)?;
     let file = given.file.display().to_string();
     let what = json!({ "file": file, "selection": select.audited(now) });
@@ -29,10 +30,11 @@ pub(super) async fn run(given: Export) -> anyhow::Result<ExitCode> {
         look(
             &environment,
             |message| {
-                if selection.includes(message) { out.write(message) } else { Ok(()) }
+                if choice.includes(message) { out.write(message) } else { Ok(()) }
             },
         )
         .await?;
+    choice.check(looked)?;
     let is_stdout = out.is_stdout();
     let count = out.finish()?;
     action.end(json!({ "file": file, "count": count, "unseen": looked.unseen() })).await?;

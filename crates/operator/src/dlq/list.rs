@@ -7,6 +7,7 @@ use domain::dead_letter::redrive_order;
 use domain::message::Message;
 use terminal::table::{Columns, Width};
 
+use super::choice::Choice;
 use super::look::look;
 use super::{Summary, check_route, short_time};
 use crate::environment;
@@ -22,17 +23,18 @@ pub(super) async fn run(given: List) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
     let select = given.select.select();
     check_route(&environment, &select).await?;
-    let selection = select.selection(environment.queue_time().await?);
+    let mut choice = Choice::of(&select, environment.queue_time().await?)?;
     let found = Scratch::with(TABLES)?;
     let mut total = 0_u64;
     let looked = look(&environment, |letter| {
-        if selection.includes(letter) {
+        if choice.includes(letter) {
             total += 1;
             keep(&found, letter)?;
         }
         Ok(())
     })
     .await?;
+    choice.check(looked)?;
     let limit = given.limit.unwrap_or(total).min(total);
     if given.json {
         print_json(&found, limit)?;

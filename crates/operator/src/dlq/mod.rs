@@ -1,10 +1,12 @@
 //! Dead letters: looking at them, and sending them again.
 
 mod ask;
+mod choice;
 mod drop;
 mod edit;
 mod export;
 mod import;
+mod issues;
 mod list;
 mod log;
 pub(crate) mod look;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 
 use commands::dlq::{Dlq, SelectArgs};
 use domain::dead_letter::{self, Failure};
+use domain::issue::Issue;
 use domain::message::Message;
 use domain::selection::reason_of;
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,7 @@ pub(crate) async fn run(given: Dlq) -> anyhow::Result<ExitCode> {
     match given {
         Dlq::List(it) => list::run(it).await,
         Dlq::Stats(it) => stats::run(it).await,
+        Dlq::Issues(it) => issues::run(it).await,
         Dlq::Show(it) => show::run(it).await,
         Dlq::Redrive(it) => Box::pin(redrive::run(it)).await,
         Dlq::Edit(it) => Box::pin(edit::run(it)).await,
@@ -54,6 +58,8 @@ struct Summary {
     destination: Option<String>,
     status: Option<u16>,
     error: Option<String>,
+    /// The name of the issue.
+    issue: String,
     attempts: u32,
     /// RFC 3339.
     accepted_at: String,
@@ -75,6 +81,7 @@ impl Summary {
             destination: from(|failure| failure.destination.clone()),
             status: failure.as_ref().and_then(|failure| failure.status),
             error: from(|failure| failure.error.clone()),
+            issue: Issue::of(message).name().to_owned(),
             attempts: failure.as_ref().map_or(message.receive_count, |failure| failure.attempts),
             accepted_at: message.said_accepted_at().to_string(),
             dead_since: message.sent_at.to_string(),

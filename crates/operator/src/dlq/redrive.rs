@@ -15,6 +15,7 @@ use terminal::exit::Failure;
 use tokio::time::MissedTickBehavior;
 
 use super::check_route;
+use super::choice::Choice;
 use super::look::{Typed, no_such};
 use super::newer::Newer;
 use super::report::Report;
@@ -38,8 +39,14 @@ const NAMED_MAX: u32 = 1_000;
 /// The name of a redrive's own pause.
 const PAUSE: &str = "dlq redrive";
 
-/// The events that were sent by this run: what fails again at once is not sent again.
-const TABLES: &str = "CREATE TABLE sent (event_id TEXT PRIMARY KEY) WITHOUT ROWID;";
+/// The events that were sent by this run: what fails again at once is not sent again. And the groups that
+/// were said to have older dead letters which are passed over.
+const TABLES: &str = "
+    CREATE TABLE sent (event_id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE said (group_name TEXT PRIMARY KEY) WITHOUT ROWID;";
+
+/// As many events of a group are named that are passed over.
+const PASSED_OVER_NAMED: u32 = 5;
 
 /// How a look's worth of sending ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +61,7 @@ enum Ended {
 struct Run<'a> {
     given: &'a Redrive,
     which: Which,
+    choice: Choice,
     environment: &'a Environment,
     /// When it began, by the queue's clock: what has died since is not for this run.
     began: Timestamp,
@@ -73,8 +81,10 @@ pub(super) async fn run(given: Redrive) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
     let began = environment.queue_time().await?;
     let report = Report::new(given.json && !given.dry_run);
+    let which = given.which();
     let run = Run {
-        which: given.which(),
+        choice: Choice::of(&which.select, began)?,
+        which,
         given: &given,
         environment: &environment,
         began,
@@ -178,6 +188,7 @@ impl<'a> Run<'a> {
         loop {
             let held = self.look_at_all().await?;
             let (chosen, _groups) = held.chosen()?;
+            self.say_passed_over(&held)?;
             if chosen > 0 && self.action.is_none() {
                 let mut what = self.which.audited(self.began);
                 what["chosen"] = json!(chosen);
@@ -244,39 +255,44 @@ impl<'a> Run<'a> {
     /// Receives what there is, and keeps what is to be sent.
     async fn look(&mut self) -> anyhow::Result<Held<'a>> {
         let environment = self.environment;
-        let selection = self.which.select.selection(self.began);
         let by_id = !self.which.event_ids.is_empty();
         // What was found once is meant, whatever else begins like it.
         let typed = std::mem::take(&mut self.unknown);
         let mut ids = Typed::new(&typed);
         let mut asked = Ok(());
+        let default = Hiding::default();
+        let hiding = Hiding {
+            seconds: self.given.hold_seconds.unwrap_or(default.seconds),
+            most_seconds: self.given.hold_most_seconds.unwrap_or(default.most_seconds),
+        };
+        let began = self.began;
+        let Self { choice, sent, meant, .. } = &mut *self;
         let choose = |letter: &DeadLetter| {
             let event_id = letter.event_id();
-            if letter.sent_at > self.began
-                || (by_id && !self.meant.contains(event_id) && !ids.meet(event_id))
+            let is_included = choice.includes(letter);
+            if letter.sent_at > began || (by_id && !meant.contains(event_id) && !ids.meet(event_id))
             {
                 return false;
             }
-            match self.was_sent(event_id) {
-                Ok(was_sent) => !was_sent && selection.includes(letter),
+            match was_sent(sent, event_id) {
+                Ok(was_sent) => !was_sent && is_included,
                 Err(error) => {
                     asked = Err(error);
                     false
                 }
             }
         };
-        let default = Hiding::default();
-        let hiding = Hiding {
-            seconds: self.given.hold_seconds.unwrap_or(default.seconds),
-            most_seconds: self.given.hold_most_seconds.unwrap_or(default.most_seconds),
-        };
         let url = &environment.dead_letter_queue_url;
         let held = Held::receive_for(&environment.client, url, hiding, choose).await?;
-        let resolved = asked.and_then(|()| ids.resolve()).and_then(|(found, unknown)| {
-            self.meant.extend(found);
-            self.unknown = unknown.into_iter().map(str::to_owned).collect();
-            if by_id { held.keep_only(&self.meant) } else { Ok(()) }
-        });
+        // In later rounds what there was of it may have been sent.
+        let is_first = self.report.sent == 0;
+        let is_known = if is_first { self.choice.check(held.looked()) } else { Ok(()) };
+        let resolved =
+            asked.and(is_known).and_then(|()| ids.resolve()).and_then(|(found, unknown)| {
+                self.meant.extend(found);
+                self.unknown = unknown.into_iter().map(str::to_owned).collect();
+                if by_id { held.keep_only(&self.meant) } else { Ok(()) }
+            });
         if let Err(error) = resolved {
             held.release().await?;
             return Err(error);
@@ -299,9 +315,15 @@ impl<'a> Run<'a> {
         Ok(ids)
     }
 
-    fn was_sent(&self, event_id: &str) -> anyhow::Result<bool> {
-        let find = "SELECT 1 FROM sent WHERE event_id = ?1";
-        Ok(self.sent.first(find, [event_id], |_row| Ok(()))?.is_some())
+    /// Says which older dead letters of the same keys stay behind what is sent: it comes before them.
+    fn say_passed_over(&mut self, held: &Held<'_>) -> anyhow::Result<()> {
+        held.each_passed_over(PASSED_OVER_NAMED, |it| {
+            let insert = "INSERT INTO said VALUES (?1) ON CONFLICT DO NOTHING";
+            if self.sent.change(insert, [&it.group])? > 0 {
+                self.report.passed_over(&it);
+            }
+            Ok(())
+        })
     }
 
     /// Waits until no dead letter is hidden. A redrive that was killed, or somebody who looks, hides the
@@ -370,6 +392,10 @@ impl<'a> Run<'a> {
         held.each_group(|group, events, _dead_since| {
             let (name, behind) = (printable(group), newer.of(group)?.for_people());
             println!("  group {name}: {}, {behind}", people::count(events, "event"));
+            Ok(())
+        })?;
+        held.each_passed_over(PASSED_OVER_NAMED, |it| {
+            println!("  {}", it.for_people());
             Ok(())
         })?;
         let (mut last, mut group): (Option<Chosen>, Option<String>) = (None, None);
@@ -448,6 +474,11 @@ impl<'a> Run<'a> {
     }
 }
 
+fn was_sent(sent: &Scratch, event_id: &str) -> anyhow::Result<bool> {
+    let find = "SELECT 1 FROM sent WHERE event_id = ?1";
+    Ok(sent.first(find, [event_id], |_row| Ok(()))?.is_some())
+}
+
 /// What is said when others do not show what they look at.
 fn still_hidden(hidden: u64, all: u64) -> String {
     format!(
@@ -483,6 +514,13 @@ fn print_plan_json(
         Ok(())
     })?;
     print!("{}", if before == ",\n" { "\n  ],\n" } else { "  \"groups\": [],\n" });
+    let mut before = "  \"passed_over\": [\n";
+    held.each_passed_over(PASSED_OVER_NAMED, |it| {
+        print!("{before}    {}", it.json());
+        before = ",\n";
+        Ok(())
+    })?;
+    print!("{}", if before == ",\n" { "\n  ],\n" } else { "  \"passed_over\": [],\n" });
     println!("  \"hidden\": {hidden},\n  \"waiting_before\": {waiting}\n}}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::people::{self, printable};
+use crate::queue::PassedOver;
 
 /// What was sent, and what failed.
 #[derive(Debug)]
@@ -15,11 +16,43 @@ pub(super) struct Report {
     pub(super) interrupted: bool,
     /// For the end of the JSON: one of a group at most.
     failures: Vec<Value>,
+    /// For the end of the JSON, as many as are named: the dry run names all.
+    passed_over: Vec<Value>,
+    /// Groups that were passed over in part.
+    groups_passed_over: u64,
+}
+
+/// As many groups are named that have older dead letters which are passed over.
+const GROUPS_NAMED: u64 = 20;
+
+impl PassedOver {
+    /// Such as `group a: 7 older dead letters stay behind what is sent (a-1, a-2, …)`.
+    pub(super) fn for_people(&self) -> String {
+        let Self { group, count, event_ids } = self;
+        let ids: Vec<String> = event_ids.iter().map(|id| printable(id)).collect();
+        let more = if *count > ids.len() as u64 { ", …" } else { "" };
+        let older = people::count(*count, "older dead letter");
+        let group = printable(group);
+        let stay = if *count == 1 { "stays" } else { "stay" };
+        format!("group {group}: {older} {stay} behind what is sent ({}{more})", ids.join(", "))
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({ "group": self.group, "count": self.count, "event_ids": self.event_ids })
+    }
 }
 
 impl Report {
     pub(super) fn new(as_json: bool) -> Self {
-        Self { as_json, sent: 0, failed: 0, interrupted: false, failures: Vec::new() }
+        Self {
+            as_json,
+            sent: 0,
+            failed: 0,
+            interrupted: false,
+            failures: Vec::new(),
+            passed_over: Vec::new(),
+            groups_passed_over: 0,
+        }
     }
 
     pub(super) fn sent(&mut self, event_id: &str, group: &str) {
@@ -44,8 +77,26 @@ impl Report {
         }
     }
 
+    /// Of a group, what comes before something that is sent and is not sent itself.
+    pub(super) fn passed_over(&mut self, it: &PassedOver) {
+        self.groups_passed_over += 1;
+        if self.groups_passed_over > GROUPS_NAMED {
+            return;
+        }
+        eprintln!("note: {}", it.for_people());
+        if self.as_json {
+            self.passed_over.push(it.json());
+        }
+    }
+
     /// Says how many.
     pub(super) fn finish(&self) {
+        if let more @ 1.. = self.groups_passed_over.saturating_sub(GROUPS_NAMED) {
+            eprintln!(
+                "note: {} more have older dead letters that stay behind; --dry-run names them",
+                people::count(more, "group")
+            );
+        }
         if self.interrupted {
             eprintln!("interrupted; what was not sent is still a dead letter");
         }
@@ -59,7 +110,11 @@ impl Report {
             print!("{before}    {failure}");
             before = ",\n";
         }
-        let end = if self.failures.is_empty() { "  \"failed\": []\n}" } else { "\n  ]\n}" };
-        println!("{end}");
+        println!("{}", if self.failures.is_empty() { "  \"failed\": []," } else { "\n  ]," });
+        let passed_over = json!(self.passed_over);
+        println!(
+            "  \"passed_over\": {passed_over},\n  \"groups_passed_over\": {}\n}}",
+            self.groups_passed_over
+        );
     }
 }

@@ -87,6 +87,7 @@ pub(crate) fn fields(message: &Message) -> Vec<(&'static str, String)> {
         ("location", failure_of(message).and_then(|failure| failure.location)),
     ];
     fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    fields.push(("issue", summary.issue));
     fields.push(("attempts", summary.attempts.to_string()));
     fields.push(("accepted", summary.accepted_at));
     fields.push(("dead since", summary.dead_since));

@@ -7,6 +7,7 @@ use commands::dlq::Stats;
 use serde_json::json;
 use terminal::table::{self, Width};
 
+use super::choice::Choice;
 use super::look::look;
 use super::{Summary, check_route};
 use crate::environment;
@@ -16,10 +17,10 @@ pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
     let select = given.select.select();
     check_route(&environment, &select).await?;
-    let selection = select.selection(environment.queue_time().await?);
+    let mut choice = Choice::of(&select, environment.queue_time().await?)?;
     let mut counts: BTreeMap<(String, String, String), u64> = BTreeMap::new();
     let looked = look(&environment, |message| {
-        if selection.includes(message) {
+        if choice.includes(message) {
             let Summary { route, reason, dead_since, .. } = Summary::of(message);
             let hour = dead_since.get(..13).unwrap_or(&dead_since).replace('T', " ");
             let route = route.unwrap_or_else(|| "-".to_owned());
@@ -28,6 +29,7 @@ pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
         Ok(())
     })
     .await?;
+    choice.check(looked)?;
     let total: u64 = counts.values().sum();
     if given.json {
         let counts: Vec<_> = counts

@@ -68,7 +68,20 @@ async fn only_the_chosen_ones_go_back() {
     let done = queues.dlq(&["redrive", "test", "b-3", "a-10", "a-1", "--json"]).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!(report, serde_json::json!({ "sent": ["a-1", "a-10", "b-3"], "failed": [] }));
+    let passed_over = serde_json::json!([
+        { "group": "a", "count": 1, "event_ids": ["a-9"] },
+        { "group": "b", "count": 1, "event_ids": ["b-2"] },
+    ]);
+    let expected = serde_json::json!({
+        "sent": ["a-1", "a-10", "b-3"], "failed": [], "passed_over": passed_over,
+        "groups_passed_over": 2,
+    });
+    assert_eq!(report, expected);
+    assert_eq!(
+        done.stderr,
+        "note: group a: 1 older dead letter stays behind what is sent (a-9)\n\
+         note: group b: 1 older dead letter stays behind what is sent (b-2)\n"
+    );
     assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1"), ("a", "a-10"), ("b", "b-3")]);
     assert_eq!(queues.take_dead_letters().await, 2);
 }

@@ -129,11 +129,16 @@ impl Queues {
 
     /// Puts the dead letter of an event that a destination rejected.
     pub(crate) async fn add_rejected(&self, event: Event) {
+        self.add_answered(event, 422, "{\"error\":\"unknown workflow\"}").await;
+    }
+
+    /// The same, of one that got another answer.
+    pub(crate) async fn add_answered(&self, event: Event, status: u16, response: &str) {
         let cause = Cause {
             destination: Some("sss".to_owned()),
-            status: Some(422),
+            status: Some(status),
             error: None,
-            response: Some("{\"error\":\"unknown workflow\"}".to_owned()),
+            response: Some(response.to_owned()),
             location: None,
         };
         let message = Message::parse(event.0, Origin::Sender).unwrap();

@@ -4,7 +4,9 @@ use crate::support::run;
 
 #[tokio::test]
 async fn help_teaches() {
-    for command in ["list", "stats", "show", "redrive", "edit", "export", "import", "drop", "log"] {
+    for command in
+        ["list", "stats", "issues", "show", "redrive", "edit", "export", "import", "drop", "log"]
+    {
         let help = run(&["dlq", command, "--help"]).await;
         assert_eq!(help.code, Some(0));
         insta::assert_snapshot!(format!("{command}_help"), help.stdout);
