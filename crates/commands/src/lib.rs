@@ -11,6 +11,7 @@ mod doctor;
 mod environment;
 mod pause;
 pub mod program;
+mod refused;
 mod resume;
 mod retry;
 mod show;
@@ -23,6 +24,7 @@ pub use blocked::Blocked;
 pub use doctor::Doctor;
 pub use environment::EnvironmentArgs;
 pub use pause::Pause;
+pub use refused::Refused;
 pub use resume::Resume;
 pub use retry::Retry;
 pub use show::Show;
@@ -37,6 +39,7 @@ pub enum Command {
     Trace(Trace),
     Show(Show),
     Blocked(Blocked),
+    Refused(Refused),
     Skip(Skip),
     Doctor(Doctor),
     /// Look at dead letters and send them again
@@ -57,6 +60,7 @@ impl Command {
             Self::Trace(it) => &it.environment,
             Self::Show(it) => &it.environment,
             Self::Blocked(it) => &it.environment,
+            Self::Refused(it) => &it.environment,
             Self::Skip(it) => &it.environment,
             Self::Doctor(it) => &it.environment,
             Self::Pause(it) => &it.environment,

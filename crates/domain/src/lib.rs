@@ -4,6 +4,7 @@
 //! |---|---|
 //! | what may a configuration say? | [`config`] |
 //! | how does a request become a queue message? | [`mapping`] |
+//! | by which rule was a request not accepted? | [`refusal`] |
 //! | what is a message, once received? | [`message`] |
 //! | in which order are a batch's messages attempted, and what happens to the rest of a group? | [`batch`] |
 //! | what does an answer, or none, lead to? | [`outcome`] |
@@ -49,6 +50,7 @@ pub mod outcome;
 pub mod pace;
 pub mod pause;
 pub mod quota;
+pub mod refusal;
 pub mod retry;
 pub mod route;
 pub mod route_path;

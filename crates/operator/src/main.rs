@@ -38,6 +38,7 @@ mod people;
 mod progress;
 mod queue;
 mod queue_time;
+mod refused;
 mod resume;
 mod resumption;
 mod retry;
@@ -160,6 +161,7 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Trace(it) => Box::pin(trace::run(it)).await,
         Typed::Show(it) => Box::pin(show::run(it)).await,
         Typed::Blocked(it) => blocked::run(it).await,
+        Typed::Refused(it) => Box::pin(refused::run(it)).await,
         Typed::Skip(it) => skip::run(it).await,
         Typed::Doctor(it) => doctor::run(it).await,
         Typed::Dlq(it) => Box::pin(dlq::run(it)).await,

@@ -21,7 +21,7 @@ pub use issues::Issues;
 pub use list::List;
 pub use log::Log;
 pub use redrive::Redrive;
-pub use select::{SelectArgs, SelectOrReason};
+pub use select::{SelectArgs, SelectOrReason, When};
 pub use show::Show;
 pub use stats::Stats;
 pub use which::Which;

@@ -40,11 +40,11 @@ pub struct SelectArgs {
     pub issue: Option<issue::Typed>,
 
     /// Only those dead since this time, such as `2026-11-23T09:00:00Z`, or `2h` for two hours ago
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
 
     /// Only those dead before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
 
     /// Only those whose body, event id or answer contains this text
@@ -98,6 +98,20 @@ impl SelectArgs {
 }
 
 impl When {
+    /// What was typed.
+    ///
+    /// # Errors
+    ///
+    /// When it is no time.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        if let Ok(time) = text.parse() {
+            return Ok(Self::At(time));
+        }
+        let ago = humantime::parse_duration(text)
+            .context("a time is written as 2026-11-23T09:00:00Z, or as 2h for two hours ago")?;
+        Ok(Self::Ago(ago))
+    }
+
     /// The time, when it is `now`.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Timestamp {
@@ -116,15 +130,6 @@ pub(super) fn classes() -> PossibleValuesParser {
     Class::ALL.iter().map(|class| class.as_str()).chain([MOVED_BY_SQS]).into()
 }
 
-fn parse_when(text: &str) -> anyhow::Result<When> {
-    if let Ok(time) = text.parse() {
-        return Ok(When::At(time));
-    }
-    let ago = humantime::parse_duration(text)
-        .context("a time is written as 2026-11-23T09:00:00Z, or as 2h for two hours ago")?;
-    Ok(When::Ago(ago))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,11 +137,11 @@ mod tests {
     #[test]
     fn a_time_is_absolute_or_so_long_ago_by_the_queue() {
         let now = Timestamp::from_ms(1_767_225_600_000);
-        assert_eq!(parse_when("2026-01-01T00:00:00Z").unwrap().at(Timestamp::default()), now);
-        let ago = parse_when("2h").unwrap().at(now);
+        assert_eq!(When::parse("2026-01-01T00:00:00Z").unwrap().at(Timestamp::default()), now);
+        let ago = When::parse("2h").unwrap().at(now);
         assert_eq!(now.since(ago), Duration::from_hours(2));
         assert_eq!(When::Ago(Duration::MAX).at(now), Timestamp::from_ms(0));
-        assert!(parse_when("yesterday").is_err());
+        assert!(When::parse("yesterday").is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod routes;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -124,7 +124,11 @@ struct RefusedLine<'a> {
     method: &'a str,
     path: &'a str,
     status: u16,
+    rule: &'static str,
     reason: &'a str,
+    /// As the answer says it, by which the sender can name the request.
+    request_id: &'a str,
+    source: IpAddr,
     /// Requests refused since the last such line that have none of their own.
     #[serde(skip_serializing_if = "is_zero")]
     unsaid: u64,
@@ -259,7 +263,7 @@ impl Ingest {
         match self.accept(&request_id, peer, &head, body).await {
             Ok(response) => response,
             Err(refusal) => {
-                self.refuse(&head, &refusal);
+                self.refuse(&request_id, peer, &head, &refusal);
                 response::refused(&request_id, &refusal)
             }
         }
@@ -339,7 +343,7 @@ impl Ingest {
         Ok(accepted)
     }
 
-    fn refuse(&self, head: &Parts, refusal: &Refusal) {
+    fn refuse(&self, request_id: &str, peer: SocketAddr, head: &Parts, refusal: &Refusal) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         // Whoever can send can be refused, as often as he likes: the log is not his to fill.
         let Some(unsaid) = self.refused_lines.one_more(self.clock.uptime()) else { return };
@@ -348,7 +352,10 @@ impl Ingest {
             method: cut(head.method.as_str(), LOGGED_METHOD_BYTES_MAX),
             path: cut(path, LOGGED_PATH_BYTES_MAX),
             status: refusal.status().as_u16(),
+            rule: refusal.rule().as_str(),
             reason: &refusal.logged_reason(),
+            request_id,
+            source: peer.ip(),
             unsaid,
         };
         // Storage that fails has a line of its own, one for all requests.
@@ -460,7 +467,16 @@ mod tests {
     #[test]
     fn a_line_says_how_many_had_none_if_there_are_any() {
         let line = |unsaid| {
-            let line = RefusedLine { method: "POST", path: "/", status: 404, reason: "", unsaid };
+            let line = RefusedLine {
+                method: "POST",
+                path: "/",
+                status: 404,
+                rule: "not_found",
+                reason: "",
+                request_id: "r-1",
+                source: [127, 0, 0, 1].into(),
+                unsaid,
+            };
             serde_json::to_value(line).unwrap()
         };
         assert_eq!(line(0).get("unsaid"), None);

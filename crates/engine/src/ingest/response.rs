@@ -7,6 +7,7 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{StatusCode, response};
 use axum::response::Response;
 use domain::mapping::Unresolvable;
+use domain::refusal::Rule;
 use serde_json::json;
 
 use super::Accepted;
@@ -51,6 +52,20 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Self::StorageFailed | Self::Emulator(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// By which rule, for the log.
+    pub(super) fn rule(&self) -> Rule {
+        match self {
+            Self::NotFound => Rule::NotFound,
+            Self::HeadersTooLarge => Rule::HeadersTooLarge,
+            Self::BodyTooLarge => Rule::BodyTooLarge,
+            Self::NotText => Rule::NotText,
+            Self::Timeout | Self::Aborted => Rule::Incomplete,
+            Self::Unresolvable(_) => Rule::Unresolvable,
+            Self::Sqs(_) => Rule::Message,
+            Self::StorageFailed | Self::Emulator(_) => Rule::Queue,
         }
     }
 

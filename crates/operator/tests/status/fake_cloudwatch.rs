@@ -236,10 +236,16 @@ fn filter_log_events(answers: &Answers, input: &Value) -> Value {
             None => is == *value,
         })
     };
-    let wanted = |line: &&Value| {
+    let at_ms = |line: &Value| -> u64 {
+        if let Some(ms) = line["requestTimeEpoch"].as_str() {
+            return ms.parse().unwrap();
+        }
         let at = line["timestamp"].as_str().unwrap().parse::<domain::time::Timestamp>().unwrap();
-        at.as_ms() >= input["startTime"].as_u64().unwrap()
-            && ["message", "event_id", "group"]
+        at.as_ms()
+    };
+    let wanted = |line: &&Value| {
+        at_ms(line) >= input["startTime"].as_u64().unwrap()
+            && ["message", "event_id", "group", "status"]
                 .iter()
                 .any(|field| pattern.contains(&format!("$.{field} ")) && matches(&line[*field]))
     };
@@ -251,10 +257,8 @@ fn filter_log_events(answers: &Answers, input: &Value) -> Value {
     let begin = input["nextToken"].as_str().map_or(0, |token| token.parse().unwrap());
     let end = if answers.log_page == 0 { lines.len() } else { begin + answers.log_page };
     let page = lines.iter().enumerate().filter(|(place, _)| (begin..end).contains(place));
-    let events = page.map(|(_, line)| {
-        let at = line["timestamp"].as_str().unwrap().parse::<domain::time::Timestamp>().unwrap();
-        json!({ "message": line.to_string(), "timestamp": at.as_ms() })
-    });
+    let events =
+        page.map(|(_, line)| json!({ "message": line.to_string(), "timestamp": at_ms(line) }));
     let mut output = json!({ "events": events.collect::<Vec<_>>() });
     if end < lines.len() {
         output["nextToken"] = json!(end.to_string());

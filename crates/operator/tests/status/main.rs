@@ -9,6 +9,7 @@ mod metrics;
 mod on_aws;
 mod preflight;
 mod redrive;
+mod refused;
 mod retry;
 mod show;
 mod skip;

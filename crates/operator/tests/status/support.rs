@@ -83,6 +83,20 @@ impl Site {
         Self { engine: Engine::start(options).await.unwrap(), dir }
     }
 
+    /// Sends a request that is refused, and gives its id.
+    pub(crate) async fn refused(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> String {
+        let answer = http(self.engine.ingest_address(), method, path, headers, body).await;
+        assert!(answer.head.starts_with("HTTP/1.1 4"), "{}", answer.head);
+        let id = answer.head.lines().find_map(|line| line.strip_prefix("apigw-requestid: "));
+        id.unwrap().trim().to_owned()
+    }
+
     /// Posts an event to a route's path, and gives its id.
     pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> String {
         let address = self.engine.ingest_address();
