@@ -20,8 +20,8 @@ const SKIPPED_VARIABLE: &str = "XTASK_SKIPPED";
 /// Ends with what ran, what was skipped and why. Exits with 0 only if nothing failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Leave out what takes minutes: clients of SQS on the engine, rights and the move from the original
-    /// on an emulator, and building the artifact twice to compare the bytes
+    /// Leave out what takes minutes: clients of SQS on the engine, a redrive that is killed 200 times, rights
+    /// and the move from the original on an emulator, and building the artifact twice to compare the bytes
     #[arg(long)]
     quick: bool,
 
@@ -60,6 +60,16 @@ impl Test {
                 on_emulator(name)
             });
         }
+        steps.add_optional("a redrive that is killed 200 times", move || {
+            if quick {
+                return Ok(Outcome::Skipped("left out by --quick".to_owned()));
+            }
+            let mut test = cargo();
+            // Of the whole workspace, as below.
+            test.args(["test", "--quiet", "--workspace", "--test", "killed", "--", "--ignored"]);
+            process::run(test.env(process::BUILT_VARIABLE, "1"))?;
+            Ok(Outcome::Passed)
+        });
         steps.add_optional("artifact is reproducible", move || {
             if quick {
                 return Ok(Outcome::Skipped("left out by --quick".to_owned()));

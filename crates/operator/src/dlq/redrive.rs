@@ -128,6 +128,9 @@ impl<'a> Run<'a> {
             }
             Err(error) => Err(error),
         };
+        // Noted before, as well; what cannot be noted does not keep the pause from its end.
+        let by = json!({ "by": "dlq redrive", "name": PAUSE });
+        let noted = environment.audit().add("resume", None, by).await;
         // However it ended: nobody else ends this pause, and this ends no other.
         if let Err(error) = switch.end(&[PAUSE.to_owned()]).await {
             let resume = program::command(["resume", &environment.name, "--name", PAUSE]);
@@ -137,8 +140,7 @@ impl<'a> Run<'a> {
                 Err(first) => first.context(so),
             });
         }
-        let by = json!({ "by": "dlq redrive", "name": PAUSE });
-        environment.audit().add("resume", None, by).await?;
+        noted?;
         say_if_paused(environment).await;
         done
     }

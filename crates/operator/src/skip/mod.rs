@@ -120,8 +120,9 @@ async fn undo(
         );
     };
     let what = json!({ "event_id": event_id, "sequence": sequence });
+    // Noted before: who is killed has taken it back, and nobody else would know.
+    environment.audit().announce("skip --undo", given.why.as_deref(), what).await?;
     list.change(&asked_for, &Skips::default()).await?;
-    environment.audit().add("skip --undo", given.why.as_deref(), what).await?;
     if given.json {
         println!("{}", json!({ "event_id": event_id, "outcome": "undone" }));
     } else {

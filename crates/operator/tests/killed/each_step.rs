@@ -78,12 +78,16 @@ impl<P: AsyncFn(&Site), C: AsyncFn(&Site, &Done)> Killed<'_, P, C> {
         let killed = site.run_and_kill(command, held).await;
         let (after, told_after) = (site.state().await, told());
         let is_told = (before["pauses"] == after["pauses"] || told_before.0 < told_after.0)
-            && (before["queue"] == after["queue"] || told_before.1 < told_after.1)
-            && (before["dead"] == after["dead"] || told_before.1 < told_after.1);
+            && (["queue", "dead", "skips", "in_flight"].iter().all(|it| before[*it] == after[*it])
+                || told_before.1 < told_after.1);
         assert!(is_told, "{place}: the audit log does not tell how {before} became {after}");
         for pause in after["pauses"].as_array().unwrap() {
             let is_own = pause["name"] == "dlq redrive";
             assert!(!is_own || pause["until"] == true, "{place}: it has no end: {pause}");
+        }
+        let has_ended_its_pause = after["queue"] == 3 && after["pauses"] == json!([]);
+        if has_ended_its_pause && !site.audit("pause").is_empty() {
+            assert!(!site.audit("resume").is_empty(), "{place}: nobody knows why it delivers");
         }
         site.later(UNTIL_SHOWN_AGAIN).await;
         if killed {
@@ -239,6 +243,50 @@ async fn resume() {
     at_each_step(&command, "resume", pause, async |site: &Site, done: &Done| {
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         assert_eq!(site.state().await["pauses"], json!([]));
+    })
+    .await;
+}
+
+/// An event waits for its next attempt.
+async fn fail(site: &Site) {
+    site.post("order-7", "event-1").await;
+    site.fail().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry() {
+    let command = ["retry", "test", "--all", "--why", "the service is back"];
+    at_each_step(&command, "retry", fail, async |site: &Site, done: &Done| {
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        assert_eq!(ids(&site.take_webhooks().await), ["event-1"], "it can be received now");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn skip() {
+    let command = ["skip", "test", "event-1", "--why", "cancelled", "--no-wait"];
+    at_each_step(&command, "skip", fail, async |site: &Site, done: &Done| {
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        let skips = site.state().await["skips"].take();
+        assert!(skips["event-1"].is_string(), "{skips}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skip_that_is_taken_back() {
+    let skip = async |site: &Site| {
+        fail(site).await;
+        let done = site.run(&["skip", "test", "event-1", "--why", "cancelled", "--no-wait"]).await;
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+    };
+    let command = ["skip", "test", "event-1", "--undo", "--why", "not cancelled"];
+    at_each_step(&command, "skip --undo", skip, async |site: &Site, done: &Done| {
+        // The killed one may have come to its end.
+        let is_undone = done.stderr.contains("nobody asked for event \"event-1\"");
+        assert!(done.code == Some(0) || is_undone, "{}", done.stderr);
+        assert_eq!(site.state().await["skips"], json!({}));
     })
     .await;
 }

@@ -58,6 +58,7 @@ impl Site {
             "routes": { "sss": {
                 "path": "/sqs-hook",
                 "ordering_key": "$request.header.x-key",
+                "event_id": "$request.header.x-event",
                 "destinations": [{ "name": "sss", "url": "http://127.0.0.1:9/" }],
             }},
         });
@@ -128,11 +129,18 @@ impl Site {
     }
 
     /// Has the ingest accept an event.
-    pub(crate) async fn post(&self, group: &str, body: &str) {
-        let head = format!("x-key: {group}\r\n");
+    pub(crate) async fn post(&self, group: &str, id: &str) {
+        let head = format!("x-key: {group}\r\nx-event: {id}\r\n");
         let address = self.engine.ingest_address();
-        let answer = exchange(address, "POST", "/sqs-hook", &head, body).await;
+        let answer = exchange(address, "POST", "/sqs-hook", &head, "{}").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Has the first event of each group wait for its next attempt, for ten minutes.
+    pub(crate) async fn fail(&self) {
+        let receive = self.client.receive_message().queue_url(self.engine.queue_url());
+        let receive = receive.max_number_of_messages(10).visibility_timeout(600);
+        assert!(!receive.send().await.unwrap().messages.unwrap_or_default().is_empty());
     }
 
     /// Takes what can be received from the queue, each group in its order.
@@ -189,7 +197,12 @@ impl Site {
             pause["since"].take();
             pause["until"] = json!(pause["until"].is_string());
         }
-        json!({ "queue": count("queue"), "dead": count("dead_letter_queue"), "pauses": pauses })
+        let skips = self.get("/_engine/skips").await["skips"].take();
+        let in_flight = status["queue"]["in_flight"].clone();
+        json!({
+            "queue": count("queue"), "dead": count("dead_letter_queue"), "pauses": pauses,
+            "skips": skips, "in_flight": in_flight,
+        })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
