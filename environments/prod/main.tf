@@ -6,6 +6,7 @@ module "webhook" {
   routes        = var.routes
   queue         = var.queue
   forwarder     = var.forwarder
+  logs          = var.logs
   aws           = var.aws
   artifact      = var.artifact
   stub_artifact = var.stub_artifact

@@ -1,4 +1,4 @@
-# The first six are in terraform.tfvars.json, the others in a file that `cargo xtask` writes. Their
+# The first seven are in terraform.tfvars.json, the others in a file that `cargo xtask` writes. Their
 # shape is that of modules/webhook-system, which checks it.
 
 variable "environment" {
@@ -19,6 +19,12 @@ variable "queue" {
 
 variable "forwarder" {
   description = "How the function delivers."
+  type        = any
+  default     = {}
+}
+
+variable "logs" {
+  description = "What the function's log holds."
   type        = any
   default     = {}
 }

@@ -34,7 +34,7 @@ output "look_policy_arns" {
 }
 
 output "operate_policy_arns" {
-  description = "ARN of the policy for people who operate, beside the one for looking: pause, resume, skip, and dead letters sent again, edited or dropped, by the environment's name."
+  description = "ARN of the policy for people who operate, beside the one for looking: pause, resume, retry, skip, and dead letters sent again, edited or dropped, by the environment's name."
   value       = { for name in keys(var.environments) : name => aws_iam_policy.this["${name}-operate"].arn }
 }
 

@@ -24,6 +24,7 @@ locals {
       max_concurrency          = 10
       log_level                = "INFO"
     }
+    logs = { answers = false }
   }
 
   configuration = {
@@ -31,6 +32,7 @@ locals {
       environment = var.environment
       queue       = var.queue
       forwarder   = { for field, value in var.forwarder : field => value if try(length(value), 1) > 0 }
+      logs        = { answers = var.logs.answers }
       routes = {
         for name, route in var.routes : name => {
           for field, value in merge(route, {

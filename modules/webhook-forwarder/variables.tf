@@ -477,10 +477,12 @@ variable "logs" {
   description = <<-EOT
     `retention_days`: how long log lines are kept, one of CloudWatch's choices from 1 to 3653.
     `kms_key_arn`: key to encrypt them with; CloudWatch's own unless given.
+    `answers`: whether the line of a failed attempt has the beginning of the service's answer, at most 1,024 bytes, without the secrets of this configuration; services echo what they were sent.
   EOT
   type = object({
     retention_days = optional(number, 30)
     kms_key_arn    = optional(string)
+    answers        = optional(bool, false)
   })
   default  = {}
   nullable = false

@@ -73,7 +73,7 @@ module "forwarder" {
   tracing                  = try(var.aws.function.tracing, null)
   vpc                      = try(var.aws.function.vpc, null)
   environment_variables    = try(var.aws.function.environment_variables, null)
-  logs                     = var.aws.logs
+  logs                     = merge(var.aws.logs, { answers = var.logs.answers })
   permissions_boundary_arn = var.aws.permissions_boundary_arn
 }
 

@@ -84,6 +84,15 @@ variable "forwarder" {
   nullable = false
 }
 
+variable "logs" {
+  description = "What the function's log holds: `answers`, as in `logs` of the module webhook-forwarder."
+  type = object({
+    answers = optional(bool)
+  })
+  default  = {}
+  nullable = false
+}
+
 variable "aws" {
   description = <<-EOT
     Where this is deployed to, and how. `region`, `account_id`, the buckets, `smoke_test` and `tags` are for the root module and `cargo xtask`, and ignored here.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::config::{
-    ConfigFile, DestinationFile, ForwarderFile, LogsFile, QueueFile, RetryFile, RouteFile,
+    ConfigFile, DestinationFile, ForwarderFile, LogContentFile, QueueFile, RetryFile, RouteFile,
 };
 use domain::route::OnReject;
 
@@ -20,7 +20,7 @@ pub fn config(url: &str) -> ConfigFile {
         routes: BTreeMap::from([(ROUTE.to_owned(), route("/sqs-hook", url))]),
         queue: QueueFile::default(),
         forwarder: ForwarderFile::default(),
-        logs: LogsFile::default(),
+        logs: LogContentFile::default(),
         aws: None,
         notify: None,
     }

@@ -43,6 +43,7 @@ run "configuration_is_the_domain_s" {
   variables {
     routes    = jsondecode(file("tests/configuration.json")).config.routes
     forwarder = jsondecode(file("tests/configuration.json")).config.forwarder
+    logs      = jsondecode(file("tests/configuration.json")).config.logs
   }
 
   assert {

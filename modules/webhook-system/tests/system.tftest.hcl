@@ -255,6 +255,7 @@ run "every_setting_of_a_route_arrives" {
   variables {
     routes    = jsondecode(file("../webhook-forwarder/tests/configuration.json")).config.routes
     forwarder = jsondecode(file("../webhook-forwarder/tests/configuration.json")).config.forwarder
+    logs      = jsondecode(file("../webhook-forwarder/tests/configuration.json")).config.logs
   }
 
   assert {

@@ -36,7 +36,7 @@ pub struct ConfigFile {
     pub forwarder: ForwarderFile,
     /// What the log holds.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub logs: LogsFile,
+    pub logs: LogContentFile,
     /// Where the engine on one machine posts what needs a person; nowhere, unless given. On AWS,
     /// `aws.notifications` says who is told.
     // Not written: the forwarder need not know, and the URL is a secret.
@@ -194,7 +194,7 @@ pub struct ForwarderFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
-pub struct LogsFile {
+pub struct LogContentFile {
     /// Whether the line of a failed attempt has the beginning of the service's answer, as much as a dead
     /// letter keeps of it: services echo what they were sent. Secrets of this configuration are left out.
     pub answers: bool,

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Faults};
 pub use file::{
-    ConfigFile, DestinationFile, ForwarderFile, LogLevel, LogsFile, QueueFile, RetryFile, RouteFile,
+    ConfigFile, DestinationFile, ForwarderFile, LogContentFile, LogLevel, QueueFile, RetryFile,
+    RouteFile,
 };
 pub use notify::{Notify, NotifyFile};
 pub use receives::Receives;
