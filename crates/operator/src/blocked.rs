@@ -373,8 +373,8 @@ fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
         ["GROUP", "WAITS FOR", "REASON", "DESTINATION", "SINCE", "NEXT TRY", "BEHIND", "EVENT"];
     let mut text = table::render(heading, &rows, Width::of_stdout());
     text = format!(
-        "{text}`{}` tells what happened to one\n`{}` takes one out of its group's way\n",
-        program::command(["trace", environment, "EVENT"]),
+        "{text}`{}` shows one, and what can be done\n`{}` takes one out of its group's way\n",
+        program::command(["show", environment, "EVENT"]),
         program::command(["skip", environment, "EVENT", "--why", "TEXT"])
     );
     text
