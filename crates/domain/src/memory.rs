@@ -1,5 +1,5 @@
 //! What a process remembers of messages that are still in the queue: which destinations need not be
-//! called again, and how many receives were no attempts.
+//! called again, how many receives were no attempts, and how many were.
 //!
 //! It goes by the message, not by the event: an event that was edited, or that its provider sent once
 //! more, is another message, and reaches every destination. In memory only: after a restart the
@@ -35,6 +35,7 @@ pub struct Memory {
 struct Remembered {
     heard: u64,
     unattempted: u32,
+    attempts: u32,
     ended: Vec<(String, Ended)>,
 }
 
@@ -94,6 +95,17 @@ impl Memory {
         let remembered = self.hear(message);
         remembered.ended.retain(|(name, _)| name != destination);
         remembered.ended.push((destination.to_owned(), ended));
+    }
+
+    /// Remembers that this receive of `message` was an attempt, and that it stays.
+    pub fn attempted(&mut self, message: &Message) {
+        self.hear(message).attempts += 1;
+    }
+
+    /// How many attempts at `message` are remembered; others may have been made.
+    #[must_use]
+    pub fn attempts_made(&self, message: &Message) -> u32 {
+        self.messages.get(&message.message_id).map_or(0, |it| it.attempts)
     }
 
     /// Remembers that no destination was called in this receive of `message`.
@@ -267,6 +279,19 @@ mod tests {
         memory.stands_behind(&received(2, 1));
         assert_eq!(memory.standing(&received(2, 1)), Standing::New);
         assert_eq!(memory.messages.len(), 1, "what came for the first time takes no room");
+    }
+
+    #[test]
+    fn attempts_that_were_made_are_remembered() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.attempts_made(&received(1, 1)), 0);
+        memory.attempted(&received(1, 1));
+        memory.put_back(&received(1, 2));
+        memory.attempted(&received(1, 3));
+        assert_eq!(memory.attempts_made(&received(1, 4)), 2);
+        assert_eq!(memory.receives_for_attempts(&received(1, 4)), 3);
+        memory.forget(&received(1, 4));
+        assert_eq!(memory.attempts_made(&received(1, 4)), 0);
     }
 
     #[test]

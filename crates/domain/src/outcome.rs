@@ -91,6 +91,8 @@ pub struct Receive<'m> {
     pub event_id: &'m str,
     /// The number, from 1, of the attempt that is due, or was just made.
     pub attempt: u32,
+    /// That number as far as the schedule goes: what an operator had attempted early moves it no further.
+    pub step: u32,
     /// What that number would be if every receive had been an attempt.
     pub receives: u32,
     /// How long the queue has had the message.
@@ -99,19 +101,23 @@ pub struct Receive<'m> {
 
 impl<'m> Receive<'m> {
     /// This receive, at `now` by the wall clock, of `message`, which takes `route` if there is one. Those
-    /// receives that are remembered to have been no attempts are not in `receives_for_attempts`.
+    /// receives that are remembered to have been no attempts are not in `receives_for_attempts`, and so
+    /// many attempts are remembered as `attempts_made`: those are certain, however early they came.
     #[must_use]
     pub fn of(
         message: &'m Message,
         route: Option<&Route>,
         receives_for_attempts: u32,
+        attempts_made: u32,
         now: Timestamp,
     ) -> Self {
         let age = message.age(now);
         let schedule = route.map_or_else(Schedule::default, |route| route.schedule);
+        let step = schedule.attempt_number(receives_for_attempts, age);
         Self {
             event_id: message.event_id(),
-            attempt: schedule.attempt_number(receives_for_attempts, age),
+            attempt: step.max(attempts_made.saturating_add(1)),
+            step,
             receives: schedule.attempt_number(message.receive_count, age),
             age,
         }
@@ -239,7 +245,7 @@ impl Outcome<'_> {
                 dead_letter(Class::GaveUp, error, receive.attempt - 1)
             }
             (Self::NoSecret { .. }, Some(route)) => Next::Keep {
-                visible_in: route.schedule.delay(receive.event_id, receive.attempt),
+                visible_in: route.schedule.delay(receive.event_id, receive.step),
                 because: Because::Failed,
             },
             (Self::Asked(parts), Some(route)) => asked(parts, route, receive, now),
@@ -276,7 +282,7 @@ impl Next {
     pub fn unsent(route: Option<&Route>, receive: Receive<'_>) -> Self {
         let schedule = route.map_or_else(Schedule::default, |route| route.schedule);
         Self::Keep {
-            visible_in: schedule.delay(receive.event_id, receive.attempt),
+            visible_in: schedule.delay(receive.event_id, receive.step),
             because: Because::Failed,
         }
     }
@@ -292,7 +298,7 @@ fn asked(
     let (destination, attempt) = worst(parts, route);
     let verdict = route.verdict(attempt);
     let gave_up = receive.age >= route.give_up_after;
-    let delay = route.schedule.delay(receive.event_id, receive.attempt);
+    let delay = route.schedule.delay(receive.event_id, receive.step);
     let dead_letter =
         |class, attempts| Next::DeadLetter { class, cause: cause(destination, attempt), attempts };
     match (verdict, route.on_reject) {
@@ -446,7 +452,7 @@ mod tests {
     /// The receive for the attempt number `attempt`, at this age in seconds.
     fn receive(attempt: u32, age_seconds: u64) -> Receive<'static> {
         let age = Duration::from_secs(age_seconds);
-        Receive { event_id: "e", attempt, receives: attempt, age }
+        Receive { event_id: "e", attempt, step: attempt, receives: attempt, age }
     }
 
     /// What happens after these attempts at `a` and `b`.
@@ -730,14 +736,18 @@ mod tests {
     fn a_receive_knows_how_far_the_message_has_come() {
         let message = changed(1, "g", |it| it.receive_count = 5);
         let at = message.sent_at.plus(Duration::from_hours(1));
-        let receive = Receive::of(&message, None, 3, at);
-        assert_eq!((receive.attempt, receive.receives), (3, 5));
+        let receive = Receive::of(&message, None, 3, 0, at);
+        assert_eq!((receive.attempt, receive.step, receive.receives), (3, 3, 5));
         assert_eq!((receive.event_id, receive.age), ("m-1", Duration::from_hours(1)));
-        assert_eq!(Receive::of(&message, None, 3, message.sent_at).attempt, 1);
+        assert_eq!(Receive::of(&message, None, 3, 0, message.sent_at).attempt, 1);
+        // What was made is certain, also where an operator was faster than the schedule.
+        let early = Receive::of(&message, None, 3, 2, message.sent_at);
+        assert_eq!((early.attempt, early.step), (3, 1));
+        assert_eq!(Receive::of(&message, None, 3, 1, at).attempt, 3, "others may have made some");
         // As many attempts as its route's schedule can have made.
         let slow = route(json!({ "retry": { "initial_delay_seconds": 60 } }));
         let of_slow = |age| {
-            Receive::of(&message, Some(&slow), 3, message.sent_at.plus(Duration::from_secs(age)))
+            Receive::of(&message, Some(&slow), 3, 0, message.sent_at.plus(Duration::from_secs(age)))
         };
         assert_eq!((of_slow(50).attempt, of_slow(50).receives), (1, 1));
         assert_eq!(of_slow(60).attempt, 2);

@@ -179,7 +179,8 @@ impl World {
         let message = self.message(n);
         let was_made = !matches!(attempt, Attempt::NotMade(_));
         let receives = self.memory.receives_for_attempts(&message);
-        let receive = Receive::of(&message, Some(&self.route), receives, wall(now));
+        let made = self.memory.attempts_made(&message);
+        let receive = Receive::of(&message, Some(&self.route), receives, made, wall(now));
         let route = self.route.clone();
         let outcome = Outcome::Asked(vec![(&route.destinations()[0], attempt)]);
         match outcome.next(Some(&route), receive, wall(now)) {
@@ -192,7 +193,9 @@ impl World {
                 self.dead.push(n);
             }
             Next::Keep { visible_in, .. } => {
-                if !was_made {
+                if was_made {
+                    self.memory.attempted(&message);
+                } else {
                     self.memory.put_back(&message);
                 }
                 // SQS counts whole seconds.

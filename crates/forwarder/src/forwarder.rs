@@ -196,14 +196,20 @@ impl Forwarder {
         deadline: Timestamp,
     ) -> Step {
         let route = self.config.route_of_message(message);
-        let receives = lock(&self.memory).receives_for_attempts(message);
-        let receive = Receive::of(message, route.as_ref().ok().copied(), receives, now());
+        let receive = self.receive(message, route.as_ref().ok().copied());
         let ending = match &route {
             Ok(route) => self.deliver(message, route, receive, trace, deadline).await,
             Err(error) => Outcome::Unroutable { error: error.to_string() }.into(),
         };
         let receive = Receive { age: message.age(now()), ..receive };
         self.settle(message, group, route.ok(), &ending, receive, deadline).await
+    }
+
+    /// This receive of `message`, by what is remembered of it.
+    fn receive<'m>(&self, message: &'m Message, route: Option<&Route>) -> Receive<'m> {
+        let memory = lock(&self.memory);
+        let made = memory.attempts_made(message);
+        Receive::of(message, route, memory.receives_for_attempts(message), made, now())
     }
 
     /// Calls the destinations of `message`, if everything that this takes is at hand.
@@ -340,8 +346,9 @@ impl Forwarder {
                 Step::Done
             }
             Next::Keep { visible_in, because } => {
-                if because == Because::NotAttempted {
-                    memory.put_back(message);
+                match because {
+                    Because::NotAttempted => memory.put_back(message),
+                    Because::Failed | Because::Blocked => memory.attempted(message),
                 }
                 Step::Keep { visible_in }
             }
@@ -394,8 +401,7 @@ impl Forwarder {
 
     /// Where a message stays of which nobody knows what became.
     fn after_trouble(&self, message: &Message) -> Step {
-        let receives = lock(&self.memory).receives_for_attempts(message);
-        let receive = Receive::of(message, None, receives, now());
+        let receive = self.receive(message, None);
         match Next::unsent(None, receive) {
             Next::Keep { visible_in, .. } => Step::Keep { visible_in },
             Next::Delivered | Next::DeadLetter { .. } => unreachable!("what is unsent stays"),

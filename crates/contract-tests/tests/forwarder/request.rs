@@ -14,7 +14,7 @@ use contract_tests::sss::{Delivery, Sss};
 use domain::config::ConfigFile;
 use domain::dead_letter::Class;
 
-use crate::NONE;
+use crate::{NONE, status};
 
 const FIFO_EVENT: &str = include_str!("../fixtures/fifo-event.json");
 const FIFO_EVENT_WITH_ATTRIBUTES: &str =
@@ -96,6 +96,21 @@ async fn an_event_that_stood_behind_another_is_at_its_first_attempt() {
     let attempts: Vec<String> =
         sss.deliveries().iter().map(|it| it.header("webhook-attempt").to_owned()).collect();
     assert_eq!(attempts, ["104", "1"]);
+}
+
+/// As `retry` does it, long before the schedule would have.
+#[tokio::test]
+async fn an_attempt_that_an_operator_had_made_early_is_counted_and_moves_the_schedule_no_further() {
+    let sss = Sss::start().await;
+    sss.answer_all(status(500));
+    let forwarder = Forwarder::start(config(&sss.url())).await;
+    for receives in 1..=3 {
+        assert_eq!(forwarder.invoke([message("m-1", "a").received(receives)]).await, ["m-1"]);
+    }
+    let attempts: Vec<String> =
+        sss.deliveries().iter().map(|it| it.header("webhook-attempt").to_owned()).collect();
+    assert_eq!(attempts, ["1", "2", "3"]);
+    assert_eq!(forwarder.sqs().visibility("m-1"), Some(2), "the first delay");
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ impl Shown<'_> {
             State::Blocked => format!(": the service rejects it, and its group waits{again}"),
             State::Dead => first.map(|it| format!(": {}", class(it))).unwrap_or_default(),
             State::Delivered => String::new(),
-            State::Unknown => ": it has left the queues, and the log does not say how".to_owned(),
+            State::Unknown => ": where it is, the log does not say".to_owned(),
         };
         state.as_str().to_owned() + &detail
     }
