@@ -94,7 +94,10 @@ impl Deliveries {
     pub(crate) fn note(&self, line: &[u8]) {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { return };
         if let Some(sequence) = &line.sequence {
-            self.failing().note(sequence, Last::from(&line));
+            let mut failing = self.failing();
+            if failing.counts(sequence, &line.message) {
+                failing.note(sequence, Last::from(&line));
+            }
         }
         self.seen().note(line);
     }

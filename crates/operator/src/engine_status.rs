@@ -61,6 +61,7 @@ pub(crate) struct Condition {
 
 /// How long events are kept and tried.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "a plain number carries its unit in its name")]
 pub(crate) struct Limits {
     pub(crate) retention_seconds: u64,
     pub(crate) dead_letter_retention_seconds: u64,

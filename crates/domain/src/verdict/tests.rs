@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::notification::watch::{Queues, RouteState, State, Watch};
+use crate::notification::watch::{Queues, RouteState, Start, State, Watch};
 use crate::time::Uptime;
 
 const MINUTE: u64 = 60;
@@ -139,6 +139,7 @@ fn short(verdict: &Verdict) -> String {
 
 /// Each situation with its verdict: what an operator at three in the morning has to know first.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn the_table() {
     let table: Vec<(&str, Situation, &str)> = vec![
         ("nothing waits", well(), "nothing"),
@@ -559,7 +560,7 @@ fn what_is_notified_needs_a_person_here_as_well() {
             ..State::default()
         };
         let start = Uptime::from_start(Duration::ZERO);
-        let readings = Watch::new(start, Default::default()).look(start, &state);
+        let readings = Watch::new(start, Start::default()).look(start, &state);
         let ill: Vec<Kind> = readings.ill().map(|(kind, _)| *kind).collect();
         let verdict = Verdict::of(&situation);
         let found: Vec<Kind> = verdict.findings().iter().filter_map(Finding::notified_as).collect();

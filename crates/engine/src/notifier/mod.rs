@@ -57,16 +57,13 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> + Send + use<> {
     let log = admin.log.clone();
     let mut running = JoinSet::new();
-    match &admin.receiver {
-        Some(receiver) => {
-            let receiver = Arc::clone(receiver);
-            let notifier = Notifier::new(config, data_dir, was_killed, admin, receiver);
-            running.spawn(notifier.tell());
-        }
-        None => {
-            let start = Start { was_killed, ..Start::default() };
-            running.spawn(Watcher::new(config, admin, start).watch());
-        }
+    if let Some(receiver) = &admin.receiver {
+        let receiver = Arc::clone(receiver);
+        let notifier = Notifier::new(config, data_dir, was_killed, admin, receiver);
+        running.spawn(notifier.tell());
+    } else {
+        let start = Start { was_killed, ..Start::default() };
+        running.spawn(Watcher::new(config, admin, start).watch());
     }
     async move {
         if let Some(Err(error)) = running.join_next().await

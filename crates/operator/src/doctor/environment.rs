@@ -91,7 +91,9 @@ pub(super) async fn check(
             let config = deployment.as_ref().map(|deployment| &deployment.config);
             engine(&environment, api, data_dir.as_deref(), config, checks).await
         }
-        Host::Aws { sdk, deployment } => aws(name, &environment, sdk, deployment, checks).await,
+        Host::Aws { sdk, deployment } => {
+            Box::pin(aws(name, &environment, sdk, deployment, checks)).await
+        }
     };
     Ok(Found { environment: environment.name, report })
 }

@@ -10,7 +10,7 @@ mod preflight;
 use std::process::ExitCode;
 
 use commands::Doctor;
-use domain::verdict::Verdict;
+use domain::verdict::{Finding, Verdict};
 use serde_json::json;
 use terminal::table::Width;
 use terminal::text::wrapped;
@@ -19,6 +19,9 @@ use crate::people::{self, count};
 use crate::status::report::{Judged, Report};
 use crate::status::sentence::{Said, Speaker, unknown};
 use checks::{Check, Checks};
+
+/// Keys that have a line of their own: more than fit on a screen are not read.
+const KEYS_MAX: u64 = 10;
 
 pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
     let mut checks = Checks::default();
@@ -57,8 +60,17 @@ pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
 /// warns where waiting is right.
 fn judge(report: &Report, speaker: &Speaker<'_>, checks: &mut Checks) {
     let verdict = &report.verdict.verdict;
-    for Said { about, found, advice } in verdict.findings().iter().map(|it| speaker.finding(it)) {
-        checks.fail(about, found, advice);
+    let mut keys = 0;
+    for finding in verdict.findings() {
+        keys += u64::from(matches!(finding, Finding::KeyBlocked { .. }));
+        if keys <= KEYS_MAX || !matches!(finding, Finding::KeyBlocked { .. }) {
+            let Said { about, found, advice } = speaker.finding(finding);
+            checks.fail(about, found, advice);
+        }
+    }
+    if keys > KEYS_MAX {
+        let found = format!("{keys} keys wait for a decision, of which {KEYS_MAX} stand here");
+        checks.fail("keys", found, format!("`{}`", speaker.blocked()));
     }
     for Said { about, found, advice } in verdict.unknown().iter().map(unknown) {
         checks.fail(about, found, advice);

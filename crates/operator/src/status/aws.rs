@@ -11,6 +11,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use commands::program;
 use deployment::Deployment;
 use domain::config::{Config, LogLevel};
+use domain::pause::Pause;
 use domain::time::Timestamp;
 use domain::verdict::{self, Key, Known, Limits, Situation, Storage};
 use serde_json::Value;
@@ -92,15 +93,7 @@ pub(super) async fn report(
     let keys = keys(lines.as_ref(), &known);
     let waiting_groups = waiting_groups(lines.as_ref(), is_paused, &mut known);
     let lines = lines.map(|(lines, _cut)| lines).unwrap_or_default();
-    let [oldest, oldest_dead] = known.or_not(OLDEST, ages).unwrap_or_default();
-    let ages_were_told = known.why(OLDEST).is_none();
-    for (what, events, age) in
-        [(OLDEST, queue.events, oldest), ("oldest dead letter's age", dead.events, oldest_dead)]
-    {
-        if ages_were_told && events > 0 && age.is_none() {
-            known.add(what, "CloudWatch has none of the last 15 minutes");
-        }
-    }
+    let [oldest, oldest_dead] = known.ages(ages, queue.events, dead.events);
     let by_reason = known
         .or_not("dead letters by reason", reasons)
         .and_then(|reasons| reasons.map_err(|why| known.add("dead letters by reason", &why)).ok());
@@ -113,37 +106,15 @@ pub(super) async fn report(
     let alarms = known.or_not(ALARMS, alarms);
     let pauses = known.or_not(PAUSES, pauses);
     let release = known.or_not("current release", release).flatten();
-    // An age is of something that is still there only if something is.
-    let (oldest, oldest_dead) =
-        (oldest.filter(|_| queue.events > 0), oldest_dead.filter(|_| dead.events > 0));
-    let situation = Situation {
-        now,
-        storage: Known::Is(Storage::default()),
-        forwarder_trouble: None,
-        delivery: known.known(
-            DELIVERY,
-            state.as_ref().map(|state| {
-                if is_paused {
-                    verdict::Delivery::Off(state.clone())
-                } else {
-                    verdict::Delivery::On
-                }
-            }),
-        ),
-        pauses: known.known(PAUSES, pauses.clone()),
-        events: queue.events,
-        oldest_at: known.known(OLDEST, oldest.map(Age::since)),
-        keys,
-        limits: Known::Is(limits(config)),
-        dead_letters: dead.events,
-        oldest_dead_letter_at: oldest_dead.map(Age::since),
-        missing: missing(loss_meter.as_ref(), &known),
-        conditions: Known::Is(Vec::new()),
-        alarms: match &alarms {
-            Some(alarms) => unwell(alarms, &alarm_prefix),
-            None => known.known(ALARMS, None),
-        },
+    let seen = Seen {
+        state: state.as_deref(),
+        pauses: pauses.clone(),
+        events: [queue.events, dead.events],
+        oldest: [oldest, oldest_dead],
+        loss_meter: loss_meter.as_ref(),
+        alarms: alarms.as_deref(),
     };
+    let situation = seen.situation(config, now, keys, &known);
     Ok(Report {
         verdict: Judged::of(&situation, &environment.name),
         environment: environment.name.clone(),
@@ -179,6 +150,57 @@ pub(super) async fn report(
         alarms,
         unknown: known.0.iter().map(|(what, why)| format!("{what} ({why})")).collect(),
     })
+}
+
+/// What is judged.
+struct Seen<'a> {
+    /// The mapping's.
+    state: Option<&'a str>,
+    pauses: Option<Vec<Pause>>,
+    /// In the queue, and dead letters.
+    events: [u64; 2],
+    oldest: [Option<Age>; 2],
+    loss_meter: Option<&'a LossMeter>,
+    alarms: Option<&'a [Alarm]>,
+}
+
+impl Seen<'_> {
+    fn situation(
+        self,
+        config: &Config,
+        now: Timestamp,
+        keys: Known<Vec<Key>>,
+        unknown: &Unknown,
+    ) -> Situation {
+        let Self { state, pauses, events, oldest, loss_meter, alarms } = self;
+        let delivery = state.map(|state| {
+            if mapping::is_on(state) {
+                verdict::Delivery::On
+            } else {
+                verdict::Delivery::Off(state.to_owned())
+            }
+        });
+        Situation {
+            now,
+            // SQS's business, as is what the engine sees of itself the alarms'.
+            storage: Known::Is(Storage::default()),
+            forwarder_trouble: None,
+            conditions: Known::Is(Vec::new()),
+            delivery: unknown.known(DELIVERY, delivery),
+            pauses: unknown.known(PAUSES, pauses),
+            events: events[0],
+            oldest_at: unknown.known(OLDEST, oldest[0].map(Age::since)),
+            keys,
+            limits: Known::Is(limits(config)),
+            dead_letters: events[1],
+            oldest_dead_letter_at: oldest[1].map(Age::since),
+            missing: missing(loss_meter, unknown),
+            alarms: match alarms {
+                Some(alarms) => unwell(alarms, &alarm_prefix(config.environment())),
+                None => unknown.known(ALARMS, None),
+            },
+        }
+    }
 }
 
 /// What may be unknown, as it is shown.
@@ -271,6 +293,24 @@ impl Unknown {
     /// Why something could not be told.
     fn why(&self, what: &str) -> Option<&str> {
         self.0.iter().find(|(unknown, _)| unknown == what).map(|(_, why)| why.as_str())
+    }
+
+    /// How old the oldest event and the oldest dead letter were, where there are any.
+    fn ages(
+        &mut self,
+        told: anyhow::Result<[Option<Age>; 2]>,
+        events: u64,
+        dead_letters: u64,
+    ) -> [Option<Age>; 2] {
+        let Some([oldest, oldest_dead]) = self.or_not(OLDEST, told) else { return [None; 2] };
+        let mut of = |what: &str, events: u64, age: Option<Age>| {
+            if events > 0 && age.is_none() {
+                self.add(what, "CloudWatch has none of the last 15 minutes");
+            }
+            // An age is of something that is still there only if something is.
+            age.filter(|_| events > 0)
+        };
+        [of(OLDEST, events, oldest), of("oldest dead letter's age", dead_letters, oldest_dead)]
     }
 
     /// What was told, or why not.

@@ -55,11 +55,19 @@ impl<'a> Speaker<'a> {
                 format!("Unknown whether you must act: {}", unknown_things(unknown))
             }
             Verdict::Act { findings, unknown, .. } => {
-                let (first, others) = match findings.as_slice() {
-                    [first, others @ ..] => (self.finding(first), others.len() as u64),
-                    [] => unreachable!("somebody must act on something"),
+                let [first, others @ ..] = findings.as_slice() else {
+                    unreachable!("somebody must act on something")
                 };
-                let mut text = format!("You: {}: {}", first.found, first.advice);
+                let said = self.finding(first);
+                let mut text = format!("You: {}: {}", said.found, said.advice);
+                let is_key = |it: &&Finding| matches!(it, Finding::KeyBlocked { .. });
+                let keys = if is_key(&first) { others.iter().filter(is_key).count() } else { 0 };
+                let keys = keys as u64;
+                if keys > 0 {
+                    let (do_so, blocked) = (if keys == 1 { "does" } else { "do" }, self.blocked());
+                    text = format!("{text}; so {do_so} {} (`{blocked}`)", count(keys, "other key"));
+                }
+                let others = others.len() as u64 - keys;
                 if others > 0 {
                     let where_else = &self.others;
                     text = format!("{text}; and {} ({where_else})", count(others, "other matter"));
@@ -161,6 +169,7 @@ impl<'a> Speaker<'a> {
     }
 
     /// What is said of something that needs a person.
+    #[expect(clippy::too_many_lines, reason = "a list")]
     pub(crate) fn finding(&self, finding: &Finding) -> Said {
         let events = |events: u64| count(events, "event");
         let runbook = |section: &str| format!("docs/runbook.md#{section}");
@@ -362,6 +371,11 @@ impl<'a> Speaker<'a> {
             ),
         };
         Said { about, found, advice }
+    }
+
+    /// The command that lists the keys that wait for a decision.
+    pub(crate) fn blocked(&self) -> String {
+        program::command(["blocked", self.environment, "--rejected"])
     }
 
     /// A command for this environment: `dlq show local e-1`.
@@ -567,7 +581,11 @@ mod tests {
         check(1, &act(blocked.clone()), &format!("You: {said}"));
         let unknown = |what| Unknown { what, why: "no answer within 10 s".to_owned() };
         let verdict = Verdict::Act {
-            findings: vec![blocked.clone(), blocked],
+            findings: vec![
+                blocked.clone(),
+                blocked,
+                Finding::DeadLettersPresent { oldest_at: None, count: 1 },
+            ],
             unknown: vec![unknown(Input::Alarms)],
             waits: Vec::new(),
         };
@@ -575,7 +593,8 @@ mod tests {
             1,
             &verdict,
             &format!(
-                "You: {said}; and 1 other matter (below); unknown: alarms (no answer within 10 s)"
+                "You: {said}; so does 1 other key (`queue blocked local --rejected`); and 1 other \
+                 matter (below); unknown: alarms (no answer within 10 s)"
             ),
         );
         check(
