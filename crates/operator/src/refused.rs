@@ -31,7 +31,7 @@ struct Request {
     /// Method and path, or the route's key.
     place: String,
     why: Option<String>,
-    request_id: Option<String>,
+    id: Option<String>,
     source: Option<String>,
     /// How many others have no line of their own.
     unsaid: u64,
@@ -119,7 +119,7 @@ fn of_engine(line: &Value) -> Option<Request> {
         rule: text("rule").unwrap_or_else(|| Rule::Unknown.to_string()),
         place: format!("{} {}", line["method"].as_str()?, line["path"].as_str()?),
         why: text("reason"),
-        request_id: text("request_id"),
+        id: text("request_id"),
         source: text("source"),
         unsaid: line["unsaid"].as_u64().unwrap_or_default(),
     })
@@ -139,7 +139,7 @@ fn of_access_log(line: &Value) -> Option<Request> {
         rule: Rule::of_access_log(status, integration_status).to_string(),
         place: text("routeKey").unwrap_or("no route").to_owned(),
         why: why.map(str::to_owned),
-        request_id: text("requestId").map(str::to_owned),
+        id: text("requestId").map(str::to_owned),
         source: text("sourceIp").map(str::to_owned),
         unsaid: 0,
     })
@@ -148,9 +148,9 @@ fn of_access_log(line: &Value) -> Option<Request> {
 fn keep(found: &Scratch, it: &Request) -> anyhow::Result<()> {
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let insert = "INSERT INTO refused VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let Request { at, status, rule, place, why, request_id, source, unsaid } = it;
+    let Request { at, status, rule, place, why, id, source, unsaid } = it;
     let (at_ms, unsaid) = (number(at.as_ms()), number(*unsaid));
-    found.change(insert, (at_ms, status, rule, place, why, request_id, source, unsaid)).map(drop)
+    found.change(insert, (at_ms, status, rule, place, why, id, source, unsaid)).map(drop)
 }
 
 /// How many requests each rule refused, as far as they have lines.
@@ -188,7 +188,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Request> {
         rule: row.get(2)?,
         place: row.get(3)?,
         why: row.get(4)?,
-        request_id: row.get(5)?,
+        id: row.get(5)?,
         source: row.get(6)?,
         unsaid: row.get(7).map(i64::unsigned_abs)?,
     })
@@ -205,7 +205,7 @@ fn print_json(
     each(found, limit, |it| {
         let line = json!({
             "at": it.at.to_string(), "status": it.status, "rule": it.rule, "place": it.place,
-            "why": it.why, "request_id": it.request_id, "source": it.source,
+            "why": it.why, "request_id": it.id, "source": it.source,
         });
         print!("{before}    {line}");
         before = ",\n";
@@ -252,7 +252,7 @@ fn cells(it: &Request) -> [String; 6] {
         it.status.to_string(),
         printable(&it.rule),
         printable(&it.place),
-        text(&it.request_id),
+        text(&it.id),
         text(&it.why),
     ]
 }
@@ -268,7 +268,7 @@ mod tests {
             "status": 404, "reason": "Not Found",
         });
         let request = of_engine(&line).unwrap();
-        assert_eq!((request.rule.as_str(), request.request_id), ("unknown", None));
+        assert_eq!((request.rule.as_str(), request.id), ("unknown", None));
         assert!(of_engine(&json!({ "message": "accepted" })).is_none());
     }
 

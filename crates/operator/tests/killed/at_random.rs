@@ -12,6 +12,9 @@ use crate::site::{Site, Taken};
 /// Letters for which SQS needs a second at least: as long more are they hidden.
 const RECEIVED_PER_SECOND_MIN: u64 = 50;
 
+/// Between two events of the traffic.
+const TRAFFIC_EVERY: Duration = Duration::from_millis(20);
+
 /// Numbers that come the same way each time, so that what failed once can be looked at.
 struct Random(u64);
 
@@ -54,6 +57,7 @@ async fn killed_again_and_again(letters: u64, kills: u64, seed: u64) {
     let (mut posted, mut killed) = (0_u64, 0);
     let traffic = async {
         let mut n = 0_u64;
+        let mut pace = tokio::time::interval(TRAFFIC_EVERY);
         while !is_over.load(Ordering::Relaxed) {
             site.post(&format!("g-{:03}", n % groups), &format!("traffic-{n}")).await;
             n += 1;
@@ -61,7 +65,7 @@ async fn killed_again_and_again(letters: u64, kills: u64, seed: u64) {
             let mut consumed = consumed.lock().await;
             consumed.extend(site.consume().await);
             drop(consumed);
-            tokio::task::yield_now().await;
+            pace.tick().await;
         }
     };
     let work = async {
@@ -70,6 +74,7 @@ async fn killed_again_and_again(letters: u64, kills: u64, seed: u64) {
             assert!(left > 0, "all were sent after {killed} kills");
             let held = somewhere(&mut random, letters / kills / 2, left);
             killed += u64::from(site.run_and_kill(&redrive, held).await);
+            println!("{killed} kills, {left} left, {held:?}");
             let hidden_for = Duration::from_secs(3 + left / RECEIVED_PER_SECOND_MIN);
             let _nobody_takes = consumed.lock().await;
             site.later(hidden_for).await;

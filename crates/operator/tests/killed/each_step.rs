@@ -43,17 +43,17 @@ impl<P: AsyncFn(&Site), C: AsyncFn(&Site, &Done)> Killed<'_, P, C> {
     async fn at_each_step(&self) {
         use Moment::{After, Before};
         for nth in (1..STEPS_MAX).step_by(4) {
-            let (a, b, c, d, e, f, g, h) = tokio::join!(
-                self.at(nth, Before),
-                self.at(nth, After),
-                self.at(nth + 1, Before),
-                self.at(nth + 1, After),
-                self.at(nth + 2, Before),
-                self.at(nth + 2, After),
-                self.at(nth + 3, Before),
-                self.at(nth + 3, After),
-            );
-            let killed = [a, b, c, d, e, f, g, h];
+            let at = |nth, moment| Box::pin(self.at(nth, moment));
+            let killed = <[bool; 8]>::from(tokio::join!(
+                at(nth, Before),
+                at(nth, After),
+                at(nth + 1, Before),
+                at(nth + 1, After),
+                at(nth + 2, Before),
+                at(nth + 2, After),
+                at(nth + 3, Before),
+                at(nth + 3, After),
+            ));
             if killed.contains(&false) {
                 assert!(nth > 3, "{:?} asks less than four times", self.command);
                 return;

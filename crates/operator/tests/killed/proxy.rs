@@ -81,9 +81,9 @@ impl Shared {
     /// Counts a request, and says when it is to be held.
     fn count(&self, request: &str) -> Option<Moment> {
         let mut state = self.state.lock().unwrap();
-        let head = request.to_ascii_lowercase();
+        let request = request.to_ascii_lowercase();
         let sends = ["amazonsqs.sendmessage", "amazonsqs.deletemessage"];
-        let is_sending = sends.iter().any(|operation| head.contains(operation));
+        let is_sending = sends.iter().any(|operation| request.contains(operation));
         state.all += 1;
         state.sending += usize::from(is_sending);
         let held = state.held?;
@@ -97,7 +97,7 @@ impl Shared {
 
     async fn stop_here(&self) {
         self.reached.notify_one();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
