@@ -20,6 +20,9 @@ use crate::sdk::in_time;
 /// What sends dead letters again.
 const SENDING_AGAIN: [&str; 2] = ["dlq redrive", "dlq edit"];
 
+/// By what a dead letter leaves its queue.
+const ENDING_A_LETTER: [&str; 4] = ["dlq redrive", "dlq edit", "dlq drop", "redriven"];
+
 /// What the log says where no attempt was made.
 const NOT_ATTEMPTED: &str = "not_attempted";
 
@@ -125,7 +128,24 @@ pub(crate) async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Ve
 
 /// The life of an event, by the lines of the log and by what operators did.
 pub(crate) fn life(lines: &[Value], actions: &[Line], event_id: &str) -> Vec<Step> {
-    folded(with_actions(steps(lines), actions, event_id))
+    folded(explained(with_actions(steps(lines), actions, event_id)))
+}
+
+/// The steps without what others account for: an act's beginning, once it has ended, and the deletion of
+/// a dead letter by who sent it again or dropped it.
+fn explained(steps: Vec<Step>) -> Vec<Step> {
+    let state = |step: &Step| step.line["what"]["state"].as_str().map(str::to_owned);
+    let act = |step: &Step| (step.what.clone(), step.line["what"]["started_at"].clone());
+    let ended: Vec<_> =
+        steps.iter().filter(|it| state(it).as_deref() == Some("ended")).map(act).collect();
+    let is_ended =
+        |step: &Step| state(step).as_deref() == Some("started") && ended.contains(&act(step));
+    let has_left = steps.iter().any(|step| ENDING_A_LETTER.contains(&&*step.what));
+    // Of the queue itself it is a warning.
+    let is_letter_s = |step: &Step| step.what == "deleted" && step.line["level"] == "INFO";
+    let mut steps = steps;
+    steps.retain(|step| !is_ended(step) && !(has_left && is_letter_s(step)));
+    steps
 }
 
 /// The steps, with one in the place of those in a row by which nothing was attempted.

@@ -46,11 +46,7 @@ async fn an_event_is_followed_from_its_acceptance_to_its_end() {
     let mut last = whats(&trace)[3..].to_vec();
     last.sort_unstable();
     last.dedup();
-    assert_eq!(
-        last,
-        ["dead_lettered", "deleted", "delivered", "dlq redrive", "redriven"],
-        "{trace:#}"
-    );
+    assert_eq!(last, ["dead_lettered", "delivered", "dlq redrive", "redriven"], "{trace:#}");
     let text = site.operate(&["trace", "local", &id]).await.stdout;
     assert!(text.ends_with("now: in no queue\n"), "{text}");
 }

@@ -3,12 +3,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::mask::{is_shown, names, renamed};
 use crate::stage::Stage;
 
 /// What a command of the documents begins with.
 const PROMPT: &str = "$ ";
+
+/// What changes nothing, and is looked at again until it is as it is shown: what is under way is so for a
+/// moment.
+const LOOKS: [&str; 7] =
+    ["status", "doctor", "blocked", "trace", "dlq list", "dlq stats", "dlq show"];
+
+/// How long it is looked at again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A page, and how far it was played.
 pub(crate) struct Page {
@@ -20,6 +29,11 @@ pub(crate) struct Page {
     names: BTreeMap<String, String>,
     /// What is not as the page says, in words.
     differences: Vec<String>,
+}
+
+/// Whether what is printed is to be written into the pages.
+fn is_writing() -> bool {
+    std::env::var_os("TRANSCRIPTS").is_some_and(|it| it == "write")
 }
 
 impl Page {
@@ -37,14 +51,33 @@ impl Page {
 
     /// The same with environment variables, one that the command line sets among them.
     pub(crate) async fn play_with(&mut self, stage: &Stage, words: &str, env: &[(&str, &str)]) {
+        self.play_until(stage, words, env, |_printed| true).await;
+    }
+
+    /// The same, of what changes nothing, once what is printed is as `accepts` wants.
+    pub(crate) async fn play_until(
+        &mut self,
+        stage: &Stage,
+        words: &str,
+        env: &[(&str, &str)],
+        accepts: impl Fn(&str) -> bool,
+    ) {
         let at = self.command();
         let line = self.lines[at].clone();
         let (_, typed) = line.split_once("cargo xtask ").unwrap();
         assert!(typed.starts_with(words), "{}: {words} is expected, not {line}", self.name());
         let arguments = shlex::split(&renamed(typed, &self.names)).unwrap();
-        let printed = stage.operate(&arguments, env).await;
         let end = self.end_of_output(at);
         let shown = self.lines[at + 1..end].join("\n");
+        let limit = Instant::now() + PATIENCE;
+        let is_look = LOOKS.iter().any(|look| words.starts_with(look));
+        let printed = loop {
+            let printed = stage.operate(&arguments, env).await;
+            let is_done = accepts(&printed) && (is_writing() || is_shown(&printed, &shown));
+            if is_done || !is_look || Instant::now() > limit {
+                break printed;
+            }
+        };
         self.learn(&shown, &printed);
         if is_shown(&printed, &shown) {
             self.next = end;
@@ -73,7 +106,7 @@ impl Page {
         if let Some(at) = self.find_command() {
             panic!("{}: nobody plays {}", self.name(), self.lines[at]);
         }
-        if std::env::var_os("TRANSCRIPTS").is_some_and(|it| it == "write") {
+        if is_writing() {
             let text = self.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
             fs::write(&self.file, text).unwrap();
             return;

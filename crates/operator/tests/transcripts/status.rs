@@ -14,9 +14,11 @@ async fn status() {
     for number in 0..20 {
         stage.post(&format!("order-{number}"), "{}", |_| true).await;
     }
-    let is_waiting = |said: &str| said.contains("OPEN") && said.contains("20 in flight");
-    stage.until_printed("status local", is_waiting).await;
-    page.play(&stage, "status local").await;
+    let is_waiting = |said: &str| {
+        ["OPEN", "20 in flight", "20 waiting"].iter().all(|it| said.contains(it))
+            && !said.contains("under way")
+    };
+    page.play_until(&stage, "status local", &[], is_waiting).await;
     page.play(&stage, "doctor local").await;
 
     let stage = Stage::start(json!({})).await;
