@@ -202,8 +202,22 @@ fn the_table() {
             "unknown(oldest_event)",
         ),
         (
-            "when it is given up is not known",
-            Situation { limits: not(), ..down(1) },
+            "and may be why an event is old",
+            Situation {
+                oldest_at: Known::Is(ago(HOUR)),
+                ..failing(vec![Key { accepted_at: None, ..key(Failure::Failed, 1) }])
+            },
+            "unknown(oldest_event)",
+        ),
+        (
+            "when it is given up is not known, which is said once",
+            Situation {
+                limits: not(),
+                ..failing(vec![
+                    key(Failure::Failed, 1),
+                    Key { destination: Some("other".to_owned()), ..key(Failure::Failed, 1) },
+                ])
+            },
             "unknown(limits)",
         ),
         ("the log cannot be read", Situation { keys: not(), ..down(1) }, "unknown(keys)"),
@@ -434,6 +448,14 @@ fn the_table() {
             "nothing waits(paused,alarm_rings)",
         ),
         (
+            "alarms that ring as nothing is delivered",
+            ringing(
+                &["oldest-message-too-old", "nothing-delivered-sss"],
+                paused(vec![pause("r", Some(HOUR), Some(HOUR))]),
+            ),
+            "nothing waits(paused,alarm_rings,alarm_rings)",
+        ),
+        (
             "as it was switched off",
             ringing(&["mapping-not-enabled"], paused(Vec::new())),
             "act(switched_off)",
@@ -501,6 +523,9 @@ fn a_verdict_says_of_what_it_is() {
     let paused = paused(vec![pause("a", Some(1), Some(9)), pause("b", Some(1), Some(20))]);
     let expected = json!({ "kind": "paused", "name": "b", "by": "sato", "until": ahead(20) });
     assert_eq!(verdict(&paused)["waits"], json!([expected]), "the last end");
+    let endless = self::paused(vec![pause("a", Some(1), None), pause("b", Some(1), Some(20))]);
+    let expected = json!({ "kind": "paused", "name": "a", "by": "sato", "until": null });
+    assert_eq!(verdict(&endless)["waits"], json!([expected]), "one has no end");
 }
 
 #[test]
