@@ -412,4 +412,49 @@ mod tests {
         assert_eq!(waiting[0].next_attempt_at.as_deref(), Some("2026-01-01T00:00:05.000Z"));
         assert_eq!((waiting[0].reason.as_deref(), waiting[0].behind), (Some("422"), None));
     }
+
+    #[test]
+    fn the_last_line_says_what_a_key_waits_for() {
+        let check = |message: &str, reason: Option<&str>, expected: (Failure, Option<&str>)| {
+            let mut line = json!({
+                "timestamp": "2026-01-01T00:00:10.000Z", "message": message, "group": "a",
+                "event_id": "a-1", "retry_in_ms": 1_000, "age_ms": 4_000, "reason": reason,
+            });
+            if message == "retry" || message == "blocked" {
+                line["status"] = json!(503);
+            }
+            let key = of_log(&[line]).remove(0).key().unwrap();
+            assert_eq!((key.failure, key.reason.as_deref()), expected, "{message} {reason:?}");
+            let accepted_at = key.accepted_at.unwrap().to_string();
+            assert_eq!(accepted_at, "2026-01-01T00:00:06.000Z", "by its age");
+        };
+        check("blocked", None, (Failure::Rejected, Some("503")));
+        check("retry", None, (Failure::Failed, Some("503")));
+        check("secret_unavailable", Some("no"), (Failure::NoSecret, Some("no")));
+        check("not_dead_lettered", Some("rejected"), (Failure::NotDeadLettered, Some("rejected")));
+        // Why it was not asked says nothing of how it answers.
+        check("not_attempted", Some("circuit_open"), (Failure::Failed, None));
+        check("not_attempted", Some("retry_after"), (Failure::Failed, None));
+        check("not_attempted", Some("pace"), (Failure::NotTried, Some("pace")));
+        check(
+            "not_attempted",
+            Some("secret_in_doubt"),
+            (Failure::NotTried, Some("secret_in_doubt")),
+        );
+        assert_eq!(failure(&Value::Null), Failure::Unknown);
+        assert_eq!(failure(&json!({ "message": "delivered" })), Failure::NotTried);
+    }
+
+    #[test]
+    fn of_several_destinations_the_one_that_needs_a_person_says_why() {
+        let order = [
+            Failure::NotTried,
+            Failure::Unknown,
+            Failure::Failed,
+            Failure::NoSecret,
+            Failure::NotDeadLettered,
+            Failure::Rejected,
+        ];
+        assert!(order.is_sorted_by_key(|failure| urgency(*failure)));
+    }
 }
