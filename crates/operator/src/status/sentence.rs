@@ -345,7 +345,7 @@ impl<'a> Speaker<'a> {
                         count(*figure, "time")
                     ),
                     Kind::RequestsRefused => {
-                        format!("{} of late", count(*figure, "refused request"))
+                        format!("{} were refused of late", count(*figure, "request"))
                     }
                     other => other.name().to_owned(),
                 },
