@@ -194,8 +194,11 @@ async fn on_aws_a_service_that_is_down_and_a_key_that_is_blocked_are_told_apart_
     let (verdict, doctor) = on_aws(&site, answers("blocked", 422)).await;
     assert_eq!(verdict["findings"][0]["kind"], "key_blocked", "{verdict:#}");
     assert_eq!(doctor.code, Some(1), "{}", doctor.stdout);
-    let (verdict, _doctor) = on_aws(&site, answers("retry", 503)).await;
+    let (verdict, doctor) = on_aws(&site, answers("retry", 503)).await;
+    assert_eq!(verdict["kind"], "nothing_to_do", "{verdict:#}");
     assert_eq!(verdict["waits"][0]["kind"], "destination_fails", "{verdict:#}");
+    let document: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    assert_eq!(document["judged"]["waits"][0]["kind"], "destination_fails", "{document:#}");
 }
 
 #[tokio::test]
