@@ -320,6 +320,18 @@ mod tests {
         assert!(error.starts_with("the lease of this redrive has expired"), "{error}");
     }
 
+    #[tokio::test]
+    async fn one_that_is_renewed_lasts_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let lease = acquire(dir.path(), "alice").await.unwrap();
+        let about_to_end = kept(dir.path());
+        let until = about_to_end.since.plus(Duration::from_secs(30));
+        keep(dir.path(), &Lease { until, ..about_to_end });
+        lease.renew().await.unwrap();
+        assert!(kept(dir.path()).until.since(until) > Duration::ZERO);
+        lease.check().unwrap();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_that_cannot_be_renewed_counts_as_lost_when_it_may_have_expired() {
         let dir = tempfile::tempdir().unwrap();

@@ -111,10 +111,21 @@ async fn an_event_that_died_twice_is_two_dead_letters_and_each_is_put_back_once(
     assert_eq!(queues.dlq(&["export", "test", &all]).await.code, Some(0));
     let done = queues.dlq(&["import", "test", &all]).await;
     assert_eq!(done.stdout, "put back 0 dead letters; already there: 2\n");
-    let drop = ["drop", "test", "event-1", "--why", "r", "--yes"];
+    std::fs::write(queues.file("body"), "{}").unwrap();
+    let edit = ["edit", "test", "event-1", "--why", "typo", "--body", &queues.file("body")];
+    let edited = queues.dlq(&edit).await;
+    assert_eq!(edited.code, Some(1), "{}", edited.stdout);
+    assert!(
+        edited.stderr.contains("2 dead letters have event id \"event-1\""),
+        "{}",
+        edited.stderr
+    );
+    let drop = ["drop", "test", "event-1", "--why", "r", "--yes", "--json"];
     let dropped = queues.file("dropped.jsonl");
     let done = queues.dlq(&[&drop[..], &["--export", &dropped]].concat()).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(told["dropped"], serde_json::json!(["event-1"]), "it is one event");
     assert_eq!(std::fs::read_to_string(&dropped).unwrap().lines().count(), 2);
 
     let done = queues.dlq(&["import", "test", &dropped]).await;
