@@ -28,7 +28,7 @@ use crate::identity::Clients;
 use crate::logging::{self, Line, Logger, What};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::report::{self, Report};
+use crate::report::{self, Beside, Report};
 use crate::secrets::Secrets;
 use crate::signatures::{self, Failure};
 use crate::skips::SkipList;
@@ -328,7 +328,8 @@ impl Forwarder {
             Next::Keep { .. } => group.all().map(|it| it.receipt_handle.as_str()).collect(),
             Next::Delivered | Next::DeadLetter { .. } => Vec::new(),
         };
-        self.report.outcome(message, route, outcome, receive, &next, &ending.latencies, &handles);
+        let beside = Beside { latencies: &ending.latencies, handles: &handles };
+        self.report.outcome(message, route, outcome, receive, &next, beside);
         if let Next::DeadLetter { class, cause, attempts } = next {
             let delivered_to = lock(&self.memory).delivered_to(message, route);
             let letter = dead_letter::dead_letter(message, class, cause, attempts, delivered_to);

@@ -32,6 +32,15 @@ pub(crate) struct Report {
     pub(crate) answers: Option<Arc<Secrets>>,
 }
 
+/// What is told beside how a receive ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    /// How long the attempts took, in their order.
+    pub(crate) latencies: &'a [Option<Duration>],
+    /// If the message stays: the receipt handles of all that is kept with it, its own first.
+    pub(crate) handles: &'a [&'a str],
+}
+
 impl Report {
     /// Tells what a line says.
     pub(crate) fn line(&self, line: Line<'_>) {
@@ -43,8 +52,7 @@ impl Report {
         }
     }
 
-    /// Tells how a receive of `message` ended; `latencies` are those of the attempts, in their order. If
-    /// it stays for a while, `handles` are told: those of all that is kept with it, its own first.
+    /// Tells how a receive of `message` ended.
     pub(crate) fn outcome(
         &self,
         message: &Message,
@@ -52,8 +60,7 @@ impl Report {
         outcome: &Outcome<'_>,
         receive: Receive<'_>,
         next: &Next,
-        latencies: &[Option<Duration>],
-        handles: &[&str],
+        Beside { latencies, handles }: Beside<'_>,
     ) {
         let about = Line { route: route.map(Route::name), ..about(message) };
         let mut kept = self.kept(message, next, handles);

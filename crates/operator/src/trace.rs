@@ -476,8 +476,8 @@ mod tests {
             })
             .collect();
         let life = life(&lines, &redrives, "e");
-        let redriven = life.iter().find(|it| it.what == "redriven").unwrap();
-        redriven
+        let again = life.iter().find(|it| it.what == "redriven").unwrap();
+        again
             .text
             .strip_prefix("sent again, as sequence 7")
             .unwrap()

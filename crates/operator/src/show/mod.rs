@@ -77,7 +77,7 @@ struct LastAnswer {
 }
 
 /// An event, with all that is known of it.
-struct Event {
+struct Subject {
     event_id: String,
     state: State,
     route: Option<String>,
@@ -94,7 +94,7 @@ struct Event {
 struct Shown<'a> {
     environment: &'a str,
     now: Timestamp,
-    event: Event,
+    event: Subject,
     /// If a key was typed.
     key: Option<Key>,
     /// Pauses, in a line.
@@ -107,7 +107,7 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
     let now = people::now();
     let since = people::before(now, Duration::from_hours(24) * given.days);
     let audit = environment.audit();
-    let (found, actions, pauses) = tokio::join!(
+    let (found, actions, switch) = tokio::join!(
         find::find(&environment, &given, since),
         in_time(read::since(&audit, since)),
         in_time(async { Switch::of(&environment)?.list().await }),
@@ -117,7 +117,7 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
         unknown.push(format!("what operators did ({error:#})"));
         Vec::new()
     });
-    let paused = match pauses {
+    let paused = match switch {
         Ok(pauses) if pauses.is_empty() => Some(None),
         Ok(pauses) => Some(Some(pauses::in_a_line(&pauses))),
         Err(error) => {
@@ -148,6 +148,11 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
              they can be looked at once it is a dead letter)"
                 .to_owned(),
         );
+    }
+    // What the engine takes for waiting may be blocked by what the log says.
+    let head = key.as_mut().and_then(|key| key.events.first_mut());
+    if let Some(head) = head.filter(|head| head.event_id == event.event_id) {
+        head.state = event.state;
     }
     let shown = Shown {
         environment: &environment.name,
@@ -231,7 +236,7 @@ fn event(
     actions: &[Line],
     is_paused: Option<bool>,
     now: Timestamp,
-) -> Event {
+) -> Subject {
     // What waits is what it is about, also where an earlier message of the event is a dead letter.
     messages.sort_by_key(|it| it.state == State::Dead);
     let by_log = state_by_log(lines);
@@ -278,7 +283,7 @@ fn event(
         is_paused,
     }
     .can_do();
-    Event {
+    Subject {
         history: trace::life(lines, actions, &event_id),
         last_answer: last_answer(lines),
         can_do,

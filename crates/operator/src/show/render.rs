@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 use terminal::table::{self, Width};
 
 use super::find::Key;
-use super::{Event, LastAnswer, Lying, Shown, State, class, message_json};
+use super::{LastAnswer, Lying, Shown, State, Subject, class, message_json};
 use crate::dlq::show as dead_letter;
 use crate::message_text::{self, field};
 use crate::people::{self, ago, count, printable, span, time};
 
 impl Shown<'_> {
     pub(super) fn as_json(&self) -> anyhow::Result<Value> {
-        let Event {
+        let Subject {
             event_id,
             state,
             route,
@@ -68,7 +68,7 @@ impl Shown<'_> {
     }
 
     fn heading(&self) -> Vec<String> {
-        let Event { event_id, state, route, group, last_answer, messages, .. } = &self.event;
+        let Subject { event_id, state, route, group, last_answer, messages, .. } = &self.event;
         let mut lines = vec![field("event id", event_id), field("state", &self.state())];
         // A dead letter says these itself.
         if *state != State::Dead {
@@ -87,7 +87,7 @@ impl Shown<'_> {
 
     /// How it stands, in a few words.
     fn state(&self) -> String {
-        let Event { state, messages, next_attempt_at, .. } = &self.event;
+        let Subject { state, messages, next_attempt_at, .. } = &self.event;
         let again = next_attempt_at
             .map(|at| format!(", attempted again in {}", span(at.since(self.now))))
             .unwrap_or_default();
@@ -97,12 +97,11 @@ impl Shown<'_> {
             State::Waiting if ahead > 0 => {
                 format!(", behind {} of its group", count(ahead, "event"))
             }
-            State::Waiting => String::new(),
             State::InFlight => ": it is being attempted".to_owned(),
             State::Retrying => format!(": the first of its group{again}"),
             State::Blocked => format!(": the service rejects it, and its group waits{again}"),
             State::Dead => first.map(|it| format!(": {}", class(it))).unwrap_or_default(),
-            State::Delivered => String::new(),
+            State::Waiting | State::Delivered => String::new(),
             State::Unknown => ": where it is, the log does not say".to_owned(),
         };
         state.as_str().to_owned() + &detail
