@@ -162,7 +162,7 @@ impl Caller {
 
     /// A heartbeat.
     pub(crate) async fn beat(&self) -> Answered {
-        self.exchange(|client, url| client.get(url)).await
+        self.exchange(Client::get).await
     }
 
     async fn exchange(&self, request: impl FnOnce(&Client, Url) -> RequestBuilder) -> Answered {

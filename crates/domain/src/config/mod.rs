@@ -165,7 +165,7 @@ impl Config {
         receives::check(faults, &routes, queue.max_receive_count, forwarder.batch_size);
         let proxy = file.forwarder.proxy.as_deref();
         let proxy = proxy.and_then(|url| faults.check("forwarder.proxy", parse_proxy(url)));
-        let notify = file.notify.as_ref().and_then(|file| Notify::check(faults, file));
+        let notify = file.notify.as_ref().map(|file| Notify::check(faults, file));
         let environment = file.environment.clone();
         let config = Self { environment, routes, queue, forwarder, proxy, notify, file };
         config.check_environment_size(faults);

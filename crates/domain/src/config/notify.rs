@@ -53,7 +53,7 @@ impl Notify {
         self.format
     }
 
-    pub(super) fn check(faults: &mut Faults, file: &NotifyFile) -> Option<Self> {
+    pub(super) fn check(faults: &mut Faults, file: &NotifyFile) -> Self {
         if file.url.is_none() && file.heartbeat_url.is_none() {
             faults.add("notify", "names neither a url nor a heartbeat_url");
         }
@@ -62,7 +62,7 @@ impl Notify {
         };
         let to = at("notify.url", &file.url);
         let heartbeat = at("notify.heartbeat_url", &file.heartbeat_url);
-        Some(Self { to, format: file.format, heartbeat })
+        Self { to, format: file.format, heartbeat }
     }
 }
 

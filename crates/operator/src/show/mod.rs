@@ -112,7 +112,7 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
         in_time(read::since(&audit, since)),
         in_time(async { Switch::of(&environment)?.list().await }),
     );
-    let Found { event_id, lines, mut messages, key, mut unknown } = found?;
+    let Found { event_id, lines, mut messages, mut key, mut unknown } = found?;
     let actions = actions.unwrap_or_else(|error| {
         unknown.push(format!("what operators did ({error:#})"));
         Vec::new()
