@@ -176,9 +176,9 @@ async fn where_the_configuration_says_so_a_failure_has_the_beginning_of_its_answ
     let key = folder.path().join("key");
     std::fs::write(&key, "an-api-key-of-ours\n").unwrap();
     let sss = Sss::start_with_passed_headers(&["x-api-key"]).await;
-    let long =
+    let answer =
         format!("no such order; you sent x-api-key: an-api-key-of-ours {}", "x".repeat(4_096));
-    sss.answer("m-1", [status(503).set_body_string(&long)]);
+    sss.answer("m-1", [status(503).set_body_string(&answer)]);
     sss.answer("m-2", [status(422).set_body_string("the token tok-1 is wrong\u{9b}2J")]);
     let mut config = config_with(&sss.url(), |route| {
         let reference = HiddenText(format!("file:{}", key.display()));
