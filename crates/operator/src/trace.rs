@@ -144,7 +144,7 @@ fn explained(steps: Vec<Step>) -> Vec<Step> {
     // Of the queue itself it is a warning.
     let is_letter_s = |step: &Step| step.what == "deleted" && step.line["level"] == "INFO";
     let mut steps = steps;
-    steps.retain(|step| !is_ended(step) && !(has_left && is_letter_s(step)));
+    steps.retain(|step| !(is_ended(step) || has_left && is_letter_s(step)));
     steps
 }
 
