@@ -172,9 +172,10 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
 }
 
 /// Every command for an environment `dev`.
-const OF_DEV: [&[&str]; 18] = [
+const OF_DEV: [&[&str]; 20] = [
     &["status", "dev"],
     &["blocked", "dev"],
+    &["refused", "dev"],
     &["doctor", "dev"],
     &["trace", "dev", "evt"],
     &["show", "dev", "evt"],
@@ -185,6 +186,7 @@ const OF_DEV: [&[&str]; 18] = [
     &["dlq", "list", "dev"],
     &["dlq", "show", "dev", "evt"],
     &["dlq", "stats", "dev"],
+    &["dlq", "issues", "dev"],
     &["dlq", "log", "dev"],
     &["dlq", "redrive", "dev", "--all"],
     &["dlq", "edit", "dev", "evt", "--why", "test", "--body", "/dev/null"],
