@@ -107,7 +107,7 @@ impl Page {
             panic!("{}: nobody plays {}", self.name(), self.lines[at]);
         }
         if is_writing() {
-            let text = self.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+            let text = self.lines.join("\n") + "\n";
             fs::write(&self.file, text).unwrap();
             return;
         }
