@@ -79,7 +79,7 @@ async fn all_that_waits_is_reached_and_what_is_not_is_named() {
     let (_, handles) = of(&received);
     assert_eq!(handles.len(), 10, "a receive gives ten at most");
     let pair = |n: usize| handles[2 * n..2 * n + 2].to_vec();
-    let mut often = failed(20, "b", &pair(1));
+    let mut often = failed(19, "b", &pair(1));
     often["receive_count"] = json!(900);
     let mut without = failed(21, "c", &[]);
     without.as_object_mut().unwrap().remove("receipt_handles");
