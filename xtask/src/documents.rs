@@ -110,10 +110,8 @@ fn every_link_of_the_documents_leads_somewhere() {
             }
             let (to, section) = link.split_once('#').unwrap_or((link, ""));
             // In an archive of a release it stands beside `docs`.
-            let folder = match file.ends_with("packaging/README.md") {
-                true => workspace::root(),
-                false => file.parent().unwrap(),
-            };
+            let is_of_archive = file.ends_with("packaging/README.md");
+            let folder = if is_of_archive { workspace::root() } else { file.parent().unwrap() };
             let to = if to.is_empty() { file.clone() } else { folder.join(to) };
             let is_there = section.is_empty() || of_file(&to).iter().any(|it| it == section);
             if !to.exists() || !is_there {

@@ -16,6 +16,9 @@ const CALLED_AS_VARIABLE: &str = "WEBHOOK_OPERATOR_CALLED_AS";
 const OPTIONS: [(&str, &str); 3] =
     [("config", "--config"), ("data_dir", "--data-dir"), ("api", "--api")];
 
+/// What a word begins with that is a value, whatever it looks like; no word of a command line can hold it.
+const VALUE: char = '\0';
+
 /// Those of [`OPTIONS`] that were given, as they are typed.
 static GIVEN: OnceLock<String> = OnceLock::new();
 
@@ -85,11 +88,39 @@ pub fn remember(matches: &ArgMatches) {
     GIVEN.set(given).expect("one command is carried out");
 }
 
+/// A word that somebody else has chosen, such as an ordering key, for [`command`]: it never becomes an
+/// option.
+#[must_use]
+pub fn value(word: &str) -> String {
+    format!("{VALUE}{word}")
+}
+
 /// How a command of this program is typed for the environment that was named.
 pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words = words.into_iter().map(|word| format!(" {}", quoted(word)));
+    let (mut typed, mut values) = (String::new(), String::new());
+    let mut is_behind_option = false;
+    for word in words {
+        match word.strip_prefix(VALUE) {
+            Some(value) if value.starts_with('-') && is_behind_option => {
+                typed += "=";
+                typed += &quoted(value);
+            }
+            Some(value) if value.starts_with('-') => {
+                values += " ";
+                values += &quoted(value);
+            }
+            value => {
+                typed += " ";
+                typed += &quoted(value.unwrap_or(word));
+            }
+        }
+        is_behind_option = word.starts_with("--");
+    }
+    if !values.is_empty() {
+        values.insert_str(0, " --");
+    }
     let given = GIVEN.get().map(String::as_str).unwrap_or_default();
-    format!("{}{}{given}", name(), words.collect::<String>())
+    format!("{}{typed}{given}{values}", name())
 }
 
 /// How `environment` is deployed again: by a command of the repository, which is not everywhere.
@@ -148,5 +179,19 @@ mod tests {
         let split = shlex::split(&typed).unwrap();
         assert_eq!(split[1..5], ["dlq", "show", "local", "e; rm -rf ~\u{fffd}"]);
         assert_eq!(split[5..], ["$(x)|y", "it's", ""]);
+    }
+
+    #[test]
+    fn what_somebody_else_has_chosen_is_no_option() {
+        let typed =
+            |words: &[&str]| command(words.iter().copied()).split_once(' ').unwrap().1.to_owned();
+        let (key, other) = (value("--all"), value("order 7"));
+        assert_eq!(typed(&["retry", "local", &other]), "retry local 'order 7'");
+        assert_eq!(typed(&["retry", "local", &key]), "retry local -- --all");
+        assert_eq!(
+            typed(&["skip", "local", &key, "--why", "TEXT"]),
+            "skip local --why TEXT -- --all"
+        );
+        assert_eq!(typed(&["resume", "local", "--name", &key]), "resume local --name=--all");
     }
 }

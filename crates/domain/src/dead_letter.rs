@@ -285,6 +285,17 @@ pub fn failure_of(message: &Message) -> Option<Failure> {
     serde_json::from_str(message.mark(FAILURE)?).ok()
 }
 
+/// The reason of a dead letter without a failure record: SQS's redrive policy moved it, because it
+/// was received too often.
+pub const MOVED_BY_SQS: &str = "receive_count";
+
+/// Why a message is a dead letter: the class of its failure record, or [`MOVED_BY_SQS`].
+#[must_use]
+pub fn reason_of(dead_letter: &Message) -> String {
+    failure_of(dead_letter)
+        .map_or_else(|| MOVED_BY_SQS.to_owned(), |failure| failure.class.to_string())
+}
+
 /// The message group that a dead letter came from and goes back to.
 #[must_use]
 pub fn group_of(dead_letter: &Message) -> String {

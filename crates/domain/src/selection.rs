@@ -1,13 +1,9 @@
 //! Which dead letters are meant: by route, group, reason, issue, time and text.
 
-use crate::dead_letter::{failure_of, group_of};
+use crate::dead_letter::{failure_of, group_of, reason_of};
 use crate::issue::{self, Issue};
 use crate::message::Message;
 use crate::time::Timestamp;
-
-/// The reason of a dead letter without a failure record: SQS's redrive policy moved it, because it
-/// was received too often.
-pub const MOVED_BY_SQS: &str = "receive_count";
 
 /// What dead letters are chosen by; what is not said is not looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,13 +41,6 @@ impl Selection {
     }
 }
 
-/// Why a message is a dead letter: the class of its failure record, or [`MOVED_BY_SQS`].
-#[must_use]
-pub fn reason_of(dead_letter: &Message) -> String {
-    failure_of(dead_letter)
-        .map_or_else(|| MOVED_BY_SQS.to_owned(), |failure| failure.class.to_string())
-}
-
 fn contains(dead_letter: &Message, text: &str) -> bool {
     let answer = || failure_of(dead_letter).and_then(|failure| failure.response);
     dead_letter.body.contains(text)
@@ -63,6 +52,7 @@ fn contains(dead_letter: &Message, text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::attribute::Attribute;
+    use crate::dead_letter::MOVED_BY_SQS;
     use crate::dead_letter::{Cause, Class, dead_letter};
     use crate::message::tests::{changed, message, sent};
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::environment;
 use crate::hold::Hold;
+use crate::interrupt::{self, interrupted};
 use crate::pauses::{self, Switch};
 use crate::{people, progress, waiting};
 
@@ -22,11 +23,21 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
     let for_seconds = given.duration.map(|duration| duration.as_secs());
     let what = json!({ "name": name, "for_seconds": for_seconds });
     environment.audit().announce("pause", Some(&given.why), what).await?;
+    // Begun, it is told of: who is interrupted has paused.
+    let _guard = interrupt::guard();
     let mut others = switch.begin(name, &by, &given.why, given.duration).await?;
     let place = others.iter().position(|it| it.name == *name).context("the pause is gone")?;
     let ours = others.remove(place);
     let wait = progress::spinner("the end of the deliveries under way");
-    let waiting = waiting::settled(&environment).await?;
+    let waiting = tokio::select! {
+        settled = waiting::settled(&environment) => settled?,
+        () = interrupted() => {
+            wait.finish_and_clear();
+            let resume = program::command(["resume", &environment.name, "--name", &program::value(name)]);
+            eprintln!("delivery is paused; what is under way has not ended yet; `{resume}` ends the pause");
+            return Ok(ExitCode::from(130));
+        }
+    };
     wait.finish_and_clear();
     let retention_seconds: u64 =
         environment.attribute(QueueAttributeName::MessageRetentionPeriod).await?;
@@ -46,10 +57,11 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
         if !others.is_empty() {
             println!("paused as well: {}", pauses::in_a_line(&others));
         }
+        let named = program::value(name);
         let mut resume = vec!["resume", &environment.name];
         // Alone, it is ended by whoever resumes.
         if given.name.is_some() || !others.is_empty() {
-            resume.extend(["--name", name]);
+            resume.extend(["--name", &named]);
         }
         let resume = format!("`{}`", program::command(resume));
         match ours.until {

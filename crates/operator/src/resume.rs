@@ -91,7 +91,7 @@ fn names(
                  all with `{}`",
                 pauses.len(),
                 pauses::in_a_line(pauses),
-                program::command(["resume", name, "--name", &pauses[0].name]),
+                program::command(["resume", name, "--name", &program::value(&pauses[0].name)]),
                 program::command(["resume", name, "--all"]),
             )
         }

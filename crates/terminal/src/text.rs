@@ -7,10 +7,13 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::table::Width;
 
-/// A text on one line, without control characters: much of it comes from outside.
+/// A text on one line, without control characters, those that turn the direction of what follows
+/// included: much of it comes from outside.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    // Source: Unicode Standard Annex 9, "Explicit Directional Formatting Characters".
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A text of several lines, without other control characters.

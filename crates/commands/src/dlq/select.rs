@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
-use domain::dead_letter::Class;
+use domain::dead_letter::{Class, MOVED_BY_SQS};
 use domain::issue;
-use domain::selection::{MOVED_BY_SQS, Selection};
+use domain::selection::Selection;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 

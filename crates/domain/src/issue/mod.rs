@@ -11,9 +11,8 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::dead_letter::failure_of;
+use crate::dead_letter::{failure_of, reason_of};
 use crate::message::Message;
-use crate::selection::reason_of;
 
 pub use mask::{ANSWER_CHARS_MAX, mask};
 

@@ -153,8 +153,12 @@ impl Teller {
 
     /// What was posted cannot be kept, so a run before this one may have posted as often as it could, and
     /// the next one will not know of this one's: from now on as if so.
-    pub fn forget_posts(&mut self, now: Uptime) {
-        self.rested_at = self.rested_at.max(now.plus(POST_EVERY * BURST));
+    ///
+    /// An engine that has been `up` for as long as a post takes to be allowed does not start again and
+    /// again: one may go at once, as of a disk that is full.
+    pub fn forget_posts(&mut self, now: Uptime, up: Duration) {
+        let allowed = if up < POST_EVERY { BURST } else { BURST - 1 };
+        self.rested_at = self.rested_at.max(now.plus(POST_EVERY * allowed));
     }
 
     /// What is to be kept.

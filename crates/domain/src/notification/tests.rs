@@ -590,11 +590,16 @@ fn an_engine_that_cannot_keep_what_it_posted_posts_once_in_ten_minutes() {
     let mut engine = Engine::start();
     for _ in 0..20 {
         engine = Engine::started(KeptTeller::default(), Start::default(), engine.wall);
-        engine.teller.forget_posts(engine.now);
+        engine.teller.forget_posts(engine.now, mins(9));
         engine.state.storage_fails = true;
         assert!(engine.hear(mins(9)).is_empty());
     }
     assert_eq!(engine.hear(mins(5)).len(), 1, "one that stays up tells of it");
+
+    let mut engine = Engine::start();
+    engine.state.storage_fails = true;
+    engine.teller.forget_posts(engine.now, mins(10));
+    assert_eq!(engine.hear(mins(2)).len(), 1, "one that has been up tells of it at once");
 }
 
 fn hear(known: &mut BTreeSet<&'static str>, line: &str) {

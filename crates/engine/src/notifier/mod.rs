@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use self::kept::{Keeper, Kept};
 use self::state::Looker;
 use crate::admin::Admin;
-use crate::clock::Clock;
+use crate::clock::{Clock, Uptime};
 use crate::error_text::in_full;
 use crate::log::Log;
 use crate::receiver::Receiver;
@@ -39,6 +39,7 @@ struct Notifier {
     receiver: Arc<Receiver>,
     watcher: Watcher,
     teller: Teller,
+    started: Uptime,
     kept: Kept,
     keeper: Keeper,
     /// Whether what was posted could be kept so far.
@@ -118,7 +119,8 @@ impl Notifier {
         let (now, wall) = (clock.uptime(), clock.wall());
         let watcher = Watcher::new(config, admin, kept.start(wall, was_killed));
         let teller = Teller::new(place(config, data_dir), kept.teller.clone(), now, wall);
-        Self { receiver, watcher, teller, kept, keeper, is_kept: true, clock, log }
+        let (started, is_kept) = (now, true);
+        Self { receiver, watcher, teller, started, kept, keeper, is_kept, clock, log }
     }
 
     async fn tell(mut self) {
@@ -169,7 +171,8 @@ impl Notifier {
             self.log.line(LogLevel::Warn, message, json!({ "error": error.to_string() }));
             if self.is_kept {
                 self.is_kept = false;
-                self.teller.forget_posts(self.clock.uptime());
+                let now = self.clock.uptime();
+                self.teller.forget_posts(now, now.since(self.started));
             }
         }
     }

@@ -19,10 +19,9 @@ mod stats;
 use std::process::ExitCode;
 
 use commands::dlq::{Dlq, SelectArgs};
-use domain::dead_letter::{self, Failure};
+use domain::dead_letter::{self, Failure, reason_of};
 use domain::issue::Issue;
 use domain::message::Message;
-use domain::selection::reason_of;
 use serde::{Deserialize, Serialize};
 use terminal::exit;
 

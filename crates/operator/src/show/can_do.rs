@@ -32,7 +32,9 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     /// In the order in which one would think of it.
     pub(super) fn can_do(&self) -> Vec<CanDo> {
-        let Self { environment, event_id, group, .. } = self;
+        let Self { environment, .. } = self;
+        let event_id = &*program::value(self.event_id);
+        let group = self.group.map(program::value);
         let do_by = |what: &str, words: &[&str]| CanDo {
             what: what.to_owned(),
             command: Some(program::command(words.iter().copied())),
@@ -46,7 +48,7 @@ impl Case<'_> {
             State::Waiting => match self.behind_of {
                 Some(head) => {
                     let what = format!("look at {}, which its group waits for", printable(head));
-                    all.push(do_by(&what, &["show", environment, head]));
+                    all.push(do_by(&what, &["show", environment, &program::value(head)]));
                 }
                 None => all.push(wait("wait: its turn comes by itself".to_owned())),
             },
@@ -56,7 +58,7 @@ impl Case<'_> {
             State::Retrying | State::Blocked => {
                 let when = self.next_attempt.as_deref().unwrap_or("by its schedule");
                 all.push(wait(format!("wait: it is attempted again {when}")));
-                if let Some(group) = group {
+                if let Some(group) = &group {
                     all.push(do_by("attempt it now", &["retry", environment, group]));
                 }
                 all.push(do_by(

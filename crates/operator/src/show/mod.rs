@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use commands::{Show, program};
+use domain::dead_letter::reason_of;
 use domain::message::Message;
-use domain::selection::reason_of;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

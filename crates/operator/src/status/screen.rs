@@ -102,8 +102,14 @@ fn delivery(report: &Report) -> String {
     let mut text = if !delivery.paused && !delivery.pauses.is_empty() {
         format!("{state}, though there are pauses: somebody switched the mapping on by another way")
     } else if delivery.paused {
-        let resume = program::command(["resume", &report.environment]);
-        format!("PAUSED ({state}): `{resume}` goes on")
+        if let [first, _, ..] = delivery.pauses.as_slice() {
+            let name = program::value(&first.name);
+            let resume = program::command(["resume", &report.environment, "--name", &name]);
+            format!("PAUSED ({state}) by several: `{resume}` ends one")
+        } else {
+            let resume = program::command(["resume", &report.environment]);
+            format!("PAUSED ({state}): `{resume}` goes on")
+        }
     } else {
         state.clone()
     };

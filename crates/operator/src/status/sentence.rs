@@ -235,7 +235,7 @@ impl<'a> Speaker<'a> {
                     because(reason.as_deref()),
                     self.clock(*since)
                 ),
-                format!("`{}`", self.command(&["trace"], &[event_id])),
+                format!("`{}`", self.command(&["trace"], &[&program::value(event_id)])),
             ),
             Finding::SecretUnavailable { since, route, reason, keys } => (
                 "secrets".to_owned(),
@@ -278,7 +278,7 @@ impl<'a> Speaker<'a> {
                     because(reason.as_deref()),
                     self.clock(*since)
                 ),
-                format!("`{}`", self.command(&["show"], &[key])),
+                format!("`{}`", self.command(&["show"], &[&program::value(key)])),
             ),
             Finding::DeadLettersPresent { oldest_at, count: letters } => (
                 "dead letters".to_owned(),

@@ -17,6 +17,7 @@ static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
         (r"[0-9a-f]{8}-…", "ID…"),
         (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "TIME"),
+        (r"\d\d:\d\d UTC", "TIME"),
         (r"(\d+(\.\d+)? (d|h|min|s|ms)\b ?)+", "DURATION "),
         (r"_ms.:\d+", "_ms: N"),
         (r"attempt \d+", "attempt N"),

@@ -13,8 +13,17 @@ const PROMPT: &str = "$ ";
 
 /// What changes nothing, and is looked at again until it is as it is shown: what is under way is so for a
 /// moment.
-const LOOKS: [&str; 7] =
-    ["status", "doctor", "blocked", "trace", "dlq list", "dlq stats", "dlq show"];
+const LOOKS: [&str; 9] = [
+    "status",
+    "doctor",
+    "blocked",
+    "trace",
+    "show",
+    "dlq list",
+    "dlq stats",
+    "dlq show",
+    "dlq issues",
+];
 
 /// How long it is looked at again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -103,13 +112,13 @@ impl Page {
 
     /// Every command was played, and printed what the page shows.
     pub(crate) fn finish(mut self) {
-        if let Some(at) = self.find_command() {
-            panic!("{}: nobody plays {}", self.name(), self.lines[at]);
-        }
         if is_writing() {
             let text = self.lines.join("\n") + "\n";
             fs::write(&self.file, text).unwrap();
-            return;
+            self.differences.clear();
+        }
+        if let Some(at) = self.find_command() {
+            panic!("{}: nobody plays {}", self.name(), self.lines[at]);
         }
         let differences = std::mem::take(&mut self.differences);
         assert!(

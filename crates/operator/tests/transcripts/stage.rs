@@ -139,8 +139,9 @@ impl Stage {
         let folder = self.dir.path().to_str().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
         command.args(arguments.iter().map(|argument| argument.replace(FOLDER, folder)));
+        command.env("USER", "owner");
         command.current_dir(self.dir.path()).envs(env.iter().copied());
-        command.env("WEBHOOK_OPERATOR_CALLED_AS", "cargo xtask").env("USER", "owner");
+        command.env("WEBHOOK_OPERATOR_CALLED_AS", "cargo xtask");
         command.env_remove("SUDO_USER").env_remove("SUDO_COMMAND").env("TMPDIR", self.dir.path());
         command.stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();

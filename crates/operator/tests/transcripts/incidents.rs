@@ -1,0 +1,88 @@
+//! `docs/incidents.md`
+
+use serde_json::json;
+
+use crate::page::Page;
+use crate::stage::{Stage, dead, is_done};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incidents() {
+    let mut page = Page::open("docs/incidents.md");
+    the_service_is_down(&mut page).await;
+    a_bad_release(&mut page).await;
+    a_poison_event(&mut page).await;
+    two_people(&mut page).await;
+    page.finish();
+}
+
+async fn the_service_is_down(page: &mut Page) {
+    let retry = json!({ "initial_delay_seconds": 60, "max_delay_seconds": 300 });
+    let stage = Stage::start(json!({ "retry": retry })).await;
+    stage.answer(|_| (503, ""));
+    for number in 0..40 {
+        stage.post(&format!("order-{}", number % 20), "{}", |_| true).await;
+    }
+    let is_waiting = |said: &str| said.contains("20 waiting") && !said.contains("under way");
+    page.play_until(&stage, "status local", &[], is_waiting).await;
+    stage.answer(|_| (200, ""));
+    // The breaker rests for five seconds after a failure.
+    stage.until(|status| status["queue"]["oldest_age_ms"].as_u64() > Some(10_000)).await;
+    page.play(&stage, "retry local --all").await;
+    stage.until(is_done).await;
+    page.play(&stage, "status local").await;
+}
+
+async fn a_bad_release(page: &mut Page) {
+    let stage = Stage::start(json!({})).await;
+    stage.answer(|attempt| match attempt.body {
+        body if body.contains("invoice") => (422, r#"{"error":"no such kind: invoice"}"#),
+        body if body.contains("-1") => (422, r#"{"error":"amount must not be negative"}"#),
+        _ => (200, ""),
+    });
+    for number in 0..6 {
+        let key = format!("order-{}", number % 3);
+        let body = format!(r#"{{"kind":"invoice","number":{number}}}"#);
+        stage.post(&key, &body, dead(number + 1)).await;
+    }
+    stage.post("order-9", r#"{"kind":"order","amount":-1}"#, dead(7)).await;
+    page.play(&stage, "dlq issues local").await;
+    stage.answer(|attempt| if attempt.body.contains("-1") { (422, "") } else { (200, "") });
+    page.play(&stage, "dlq redrive local --issue").await;
+    stage.until(is_done).await;
+    page.play(&stage, "status local").await;
+}
+
+async fn a_poison_event(page: &mut Page) {
+    let stage = Stage::start(json!({
+        "on_reject": "block",
+        "retry": { "initial_delay_seconds": 20, "max_delay_seconds": 300 },
+    }))
+    .await;
+    stage.answer(|attempt| {
+        if attempt.body.contains("poison") {
+            (422, r#"{"error":"order 7 is closed"}"#)
+        } else {
+            (200, "")
+        }
+    });
+    stage.post("order-7", r#"{"state":"poison"}"#, |status| status["queue"]["events"] == 1).await;
+    stage.post("order-7", r#"{"state":"approved"}"#, |status| status["queue"]["events"] == 2).await;
+    let is_blocked = |said: &str| said.contains("You:") && !said.contains("under way");
+    page.play_until(&stage, "status local", &[], is_blocked).await;
+    page.play(&stage, "show local order-7").await;
+    page.play(&stage, "skip local").await;
+    stage.until(is_done).await;
+    page.play(&stage, "status local").await;
+}
+
+async fn two_people(page: &mut Page) {
+    let stage = Stage::start(json!({})).await;
+    stage.answer(|_| (422, ""));
+    stage.post("order-7", "{}", dead(1)).await;
+    stage.answer(|_| (200, ""));
+    page.play(&stage, "pause local --why").await;
+    let second = [("USER", "night-shift")];
+    page.play_with(&stage, "dlq redrive local --all --pause-first", &second).await;
+    page.play(&stage, "status local").await;
+    page.play(&stage, "resume local").await;
+}
