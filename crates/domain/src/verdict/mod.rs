@@ -61,7 +61,7 @@ pub enum Verdict {
     },
 }
 
-/// Why a person must act. The order is by [`urgency`](Finding::urgency), and then that of the variants and
+/// Why a person must act. The order is by urgency, and then that of the variants and
 /// of their fields, of which the first is since when, or until when.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
