@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 mod change;
+mod clock;
 mod issues;
 mod list;
 mod redrive;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,12 +17,14 @@ use domain::attribute::{Attribute, Attributes};
 use domain::dead_letter::{Cause, Class, dead_letter};
 use domain::message::{Message, Origin, Received};
 use domain::time::Timestamp;
-use engine::clock::{Clock, SystemClock, Uptime, Wait};
+use engine::clock::Clock;
 use engine::store::Store;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
+
+use crate::clock::ShiftedClock;
 
 /// When all test events were accepted: 2026-11-23T10:00:00Z.
 pub(crate) const ACCEPTED_AT_MS: u64 = 1_795_428_000_000;
@@ -481,45 +482,5 @@ impl From<Output> for Done {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
-    }
-}
-
-/// The machine's clocks, that tests can move forward between two commands.
-#[derive(Debug, Default)]
-struct ShiftedClock {
-    system: SystemClock,
-    shift_ms: AtomicU64,
-}
-
-impl ShiftedClock {
-    fn advance(&self, by: Duration) {
-        self.shift_ms.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
-    }
-
-    fn shift(&self) -> Duration {
-        Duration::from_millis(self.shift_ms.load(Ordering::SeqCst))
-    }
-}
-
-impl Clock for ShiftedClock {
-    fn wall(&self) -> Timestamp {
-        self.system.wall().plus(self.shift())
-    }
-
-    fn uptime(&self) -> Uptime {
-        self.system.uptime().plus(self.shift())
-    }
-
-    fn boot(&self) -> Option<String> {
-        self.system.boot()
-    }
-
-    fn wait_until(&self, time: Uptime) -> Wait<'_> {
-        self.system.wait_until(Uptime::from_start(time.since_start().saturating_sub(self.shift())))
-    }
-
-    fn wait_until_wall(&self, time: Timestamp) -> Wait<'_> {
-        let shift = u64::try_from(self.shift().as_millis()).unwrap();
-        self.system.wait_until_wall(Timestamp::from_ms(time.as_ms().saturating_sub(shift)))
     }
 }

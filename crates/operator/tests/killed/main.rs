@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 mod at_random;
+#[path = "../dlq/clock.rs"]
+mod clock;
 mod each_step;
 mod proxy;
 mod site;

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -15,13 +14,14 @@ use domain::config::Config;
 use domain::dead_letter::{Cause, Class, dead_letter};
 use domain::message::{Message, Origin, Received};
 use domain::time::Timestamp;
-use engine::clock::{Clock, SystemClock, Uptime, Wait};
+use engine::clock::Clock;
 use engine::{Engine, EngineOptions, Storage};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use crate::clock::ShiftedClock;
 use crate::proxy::{Held, Proxy};
 
 /// When all events were accepted: 2026-11-23T10:00:00Z.
@@ -327,45 +327,5 @@ impl From<SdkMessage> for Taken {
             event_id: event_id.unwrap_or_default(),
             body: message.body.unwrap(),
         }
-    }
-}
-
-/// The machine's clocks, that tests can move forward.
-#[derive(Debug, Default)]
-struct ShiftedClock {
-    system: SystemClock,
-    shift_ms: AtomicU64,
-}
-
-impl ShiftedClock {
-    fn advance(&self, by: Duration) {
-        self.shift_ms.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
-    }
-
-    fn shift(&self) -> Duration {
-        Duration::from_millis(self.shift_ms.load(Ordering::SeqCst))
-    }
-}
-
-impl Clock for ShiftedClock {
-    fn wall(&self) -> Timestamp {
-        self.system.wall().plus(self.shift())
-    }
-
-    fn uptime(&self) -> Uptime {
-        self.system.uptime().plus(self.shift())
-    }
-
-    fn boot(&self) -> Option<String> {
-        self.system.boot()
-    }
-
-    fn wait_until(&self, time: Uptime) -> Wait<'_> {
-        self.system.wait_until(Uptime::from_start(time.since_start().saturating_sub(self.shift())))
-    }
-
-    fn wait_until_wall(&self, time: Timestamp) -> Wait<'_> {
-        let shift = u64::try_from(self.shift().as_millis()).unwrap();
-        self.system.wait_until_wall(Timestamp::from_ms(time.as_ms().saturating_sub(shift)))
     }
 }

@@ -5,6 +5,7 @@
 mod blocked;
 mod doctor;
 mod fake_cloudwatch;
+mod forwarder;
 mod metrics;
 mod on_aws;
 mod preflight;

@@ -3,9 +3,9 @@
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -77,7 +77,7 @@ impl Site {
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         let mut options = EngineOptions::in_memory(Config::parse(&config.to_string()).unwrap());
         options.storage = Storage::Directory(dir.path().join("data"));
-        options.forwarder = Some(forwarder());
+        options.forwarder = Some(crate::forwarder::forwarder());
         options.config_file = Some(dir.path().join("config.json"));
         options.log = Box::new(std::io::sink());
         Self { engine: Engine::start(options).await.unwrap(), dir }
@@ -329,27 +329,6 @@ pub(crate) fn operator(arguments: &[&str]) -> Command {
     command.args(arguments).env("COLUMNS", "100").current_dir(env!("CARGO_MANIFEST_DIR"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
-}
-
-/// The real forwarder: the one that `FORWARDER_BINARY` names, or else one that is built beside the
-/// operator, once per test run.
-fn forwarder() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let profile_dir = Path::new(env!("CARGO_BIN_EXE_webhook-operator")).parent().unwrap();
-        let mut command = std::process::Command::new(env!("CARGO"));
-        command.args(["build", "--quiet", "--package", "forwarder", "--bin", "forwarder"]);
-        command.arg("--target-dir").arg(profile_dir.parent().unwrap());
-        if profile_dir.ends_with("release") {
-            command.arg("--release");
-        }
-        let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-        assert!(built.success(), "the forwarder does not build");
-        profile_dir.join("forwarder")
-    };
-    BUILT
-        .get_or_init(|| std::env::var_os("FORWARDER_BINARY").map_or_else(build, Into::into))
-        .clone()
 }
 
 /// One exchange, on a connection of its own.

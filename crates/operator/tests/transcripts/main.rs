@@ -2,6 +2,8 @@
 //! forwarder, and must print what the documents say. `TRANSCRIPTS=write` writes what it prints into them.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+#[path = "../status/forwarder.rs"]
+mod forwarder;
 mod incidents;
 mod mask;
 mod operations;

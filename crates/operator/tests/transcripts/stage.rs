@@ -1,9 +1,9 @@
 //! An engine that delivers to a service which answers as it is told, and an operator beside it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode};
@@ -75,7 +75,7 @@ impl Stage {
         std::fs::write(&file, &config).unwrap();
         let mut options = EngineOptions::in_memory(Config::parse(&config).unwrap());
         options.storage = Storage::Directory(dir.path().join(".webhook-queue/local"));
-        options.forwarder = Some(forwarder());
+        options.forwarder = Some(crate::forwarder::forwarder());
         options.config_file = Some(file);
         options.log = Box::new(std::io::sink());
         let engine = Engine::start(options).await.unwrap();
@@ -186,22 +186,4 @@ pub(crate) fn dead(count: u64) -> impl Fn(&Value) -> bool {
 /// Nothing is in the queues.
 pub(crate) fn is_done(status: &Value) -> bool {
     status["queue"]["events"] == 0
-}
-
-/// The real forwarder: the one that `FORWARDER_BINARY` names, or else one that is built beside the
-/// operator.
-fn forwarder() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let profile_dir = Path::new(env!("CARGO_BIN_EXE_webhook-operator")).parent().unwrap();
-        let mut command = std::process::Command::new(env!("CARGO"));
-        command.args(["build", "--quiet", "--package", "forwarder", "--bin", "forwarder"]);
-        command.arg("--target-dir").arg(profile_dir.parent().unwrap());
-        let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-        assert!(built.success(), "the forwarder does not build");
-        profile_dir.join("forwarder")
-    };
-    BUILT
-        .get_or_init(|| std::env::var_os("FORWARDER_BINARY").map_or_else(build, Into::into))
-        .clone()
 }
