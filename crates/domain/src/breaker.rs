@@ -6,6 +6,9 @@
 //! not wait for others. Such events often come together, so one waits a moment for another. After it
 //! closes, delivery ramps up instead of arriving all at once.
 //!
+//! A process that waits for an answer takes no other events: a probe, and what was put back, wait as long
+//! as the last attempt that had no answer did, and so take at most half of a process's time.
+//!
 //! What fails for itself opens nothing: a 500 is the application's answer to one event.
 //! A destination that names a time by `Retry-After` is asked by nobody until then.
 //!
@@ -19,7 +22,8 @@ use crate::time::Uptime;
 /// Failures in a row that open the breaker.
 pub const FAILURES_TO_OPEN: u32 = 5;
 
-/// How long no probe is made after the breaker has opened, and after a probe that failed.
+/// How long no probe is made after the breaker has opened, and after a probe that failed; longer if the
+/// attempt took longer.
 pub const OPEN_FOR: Duration = Duration::from_secs(5);
 
 /// Attempts at the same time when the breaker has just closed; each answer adds one.
@@ -100,6 +104,8 @@ pub struct Breaker {
     probing: bool,
     new: bool,
     put_back: bool,
+    /// Until when nothing that was put back is let through.
+    put_back_at: Uptime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +137,7 @@ impl Breaker {
                 Some(Pass::Plain)
             }
             State::Open { probe_at } if probe_at <= now && !self.probing => Some(Pass::Probe),
-            State::Closed { .. } | State::Open { .. } => self.free_pass(standing),
+            State::Closed { .. } | State::Open { .. } => self.free_pass(now, standing),
         };
         if let Some(pass) = pass {
             self.in_flight += 1;
@@ -143,8 +149,9 @@ impl Breaker {
             State::Open { probe_at } => {
                 let wait = if now < probe_at { probe_at.since(now) } else { OPEN_FOR };
                 match standing {
-                    Standing::New | Standing::PutBack => Permit::InTurn { wait },
-                    Standing::Tried => Permit::Refused { wait, asked: false },
+                    Standing::New => Permit::InTurn { wait },
+                    Standing::PutBack if self.put_back_at <= now => Permit::InTurn { wait },
+                    Standing::PutBack | Standing::Tried => Permit::Refused { wait, asked: false },
                 }
             }
         }
@@ -156,8 +163,8 @@ impl Breaker {
         self.set_taken(pass, false);
     }
 
-    /// Takes note of how an attempt ended.
-    pub fn record(&mut self, pass: Pass, now: Uptime, signal: Signal) {
+    /// Takes note of how an attempt ended, and how long it `took`.
+    pub fn record(&mut self, pass: Pass, now: Uptime, took: Duration, signal: Signal) {
         self.give_back(pass);
         let rest = match signal {
             Signal::Answered { rest } => {
@@ -165,7 +172,8 @@ impl Breaker {
                 rest
             }
             Signal::NotThere { rest } => {
-                self.state = self.after_failure(pass, now);
+                self.state = self.after_failure(pass, now, took);
+                self.put_back_at = now.plus(took);
                 rest
             }
             Signal::Unknown => {
@@ -192,7 +200,7 @@ impl Breaker {
         }
     }
 
-    fn after_failure(self, pass: Pass, now: Uptime) -> State {
+    fn after_failure(self, pass: Pass, now: Uptime, took: Duration) -> State {
         match self.state {
             State::Closed { failures, most } if failures + 1 < FAILURES_TO_OPEN => {
                 State::Closed { failures: failures + 1, most }
@@ -200,15 +208,15 @@ impl Breaker {
             // New events may fail as often as they come; the probe must not wait for them.
             open @ State::Open { .. } if matches!(pass, Pass::New | Pass::PutBack) => open,
             State::Closed { .. } | State::Open { .. } => {
-                State::Open { probe_at: now.plus(OPEN_FOR) }
+                State::Open { probe_at: now.plus(OPEN_FOR.max(took)) }
             }
         }
     }
 
-    fn free_pass(self, standing: Standing) -> Option<Pass> {
+    fn free_pass(self, now: Uptime, standing: Standing) -> Option<Pass> {
         match standing {
             Standing::New if !self.new => Some(Pass::New),
-            Standing::PutBack if !self.put_back => Some(Pass::PutBack),
+            Standing::PutBack if !self.put_back && self.put_back_at <= now => Some(Pass::PutBack),
             Standing::New | Standing::PutBack | Standing::Tried => None,
         }
     }
@@ -230,6 +238,7 @@ mod tests {
 
     use super::*;
 
+    const SHORT: Duration = Duration::from_millis(10);
     const THERE: Signal = Signal::Answered { rest: None };
     const GONE: Signal = Signal::NotThere { rest: None };
 
@@ -245,7 +254,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..FAILURES_TO_OPEN {
             assert_eq!(breaker.permit(at(0), Standing::Tried), Permit::Granted(Pass::Plain));
-            breaker.record(Pass::Plain, at(0), GONE);
+            breaker.record(Pass::Plain, at(0), SHORT, GONE);
         }
         breaker
     }
@@ -258,7 +267,7 @@ mod tests {
     fn closed_again() -> Breaker {
         let mut breaker = opened();
         assert_eq!(breaker.permit(at(5_000), Standing::Tried), Permit::Granted(Pass::Probe));
-        breaker.record(Pass::Probe, at(5_010), THERE);
+        breaker.record(Pass::Probe, at(5_010), SHORT, THERE);
         breaker
     }
 
@@ -270,7 +279,7 @@ mod tests {
             let Permit::Granted(pass) = breaker.permit(at(n), Standing::Tried) else {
                 panic!("opened")
             };
-            breaker.record(pass, at(n), signal);
+            breaker.record(pass, at(n), SHORT, signal);
             assert!(!is_open(&breaker));
         }
         assert!(is_open(&opened()));
@@ -283,7 +292,7 @@ mod tests {
         assert_eq!(breaker.permit(at(4_999), Standing::Tried), refused(1));
         assert_eq!(breaker.permit(at(5_000), Standing::Tried), Permit::Granted(Pass::Probe));
         assert_eq!(breaker.permit(at(5_001), Standing::Tried), refused(5_000));
-        breaker.record(Pass::Probe, at(5_010), THERE);
+        breaker.record(Pass::Probe, at(5_010), SHORT, THERE);
         assert_eq!(breaker.permit(at(5_011), Standing::Tried), Permit::Granted(Pass::Plain));
     }
 
@@ -292,10 +301,30 @@ mod tests {
         for signal in [GONE, Signal::Unknown] {
             let mut breaker = opened();
             assert_eq!(breaker.permit(at(5_000), Standing::Tried), Permit::Granted(Pass::Probe));
-            breaker.record(Pass::Probe, at(6_000), signal);
+            breaker.record(Pass::Probe, at(6_000), SHORT, signal);
             assert_eq!(breaker.permit(at(10_000), Standing::Tried), refused(1_000));
             assert_eq!(breaker.permit(at(11_000), Standing::Tried), Permit::Granted(Pass::Probe));
         }
+    }
+
+    #[test]
+    fn what_hangs_takes_half_of_the_time_and_keeps_nothing_new_waiting() {
+        let (mut breaker, took) = (opened(), Duration::from_secs(9));
+        assert_eq!(breaker.permit(at(5_000), Standing::Tried), Permit::Granted(Pass::Probe));
+        assert_eq!(breaker.permit(at(5_000), Standing::PutBack), Permit::Granted(Pass::PutBack));
+        breaker.record(Pass::PutBack, at(14_000), took, GONE);
+        breaker.record(Pass::Probe, at(14_000), took, GONE);
+        assert_eq!(breaker.permit(at(22_999), Standing::Tried), refused(1));
+        assert_eq!(breaker.permit(at(22_999), Standing::PutBack), refused(1));
+        assert_eq!(breaker.permit(at(22_999), Standing::New), Permit::Granted(Pass::New));
+        breaker.give_back(Pass::New);
+        let mut then = breaker;
+        assert_eq!(then.permit(at(23_000), Standing::PutBack), Permit::Granted(Pass::Probe));
+        assert_eq!(then.permit(at(23_000), Standing::PutBack), Permit::Granted(Pass::PutBack));
+        // A new event that hung puts off what was put back, and not the probe.
+        breaker.record(Pass::New, at(22_999), took, GONE);
+        assert_eq!(breaker.permit(at(23_000), Standing::PutBack), Permit::Granted(Pass::Probe));
+        assert_eq!(breaker.permit(at(23_000), Standing::PutBack), refused(5_000));
     }
 
     #[test]
@@ -308,8 +337,8 @@ mod tests {
         }
         assert_eq!(breaker.permit(at(1_000), Standing::Tried), refused(4_000));
         // Their failures, however many, do not put the probe off.
-        breaker.record(Pass::New, at(4_900), GONE);
-        breaker.record(Pass::PutBack, at(4_900), GONE);
+        breaker.record(Pass::New, at(4_900), SHORT, GONE);
+        breaker.record(Pass::PutBack, at(4_900), SHORT, GONE);
         assert_eq!(breaker.permit(at(4_999), Standing::New), Permit::Granted(Pass::New));
         assert_eq!(breaker.permit(at(5_000), Standing::Tried), Permit::Granted(Pass::Probe));
     }
@@ -319,7 +348,7 @@ mod tests {
         for (standing, pass) in [(Standing::New, Pass::New), (Standing::PutBack, Pass::PutBack)] {
             let mut breaker = opened();
             assert_eq!(breaker.permit(at(1_000), standing), Permit::Granted(pass));
-            breaker.record(pass, at(1_010), THERE);
+            breaker.record(pass, at(1_010), SHORT, THERE);
             assert_eq!(breaker.permit(at(1_011), Standing::Tried), Permit::Granted(Pass::Plain));
         }
     }
@@ -333,8 +362,8 @@ mod tests {
         }
         assert_eq!(breaker.permit(at(5_020), Standing::Tried), Permit::Turn);
         assert_eq!(breaker.permit(at(5_020), Standing::New), Permit::Granted(Pass::New));
-        breaker.record(Pass::New, at(5_021), THERE);
-        breaker.record(Pass::Plain, at(5_021), THERE);
+        breaker.record(Pass::New, at(5_021), SHORT, THERE);
+        breaker.record(Pass::Plain, at(5_021), SHORT, THERE);
         // Two answers later, two more at a time than before.
         for _ in 0..3 {
             let granted = breaker.permit(at(5_022), Standing::Tried);
@@ -350,7 +379,7 @@ mod tests {
             let Permit::Granted(pass) = breaker.permit(at(6_000 + n), Standing::Tried) else {
                 panic!("refused")
             };
-            breaker.record(pass, at(6_000 + n), THERE);
+            breaker.record(pass, at(6_000 + n), SHORT, THERE);
         }
         for _ in 0..1_000 {
             let granted = breaker.permit(at(7_000), Standing::Tried);
@@ -365,10 +394,10 @@ mod tests {
             let mut breaker = Breaker::default();
             assert_eq!(breaker.permit(at(0), Standing::New), Permit::Granted(Pass::Plain));
             assert_eq!(breaker.permit(at(0), Standing::New), Permit::Granted(Pass::Plain));
-            breaker.record(Pass::Plain, at(1_000), signal);
+            breaker.record(Pass::Plain, at(1_000), SHORT, signal);
             // One that began before does not shorten it.
             let sooner = Signal::NotThere { rest: Some(Duration::from_secs(1)) };
-            breaker.record(Pass::Plain, at(1_000), sooner);
+            breaker.record(Pass::Plain, at(1_000), SHORT, sooner);
             for standing in [Standing::New, Standing::PutBack, Standing::Tried] {
                 let wait = Duration::from_millis(1);
                 let permit = breaker.permit(at(30_999), standing);
@@ -406,7 +435,7 @@ mod tests {
                 match breaker.permit(at(now), standing) {
                     Permit::Granted(pass) => {
                         let signals = [THERE, GONE, Signal::NotThere { rest }, Signal::Unknown];
-                        breaker.record(pass, at(now), signals[usize::from(signal)]);
+                        breaker.record(pass, at(now), SHORT, signals[usize::from(signal)]);
                     }
                     Permit::Turn | Permit::InTurn { .. } => {
                         prop_assert!(false, "nothing is under way");

@@ -108,10 +108,10 @@ impl Gate {
         Refusal { wait: self.turns.put_back(self.pace, now), reason: RefusalReason::Pace }
     }
 
-    /// Takes note of how an attempt ended.
-    pub fn leave(&mut self, pass: Pass, now: Uptime, signal: Signal) {
+    /// Takes note of how an attempt ended, and how long it `took`.
+    pub fn leave(&mut self, pass: Pass, now: Uptime, took: Duration, signal: Signal) {
         self.turns.end();
-        self.breaker.record(pass, now, signal);
+        self.breaker.record(pass, now, took, signal);
     }
 }
 
@@ -122,6 +122,8 @@ mod tests {
     use super::*;
     use crate::breaker::FAILURES_TO_OPEN;
 
+    const SHORT: Duration = Duration::from_millis(10);
+
     fn gate(max_in_flight: u32) -> Gate {
         Gate::new(Pace::shared(NonZeroU32::new(max_in_flight), None, NonZeroU32::MIN))
     }
@@ -131,7 +133,7 @@ mod tests {
             let Entry::Open(pass) = gate.enter(Uptime::default(), Standing::Tried) else {
                 panic!("shut")
             };
-            gate.leave(pass, Uptime::default(), Signal::NotThere { rest: None });
+            gate.leave(pass, Uptime::default(), SHORT, Signal::NotThere { rest: None });
         }
     }
 
@@ -142,7 +144,7 @@ mod tests {
         let now = Uptime::from_start(Duration::from_secs(5));
         assert_eq!(gate.enter(now, Standing::New), Entry::Open(Pass::Probe));
         assert_eq!(gate.enter(now, Standing::New), Entry::Paced(None));
-        gate.leave(Pass::Probe, now, Signal::NotThere { rest: None });
+        gate.leave(Pass::Probe, now, SHORT, Signal::NotThere { rest: None });
         assert_eq!(gate.enter(now, Standing::New), Entry::Open(Pass::New));
     }
 
@@ -159,7 +161,7 @@ mod tests {
         let refused = gate.enter(Uptime::default(), Standing::New);
         assert_eq!(refused, Entry::InTurn(Refusal { wait, reason }));
         let rest = Some(Duration::from_secs(9));
-        gate.leave(pass, Uptime::default(), Signal::NotThere { rest });
+        gate.leave(pass, Uptime::default(), SHORT, Signal::NotThere { rest });
         let refused = gate.enter(Uptime::default(), Standing::New);
         let (wait, reason) = (Duration::from_secs(9), RefusalReason::RetryAfter);
         assert_eq!(refused, Entry::Shut(Refusal { wait, reason }));

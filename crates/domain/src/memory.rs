@@ -130,12 +130,14 @@ impl Memory {
         message.receive_count.saturating_sub(unattempted).max(1)
     }
 
-    /// How far `message` has come.
+    /// How far `message` has come. What this process put back and never attempted counts as never
+    /// attempted, although another may have: an event that did nothing wrong would else wait with those
+    /// that did, where processes take turns with it.
     #[must_use]
     pub fn standing(&self, message: &Message) -> Standing {
-        match self.receives_for_attempts(message) {
-            1 if message.receive_count <= 1 => Standing::New,
-            1 => Standing::PutBack,
+        match self.messages.get(&message.message_id) {
+            _ if message.receive_count <= 1 => Standing::New,
+            Some(known) if known.attempts == 0 => Standing::PutBack,
             _ => Standing::Tried,
         }
     }
@@ -259,8 +261,10 @@ mod tests {
         assert_eq!(memory.standing(&received(1, 2)), Standing::PutBack);
         memory.put_back(&received(1, 2));
         assert_eq!(memory.standing(&received(1, 3)), Standing::PutBack);
-        assert_eq!(memory.standing(&received(1, 4)), Standing::Tried);
         assert_eq!(memory.receives_for_attempts(&received(1, 4)), 2);
+        assert_eq!(memory.standing(&received(1, 4)), Standing::PutBack, "another's receive");
+        memory.attempted(&received(1, 4));
+        assert_eq!(memory.standing(&received(1, 5)), Standing::Tried);
         assert_eq!(memory.receives_for_attempts(&received(1, 0)), 1);
     }
 

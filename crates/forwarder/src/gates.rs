@@ -33,6 +33,7 @@ pub(crate) struct Passage<'a> {
     gates: &'a Gates,
     gate: &'a Mutex<Gate>,
     pass: Pass,
+    began: Uptime,
     signal: Signal,
 }
 
@@ -76,7 +77,8 @@ impl Gates {
             let entry = lock(gate).enter(now, standing);
             let (wait, patience) = match entry {
                 Entry::Open(pass) => {
-                    return Ok(Passage { gates: self, gate, pass, signal: Signal::Unknown });
+                    let signal = Signal::Unknown;
+                    return Ok(Passage { gates: self, gate, pass, began: now, signal });
                 }
                 Entry::Shut(refusal) => return Err(refusal),
                 Entry::Wait => (None, patience),
@@ -106,7 +108,8 @@ impl Passage<'_> {
 
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
-        lock(self.gate).leave(self.pass, self.gates.uptime(), self.signal);
+        let now = self.gates.uptime();
+        lock(self.gate).leave(self.pass, now, now.since(self.began), self.signal);
         self.gates.left.notify_waiters();
     }
 }
