@@ -11,7 +11,7 @@ use crate::process::{self, cargo};
 use crate::workspace;
 
 /// Which of our crates a crate may link. Tests may use more.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("deployment", &["domain"]),
     ("forwarder", &["domain"]),
@@ -19,7 +19,8 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("terminal", &[]),
     ("commands", &["domain", "terminal"]),
     ("engine", &["domain", "manual"]),
-    ("operator", &["commands", "deployment", "domain", "manual", "terminal"]),
+    ("page", &["commands"]),
+    ("operator", &["commands", "deployment", "domain", "manual", "page", "terminal"]),
     ("sss-stub", &["domain"]),
     ("bench", &["domain"]),
     ("emulator", &["domain"]),

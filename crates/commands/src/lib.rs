@@ -9,6 +9,7 @@ mod blocked;
 pub mod dlq;
 mod doctor;
 mod environment;
+mod page;
 mod pause;
 pub mod program;
 mod refused;
@@ -23,6 +24,7 @@ pub mod why;
 pub use blocked::Blocked;
 pub use doctor::Doctor;
 pub use environment::EnvironmentArgs;
+pub use page::Page;
 pub use pause::Pause;
 pub use refused::Refused;
 pub use resume::Resume;
@@ -48,6 +50,7 @@ pub enum Command {
     Pause(Pause),
     Resume(Resume),
     Retry(Retry),
+    Page(Page),
 }
 
 impl Command {
@@ -66,6 +69,7 @@ impl Command {
             Self::Pause(it) => &it.environment,
             Self::Resume(it) => &it.environment,
             Self::Retry(it) => &it.environment,
+            Self::Page(it) => &it.environment,
             Self::Dlq(Dlq::List(it)) => &it.environment,
             Self::Dlq(Dlq::Stats(it)) => &it.environment,
             Self::Dlq(Dlq::Issues(it)) => &it.environment,

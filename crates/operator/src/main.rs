@@ -32,6 +32,7 @@ mod letter;
 mod live;
 mod mapping;
 mod message_text;
+mod page;
 mod pause;
 mod pauses;
 mod people;
@@ -168,6 +169,7 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Pause(it) => Box::pin(pause::run(it)).await,
         Typed::Resume(it) => Box::pin(resume::run(it)).await,
         Typed::Retry(it) => Box::pin(retry::run(it)).await,
+        Typed::Page(it) => Box::pin(page::run(it)).await,
     }
 }
 

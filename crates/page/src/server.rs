@@ -1,0 +1,546 @@
+//! The server: which path shows or does what.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Form, Path as InPath, Query, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::{Stream, StreamExt as _};
+use maud::{Markup, html};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::act::{Act, LETTERS_MAX};
+use crate::acts::Acts;
+use crate::guard::{COOKIE_NAME, Guard, Refused, secret};
+use crate::looks::{Look, Looks};
+use crate::operator::{Operator, Words};
+use crate::text::{Language, Text};
+use crate::view::{self, Letters, Screen, View};
+
+/// Nothing is loaded from elsewhere, and what services and senders wrote runs nowhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// htmx 2.0.11, with its licence (0BSD) beside it.
+const HTMX: &str = include_str!("assets/htmx-2.0.11.min.js");
+const SCRIPT: &str = include_str!("assets/page.js");
+const STYLE: &str = include_str!("assets/page.css");
+
+/// How often the status of an engine is asked for while somebody looks.
+const WATCH_ENGINE_EVERY: Duration = Duration::from_secs(2);
+
+/// The same on AWS, whose metrics are told once a minute.
+const WATCH_AWS_EVERY: Duration = Duration::from_secs(30);
+
+/// How long the first view waits for the first status.
+const FIRST_STATUS: Duration = Duration::from_secs(5);
+
+/// How long acts may take to end when the page does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a look at dead letters on AWS is shown again: nobody receives by turning a page.
+const AWS_LOOK_FOR: Duration = Duration::from_hours(1);
+
+/// What a page is to be.
+#[derive(Debug)]
+pub struct Page {
+    /// What it shows, and acts by.
+    pub operator: Operator,
+    /// Whether the environment is on AWS, where looking at dead letters has a price.
+    pub is_aws: bool,
+    /// Whether acts can be begun.
+    pub acts: bool,
+    /// Where it listens, on loopback; 0 for any port.
+    pub port: u16,
+}
+
+/// A page that listens.
+#[derive(Debug)]
+pub struct Start {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    guard: Guard,
+    looks: Looks,
+    acts: Acts,
+    /// What acts show beside the cookie; none where there are none.
+    act_secret: Option<String>,
+    is_aws: bool,
+    environment: String,
+}
+
+impl Page {
+    /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken.
+    pub async fn listen(self) -> io::Result<Start> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let shared = Shared {
+            guard: Guard::new(),
+            environment: self.operator.environment().to_owned(),
+            looks: Looks::new(self.operator),
+            acts: Acts::new(),
+            act_secret: self.acts.then(secret),
+            is_aws: self.is_aws,
+        };
+        Ok(Start { listener, shared: Arc::new(shared) })
+    }
+}
+
+impl Start {
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// If the socket does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Writes the file that leads a browser in, once. Only its owner can read it, as `path` is in a
+    /// directory of theirs or is made anew.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn write_door(&self, path: &Path) -> io::Result<()> {
+        let token = self.shared.guard.start_token().unwrap_or_default();
+        let url = format!("http://{}/start?token={token}", self.address()?);
+        let door = html! {
+            (maud::DOCTYPE)
+            meta charset="utf-8";
+            title { (self.shared.environment) }
+            meta http-equiv="refresh" content={ "0;url=" (url) };
+            p { a href=(url) { (self.shared.environment) } }
+            p { "Token: " code { (token) } }
+        };
+        std::fs::write(path, door.into_string())
+    }
+
+    /// Serves until `ended`, and then ends the acts that are under way.
+    ///
+    /// # Errors
+    ///
+    /// If the listener fails.
+    pub async fn serve(self, ended: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let (closing, closed) = watch::channel(false);
+        let interval = if shared.is_aws { WATCH_AWS_EVERY } else { WATCH_ENGINE_EVERY };
+        let router = router(&shared, closed);
+        let ended = async move {
+            ended.await;
+            // Who follows the news would keep it from ending.
+            closing.send_replace(true);
+        };
+        let serve = axum::serve(self.listener, router).with_graceful_shutdown(ended);
+        tokio::select! {
+            served = serve.into_future() => served?,
+            () = shared.looks.watch(interval) => {}
+        }
+        shared.acts.end(PATIENCE).await;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    shared: Arc<Shared>,
+    closed: watch::Receiver<bool>,
+}
+
+fn router(shared: &Arc<Shared>, closed: watch::Receiver<bool>) -> Router {
+    let place = Place { shared: Arc::clone(shared), closed };
+    let inside = Router::new()
+        .route(Screen::Now.path(), get(now))
+        .route(Screen::Keys.path(), get(keys))
+        .route(Screen::DeadLetters.path(), get(dead_letters))
+        .route(Screen::Event.path(), get(event))
+        .route(Screen::Refused.path(), get(refused))
+        .route(Screen::Acts.path(), get(acts))
+        .route("/acts/{id}", get(act))
+        .route("/acts/{id}/stop", post(stop))
+        .route("/prepare", post(prepare))
+        .route("/prepared/{token}", get(prepared))
+        .route("/begin", post(begin))
+        .route("/news", get(news))
+        .layer(middleware::from_fn_with_state(Arc::clone(shared), known_only));
+    let asset =
+        |kind: &'static str, text: &'static str| get(async move || ([(CONTENT_TYPE, kind)], text));
+    Router::new()
+        .merge(inside)
+        .route("/start", get(start).post(start_typed))
+        .route("/htmx.js", asset("text/javascript; charset=utf-8", HTMX))
+        .route("/page.js", asset("text/javascript; charset=utf-8", SCRIPT))
+        .route("/page.css", asset("text/css; charset=utf-8", STYLE))
+        .fallback(not_found)
+        .layer(middleware::from_fn(admitted_only))
+        .with_state(place)
+}
+
+/// Refuses what another site or another name sent, and says of every answer what a browser may do with it.
+async fn admitted_only(request: Request, next: Next) -> Response {
+    let admitted = Guard::admits(request.method(), request.headers());
+    let mut response = match admitted {
+        Ok(()) => next.run(request).await,
+        Err(refused) => (StatusCode::FORBIDDEN, why(refused)).into_response(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Answers whoever has been let in; of what acts, whoever has the secret as well.
+async fn known_only(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if shared.guard.knows(request.headers()).is_err() {
+        let page = view::start(&shared.view(request.headers()), false);
+        return (StatusCode::UNAUTHORIZED, Html(page.into_string())).into_response();
+    }
+    let acts = request.method() == axum::http::Method::POST;
+    let shown = request.headers().get("x-act").map(HeaderValue::as_bytes);
+    if acts
+        && (shared.act_secret.is_none() || shown != shared.act_secret.as_deref().map(str::as_bytes))
+    {
+        return (StatusCode::FORBIDDEN, "acts are not begun here").into_response();
+    }
+    next.run(request).await
+}
+
+fn why(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Host => {
+            "this page is for a browser on this machine: http://127.0.0.1 or http://localhost"
+        }
+        Refused::Origin => "another site sent this",
+        Refused::Stranger => "not let in",
+    }
+}
+
+impl Shared {
+    fn view(&self, headers: &HeaderMap) -> View<'_> {
+        View {
+            language: Language::wanted(headers),
+            environment: &self.environment,
+            acts: self.act_secret.is_some(),
+        }
+    }
+}
+
+fn page(markup: Markup) -> Html<String> {
+    Html(markup.into_string())
+}
+
+async fn now(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
+    let mut status = place.shared.looks.status();
+    // The first one comes a moment after the start.
+    let first = tokio::time::timeout(FIRST_STATUS, status.wait_for(Option::is_some)).await;
+    let look = first.ok().and_then(Result::ok).and_then(|look| look.clone());
+    page(view::now(&place.shared.view(&headers), look.as_ref()))
+}
+
+async fn keys(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
+    let look = place.shared.looks.look(&Words::new(&["blocked"])).await;
+    page(view::keys(&place.shared.view(&headers), &look))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    #[serde(flatten)]
+    letters: Letters,
+    #[serde(default)]
+    look: String,
+}
+
+async fn dead_letters(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Html<String> {
+    let (shared, view) = (&place.shared, place.shared.view(&headers));
+    // On AWS a look is a receive: one for each time that somebody asks for it, and never by a link.
+    let age = match (shared.is_aws, asked.look.as_str()) {
+        (false, _) => None,
+        (true, "now") => Some(Duration::ZERO),
+        (true, _) => Some(AWS_LOOK_FOR),
+    };
+    let issues = Words::new(&["dlq", "issues"]);
+    let letters = chosen(&asked.letters, Words::new(&["dlq", "list"]))
+        .option("limit", view::SHOWN_MAX.to_string());
+    let look = async |words: &Words| match age {
+        None => Some(shared.looks.look(words).await),
+        Some(age) if age.is_zero() => Some(shared.looks.look_within(words, age).await),
+        Some(age) => shared.looks.seen(words, age).await,
+    };
+    let looks: (Option<Look>, Option<Look>) = (look(&issues).await, look(&letters).await);
+    let looks = looks.0.as_ref().zip(looks.1.as_ref());
+    page(view::dead_letters(&view, &asked.letters, shared.is_aws, looks))
+}
+
+/// The command, for these letters only.
+fn chosen(letters: &Letters, mut words: Words) -> Words {
+    for (name, value) in
+        [("issue", &letters.issue), ("group", &letters.group), ("grep", &letters.grep)]
+    {
+        if !value.is_empty() {
+            words = words.option(name, value);
+        }
+    }
+    words
+}
+
+#[derive(Debug, Deserialize)]
+struct Question {
+    #[serde(default)]
+    q: String,
+}
+
+async fn event(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Query(question): Query<Question>,
+) -> Html<String> {
+    let view = place.shared.view(&headers);
+    let asked = question.q.trim();
+    let look = if asked.is_empty() {
+        None
+    } else {
+        Some(place.shared.looks.look(&Words::new(&["show"]).value(asked)).await)
+    };
+    page(view::event(&view, asked, look.as_ref()))
+}
+
+async fn refused(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
+    let look = place.shared.looks.look(&Words::new(&["refused"])).await;
+    page(view::refused(&place.shared.view(&headers), &look))
+}
+
+async fn acts(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
+    let shared = &place.shared;
+    let log = shared.looks.look(&Words::new(&["dlq", "log"]).lines()).await;
+    page(view::acts(&shared.view(&headers), &shared.acts.all(), &log))
+}
+
+async fn act(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    InPath(id): InPath<String>,
+) -> Response {
+    let shared = &place.shared;
+    match shared.acts.one(&id) {
+        Some(act) => page(view::act(&shared.view(&headers), &act)).into_response(),
+        None => not_found(State(place), headers).await,
+    }
+}
+
+async fn stop(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    InPath(id): InPath<String>,
+) -> Response {
+    match place.shared.acts.stop(&id) {
+        Some(()) => leads_to(&format!("/acts/{id}")),
+        None => not_found(State(place), headers).await,
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    act: String,
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    event_id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    minutes: String,
+    #[serde(flatten)]
+    letters: Letters,
+}
+
+async fn prepare(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Form(wanted): Form<Wanted>,
+) -> Response {
+    let shared = &place.shared;
+    let act = match wanted.act.as_str() {
+        "retry" => Act::Retry { keys: vec![wanted.key] },
+        "skip" => Act::Skip { event_id: wanted.event_id },
+        "resume" => Act::Resume { name: wanted.name },
+        "pause" => Act::Pause { minutes: wanted.minutes.trim().parse().ok() },
+        "redrive" | "drop" => {
+            let event_ids = if wanted.event_id.is_empty() {
+                match letters_of(shared, &wanted.letters).await {
+                    Ok(event_ids) => event_ids,
+                    Err(error) => {
+                        let view = shared.view(&headers);
+                        return page(view.page(Screen::DeadLetters, &view::error(&view, &error)))
+                            .into_response();
+                    }
+                }
+            } else {
+                vec![wanted.event_id]
+            };
+            if wanted.act == "drop" { Act::Drop { event_ids } } else { Act::Redrive { event_ids } }
+        }
+        _ => return StatusCode::BAD_REQUEST.into_response(),
+    };
+    let token = shared.acts.prepare(act);
+    leads_to(&format!("/prepared/{token}"))
+}
+
+/// The event ids of dead letters that were chosen on a screen, as they are now.
+async fn letters_of(shared: &Shared, letters: &Letters) -> Result<Vec<String>, String> {
+    let words = chosen(letters, Words::new(&["dlq", "list"]))
+        .option("limit", (LETTERS_MAX + 1).to_string());
+    let age = if shared.is_aws { AWS_LOOK_FOR } else { Duration::ZERO };
+    let said =
+        shared.looks.look_within(&words, age).await.found.map_err(|error| error.to_string())?;
+    let all = said.json.as_array().map_or(&[][..], Vec::as_slice);
+    let ids = all.iter().filter_map(|letter| letter.pointer("/event_id")?.as_str());
+    Ok(ids.map(str::to_owned).collect())
+}
+
+async fn prepared(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    InPath(token): InPath<String>,
+) -> Response {
+    let shared = &place.shared;
+    let Some(act) = shared.acts.prepared(&token) else {
+        return not_found(State(place), headers).await;
+    };
+    let rehearsal = match act.rehearsal() {
+        Some(words) if !shared.is_aws => Some(shared.looks.look(&words).await),
+        _ => None,
+    };
+    let typed = shared.looks.operator().typed(&act.words("TEXT"));
+    let view = shared.view(&headers);
+    page(view::confirm(&view, &act, &token, &typed, rehearsal.as_ref())).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct Confirmed {
+    token: String,
+    #[serde(default)]
+    why: String,
+    #[serde(default)]
+    number: String,
+}
+
+async fn begin(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Form(confirmed): Form<Confirmed>,
+) -> Response {
+    let shared = &place.shared;
+    let number = confirmed.number.trim().parse().ok();
+    let begun =
+        shared.acts.begin(shared.looks.operator(), &confirmed.token, &confirmed.why, number);
+    match begun {
+        Ok(id) => leads_to(&format!("/acts/{id}")),
+        Err(error) => page(view::error(&shared.view(&headers), &error.to_string())).into_response(),
+    }
+}
+
+/// Where the browser goes next. Source: htmx, "HX-Redirect".
+fn leads_to(path: &str) -> Response {
+    let name = HeaderName::from_static("hx-redirect");
+    match HeaderValue::from_str(path) {
+        Ok(path) => ([(name, path)], "").into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// Tells whenever there is a new status, or something new of an act.
+async fn news(
+    State(place): State<Place>,
+) -> Sse<impl Stream<Item = Result<Event, std::convert::Infallible>>> {
+    let following =
+        (place.shared.looks.status(), place.shared.acts.changes(), place.closed.clone());
+    let told = || Ok(Event::default().event("news").data(""));
+    // What happened between the page's making and this is news as well.
+    let first = futures_util::stream::once(async move { told() });
+    let later = futures_util::stream::unfold(following, move |mut following| async move {
+        let (status, acts, closed) = &mut following;
+        let is_news = tokio::select! {
+            changed = status.changed() => changed.is_ok(),
+            changed = acts.changed() => changed.is_ok(),
+            _ = closed.wait_for(|closed| *closed) => false,
+        };
+        is_news.then(|| (told(), following))
+    });
+    Sse::new(first.chain(later)).keep_alive(KeepAlive::default())
+}
+
+#[derive(Debug, Deserialize)]
+struct Token {
+    #[serde(default)]
+    token: String,
+}
+
+async fn start(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Query(given): Query<Token>,
+) -> Response {
+    enter(&place.shared, &headers, &given.token)
+}
+
+async fn start_typed(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Form(given): Form<Token>,
+) -> Response {
+    enter(&place.shared, &headers, given.token.trim())
+}
+
+fn enter(shared: &Shared, headers: &HeaderMap, token: &str) -> Response {
+    let view = shared.view(headers);
+    let Some(cookie) = shared.guard.start(token) else {
+        let page = page(view::start(&view, !token.is_empty()));
+        return (StatusCode::UNAUTHORIZED, page).into_response();
+    };
+    let cookie = format!("{COOKIE_NAME}={cookie}; Path=/; HttpOnly; SameSite=Strict");
+    ([(SET_COOKIE, cookie)], page(view::entered(&view, shared.act_secret.as_deref())))
+        .into_response()
+}
+
+async fn not_found(State(place): State<Place>, headers: HeaderMap) -> Response {
+    let view = place.shared.view(&headers);
+    let known = place.shared.guard.knows(&headers).is_ok();
+    let page = if known {
+        view.page(Screen::Now, &html! { p { (view.t(Text::NotFound)) } })
+    } else {
+        view::start(&view, false)
+    };
+    (StatusCode::NOT_FOUND, Html(page.into_string())).into_response()
+}

@@ -1,0 +1,144 @@
+//! The table.
+
+use super::Language;
+
+macro_rules! texts {
+    ($($name:ident: $english:literal, $japanese:literal;)*) => {
+        /// A text.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Text { $($name),* }
+
+        impl Text {
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The text in this language.
+            pub(crate) fn of(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $(
+                        (Self::$name, Language::English) => $english,
+                        (Self::$name, Language::Japanese) => $japanese,
+                    )*
+                }
+            }
+        }
+    };
+}
+
+texts! {
+    // Screens
+    Now: "Now", "現在";
+    Keys: "Keys", "キー";
+    DeadLetters: "Dead letters", "デッドレター";
+    Event: "Event", "イベント";
+    Refused: "Refused", "拒否した要求";
+    Acts: "Acts", "操作";
+    SkipToContent: "Skip to content", "本文へ移動";
+
+    // The verdict
+    NothingToDo: "Nothing to do", "対応は不要です";
+    YouMustAct: "You must act", "対応が必要です";
+    NotAllKnown: "Not everything is known", "わからないことがあります";
+    NotYetKnown: "It has not answered yet", "まだ応答がありません";
+    Unknown: "What could not be told", "わからなかったこと";
+
+    // Now
+    Waiting: "Waiting", "待機中";
+    InFlight: "In flight", "配信中";
+    Oldest: "Oldest", "最も古いもの";
+    KeysThatWait: "Keys that wait for their next attempt", "次の試行を待つキー";
+    Missing: "Missing", "不明(紛失)";
+    Accepted: "Accepted", "受付";
+    Delivered: "Delivered", "配信済み";
+    Delivery: "Delivery", "配信";
+    DeliveryGoesOn: "Delivery goes on", "配信しています";
+    Paused: "Paused", "一時停止中";
+    Until: "until", "終了予定";
+    Since: "since", "開始";
+    Destinations: "Destinations", "送信先";
+    LastDeliveries: "Last deliveries", "最近の配信";
+    Release: "Release", "リリース";
+    Alarms: "Alarms", "アラーム";
+    Storage: "Storage", "ストレージ";
+    Forwarder: "Forwarder", "フォワーダー";
+    None: "none", "なし";
+
+    // Tables
+    Key: "Key", "キー";
+    Route: "Route", "ルート";
+    Destination: "Destination", "送信先";
+    Why: "Why", "理由";
+    Reason: "Reason", "理由";
+    Behind: "Behind", "後続";
+    NextAttempt: "Next attempt", "次の試行";
+    FirstEvent: "First event", "先頭のイベント";
+    Attempts: "Attempts", "試行回数";
+    Count: "Count", "件数";
+    Answer: "Answer", "応答";
+    First: "First", "最初";
+    Last: "Last", "最後";
+    Issue: "Issue", "原因";
+    Status: "Status", "ステータス";
+    Time: "Time", "時刻";
+    Rule: "Rule", "規則";
+    Place: "Place", "宛先";
+    Sender: "Sender", "送信元";
+    Who: "Who", "操作者";
+    What: "What", "内容";
+    Retried: "Retried", "再試行";
+    Rejected: "Rejected", "拒否";
+    Latency: "Latency", "所要時間";
+    DeadSince: "Dead since", "デッドレター化";
+    AcceptedAt: "Accepted at", "受付時刻";
+
+    // An event
+    FindBy: "Event id, message id, or ordering key", "イベントID、メッセージID、または順序キー";
+    Find: "Find", "検索";
+    State: "State", "状態";
+    Headers: "Headers", "ヘッダー";
+    Body: "Body", "本文";
+    LastAnswer: "Last answer", "最後の応答";
+    History: "History", "経過";
+    CanDo: "What can be done", "できること";
+    Masked: "hidden", "非表示";
+
+    // Dead letters
+    Filter: "Filter", "絞り込み";
+    Words: "Text", "文字列";
+    LookNow: "Look now", "今すぐ見る";
+    LookChanges: "On AWS a look is a receive: letters are hidden from others for a moment, and each receive count goes up by one.", "AWSでは見ることも受信です。レターはしばらく他の人から隠れ、受信回数が1つ増えます。";
+    NoLook: "Nobody has looked yet.", "まだ誰も見ていません。";
+    ShownOf: "shown of", "件表示 / 全";
+
+    // Acts
+    RetryNow: "Retry now", "今すぐ再試行";
+    Skip: "Skip", "スキップ";
+    Redrive: "Redrive", "再送";
+    Drop: "Drop", "破棄";
+    Pause: "Pause", "一時停止";
+    Resume: "Resume", "再開";
+    Confirm: "Do it", "実行する";
+    Stop: "Stop", "中止";
+    WhyIsNeeded: "Why? It stands in the audit log.", "理由(監査ログに残ります)";
+    TypeTheNumber: "Type how many there are", "件数を入力してください";
+    TheCommand: "The command that does the same", "同じ操作をするコマンド";
+    WouldSend: "This is sent, in this order", "この順に送ります";
+    PassedOver: "Older letters of the same keys that stay behind", "残る同じキーのより古いレター";
+    ReadOnly: "This page only shows. Start it with --act to act.", "このページは閲覧専用です。操作するには --act を付けて起動してください。";
+    NeedsScript: "Acts need JavaScript; everything can be read without.", "操作にはJavaScriptが必要です。閲覧はなしでもできます。";
+    UnderWay: "under way", "実行中";
+    Done: "done", "完了";
+    DoneInPart: "failed, or done in part", "失敗、または一部のみ完了";
+    Interrupted: "interrupted", "中断";
+    FromThisPage: "From this page", "このページからの操作";
+    AuditLog: "Audit log", "監査ログ";
+    ForMinutes: "for minutes (empty: until resumed)", "分間(空欄: 再開するまで)";
+
+    // Getting in
+    StartTitle: "Who are you?", "確認";
+    StartHelp: "Open the file that the command named, or paste the token that stands in it.", "コマンドが表示したファイルを開くか、その中のトークンを貼り付けてください。";
+    StartWrong: "This token has been used, or is another page's.", "このトークンは使用済みか、別のページのものです。";
+    Token: "Token", "トークン";
+    Enter: "Enter", "入る";
+    NotFound: "There is no such page", "ページがありません";
+}

@@ -1,0 +1,81 @@
+//! What an act would do, before it is done.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::part::{at, error, list, name};
+use super::{Screen, View};
+use crate::act::{Act, MANY};
+use crate::looks::Look;
+use crate::text::Text;
+
+/// `typed` is the command that does the same, `rehearsal` what it said that it would do.
+pub(crate) fn confirm(
+    view: &View<'_>,
+    act: &Act,
+    token: &str,
+    typed: &str,
+    rehearsal: Option<&Look>,
+) -> Markup {
+    let content = html! {
+        h1 { (name(view, act)) " · " (view.environment) }
+        (about(view, act))
+        @if let Some(look) = rehearsal { (super::said(view, look, |said| would(view, &said.json))) }
+        form.wide hx-post="/begin" hx-target="#said" {
+            input type="hidden" name="token" value=(token);
+            @if act.takes_why() {
+                label { (view.t(Text::WhyIsNeeded)) input.long name="why" required autofocus; }
+            }
+            @if let Some(events) = act.events().filter(|events| *events > MANY) {
+                label {
+                    (view.t(Text::TypeTheNumber)) ": " (events)
+                    input name="number" inputmode="numeric" required size="8";
+                }
+            }
+            button.grave { (view.t(Text::Confirm)) }
+            div #said role="alert" {}
+        }
+        h2 { (view.t(Text::TheCommand)) }
+        pre { (typed) }
+    };
+    view.page(Screen::Event, &content)
+}
+
+fn about(view: &View<'_>, act: &Act) -> Markup {
+    let what = match act {
+        Act::Retry { keys } => keys.join(", "),
+        Act::Skip { event_id } => event_id.clone(),
+        Act::Redrive { event_ids } | Act::Drop { event_ids } => {
+            let shown: Vec<&str> = event_ids.iter().take(20).map(String::as_str).collect();
+            let more = if event_ids.len() > shown.len() { ", …" } else { "" };
+            format!("{}: {}{more}", event_ids.len(), shown.join(", "))
+        }
+        Act::Pause { minutes: Some(minutes) } => format!("{minutes} min"),
+        Act::Pause { minutes: None } => view.t(Text::ForMinutes).to_owned(),
+        Act::Resume { name } => name.clone(),
+    };
+    html! { p { (what) } }
+}
+
+fn would(view: &View<'_>, plan: &Value) -> Markup {
+    html! {
+        h2 { (view.t(Text::WouldSend)) }
+        ol {
+            @for event in list(plan, "/would_send").iter().take(100) {
+                li { (at(event, "/group").unwrap_or_default()) " · " (at(event, "/event_id").unwrap_or_default()) }
+            }
+        }
+        @let passed_over = list(plan, "/passed_over");
+        @if !passed_over.is_empty() {
+            h2 { (view.t(Text::PassedOver)) }
+            ul {
+                @for group in passed_over {
+                    li { (at(group, "/group").unwrap_or_default()) ": " (at(group, "/count").unwrap_or_default()) }
+                }
+            }
+        }
+        @if let Some(hidden) = at(plan, "/hidden").filter(|hidden| hidden != "0") {
+            (error(view, &format!("hidden: {hidden}")))
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! One event, wherever it is, or what waits of a key.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::part::{at, duration, event_link, list, prepare, table, text, time_at, unknown};
+use super::{Screen, View};
+use crate::looks::Look;
+use crate::text::Text;
+
+/// Headers whose values say who somebody is: shown to nobody.
+const MASKED: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "signature",
+    "secret",
+    "token",
+    "api-key",
+    "apikey",
+];
+
+pub(crate) fn event(view: &View<'_>, asked: &str, look: Option<&Look>) -> Markup {
+    let content = html! {
+        h1 { (view.t(Text::Event)) }
+        form action="/event" role="search" {
+            label { (view.t(Text::FindBy)) input.long name="q" value=(asked); }
+            button { (view.t(Text::Find)) }
+        }
+        @if let Some(look) = look { (super::said(view, look, |said| shown(view, &said.json))) }
+    };
+    view.page(Screen::Event, &content)
+}
+
+fn shown(view: &View<'_>, show: &Value) -> Markup {
+    html! {
+        (facts(view, show))
+        (last_answer(view, show))
+        (can_do(view, show))
+        @for message in list(show, "/messages") { (message_of(view, message)) }
+        @let events = list(show, "/key/events");
+        @if !events.is_empty() {
+            h2 { (view.t(Text::Waiting)) }
+            ol { @for event in events { li { (event_link(&at(event, "/event_id").unwrap_or_default())) } } }
+        }
+        (history(view, show))
+        (unknown(view, show))
+    }
+}
+
+fn facts(view: &View<'_>, show: &Value) -> Markup {
+    let event_id = at(show, "/event_id");
+    let facts = [
+        (Text::Event, event_id.as_deref().map(text)),
+        (Text::State, at(show, "/state").map(text)),
+        (Text::Route, at(show, "/route").map(text)),
+        (
+            Text::Key,
+            at(show, "/group").or_else(|| at(show, "/key/group")).map(|it| event_link(&it)),
+        ),
+        (
+            Text::NextAttempt,
+            at(show, "/next_attempt_at").map(|_| time_at(show, "/next_attempt_at")),
+        ),
+    ];
+    html! {
+        dl.facts {
+            @for (name, fact) in facts {
+                @if let Some(fact) = fact { dt { (view.t(name)) } dd { (fact) } }
+            }
+        }
+    }
+}
+
+fn last_answer(view: &View<'_>, show: &Value) -> Markup {
+    let parts = ["/last_answer/destination", "/last_answer/status", "/last_answer/error"];
+    let latency = show.pointer("/last_answer/latency_ms").and_then(Value::as_u64).map(duration);
+    html! {
+        @if show.pointer("/last_answer").is_some_and(Value::is_object) {
+            h2 { (view.t(Text::LastAnswer)) }
+            p {
+                (time_at(show, "/last_answer/at")) " "
+                (parts.iter().filter_map(|part| at(show, part)).chain(latency).collect::<Vec<_>>().join(" · "))
+            }
+            @if let Some(response) = at(show, "/last_answer/response") { pre { (response) } }
+        }
+    }
+}
+
+fn can_do(view: &View<'_>, show: &Value) -> Markup {
+    let acts = list(show, "/can_do");
+    let state = at(show, "/state").unwrap_or_default();
+    let event_id = at(show, "/event_id").unwrap_or_default();
+    let key = at(show, "/group").or_else(|| at(show, "/key/group")).unwrap_or_default();
+    html! {
+        h2 { (view.t(Text::CanDo)) }
+        ul {
+            @for act in acts {
+                li {
+                    (at(act, "/what").unwrap_or_default())
+                    @if let Some(command) = at(act, "/command") { br; code { (command) } }
+                }
+            }
+        }
+        @if matches!(state.as_str(), "retrying" | "blocked") {
+            (prepare(view, Text::RetryNow, "retry", &[("key", &key)])) " "
+            (prepare(view, Text::Skip, "skip", &[("event_id", &event_id)]))
+        }
+        @if state == "dead" {
+            (prepare(view, Text::Redrive, "redrive", &[("event_id", &event_id)])) " "
+            (prepare(view, Text::Drop, "drop", &[("event_id", &event_id)]))
+        }
+    }
+}
+
+fn message_of(view: &View<'_>, message: &Value) -> Markup {
+    let headers = message.pointer("/headers").and_then(Value::as_object);
+    let rows: Vec<Vec<Markup>> = headers
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            let value = if is_masked(name) {
+                html! { span.faint { (view.t(Text::Masked)) } }
+            } else {
+                text(value.as_str().unwrap_or_default())
+            };
+            vec![html! { code { (name) } }, value]
+        })
+        .collect();
+    html! {
+        @if !rows.is_empty() {
+            h2 { (view.t(Text::Headers)) }
+            (table(&[view.t(Text::What), ""], &rows))
+        }
+        @if let Some(response) = at(message, "/response") {
+            h2 { (view.t(Text::Answer)) }
+            pre { (response) }
+        }
+        @if let Some(body) = at(message, "/body") {
+            h2 { (view.t(Text::Body)) }
+            pre { (readable(&body)) }
+        }
+    }
+}
+
+fn history(view: &View<'_>, show: &Value) -> Markup {
+    let steps = list(show, "/history");
+    html! {
+        @if !steps.is_empty() {
+            h2 { (view.t(Text::History)) }
+            ol.steps {
+                @for step in steps {
+                    li { (time_at(step, "/at")) " " (at(step, "/text").unwrap_or_default()) }
+                }
+            }
+        }
+    }
+}
+
+fn is_masked(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    MASKED.iter().any(|masked| name.contains(masked))
+}
+
+/// JSON as people read it, anything else as it came.
+fn readable(body: &str) -> String {
+    serde_json::from_str::<Value>(body)
+        .ok()
+        .filter(|value| value.is_object() || value.is_array())
+        .and_then(|value| serde_json::to_string_pretty(&value).ok())
+        .unwrap_or_else(|| body.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_who_somebody_is_is_not_shown() {
+        for name in
+            ["Authorization", "x-hub-signature-256", "X-Gitlab-Token", "x-api-key", "Cookie"]
+        {
+            assert!(is_masked(name), "{name}");
+        }
+        for name in ["content-type", "x-workflow-id", "user-agent"] {
+            assert!(!is_masked(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The page as a browser and as others on the machine see it. The operator's program is a script here,
+//! which notes how it is called and says what a file says.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use page::{Operator, Page};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A page that is served, and what it may ask.
+struct Served {
+    dir: TempDir,
+    address: SocketAddr,
+    token: String,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+struct Answer {
+    status: u16,
+    headers: String,
+    body: String,
+}
+
+const SCRIPT: &str = r#"#!/bin/sh
+cd "$(dirname "$0")"
+{ for word in "$@"; do printf '%s|' "$word"; done; echo; } >> calls
+case "$1" in dlq) name="dlq-$2" ;; *) name="$1" ;; esac
+if [ -f "$name.sleeps" ]; then
+    trap 'echo stopped >> calls; exit 130' INT
+    echo "on its way" >&2
+    while :; do sleep 0.05; done
+fi
+if [ -f "$name.json" ]; then cat "$name.json"; else echo "error: $name is not there" >&2; exit 1; fi
+"#;
+
+fn serve(acts: bool) -> Served {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("operator");
+    fs::write(&program, SCRIPT).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let status = json!({
+        "verdict": { "kind": "act", "sentence": "You: <b>look</b> at order-7" },
+        "queue": { "events": 4711, "in_flight": 2, "oldest_age_ms": 61_000, "waiting_groups": null },
+        "dead_letters": { "count": 12 }, "loss_meter": null, "unknown": ["the loss meter (timeout)"],
+        "delivery": { "pauses": [] },
+    });
+    fs::write(dir.path().join("status.json"), status.to_string()).unwrap();
+    let operator = Operator::new(program, "shop".to_owned(), vec!["--data-dir".into(), "d".into()]);
+    let page = Page { operator, is_aws: false, acts, port: 0 };
+    let (end, ended) = oneshot::channel::<()>();
+    let (told, tell) = std::sync::mpsc::channel();
+    let door = dir.path().join("door.html");
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let start = page.listen().await.unwrap();
+            start.write_door(&door).unwrap();
+            told.send(start.address().unwrap()).unwrap();
+            start.serve(async { drop(ended.await) }).await.unwrap();
+        });
+    });
+    let address = tell.recv().unwrap();
+    let door = fs::read_to_string(dir.path().join("door.html")).unwrap();
+    let (_, token) = door.split_once("?token=").unwrap();
+    let token = token.split('"').next().unwrap().to_owned();
+    Served { dir, address, token, end: Some(end), thread: Some(thread) }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Served {
+    fn end(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+
+    fn says(&self, name: &str, json: &serde_json::Value) {
+        fs::write(self.dir.path().join(format!("{name}.json")), json.to_string()).unwrap();
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.dir.path().join("calls")).unwrap_or_default();
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    /// Calls other than those that happen by themselves.
+    fn acts(&self) -> Vec<String> {
+        self.calls().into_iter().filter(|call| !call.starts_with("status|")).collect()
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let host = format!("127.0.0.1:{}", self.address.port());
+        let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            write!(request, "host: {host}\r\n").unwrap();
+        }
+        for (name, value) in headers {
+            write!(request, "{name}: {value}\r\n").unwrap();
+        }
+        if method == "POST" {
+            let kind = "application/x-www-form-urlencoded";
+            let bytes = body.len();
+            write!(request, "content-type: {kind}\r\ncontent-length: {bytes}\r\n").unwrap();
+        }
+        stream.write_all(format!("{request}\r\n{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, headers: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    /// Lets a browser in: its cookie, and the secret of acts if there is one.
+    fn enter(&self) -> Browser<'_> {
+        let answer = self.send("GET", &format!("/start?token={}", self.token), &[], "");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let cookie = answer.headers.split("set-cookie: ").nth(1).unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let secret = answer.body.split("name=\"act-secret\" content=\"").nth(1);
+        let secret = secret.map(|rest| rest.split('"').next().unwrap().to_owned());
+        Browser { page: self, cookie, secret }
+    }
+}
+
+struct Browser<'p> {
+    page: &'p Served,
+    cookie: String,
+    secret: Option<String>,
+}
+
+impl Browser<'_> {
+    fn get(&self, path: &str) -> String {
+        let answer = self.page.send("GET", path, &[("cookie", &self.cookie)], "");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        let origin = format!("http://127.0.0.1:{}", self.page.address.port());
+        let secret = self.secret.clone().unwrap_or_default();
+        let headers = [("cookie", self.cookie.as_str()), ("origin", &origin), ("x-act", &secret)];
+        self.page.send("POST", path, &headers, body)
+    }
+
+    /// Where an act leads to.
+    fn led(&self, path: &str, body: &str) -> String {
+        let answer = self.post(path, body);
+        let to = answer.headers.split("hx-redirect: ").nth(1);
+        let to = to.unwrap_or_else(|| panic!("{} {}", answer.status, answer.body));
+        to.split("\r\n").next().unwrap().to_owned()
+    }
+
+    fn await_text(&self, path: &str, text: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let body = self.get(path);
+            if body.contains(text) {
+                return body;
+            }
+            assert!(began.elapsed() < PATIENCE, "no {text:?} in {body}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn nobody_sees_anything_without_the_token_and_it_works_once() {
+    let page = serve(true);
+    for path in
+        ["/", "/keys", "/dead-letters", "/event?q=x", "/acts", "/acts/1", "/news", "/prepared/x"]
+    {
+        let answer = page.send("GET", path, &[], "");
+        assert_eq!(answer.status, 401, "{path}");
+        assert!(!answer.body.contains("4711"), "{path}");
+    }
+    assert_eq!(page.send("GET", "/start?token=x", &[], "").status, 401);
+    let browser = page.enter();
+    assert!(browser.get("/").contains("4711"));
+    let again = page.send("GET", &format!("/start?token={}", page.token), &[], "");
+    assert_eq!(again.status, 401);
+    // A form on the page is another way in; its token is used up as well.
+    let origin = format!("http://127.0.0.1:{}", page.address.port());
+    let typed = format!("token={}", page.token);
+    assert_eq!(page.send("POST", "/start", &[("origin", &origin)], &typed).status, 401);
+}
+
+#[test]
+fn another_name_and_another_site_are_refused_whatever_they_show() {
+    let page = serve(true);
+    let browser = page.enter();
+    let cookie = ("cookie", browser.cookie.as_str());
+    let port = page.address.port();
+    let check = |headers: &[(&str, &str)], status| {
+        let headers: Vec<_> = headers.iter().copied().chain([cookie]).collect();
+        assert_eq!(page.send("GET", "/", &headers, "").status, status, "{headers:?}");
+    };
+    check(&[("host", "rebound.example.com")], 403);
+    check(&[("host", &format!("rebound.example.com:{port}"))], 403);
+    check(&[("origin", "https://evil.example.com")], 403);
+    check(&[("origin", &format!("http://127.0.0.1:{}", port ^ 1))], 403);
+    // By `ssh -L`, with another port.
+    check(&[("host", "localhost:9000"), ("origin", "http://localhost:9000")], 200);
+    let answer = page.send("GET", "/", &[cookie], "");
+    for header in [
+        "content-security-policy: default-src 'none'; script-src 'self';",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+    ] {
+        assert!(answer.headers.contains(header), "{}", answer.headers);
+    }
+    assert!(!answer.headers.contains("unsafe"), "{}", answer.headers);
+}
+
+#[test]
+fn a_cookie_alone_begins_nothing_and_a_page_that_shows_begins_nothing_at_all() {
+    for acts in [false, true] {
+        let page = serve(acts);
+        let mut browser = page.enter();
+        assert_eq!(browser.secret.is_some(), acts);
+        for secret in [None, Some("x".to_owned()), Some(browser.cookie.clone())] {
+            browser.secret = secret;
+            for (path, body) in
+                [("/prepare", "act=retry&key=k"), ("/begin", "token=x&why=y"), ("/acts/1/stop", "")]
+            {
+                assert_eq!(browser.post(path, body).status, 403, "{path}");
+            }
+        }
+        assert_eq!(page.acts(), [""; 0]);
+        assert_eq!(
+            browser.get("/").contains("hx-post"),
+            acts,
+            "what cannot be done is not offered"
+        );
+    }
+}
+
+#[test]
+fn it_shows_what_the_commands_say_and_what_others_wrote_is_text() {
+    let page = serve(true);
+    let browser = page.enter();
+    let now = browser.get("/");
+    assert!(now.contains("You: &lt;b&gt;look&lt;/b&gt; at order-7"), "{now}");
+    assert!(now.contains("<dd>4711</dd>") && now.contains("1 min 1 s"), "{now}");
+    // Waiting keys, missing, accepted and delivered are not known.
+    assert_eq!(now.matches("<dd>?</dd>").count(), 4, "{now}");
+    assert!(now.contains("the loss meter (timeout)"), "{now}");
+    page.says(
+        "show",
+        &json!({
+            "event_id": "e<1>", "state": "dead", "messages": [{
+                "headers": { "x-api-key": "s3cret", "content-type": "text/html" },
+                "body": "<script>alert('山田')</script>",
+            }],
+        }),
+    );
+    let event = browser.get("/event?q=%3Cscript%3E");
+    assert!(event.contains("&lt;script&gt;alert('山田')&lt;/script&gt;"), "{event}");
+    assert!(!event.contains("<script>") && !event.contains("s3cret"), "{event}");
+    assert!(event.contains("text/html"), "{event}");
+    assert!(page.acts().contains(&"show|shop|--data-dir|d|--json|--|<script>|".to_owned()));
+    let failed = browser.get("/keys");
+    assert!(failed.contains("blocked is not there"), "{failed}");
+    let headers = [("cookie", browser.cookie.as_str()), ("accept-language", "ja")];
+    let japanese = page.send("GET", "/", &headers, "").body;
+    assert!(japanese.contains("lang=\"ja\"") && japanese.contains("対応が必要です"), "{japanese}");
+}
+
+#[test]
+fn however_many_look_the_environment_is_asked_once() {
+    let page = serve(false);
+    page.says("blocked", &json!({ "groups": [] }));
+    let browser = page.enter();
+    browser.get("/");
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                browser.get("/");
+                browser.get("/keys");
+            });
+        }
+    });
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    let asked = |what: &str| page.calls().iter().filter(|call| call.starts_with(what)).count();
+    assert!(asked("blocked|") <= 1 + seconds, "{}", asked("blocked|"));
+    assert!(asked("status|") <= 2 + seconds, "{}", asked("status|"));
+}
+
+#[test]
+fn an_act_is_looked_at_says_why_and_is_done_once() {
+    let page = serve(true);
+    page.says(
+        "dlq-redrive",
+        &json!({ "sent": ["--all"], "would_send": [{ "group": "k", "event_id": "--all" }] }),
+    );
+    let browser = page.enter();
+    let prepared = browser.led("/prepare", "act=redrive&event_id=--all");
+    let shown = browser.get(&prepared);
+    assert!(shown.contains("dlq redrive shop --why TEXT -- --all"), "{shown}");
+    let rehearsed = "dlq|redrive|shop|--data-dir|d|--json|--dry-run|--|--all|";
+    assert_eq!(page.acts(), [rehearsed]);
+    let token = prepared.rsplit('/').next().unwrap();
+    for wrong in
+        [format!("token={token}"), format!("token={token}&why=+"), "token=x&why=y".to_owned()]
+    {
+        let answer = browser.post("/begin", &wrong);
+        assert!(answer.body.contains("role=\"alert\""), "{}", answer.body);
+    }
+    assert_eq!(page.acts(), [rehearsed]);
+    let begin = format!("token={token}&why=it%27s+fixed");
+    let act = browser.led("/begin", &begin);
+    // Sent again, as by a second click: the same act.
+    assert_eq!(browser.led("/begin", &begin), act);
+    let ended = browser.await_text(&act, "done");
+    assert!(ended.contains("&quot;sent&quot;"), "{ended}");
+    let done = "dlq|redrive|shop|--data-dir|d|--json|--why=it's fixed|--|--all|";
+    assert_eq!(page.acts(), [rehearsed, done]);
+}
+
+#[test]
+fn an_issue_s_letters_are_those_that_were_there_when_it_was_looked_at() {
+    let page = serve(true);
+    let letters = |count: usize| -> serde_json::Value {
+        (0..count).map(|n| json!({ "event_id": format!("e-{n}") })).collect::<Vec<_>>().into()
+    };
+    page.says("dlq-list", &letters(101));
+    page.says("dlq-redrive", &json!({ "sent": [] }));
+    let browser = page.enter();
+    let prepared = browser.led("/prepare", "act=redrive&issue=i-4f2a");
+    assert!(page.acts()[0].contains("--issue=i-4f2a|"), "{:?}", page.acts());
+    page.says("dlq-list", &letters(300));
+    let token = prepared.rsplit('/').next().unwrap();
+    let few = browser.post("/begin", &format!("token={token}&why=fixed&number=300"));
+    assert!(few.body.contains("not how many there are"), "{}", few.body);
+    let act = browser.led("/begin", &format!("token={token}&why=fixed&number=101"));
+    browser.await_text(&act, "done");
+    let done = page.acts().pop().unwrap();
+    assert!(done.ends_with("|e-99|e-100|"), "{done}");
+}
+
+#[test]
+fn an_act_goes_on_alone_tells_its_progress_and_can_be_stopped() {
+    let page = serve(true);
+    fs::write(page.dir.path().join("retry.sleeps"), "").unwrap();
+    let browser = page.enter();
+    let prepared = browser.led("/prepare", "act=retry&key=order-7");
+    let token = prepared.rsplit('/').next().unwrap();
+    let act = browser.led("/begin", &format!("token={token}&why=back"));
+    browser.await_text(&act, "on its way");
+    assert!(browser.get(&act).contains("under way"));
+    browser.led(&format!("{act}/stop"), "");
+    browser.await_text(&act, "interrupted");
+    assert_eq!(page.acts().pop().unwrap(), "stopped");
+}
+
+#[test]
+fn acts_end_with_the_page() {
+    let mut page = serve(true);
+    fs::write(page.dir.path().join("retry.sleeps"), "").unwrap();
+    let browser = page.enter();
+    let prepared = browser.led("/prepare", "act=retry&key=order-7");
+    let token = prepared.rsplit('/').next().unwrap();
+    let act = browser.led("/begin", &format!("token={token}&why=back"));
+    browser.await_text(&act, "on its way");
+    drop(browser);
+    page.end();
+    assert_eq!(page.acts().pop().unwrap(), "stopped");
+}
+
+/// A page's weight, all that it loads included: 150 KB at most.
+#[test]
+fn what_a_browser_loads_is_light_and_whole() {
+    let page = serve(true);
+    let browser = page.enter();
+    let bytes: usize =
+        ["/", "/page.css", "/page.js", "/htmx.js"].iter().map(|path| browser.get(path).len()).sum();
+    assert!(bytes < 150_000, "{bytes} bytes");
+    let loaded = browser.get("/");
+    assert!(!loaded.contains("src=\"http") && !loaded.contains("href=\"http"), "{loaded}");
+}
+
+/// As its authors made it: htmx.org 2.0.11, `dist/htmx.min.js`.
+#[test]
+fn htmx_is_the_one_that_its_authors_released() {
+    use sha2::{Digest as _, Sha256};
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assets/htmx-2.0.11.min.js");
+    let digest = Sha256::digest(fs::read(file).unwrap());
+    let digest = digest.iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"));
+    assert_eq!(digest, "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717");
+}
