@@ -81,6 +81,26 @@ impl SelectArgs {
         Selection { route, group, reason: class, issue, since, until, text: grep }
     }
 
+    /// What was said, as it is typed.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        let Self { route, group, class, issue, since, until, grep } = self;
+        let options = [
+            ("--route", route.clone()),
+            ("--group", group.clone()),
+            ("--class", class.clone()),
+            ("--issue", issue.map(|it| it.to_string())),
+            ("--since", since.map(When::typed)),
+            ("--until", until.map(When::typed)),
+            ("--grep", grep.clone()),
+        ];
+        let words = options.into_iter().filter_map(|(option, value)| {
+            let value = value?;
+            Some(format!("{option} {}", shlex::try_quote(&value).unwrap_or(value.as_str().into())))
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// What was said, for the audit log: without the text, which may be of a body.
     #[must_use]
     pub fn audited(&self, now: Timestamp) -> Value {
@@ -110,6 +130,13 @@ impl When {
         let ago = humantime::parse_duration(text)
             .context("a time is written as 2026-11-23T09:00:00Z, or as 2h for two hours ago")?;
         Ok(Self::Ago(ago))
+    }
+
+    fn typed(self) -> String {
+        match self {
+            Self::At(time) => time.to_string(),
+            Self::Ago(ago) => humantime::format_duration(ago).to_string().replace(' ', ""),
+        }
     }
 
     /// The time, when it is `now`.

@@ -61,7 +61,7 @@ pub(super) async fn run(given: Issues) -> anyhow::Result<ExitCode> {
     if given.json {
         print_json(&found, limit, total, letters, looked)?;
     } else if total == 0 {
-        println!("{}", super::none(looked));
+        println!("{}", super::none(looked, &select));
     } else {
         let width = if given.wide { Width::Any } else { Width::of_stdout() };
         print_table(&found, limit, width)?;

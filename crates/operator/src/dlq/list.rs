@@ -39,7 +39,7 @@ pub(super) async fn run(given: List) -> anyhow::Result<ExitCode> {
     if given.json {
         print_json(&found, limit)?;
     } else if total == 0 {
-        println!("{}", super::none(looked));
+        println!("{}", super::none(looked, &select));
     } else {
         let width = if given.wide { Width::Any } else { Width::of_stdout() };
         print_table(&found, limit, width)?;

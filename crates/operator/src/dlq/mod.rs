@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use terminal::exit;
 
 use crate::environment::{Environment, Host};
-use crate::people::printable;
+use crate::people::{count, printable};
 use crate::queue::Looked;
 
 /// Carries one out.
@@ -89,9 +89,20 @@ impl Summary {
     }
 }
 
-/// What is said when nothing was found.
-fn none(looked: Looked) -> &'static str {
-    if looked.unseen() == 0 { "no dead letters" } else { "none of those that could be looked at" }
+/// What is said when nothing was found of what was asked for.
+fn none(looked: Looked, select: &SelectArgs) -> String {
+    let typed = printable(&select.typed());
+    match (looked.seen, looked.unseen()) {
+        (0, 0) => "no dead letters".to_owned(),
+        (0, unseen) => format!("none of {} could be looked at", count(unseen, "dead letter")),
+        (1, 0) => format!("the one dead letter does not match {typed}"),
+        (seen, 0) => format!("none of the {seen} dead letters match {typed}"),
+        (seen, unseen) => {
+            format!(
+                "none of the {seen} dead letters that could be seen match {typed}; {unseen} could not"
+            )
+        }
+    }
 }
 
 /// Whether the environment has the route that dead letters are chosen by.

@@ -42,7 +42,7 @@ pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
         let document = json!({ "total": total, "unseen": looked.unseen(), "counts": counts });
         println!("{document:#}");
     } else if total == 0 {
-        println!("{}", super::none(looked));
+        println!("{}", super::none(looked, &select));
     } else {
         let rows: Vec<[String; 4]> = counts
             .into_iter()
