@@ -3,9 +3,7 @@
 //! so they ask here, and every file is written by the engine.
 
 use std::fs::{self, File};
-use std::io::{
-    self, BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _,
-};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -124,12 +122,7 @@ async fn log_of(
 
 fn stream_log(operators: Arc<Operators>, event_id: Option<String>) -> Response {
     let (pieces, body) = mpsc::channel(PIECES);
-    spawn_blocking(move || {
-        if let Err(error) = operators.read_log(event_id.as_deref(), &pieces) {
-            // Its reader, if it is still there, sees that something is missing.
-            let _gone = pieces.blocking_send(Err(error));
-        }
-    });
+    spawn_blocking(move || operators.read_log(event_id.as_deref(), &pieces));
     streamed(body)
 }
 
@@ -176,35 +169,19 @@ impl Operators {
         add().map_err(|source| OperatorsError::File { file: file.clone(), source })
     }
 
-    /// Sends the log, the oldest lines first; of an event the lines that name it, and maybe others.
-    fn read_log(
-        &self,
-        event_id: Option<&str>,
-        pieces: &mpsc::Sender<io::Result<Bytes>>,
-    ) -> io::Result<()> {
+    /// Sends the log, the oldest lines first; of an event the lines that name it, and maybe others. The
+    /// last line says that it is the last, and what is missing.
+    fn read_log(&self, event_id: Option<&str>, pieces: &mpsc::Sender<io::Result<Bytes>>) {
         let named = event_id.map(|event_id| Value::from(event_id).to_string());
-        let mut piece = Vec::new();
-        for path in log_file::oldest_first(&self.data_dir) {
-            let mut file = match File::open(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                file => BufReader::new(file?),
-            };
-            let mut line = Vec::new();
-            while file.read_until(b'\n', &mut line)? > 0 {
-                if !line.ends_with(b"\n") {
-                    line.push(b'\n');
-                }
-                if named.as_ref().is_none_or(|named| contains(&line, named.as_bytes())) {
-                    piece.append(&mut line);
-                }
-                line.clear();
-                if piece.len() >= PIECE_BYTES && !send(pieces, &mut piece) {
-                    return Ok(());
-                }
+        let (mut piece, mut gaps) = (Vec::new(), log_file::Gaps::default());
+        log_file::read(&self.data_dir, &mut gaps, |line| {
+            if named.as_ref().is_none_or(|named| contains(line, named.as_bytes())) {
+                piece.extend_from_slice(line);
             }
-        }
+            piece.len() < PIECE_BYTES || send(pieces, &mut piece)
+        });
+        piece.extend_from_slice(format!("{}\n", json!({ "log_read": gaps.found() })).as_bytes());
         send(pieces, &mut piece);
-        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::files::close_to_others;
 use crate::log::Log;
 use crate::log_file::LogFile;
 use crate::storage_health::StorageHealth;
-use crate::store::Store;
+use crate::store::{DATABASE_FILE, Store};
 
 /// Where messages are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,7 @@ impl Kept {
         log: Box<dyn Write + Send>,
     ) -> Result<Self, EngineError> {
         let failed = |what| move |source| EngineError::File { what, source };
+        let is_first = data_dir.is_none_or(|dir| !dir.join(DATABASE_FILE).exists());
         let store = match data_dir {
             Some(dir) => {
                 make_room_to_start(dir, reserve_bytes).map_err(failed("looking for room"))?;
@@ -70,7 +71,7 @@ impl Kept {
             Access::open(data_dir, api_hosts).map_err(failed("keeping the access key id"))?;
         let mut outs = vec![log];
         if let Some(dir) = data_dir {
-            outs.push(Box::new(LogFile::open(dir).map_err(EngineError::Log)?));
+            outs.push(Box::new(LogFile::open(dir, is_first).map_err(EngineError::Log)?));
         }
         let log = Log::new(clock, log_level, outs, store.failures()).map_err(EngineError::Log)?;
         let health = StorageHealth::new(log.clone());

@@ -16,7 +16,7 @@ use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
 use crate::history::{History, pattern, time_of};
 use crate::mapping;
-use crate::people::{self, ago, printable, span};
+use crate::people::{self, ago, count, printable, span};
 use crate::sdk::in_time;
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
@@ -100,7 +100,9 @@ pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
     let now = people::now();
     let (mut waiting, unknown) = waiting(&environment).await?;
-    waiting.retain(|waiting| !given.rejected || waiting.why == "rejected");
+    let all = waiting.len();
+    // What a group waits for that nobody tells may be a decision.
+    waiting.retain(|waiting| !given.rejected || ["rejected", "unknown"].contains(&waiting.why));
     let text = if given.json {
         let document = json!({
             "environment": environment.name, "groups": waiting, "unknown": unknown,
@@ -108,14 +110,19 @@ pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
         format!("{document:#}\n")
     } else {
         let groups = match waiting.as_slice() {
-            [] => "no group waits\n".to_owned(),
+            [] if all > 0 => format!(
+                "none of the {} that wait waits for a decision\n",
+                count(all as u64, "group")
+            ),
+            [] if unknown.is_empty() => "no group waits\n".to_owned(),
+            [] => "no group that could be seen waits\n".to_owned(),
             waiting => render(&environment.name, waiting, now),
         };
         let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
         unknown.fold(groups, |text, line| text + &line)
     };
     print!("{}", text);
-    Ok(ExitCode::SUCCESS)
+    Ok(if unknown.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The groups that wait, those that have waited longest first; and what could not be told.
@@ -125,7 +132,7 @@ pub(crate) async fn waiting(
     let since = people::before(people::now(), LOG_BACK);
     let history = environment.history();
     if let Host::Engine { api, .. } = &environment.host {
-        return Ok((of_engine(api, &history, since).await?, Vec::new()));
+        return of_engine(api, &history, since).await;
     }
     let mut unknown = Vec::new();
     let saying = |line: &Value| SAYING.iter().any(|it| line["message"] == **it);
@@ -148,29 +155,43 @@ async fn of_engine(
     api: &EngineApi,
     history: &History,
     since: Timestamp,
-) -> anyhow::Result<Vec<Waiting>> {
+) -> anyhow::Result<(Vec<Waiting>, Vec<String>)> {
     let Groups { groups } = api.get("/_engine/waiting-groups").await?;
     let heads: HashSet<&str> = groups.iter().map(|group| group.event_id.as_str()).collect();
-    let last = last_lines(history, since, &heads).await?;
+    let (last, cut) = last_lines(history, since, &heads).await?;
+    let untold = heads.iter().filter(|event_id| !last.contains_key(**event_id)).count();
     let waiting = |group: Group| {
         let line = last.get(&group.event_id).cloned().unwrap_or_default();
         group.waiting(&line)
     };
-    Ok(groups.into_iter().map(waiting).collect())
+    let unknown = unknown_why(untold, cut);
+    Ok((groups.into_iter().map(waiting).collect(), unknown.into_iter().collect()))
 }
 
-/// The last line about each of these events that says why it did not leave.
+/// That the log could not tell what some groups wait for. Which groups wait, the engine knows without it.
+fn unknown_why(untold: usize, cut: Option<String>) -> Option<String> {
+    let cut = cut.filter(|_| untold > 0)?;
+    Some(format!("what {} for ({cut})", groups_wait(untold as u64)))
+}
+
+fn groups_wait(groups: u64) -> String {
+    format!("{} {}", count(groups, "group"), if groups == 1 { "waits" } else { "wait" })
+}
+
+/// The last line about each of these events that says why it did not leave; and what the log could not
+/// tell.
 async fn last_lines(
     history: &History,
     since: Timestamp,
     events: &HashSet<&str>,
-) -> anyhow::Result<HashMap<String, Value>> {
+) -> anyhow::Result<(HashMap<String, Value>, Option<String>)> {
     let about = |line: &Value| {
         is_attempt(line) && line["event_id"].as_str().is_some_and(|id| events.contains(id))
     };
-    let lines = history.find(&pattern("message", &SAYING), since, about).await?;
+    let found = history.look(&pattern("message", &SAYING), since, about).await?;
+    let cut = history.cut(&found);
     let by_event = |line: Value| Some((line["event_id"].as_str()?.to_owned(), line));
-    Ok(lines.into_iter().filter_map(by_event).collect())
+    Ok((found.lines.into_iter().filter_map(by_event).collect(), cut))
 }
 
 /// The groups whose first event failed, also while it is tried again. The engine knows why of what it has
@@ -197,7 +218,11 @@ pub(crate) async fn failing(api: &EngineApi, history: &History) -> Known<Vec<Wai
     if !untold.is_empty() {
         let since = people::before(people::now(), LOG_BACK);
         match in_time(last_lines(history, since, &untold)).await {
-            Ok(found) => lines = found,
+            Ok((found, cut)) => {
+                let left = untold.iter().filter(|event_id| !found.contains_key(**event_id)).count();
+                unknown.extend(unknown_why(left, cut));
+                lines = found;
+            }
             Err(error) => unknown.push(format!("{error:#}")),
         }
     }

@@ -5,10 +5,11 @@ use std::fmt;
 
 use aws_sdk_cloudwatchlogs::Client;
 use domain::time::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::engine_api::{EngineApi, segment};
-use crate::people;
+use crate::people::{self, printable};
 use crate::sdk;
 
 /// Pages of a log group that are read at most: `FilterLogEvents` allows five calls a second for the
@@ -40,6 +41,22 @@ pub(crate) struct Found {
     /// Since when the log was looked through, if not since the time that was asked for: of more lines than
     /// are read the newest are.
     pub(crate) cut: Option<Timestamp>,
+    /// Why lines may be missing that were written since then, each reason once.
+    missing: Vec<String>,
+}
+
+/// The last line of an engine's log, as it is asked for: that it was read to its end, and what is missing.
+#[derive(Debug, Deserialize)]
+struct LogRead {
+    log_read: Vec<Gap>,
+}
+
+/// Lines that are not there any more.
+#[derive(Debug, Deserialize)]
+struct Gap {
+    /// The time of the first line behind them; `None` if there is none.
+    until: Option<Timestamp>,
+    why: String,
 }
 
 /// Which lines are asked for: those one of whose fields has a value of these.
@@ -76,8 +93,8 @@ impl fmt::Display for Pattern<'_> {
 
 impl History {
     /// The lines since a time that match [`pattern`] and that `keep` takes, in order of time. An engine
-    /// gives others as well, so `keep` must not rely on it. Of a log that is longer than is read the
-    /// oldest are missing: [`Self::look`] says whether.
+    /// gives others as well, so `keep` must not rely on it. Some may be missing: [`Self::look`] says
+    /// whether, and who concludes anything from what is not there asks that.
     pub(crate) async fn find(
         &self,
         pattern: &Pattern<'_>,
@@ -87,7 +104,7 @@ impl History {
         Ok(self.look(pattern, since, keep).await?.lines)
     }
 
-    /// The same, and how far back the log was looked through.
+    /// The same, and what the log could not tell, which [`Self::cut`] says.
     pub(crate) async fn look(
         &self,
         pattern: &Pattern<'_>,
@@ -96,7 +113,7 @@ impl History {
     ) -> anyhow::Result<Found> {
         let keep = |line: &Value| keep(line) && time_of(line).is_none_or(|time| time >= since);
         let mut found = match self {
-            Self::Engine(api) => Found { lines: of_engine(api, pattern, keep).await?, cut: None },
+            Self::Engine(api) => of_engine(api, pattern, since, keep).await,
             Self::LogGroup { client, name } => {
                 in_log_group(client, name, pattern, since, keep).await?
             }
@@ -111,10 +128,15 @@ impl History {
         Ok(found)
     }
 
-    /// What was cut of `found`, for people.
+    /// What the log could not tell for `found`, for people: the one place that says so. Whatever was not
+    /// found may be in it.
     pub(crate) fn cut(&self, found: &Found) -> Option<String> {
-        let since = people::to_the_second(found.cut?);
-        Some(format!("{} is longer than is read: it was read back to {since} UTC", self.name()))
+        let cut = found.cut.map(|since| {
+            let since = people::to_the_second(since);
+            format!("{} is longer than is read: it was read back to {since} UTC", self.name())
+        });
+        let said: Vec<String> = cut.into_iter().chain(found.missing.iter().cloned()).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// What is looked through, for people.
@@ -131,18 +153,47 @@ pub(crate) fn time_of(line: &Value) -> Option<Timestamp> {
     people::time(line["timestamp"].as_str()?)
 }
 
+/// What an engine shows of its log. Should it fail in the middle, or show none, where events are is still
+/// the engine's to say: so this is no failure, and is said.
 async fn of_engine(
     api: &EngineApi,
     pattern: &Pattern<'_>,
+    since: Timestamp,
     keep: impl Fn(&Value) -> bool,
-) -> anyhow::Result<Vec<Value>> {
+) -> Found {
     let path = match pattern.0.as_slice() {
         [("event_id", event_id)] => format!("/_engine/log/{}", segment(event_id)),
         _ => "/_engine/log".to_owned(),
     };
-    let mut found = Vec::new();
-    api.lines(&path, |line| found.extend(Some(line).filter(|line| keep(line)))).await?;
-    Ok(found)
+    let (mut lines, mut read) = (Vec::new(), None);
+    let take = |line: Value| {
+        if line["log_read"].is_array() {
+            read = serde_json::from_value(line).ok();
+        } else if keep(&line) {
+            lines.push(line);
+        }
+    };
+    let asked = api.lines(&path, take).await;
+    let missing = match (asked, read) {
+        (Err(error), _) => vec![format!("engine.log cannot be read: {error:#}")],
+        (Ok(()), None) => vec![
+            "what engine.log lacks (the engine does not tell: it is older than this command)"
+                .to_owned(),
+        ],
+        (Ok(()), Some(LogRead { log_read })) => missing(log_read, since),
+    };
+    Found { lines, cut: None, missing }
+}
+
+/// Those of the gaps that reach into the time that was asked for, for people.
+fn missing(gaps: Vec<Gap>, since: Timestamp) -> Vec<String> {
+    let reaches = |gap: &Gap| gap.until.is_none_or(|until| until > since);
+    let said = |gap: Gap| {
+        let until =
+            gap.until.map(|until| format!(" (before {} UTC)", people::to_the_second(until)));
+        printable(&gap.why) + &until.unwrap_or_default()
+    };
+    gaps.into_iter().filter(reaches).map(said).collect()
 }
 
 /// The newest lines first: how an event or a group is now is what the last ones tell.
@@ -164,7 +215,7 @@ async fn in_log_group(
     let mut lines = Vec::new();
     let mut oldest = people::now();
     for _ in 0..PAGES_MAX {
-        let Some(page) = pages.next().await else { return Ok(Found { lines, cut: None }) };
+        let Some(page) = pages.next().await else { return Ok(Found { lines, ..Found::default() }) };
         let page =
             page.map_err(|error| sdk::failed(&format!("reading log group {name}"), error))?;
         for event in page.events.into_iter().flatten() {
@@ -175,10 +226,10 @@ async fn in_log_group(
             lines.extend(line.filter(|line| keep(line)));
         }
         if page.next_token.is_none() {
-            return Ok(Found { lines, cut: None });
+            return Ok(Found { lines, ..Found::default() });
         }
     }
-    Ok(Found { lines, cut: Some(oldest) })
+    Ok(Found { lines, cut: Some(oldest), ..Found::default() })
 }
 
 #[cfg(test)]

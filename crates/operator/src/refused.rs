@@ -60,17 +60,18 @@ pub(crate) async fn run(given: Refused) -> anyhow::Result<ExitCode> {
     noted.into_inner()?;
     let cut = log.cut(&looked);
     if let Some(cut) = &cut {
-        eprintln!("note: {cut}");
+        eprintln!("unknown: what else was refused ({cut})");
     }
     let rules = rules(&found)?;
     let limit = given.limit;
     if given.json {
-        print_json(&found, limit, since, looked.cut, &rules)?;
+        print_json(&found, limit, looked.cut.unwrap_or(since), cut.as_deref(), &rules)?;
     } else if rules.is_empty() {
         println!(
-            "no request was refused since {} UTC, by {}",
+            "no request was refused since {} UTC, by {}{}",
             people::to_the_second(since),
-            log.name()
+            log.name(),
+            if cut.is_some() { ", as far as it could be read" } else { "" }
         );
     } else {
         print_table(&found, limit, if given.wide { Width::Any } else { Width::of_stdout() })?;
@@ -198,7 +199,7 @@ fn print_json(
     found: &Scratch,
     limit: u32,
     since: Timestamp,
-    cut: Option<Timestamp>,
+    unknown: Option<&str>,
     rules: &[(String, u64)],
 ) -> anyhow::Result<()> {
     let mut before = "{\n  \"requests\": [\n";
@@ -214,10 +215,10 @@ fn print_json(
     let rules: serde_json::Map<String, Value> =
         rules.iter().map(|(rule, count)| (rule.clone(), json!(count))).collect();
     println!(
-        "  \"rules\": {},\n  \"unsaid\": {},\n  \"since\": \"{}\"\n}}",
+        "  \"rules\": {},\n  \"unsaid\": {},\n  \"since\": \"{since}\",\n  \"unknown\": {}\n}}",
         json!(rules),
         unsaid(found)?,
-        cut.unwrap_or(since)
+        json!(unknown.into_iter().collect::<Vec<_>>())
     );
     Ok(())
 }

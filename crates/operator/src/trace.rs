@@ -118,7 +118,7 @@ pub(crate) async fn run(given: Trace) -> anyhow::Result<ExitCode> {
             eprintln!("unknown: {}", printable(unknown));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if unknown.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub(crate) async fn places(api: &EngineApi, event_id: &str) -> anyhow::Result<Vec<Place>> {

@@ -15,6 +15,7 @@ use crate::history::pattern;
 use crate::interrupt::unless_interrupted;
 use crate::letter::DeadLetter;
 use crate::message_text;
+use crate::people::printable;
 use crate::trace::{self, Step};
 
 pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
@@ -32,31 +33,40 @@ pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
     let meant = ids.resolve_all(looked)?;
     found.retain(|message| meant.contains(message.event_id()));
     found.sort_by_key(|message| (message.sent_at, redrive_order(message)));
-    let history = unless_interrupted(history(&environment, &found)).await;
+    let told = unless_interrupted(history(&environment, &found)).await;
+    let unknown: Option<String> = match &told {
+        Ok((_, cut)) => cut.as_ref().map(|cut| format!("what else happened to it ({cut})")),
+        Err(error) => Some(format!("what happened to it ({error:#})")),
+    };
+    let history = told.map(|(steps, _)| steps);
     for message in &found {
         if given.json {
             let mut letter = as_json(message)?;
             letter["history"] = json!(history.as_ref().ok());
+            letter["unknown"] = json!(unknown.iter().collect::<Vec<_>>());
             println!("{letter:#}");
         } else {
             print!("{}", render(message, &history));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    if let Some(unknown) = unknown.as_ref().filter(|_| !given.json) {
+        eprintln!("unknown: {}", printable(unknown));
+    }
+    Ok(if unknown.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the log tells of the event since it was accepted.
-async fn history(environment: &Environment, found: &[DeadLetter]) -> anyhow::Result<Vec<Step>> {
+/// What the log tells of the event since it was accepted, and what it could not tell.
+async fn history(
+    environment: &Environment,
+    found: &[DeadLetter],
+) -> anyhow::Result<(Vec<Step>, Option<String>)> {
     let since = found.iter().map(|letter| letter.said_accepted_at()).min().unwrap_or_default();
     let event_id = found.first().map(|letter| letter.event_id()).unwrap_or_default();
     let about = |line: &Value| line["event_id"] == *event_id;
     let of_event = pattern("event_id", &[event_id]);
     let history = environment.history();
     let found = history.look(&of_event, since, about).await?;
-    if let Some(cut) = history.cut(&found) {
-        eprintln!("note: {cut}");
-    }
-    Ok(trace::folded(trace::steps(&found.lines)))
+    Ok((trace::folded(trace::steps(&found.lines)), history.cut(&found)))
 }
 
 /// A dead letter for programs.

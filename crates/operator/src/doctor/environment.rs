@@ -16,6 +16,7 @@ use url::Url;
 use super::checks::Checks;
 use super::destination::{Date, From};
 use super::{destination, disk, preflight};
+use crate::blocked;
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host, NotDeployed, deployment};
 use crate::history::pattern;
@@ -137,6 +138,7 @@ async fn engine(
         }
     };
     checks.ok("engine", "it runs and answers");
+    log(environment, checks).await;
     if let Some(config) = config {
         let repair = "restart the engine with this configuration";
         retention(environment, config, repair, checks).await;
@@ -159,6 +161,24 @@ async fn engine(
     }
     clock(&dates, checks);
     Some(report)
+}
+
+/// Whether the log is whole: `trace`, `blocked`, `refused` and the verdict read it.
+async fn log(environment: &Environment, checks: &mut Checks) {
+    let history = environment.history();
+    let since = people::before(people::now(), blocked::LOG_BACK);
+    match history.look(&pattern("event_id", &["-"]), since, |_| false).await {
+        Ok(found) => match history.cut(&found) {
+            None => checks.ok("log", format!("{} is whole", history.name())),
+            Some(cut) => checks.warn(
+                "log",
+                cut,
+                "what happened then nobody tells; put back what was taken away, and leave it to the engine, \
+                 which keeps 100 MB",
+            ),
+        },
+        Err(error) => checks.fail("log", format!("{error:#}"), "trace, blocked and refused read it"),
+    }
 }
 
 async fn aws(

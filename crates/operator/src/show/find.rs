@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, anyhow};
 use commands::Show;
+use domain::dead_letter::{group_of, redrive_order};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,8 +16,11 @@ use crate::dlq::look::look;
 use crate::engine_api::{EngineApi, segment};
 use crate::environment::{Environment, Host};
 use crate::history::{Pattern, pattern};
-use crate::letter::Letter;
+use crate::letter::{DeadLetter, Letter};
 use crate::people::{self, printable};
+
+/// Dead letters of a key that are shown one by one: as many as the engine shows of what waits.
+const KEY_EVENTS_MAX: usize = 100;
 
 /// The event that is meant, and what there is of it.
 pub(super) struct Found {
@@ -26,6 +30,8 @@ pub(super) struct Found {
     pub(super) messages: Vec<Lying>,
     pub(super) key: Option<Key>,
     pub(super) unknown: Vec<String>,
+    /// What could have been told here, and was not; unlike what AWS never tells it is a failure.
+    pub(super) is_in_part: bool,
 }
 
 /// The ordering key that was typed.
@@ -34,6 +40,8 @@ pub(super) struct Key {
     pub(super) group: String,
     /// How many messages of it are in the queue; `None` on AWS, which does not tell.
     pub(super) messages: Option<u64>,
+    /// How many dead letters of it there are, where nothing of it is in the queue; else `None`.
+    pub(super) dead_letters: Option<u64>,
     /// The first of them.
     pub(super) events: Vec<OfKey>,
 }
@@ -103,7 +111,8 @@ async fn in_engine(
     if let Some(group) = answer.group.filter(|_| messages.is_empty()) {
         let mut of_group = lying(group.first)?;
         let events = of_group.iter().map(OfKey::of).collect();
-        key = Some(Key { group: typed.clone(), messages: Some(group.messages), events });
+        let waiting = Some(group.messages);
+        key = Some(Key { group: typed.clone(), messages: waiting, dead_letters: None, events });
         of_group.truncate(1);
         messages = of_group;
     }
@@ -117,14 +126,50 @@ async fn in_engine(
         // What has left the queues is found by the beginning of its id as well.
         let begins =
             |line: &Value| line["event_id"].as_str().is_some_and(|id| id.starts_with(typed));
-        lines = environment.history().look(&pattern("message", &[]), since, begins).await?.lines;
+        unknown.clear();
+        lines = looked(environment, &pattern("message", &[]), since, begins, &mut unknown).await?;
         event_ids = ids_of(&lines);
         if event_ids.len() > 1 {
             return Err(not_clear(typed, &event_ids));
         }
     }
+    if lines.is_empty() && messages.is_empty() {
+        (key, messages) = dead_letters_of_key(environment, typed).await?;
+        if let Some(first) = messages.first() {
+            event_ids = [first.letter.event_id().to_owned()].into_iter().collect();
+            unknown.clear();
+            lines = lines_of(environment, &event_ids, since, &mut unknown).await?;
+        }
+    }
     let event_id = event_ids.pop_first().unwrap_or_else(|| typed.clone());
-    Ok(Found { event_id, lines, messages, key, unknown })
+    let is_in_part = !unknown.is_empty();
+    Ok(Found { event_id, lines, messages, key, unknown, is_in_part })
+}
+
+/// What of a key has died, where nothing of it waits: the key, and of its first dead letter that itself.
+async fn dead_letters_of_key(
+    environment: &Environment,
+    typed: &str,
+) -> anyhow::Result<(Option<Key>, Vec<Lying>)> {
+    let mut found: Vec<Lying> = Vec::new();
+    let mut dead_letters = 0;
+    look(environment, |letter| {
+        if group_of(letter) == typed {
+            dead_letters += 1;
+            found.push(Lying::dead(letter.clone()));
+            found.sort_by_key(|it| (it.letter.sent_at, redrive_order(&it.letter)));
+            found.truncate(KEY_EVENTS_MAX);
+        }
+        Ok(())
+    })
+    .await?;
+    if found.is_empty() {
+        return Ok((None, found));
+    }
+    let events = found.iter().map(OfKey::of).collect();
+    found.truncate(1);
+    let dead_letters = Some(dead_letters);
+    Ok((Some(Key { group: typed.to_owned(), messages: Some(0), dead_letters, events }), found))
 }
 
 async fn lines_of(
@@ -166,6 +211,7 @@ async fn in_log(
     let beginning = format!("{typed}*");
     let wanted = pattern("event_id", &[&beginning]).or("group", typed);
     let mut lines = looked(environment, &wanted, since, about, &mut unknown).await?;
+    let is_in_part = !unknown.is_empty();
     let mut alike = ids_of(&lines);
     alike.retain(|id| id.starts_with(typed));
     let mut key = None;
@@ -183,7 +229,8 @@ async fn in_log(
                  is shown)"
             ));
         }
-        key = Some(Key { group: typed.to_owned(), messages: None, events: Vec::new() });
+        let group = typed.to_owned();
+        key = Some(Key { group, messages: None, dead_letters: None, events: Vec::new() });
         head.unwrap_or(newest)
     } else if alike.len() > 1 {
         return Err(not_clear(typed, &alike));
@@ -191,10 +238,10 @@ async fn in_log(
         alike.pop_first().unwrap_or_else(|| typed.to_owned())
     };
     lines.retain(|line| line["event_id"] == *event_id);
-    Ok(Found { event_id, lines, messages: Vec::new(), key, unknown })
+    Ok(Found { event_id, lines, messages: Vec::new(), key, unknown, is_in_part })
 }
 
-/// The dead letters of an event on AWS, which are received to be looked at.
+/// The dead letters of an event on AWS, or those of a key, which are received to be looked at.
 pub(super) async fn dead_letters(
     environment: &Environment,
     event_id: &str,
@@ -202,15 +249,8 @@ pub(super) async fn dead_letters(
 ) -> anyhow::Result<Vec<Lying>> {
     let mut found = Vec::new();
     let looked = look(environment, |letter| {
-        if letter.event_id() == event_id {
-            found.push(Lying {
-                state: State::Dead,
-                visible_at: None,
-                ahead: None,
-                behind: None,
-                head_event_id: None,
-                letter: letter.clone(),
-            });
+        if letter.event_id() == event_id || group_of(letter) == event_id {
+            found.push(Lying::dead(letter.clone()));
         }
         Ok(())
     })
@@ -254,6 +294,19 @@ fn not_clear(typed: &str, alike: &BTreeSet<String>) -> anyhow::Error {
         "{typed:?} begins the ids of several events: {}{more}; type more of it",
         ids.join(", ")
     ))
+}
+
+impl Lying {
+    fn dead(letter: DeadLetter) -> Self {
+        Self {
+            state: State::Dead,
+            visible_at: None,
+            ahead: None,
+            behind: None,
+            head_event_id: None,
+            letter,
+        }
+    }
 }
 
 impl OfKey {

@@ -112,8 +112,9 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
         in_time(read::since(&audit, since)),
         in_time(async { Switch::of(&environment)?.list().await }),
     );
-    let Found { event_id, lines, mut messages, mut key, mut unknown } = found?;
+    let Found { event_id, lines, mut messages, mut key, mut unknown, mut is_in_part } = found?;
     let actions = actions.unwrap_or_else(|error| {
+        is_in_part = true;
         unknown.push(format!("what operators did ({error:#})"));
         Vec::new()
     });
@@ -121,6 +122,7 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
         Ok(pauses) if pauses.is_empty() => Some(None),
         Ok(pauses) => Some(Some(pauses::in_a_line(&pauses))),
         Err(error) => {
+            is_in_part = true;
             unknown.push(format!("whether delivery is paused ({error:#})"));
             None
         }
@@ -167,7 +169,7 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
     } else {
         print!("{}", shown.for_people());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_in_part { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn nothing(environment: &Environment, given: &Show, unknown: &[String]) -> String {

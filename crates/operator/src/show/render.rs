@@ -151,11 +151,20 @@ impl Shown<'_> {
     }
 }
 
+fn are(dead_letters: u64) -> String {
+    let verb = if dead_letters == 1 { "is" } else { "are" };
+    format!("{} {verb}", count(dead_letters, "dead letter"))
+}
+
 /// The events of a key, as a table.
 fn of_key(key: &Key) -> String {
     let group = printable(&key.group);
     let Some(messages) = key.messages else {
         return format!("key {group}: the event that it waits for, by the log\n");
+    };
+    let (all, said) = match key.dead_letters {
+        Some(dead) => (dead, format!("nothing waits, {} there", are(dead))),
+        None => (messages, people::events_wait(messages)),
     };
     let row = |it: &super::find::OfKey| {
         [
@@ -169,7 +178,7 @@ fn of_key(key: &Key) -> String {
     let rows: Vec<_> = key.events.iter().map(row).collect();
     let heading = ["EVENT", "STATE", "ACCEPTED (UTC)", "RECEIVED", "BODY"];
     let table = table::render(heading, &rows, Width::of_stdout());
-    let more = messages.saturating_sub(rows.len() as u64);
+    let more = all.saturating_sub(rows.len() as u64);
     let more = if more > 0 { format!("and {more} more\n") } else { String::new() };
-    format!("key {group}: {}\n{table}{more}\nthe first of them", people::events_wait(messages))
+    format!("key {group}: {said}\n{table}{more}\nthe first of them")
 }

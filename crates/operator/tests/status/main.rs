@@ -17,5 +17,6 @@ mod skip;
 mod status;
 mod support;
 mod trace;
+mod unseen;
 mod usage;
 mod verdict;
