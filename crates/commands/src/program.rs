@@ -16,9 +16,6 @@ const CALLED_AS_VARIABLE: &str = "WEBHOOK_OPERATOR_CALLED_AS";
 const OPTIONS: [(&str, &str); 3] =
     [("config", "--config"), ("data_dir", "--data-dir"), ("api", "--api")];
 
-/// What a word begins with that is a value, whatever it looks like; no word of a command line can hold it.
-const VALUE: char = '\0';
-
 /// Those of [`OPTIONS`] that were given, as they are typed.
 static GIVEN: OnceLock<String> = OnceLock::new();
 
@@ -88,33 +85,75 @@ pub fn remember(matches: &ArgMatches) {
     GIVEN.set(given).expect("one command is carried out");
 }
 
-/// A word that somebody else has chosen, such as an ordering key, for [`command`]: it never becomes an
+/// A word of a command that is printed. What stands in the code is meant as it is; everything else was
+/// chosen by somebody else, and is a [`value`].
+#[derive(Debug, Clone)]
+pub struct Word(Said);
+
+#[derive(Debug, Clone)]
+enum Said {
+    Literally(&'static str),
+    Value(String),
+}
+
+impl From<&'static str> for Word {
+    fn from(word: &'static str) -> Self {
+        Self(Said::Literally(word))
+    }
+}
+
+/// A word that somebody else has chosen, such as an ordering key, an id or a name: it never becomes an
 /// option.
-#[must_use]
-pub fn value(word: &str) -> String {
-    format!("{VALUE}{word}")
+pub fn value(word: impl Into<String>) -> Word {
+    Word(Said::Value(word.into()))
+}
+
+/// How a command of this program is typed for the environment that was named: [`command()`] of words,
+/// each a literal or a [`value`].
+///
+/// ```
+/// let typed = commands::command!["retry", commands::program::value("--all")];
+/// assert!(typed.ends_with(" retry -- --all"));
+/// ```
+///
+/// What is no literal does not compile:
+///
+/// ```compile_fail
+/// let key = String::from("--all");
+/// commands::command!["retry", key.as_str()];
+/// ```
+#[macro_export]
+macro_rules! command {
+    ($($word:expr),* $(,)?) => {
+        $crate::program::command([$($crate::program::Word::from($word)),*])
+    };
 }
 
 /// How a command of this program is typed for the environment that was named.
-pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub fn command(words: impl IntoIterator<Item = Word>) -> String {
     let (mut typed, mut values) = (String::new(), String::new());
     let mut is_behind_option = false;
     for word in words {
-        match word.strip_prefix(VALUE) {
-            Some(value) if value.starts_with('-') && is_behind_option => {
+        let is_option = matches!(&word.0, Said::Literally(word) if word.starts_with("--"));
+        match word.0 {
+            Said::Value(value) if value.starts_with('-') && is_behind_option => {
                 typed += "=";
-                typed += &quoted(value);
+                typed += &quoted(&value);
             }
-            Some(value) if value.starts_with('-') => {
+            Said::Value(value) if value.starts_with('-') => {
                 values += " ";
-                values += &quoted(value);
+                values += &quoted(&value);
             }
-            value => {
+            Said::Value(word) => {
                 typed += " ";
-                typed += &quoted(value.unwrap_or(word));
+                typed += &quoted(&word);
+            }
+            Said::Literally(word) => {
+                typed += " ";
+                typed += &quoted(word);
             }
         }
-        is_behind_option = word.starts_with("--");
+        is_behind_option = is_option;
     }
     if !values.is_empty() {
         values.insert_str(0, " --");
@@ -174,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_shell_takes_each_word_as_it_is() {
-        let words = ["dlq", "show", "local", "e; rm -rf ~\u{1b}", "$(x)|y", "it's", ""];
-        let typed = command(words);
+        let of_others = ["e; rm -rf ~\u{1b}", "$(x)|y", "it's", ""].map(value);
+        let typed = command(["dlq", "show", "local"].map(Word::from).into_iter().chain(of_others));
         let split = shlex::split(&typed).unwrap();
         assert_eq!(split[1..5], ["dlq", "show", "local", "e; rm -rf ~\u{fffd}"]);
         assert_eq!(split[5..], ["$(x)|y", "it's", ""]);
@@ -183,15 +222,14 @@ mod tests {
 
     #[test]
     fn what_somebody_else_has_chosen_is_no_option() {
-        let typed =
-            |words: &[&str]| command(words.iter().copied()).split_once(' ').unwrap().1.to_owned();
+        let typed = |typed: String| typed.split_once(' ').unwrap().1.to_owned();
         let (key, other) = (value("--all"), value("order 7"));
-        assert_eq!(typed(&["retry", "local", &other]), "retry local 'order 7'");
-        assert_eq!(typed(&["retry", "local", &key]), "retry local -- --all");
+        assert_eq!(typed(command!["retry", "local", other]), "retry local 'order 7'");
+        assert_eq!(typed(command!["retry", "local", key.clone()]), "retry local -- --all");
         assert_eq!(
-            typed(&["skip", "local", &key, "--why", "TEXT"]),
+            typed(command!["skip", "local", key.clone(), "--why", "TEXT"]),
             "skip local --why TEXT -- --all"
         );
-        assert_eq!(typed(&["resume", "local", "--name", &key]), "resume local --name=--all");
+        assert_eq!(typed(command!["resume", "local", "--name", key]), "resume local --name=--all");
     }
 }

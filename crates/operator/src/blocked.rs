@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use commands::{Blocked, program};
+use commands::{Blocked, command, program::value};
 use domain::time::Timestamp;
 use domain::verdict::{Failure, Key, Known};
 use serde::{Deserialize, Serialize};
@@ -399,8 +399,8 @@ fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
     let mut text = table::render(heading, &rows, Width::of_stdout());
     text = format!(
         "{text}`{}` shows one, and what can be done\n`{}` takes one out of its group's way\n",
-        program::command(["show", environment, "EVENT"]),
-        program::command(["skip", environment, "EVENT", "--why", "TEXT"])
+        command!["show", value(environment), "EVENT"],
+        command!["skip", value(environment), "EVENT", "--why", "TEXT"]
     );
     text
 }

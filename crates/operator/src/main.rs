@@ -236,6 +236,24 @@ mod tests {
         assert!(count > 60, "only {count} commands were found");
     }
 
+    /// What somebody else may choose as a key, an id or a name.
+    pub(crate) const CHOSEN: [&str; 7] = ["--all", "-y", "--", "$(touch x)", "a b", "'", ""];
+
+    /// Sees that a printed command is taken as it was meant by a shell and by clap, with `chosen` in it as a
+    /// value.
+    pub(crate) fn takes(command: &str, chosen: &str) {
+        let words = shlex::split(command).unwrap();
+        let is_there = |word: &String| word == chosen || word.ends_with(&format!("={chosen}"));
+        assert!(words.iter().any(is_there), "{command}");
+        let parsed = Cli::try_parse_from(
+            std::iter::once("webhook-operator").chain(words[1..].iter().map(String::as_str)),
+        );
+        let parsed = parsed.unwrap_or_else(|error| panic!("{command}: {error}"));
+        // As no option it is in what was parsed as text.
+        let parsed = format!("{parsed:?}");
+        assert!(parsed.contains(&format!("{chosen:?}")), "{command}: {parsed}");
+    }
+
     #[test]
     fn a_command_that_does_not_parse_is_noticed() {
         for text in ["webhook-operator dlq show local", "webhook-operator status local --wach"] {

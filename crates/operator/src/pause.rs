@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
-use commands::{Pause, program};
+use commands::{
+    Pause, command,
+    program::{self, Word, value},
+};
 use serde_json::json;
 
 use crate::environment;
@@ -33,7 +36,7 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
         settled = waiting::settled(&environment) => settled?,
         () = interrupted() => {
             wait.finish_and_clear();
-            let resume = program::command(["resume", &environment.name, "--name", &program::value(name)]);
+            let resume = command!["resume", value(&environment.name), "--name", value(name)];
             eprintln!("delivery is paused; what is under way has not ended yet; `{resume}` ends the pause");
             return Ok(ExitCode::from(130));
         }
@@ -57,11 +60,10 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
         if !others.is_empty() {
             println!("paused as well: {}", pauses::in_a_line(&others));
         }
-        let named = program::value(name);
-        let mut resume = vec!["resume", &environment.name];
+        let mut resume = vec![Word::from("resume"), value(&environment.name)];
         // Alone, it is ended by whoever resumes.
         if given.name.is_some() || !others.is_empty() {
-            resume.extend(["--name", &named]);
+            resume.extend([Word::from("--name"), value(name)]);
         }
         let resume = format!("`{}`", program::command(resume));
         match ours.until {

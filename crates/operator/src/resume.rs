@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use commands::{Resume, program};
+use commands::{Resume, command, program::value};
 use domain::pause::Pause;
 use serde_json::json;
 
@@ -91,8 +91,8 @@ fn names(
                  all with `{}`",
                 pauses.len(),
                 pauses::in_a_line(pauses),
-                program::command(["resume", name, "--name", &program::value(&pauses[0].name)]),
-                program::command(["resume", name, "--all"]),
+                command!["resume", value(name), "--name", value(&pauses[0].name)],
+                command!["resume", value(name), "--all"],
             )
         }
     }
@@ -177,7 +177,7 @@ impl Pace {
             Some(left) => format!("about {} left", people::span(left.max(Duration::from_secs(1)))),
             None if watched < PACE_LEAST => "no estimate yet".to_owned(),
             None => {
-                let blocked = program::command(["blocked", environment]);
+                let blocked = command!["blocked", value(environment)];
                 format!("not getting fewer: `{blocked}` tells why")
             }
         }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use commands::{Trace, program};
+use commands::{Trace, command, program::value};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -393,7 +393,7 @@ fn where_it_is(place: &Place, environment: &str, event_id: &str, now: Timestamp)
         return format!(
             "a dead letter in {} since {since}: `{}`",
             place.queue,
-            program::command(["dlq", "show", environment, event_id])
+            command!["dlq", "show", value(environment), value(event_id)]
         );
     }
     let turn = match (place.ahead, place.visible_at.as_deref().and_then(people::time)) {
@@ -414,6 +414,26 @@ fn where_it_is(place: &Place, environment: &str, event_id: &str, now: Timestamp)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_that_somebody_else_has_chosen_is_no_option() {
+        for chosen in crate::tests::CHOSEN {
+            let place = Place {
+                queue: "dlq".to_owned(),
+                dead_letter: true,
+                message_id: String::new(),
+                group: String::new(),
+                sequence: String::new(),
+                sent_at: String::new(),
+                receive_count: 1,
+                visible_at: None,
+                ahead: 0,
+            };
+            let text = where_it_is(&place, "prod", chosen, people::now());
+            let command = text.split_once(": `").unwrap().1.strip_suffix('`').unwrap();
+            crate::tests::takes(command, chosen);
+        }
+    }
 
     fn line(at: u32, message: &str, more: &Value) -> Value {
         let mut line = json!({

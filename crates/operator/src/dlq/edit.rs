@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use commands::dlq::Edit;
-use commands::program;
+use commands::{command, dlq::Edit, program::value};
 use domain::dead_letter::edited;
 use domain::quota;
 use serde_json::{Value, json};
@@ -125,8 +124,8 @@ async fn send(
     (what["sent"], what["deleted"]) = (json!(true), json!(deleted.is_ok()));
     action.end(what.clone()).await?;
     if let Err(error) = deleted {
-        let words = ["dlq", "drop", &environment.name, event_id, "--why", "sent by edit"];
-        let drop = program::command(words);
+        let (name, event_id) = (value(&environment.name), value(event_id));
+        let drop = command!["dlq", "drop", name, event_id, "--why", "sent by edit"];
         return Err(error.context(format!(
             "it was sent with its new body, but is still a dead letter as well: start it again \
              with the same body within five minutes, as long as the queue recognises it, or later \
@@ -154,11 +153,10 @@ fn keep(
     }
     let (_file, path) = file.keep().context("keeping what was typed")?;
     let path = path.display().to_string();
-    let edit = ["dlq", "edit", &environment.name, original.event_id(), "--body", &path];
-    eprintln!(
-        "note: what you typed is in {path}; correct it, and go on with\n  {}",
-        program::command(edit.into_iter().chain(["--why", &given.why]))
-    );
+    let (name, event_id) = (value(&environment.name), value(original.event_id()));
+    let (body, why) = (value(&path), value(&given.why));
+    let edit = command!["dlq", "edit", name, event_id, "--body", body, "--why", why];
+    eprintln!("note: what you typed is in {path}; correct it, and go on with\n  {edit}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use commands::dlq::{Redrive, Which};
-use commands::program;
+use commands::{command, program::value};
 use domain::dead_letter::redriven;
 use domain::time::Timestamp;
 use serde_json::json;
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         let noted = environment.audit().add("resume", None, by).await;
         // However it ended: nobody else ends this pause, and this ends no other.
         if let Err(error) = switch.end(&[PAUSE.to_owned()]).await {
-            let resume = program::command(["resume", &environment.name, "--name", PAUSE]);
+            let resume = command!["resume", value(&environment.name), "--name", PAUSE];
             let so = format!("delivery is still paused, and `{resume}` goes on: {error:#}");
             return Err(match done {
                 Ok(_) => anyhow!(so),
@@ -535,7 +535,7 @@ async fn say_if_paused(environment: &Environment) {
         Ok(pauses) => eprintln!(
             "note: delivery is paused: {}; what is sent waits until `{}`",
             pauses::in_a_line(&pauses),
-            program::command(["resume", &environment.name])
+            command!["resume", value(&environment.name)]
         ),
         Err(error) => eprintln!("note: whether delivery is paused is not known: {error:#}"),
     }

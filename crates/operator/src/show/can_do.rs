@@ -1,6 +1,6 @@
 //! What can be done about an event, each with the command that does it, as it is typed here.
 
-use commands::program;
+use commands::{command, program::value};
 use serde::Serialize;
 
 use super::State;
@@ -32,23 +32,21 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     /// In the order in which one would think of it.
     pub(super) fn can_do(&self) -> Vec<CanDo> {
-        let Self { environment, .. } = self;
-        let event_id = &*program::value(self.event_id);
-        let group = self.group.map(program::value);
-        let do_by = |what: &str, words: &[&str]| CanDo {
-            what: what.to_owned(),
-            command: Some(program::command(words.iter().copied())),
-        };
+        let environment = || value(self.environment);
+        let event_id = || value(self.event_id);
+        let group = self.group.map(value);
+        let do_by =
+            |what: &str, command: String| CanDo { what: what.to_owned(), command: Some(command) };
         let wait = |what: String| CanDo { what, command: None };
         let mut all = Vec::new();
         if self.is_paused == Some(true) && self.state != State::Delivered {
-            all.push(do_by("deliver again: delivery is paused", &["resume", environment]));
+            all.push(do_by("deliver again: delivery is paused", command!["resume", environment()]));
         }
         match self.state {
             State::Waiting => match self.behind_of {
                 Some(head) => {
                     let what = format!("look at {}, which its group waits for", printable(head));
-                    all.push(do_by(&what, &["show", environment, &program::value(head)]));
+                    all.push(do_by(&what, command!["show", environment(), value(head)]));
                 }
                 None => all.push(wait("wait: its turn comes by itself".to_owned())),
             },
@@ -58,21 +56,21 @@ impl Case<'_> {
             State::Retrying | State::Blocked => {
                 let when = self.next_attempt.as_deref().unwrap_or("by its schedule");
                 all.push(wait(format!("wait: it is attempted again {when}")));
-                if let Some(group) = &group {
-                    all.push(do_by("attempt it now", &["retry", environment, group]));
+                if let Some(group) = group {
+                    all.push(do_by("attempt it now", command!["retry", environment(), group]));
                 }
                 all.push(do_by(
                     "take it out of its group's way, into the dead letters",
-                    &["skip", environment, event_id, "--why", "TEXT"],
+                    command!["skip", environment(), event_id(), "--why", "TEXT"],
                 ));
             }
             State::Dead => {
-                let dlq = |what, command, more: &[&str]| {
-                    do_by(what, &[&["dlq", command, environment, event_id], more].concat())
-                };
-                all.push(dlq("send it again", "redrive", &[]));
-                all.push(dlq("send it again with another body", "edit", &["--why", "TEXT"]));
-                all.push(dlq("delete it, and keep a copy in a file", "drop", &["--why", "TEXT"]));
+                let again = command!["dlq", "redrive", environment(), event_id()];
+                all.push(do_by("send it again", again));
+                let edit = command!["dlq", "edit", environment(), event_id(), "--why", "TEXT"];
+                all.push(do_by("send it again with another body", edit));
+                let drop = command!["dlq", "drop", environment(), event_id(), "--why", "TEXT"];
+                all.push(do_by("delete it, and keep a copy in a file", drop));
             }
             State::Delivered => {
                 let what =
@@ -80,8 +78,11 @@ impl Case<'_> {
                 all.push(wait(what.to_owned()));
             }
             State::Unknown => {
-                all.push(do_by("see whether its group waits", &["blocked", environment]));
-                all.push(do_by("see whether it is a dead letter", &["dlq", "list", environment]));
+                all.push(do_by("see whether its group waits", command!["blocked", environment()]));
+                all.push(do_by(
+                    "see whether it is a dead letter",
+                    command!["dlq", "list", environment()],
+                ));
             }
         }
         all
@@ -105,6 +106,28 @@ mod tests {
         let commands = case.can_do().into_iter().filter_map(|it| it.command);
         let words = |command: String| command.split_once(' ').unwrap().1.to_owned();
         commands.map(words).collect()
+    }
+
+    #[test]
+    fn what_somebody_else_has_chosen_is_never_taken_for_an_option() {
+        use State::{Blocked, Dead, Delivered, InFlight, Retrying, Unknown, Waiting};
+        for chosen in crate::tests::CHOSEN {
+            for state in [Waiting, InFlight, Retrying, Blocked, Dead, Delivered, Unknown] {
+                let case = Case {
+                    environment: "prod",
+                    event_id: chosen,
+                    group: Some(chosen),
+                    state,
+                    behind_of: Some(chosen),
+                    next_attempt: None,
+                    is_paused: Some(false),
+                };
+                for CanDo { command, .. } in case.can_do() {
+                    let command = command.filter(|_| state != Unknown);
+                    command.iter().for_each(|command| crate::tests::takes(command, chosen));
+                }
+            }
+        }
     }
 
     #[test]

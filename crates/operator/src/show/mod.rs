@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use commands::{Show, program};
+use commands::{Show, command, program::value};
 use domain::dead_letter::reason_of;
 use domain::message::Message;
 use domain::time::Timestamp;
@@ -177,8 +177,7 @@ fn nothing(environment: &Environment, given: &Show, unknown: &[String]) -> Strin
     let (place, way_out) = match environment.host {
         Host::Engine { .. } => (", and no queue has it or a group of this name", String::new()),
         Host::Aws { .. } => {
-            let words = ["show", &environment.name, &given.id, "--look"];
-            let look = program::command(words);
+            let look = command!["show", value(&environment.name), value(&given.id), "--look"];
             let way_out = format!(
                 "; AWS does not tell what waits and was never attempted, and `{look}` looks among the \
                  dead letters"

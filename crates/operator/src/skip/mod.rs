@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
-use commands::{Skip, program};
+use commands::{Skip, command, program::value};
 use domain::skip::Skips;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ async fn undo(
         bail!(
             "nobody asked for event {event_id:?} to be skipped, so nothing was changed; \
              `{}` shows which",
-            program::command(["skip", &environment.name, "--list"])
+            command!["skip", value(&environment.name), "--list"]
         );
     };
     let what = json!({ "event_id": event_id, "sequence": sequence });
@@ -143,7 +143,7 @@ async fn skip(
         bail!(
             "event {event_id:?} is not the first of a group that waits, so nothing was changed; \
              `{}` shows which are{}",
-            program::command(["blocked", &environment.name]),
+            command!["blocked", value(&environment.name)],
             unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
         );
     };
@@ -203,18 +203,18 @@ fn report(
     match outcome {
         Outcome::Asked if is_paused => println!(
             "asked for; delivery is paused, so it happens after `{}`",
-            program::command(["resume", name])
+            command!["resume", value(name)]
         ),
         Outcome::Asked => println!(
             "asked for; `{}` tells when it has happened",
-            program::command(["trace", name, &head.event_id])
+            command!["trace", value(name), value(&head.event_id)]
         ),
         Outcome::Delivered => {
             println!("{event_id} was delivered after all; nothing was skipped");
         }
         Outcome::Skipped => {
             println!("{event_id} is a dead letter now, and group {group} goes on");
-            let show = program::command(["dlq", "show", name, &head.event_id]);
+            let show = command!["dlq", "show", value(name), value(&head.event_id)];
             println!("`{show}` shows it");
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
-use commands::program;
+use commands::{command, program::value};
 use deployment::Deployment;
 use domain::config::{Config, LogLevel};
 use domain::pause::Pause;
@@ -436,7 +436,7 @@ async fn reasons(
     Ok(match history.cut(&found) {
         None => by_reason(&found.lines, count, &environment.name),
         Some(cut) => {
-            Err(format!("{cut}; `{}` tells", program::command(["dlq", "stats", &environment.name])))
+            Err(format!("{cut}; `{}` tells", command!["dlq", "stats", value(&environment.name)]))
         }
     })
 }
@@ -454,7 +454,7 @@ fn by_reason(
         return Err(format!(
             "the log tells of {} since the oldest, and {count} are there; `{}` tells",
             reasons.len(),
-            program::command(["dlq", "stats", environment])
+            command!["dlq", "stats", value(environment)]
         ));
     }
     let mut counts = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use commands::program;
+use commands::{command, program::value};
 use domain::config::LogLevel;
 use domain::notification::kind::Kind;
 use domain::pause::Pause;
@@ -61,7 +61,7 @@ pub(crate) async fn report(
     (meter.until, meter.difference) = (Some(status.now.clone()), Some(meter.missing));
     (meter.uncertain_by, meter.total) = (Some(0), Some(total(meter.routes.values())));
     if status.dead_letters_by_reason.is_none() {
-        let command = program::command(["dlq", "stats", &environment.name]);
+        let command = command!["dlq", "stats", value(&environment.name)];
         let most = format!("too many to count at a glance: `{command}` does");
         unknown.push(format!("dead letters by reason ({most})"));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commands::program;
+use commands::{command, program::value};
 use domain::pause::Pause;
 use domain::time::Timestamp;
 use terminal::table::{self, Width};
@@ -103,11 +103,11 @@ fn delivery(report: &Report) -> String {
         format!("{state}, though there are pauses: somebody switched the mapping on by another way")
     } else if delivery.paused {
         if let [first, _, ..] = delivery.pauses.as_slice() {
-            let name = program::value(&first.name);
-            let resume = program::command(["resume", &report.environment, "--name", &name]);
+            let (environment, name) = (value(&report.environment), value(&first.name));
+            let resume = command!["resume", environment, "--name", name];
             format!("PAUSED ({state}) by several: `{resume}` ends one")
         } else {
-            let resume = program::command(["resume", &report.environment]);
+            let resume = command!["resume", value(&report.environment)];
             format!("PAUSED ({state}): `{resume}` goes on")
         }
     } else {
@@ -136,7 +136,7 @@ fn queue(report: &Report, now: Timestamp) -> String {
     parts.extend(queue.oldest_age_ms.map(|ms| oldest(ms, queue.oldest_age_at.as_deref(), now)));
     parts.extend(queue.groups.map(|groups| count(groups, "group")));
     if let Some(waiting) = queue.waiting_groups.filter(|waiting| *waiting > 0) {
-        let blocked = program::command(["blocked", &report.environment]);
+        let blocked = command!["blocked", value(&report.environment)];
         parts.push(format!("{waiting} waiting (`{blocked}`)"));
     }
     parts.extend(queue.refused.filter(|it| *it > 0).map(|it| format!("{it} requests refused")));

@@ -1,6 +1,9 @@
 //! A verdict as people read it: one sentence, and what each of its parts says.
 
-use commands::program;
+use commands::{
+    command,
+    program::{self, Word, value},
+};
 use domain::notification::kind::Kind;
 use domain::time::Timestamp;
 use domain::verdict::{Finding, Input, Situation, Unknown, Verdict, Wait};
@@ -35,7 +38,7 @@ impl Judged {
     pub(super) fn of(situation: &Situation, environment: &str) -> Self {
         let Situation { now, events, .. } = *situation;
         let verdict = Verdict::of(situation);
-        let others = format!("`{}`", program::command(["doctor", environment]));
+        let others = format!("`{}`", command!["doctor", value(environment)]);
         let sentence = Speaker { environment, now, events, others }.sentence(&verdict);
         Self { verdict, sentence }
     }
@@ -129,7 +132,7 @@ impl<'a> Speaker<'a> {
                     whose(name, by.as_deref()),
                     until.map_or_else(|| "until it is resumed".to_owned(), |at| self.until(at))
                 ),
-                format!("`{}` ends it, if it is yours", self.command(&["resume"], &[])),
+                format!("`{}` ends it, if it is yours", self.command(&["resume"], [])),
             ),
             Wait::DestinationFails {
                 since,
@@ -202,7 +205,7 @@ impl<'a> Speaker<'a> {
                 format!("{} missing, neither delivered nor kept", are(*missing)),
                 format!(
                     "`{}` tells of which route and how; ask its sender again",
-                    self.command(&["status"], &[])
+                    self.command(&["status"], [])
                 ),
             ),
             Finding::EventsTooMany { events: more } => (
@@ -216,7 +219,7 @@ impl<'a> Speaker<'a> {
                     "delivery is off, and the oldest event is deleted {}",
                     self.at(*deleted_at)
                 ),
-                format!("`{}`", self.command(&["resume"], &[])),
+                format!("`{}`", self.command(&["resume"], [])),
             ),
             Finding::DeadLettersNearRetention { deleted_at, count: letters } => (
                 "dead letters".to_owned(),
@@ -225,7 +228,7 @@ impl<'a> Speaker<'a> {
                     count(*letters, "dead letter"),
                     self.at(*deleted_at)
                 ),
-                format!("`{}`", self.command(&["dlq", "export"], &["dead-letters.jsonl"])),
+                format!("`{}`", self.command(&["dlq", "export"], ["dead-letters.jsonl".into()])),
             ),
             Finding::NotDeadLettered { since, event_id, reason } => (
                 format!("event {}", printable(event_id)),
@@ -235,7 +238,7 @@ impl<'a> Speaker<'a> {
                     because(reason.as_deref()),
                     self.clock(*since)
                 ),
-                format!("`{}`", self.command(&["trace"], &[&program::value(event_id)])),
+                format!("`{}`", self.command(&["trace"], [value(event_id)])),
             ),
             Finding::SecretUnavailable { since, route, reason, keys } => (
                 "secrets".to_owned(),
@@ -259,7 +262,7 @@ impl<'a> Speaker<'a> {
                 ),
                 format!(
                     "have it mended, or let its events wait: `{}`",
-                    self.command(&["pause"], &["--why", "TEXT"])
+                    self.command(&["pause"], ["--why", "TEXT"].map(Word::from))
                 ),
             ),
             Finding::EventsStuck { oldest_at, .. } => (
@@ -278,7 +281,7 @@ impl<'a> Speaker<'a> {
                     because(reason.as_deref()),
                     self.clock(*since)
                 ),
-                format!("`{}`", self.command(&["show"], &[&program::value(key)])),
+                format!("`{}`", self.command(&["show"], [value(key)])),
             ),
             Finding::DeadLettersPresent { oldest_at, count: letters } => (
                 "dead letters".to_owned(),
@@ -290,7 +293,7 @@ impl<'a> Speaker<'a> {
                     ),
                     None => letters_wait(*letters),
                 },
-                format!("`{}`", self.command(&["dlq", "list"], &[])),
+                format!("`{}`", self.command(&["dlq", "list"], [])),
             ),
             Finding::Paused { since, name, events } => (
                 "delivery".to_owned(),
@@ -303,7 +306,7 @@ impl<'a> Speaker<'a> {
                     ),
                     are(*events)
                 ),
-                format!("ask, or `{}`", self.command(&["resume"], &[])),
+                format!("ask, or `{}`", self.command(&["resume"], [])),
             ),
             Finding::SwitchedOff { state, events } => (
                 "delivery".to_owned(),
@@ -312,7 +315,7 @@ impl<'a> Speaker<'a> {
                     printable(state),
                     are(*events)
                 ),
-                format!("`{}`", self.command(&["resume"], &[])),
+                format!("`{}`", self.command(&["resume"], [])),
             ),
             Finding::PauseNotKept { since, name } => (
                 "delivery".to_owned(),
@@ -323,7 +326,7 @@ impl<'a> Speaker<'a> {
                 ),
                 format!(
                     "somebody switched it on by another way: pause again, or `{}`",
-                    self.command(&["resume"], &[])
+                    self.command(&["resume"], [])
                 ),
             ),
             Finding::Observed { condition, figure } => (
@@ -375,13 +378,13 @@ impl<'a> Speaker<'a> {
 
     /// The command that lists the keys that wait for a decision.
     pub(crate) fn blocked(&self) -> String {
-        program::command(["blocked", self.environment, "--rejected"])
+        command!["blocked", value(self.environment), "--rejected"]
     }
 
     /// A command for this environment: `dlq show local e-1`.
-    fn command(&self, before: &[&str], after: &[&str]) -> String {
-        let words = before.iter().chain([&self.environment]).chain(after);
-        program::command(words.copied())
+    fn command<const N: usize>(&self, before: &[&'static str], after: [Word; N]) -> String {
+        let before = before.iter().map(|word| Word::from(*word));
+        program::command(before.chain([value(self.environment)]).chain(after))
     }
 
     fn fails(
