@@ -35,9 +35,18 @@ struct Limits {
     connections_max: usize,
     /// How long a client may take to send a request's head, idle time between two requests included.
     head_timeout: Duration,
+    /// How long a client that has had an answer may take to begin its next request once the listener
+    /// stops. Who sends one after another is about to, and loses what is sent to a connection that
+    /// closes.
+    next_timeout: Duration,
 }
 
-const LIMITS: Limits = Limits { connections_max: 1_024, head_timeout: Duration::from_secs(75) };
+const LIMITS: Limits = Limits {
+    connections_max: 1_024,
+    head_timeout: Duration::from_secs(75),
+    // A round trip around the world.
+    next_timeout: Duration::from_millis(300),
+};
 
 /// How long what has begun may take to be answered once the listener stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -281,8 +290,8 @@ async fn accept<H, F>(
         // A stop does not end this wait: who was taken is served, and a stop has others end soon.
         let permit = Arc::clone(&permits).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
-        let (head_timeout, idle) = (limits.head_timeout, Arc::clone(&idle));
-        let connection = serve(stream, peer, handler.clone(), head_timeout, idle, stopping.clone());
+        let idle = Arc::clone(&idle);
+        let connection = serve(stream, peer, handler.clone(), limits, idle, stopping.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -296,7 +305,7 @@ async fn serve<H, F>(
     stream: TcpStream,
     peer: SocketAddr,
     handler: H,
-    head_timeout: Duration,
+    limits: Limits,
     idle: Arc<Idle>,
     mut stopping: watch::Receiver<bool>,
 ) where
@@ -330,7 +339,7 @@ async fn serve<H, F>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+        .header_read_timeout(limits.head_timeout)
         .serve_connection(TokioIo::new(Watched { stream, progress: progress.clone() }), service);
     let mut connection = std::pin::pin!(connection);
     // A connection that breaks concerns its client only, who knows already.
@@ -338,16 +347,19 @@ async fn serve<H, F>(
         _broken = connection.as_mut() => {}
         () = stopped(&mut stopping) => {
             let mut progress = progress.subscribe();
-            let is_new = *progress.borrow_and_update() == Progress::New;
-            let begins = async {
-                !is_new || tokio::time::timeout(BEGIN_TIMEOUT, progress.changed()).await.is_ok()
+            let patience = match *progress.borrow_and_update() {
+                Progress::New => BEGIN_TIMEOUT,
+                Progress::Answered => limits.next_timeout,
+                Progress::Begun | Progress::Asked => Duration::ZERO,
             };
-            let begins = tokio::select! {
-                _broken = connection.as_mut() => false,
-                begins = begins => begins,
+            let begins = tokio::time::timeout(patience, progress.changed());
+            let is_broken = tokio::select! {
+                _broken = connection.as_mut() => true,
+                _begun_or_not = begins => false,
             };
-            if begins {
-                if *progress.borrow() == Progress::Answered {
+            let progress = *progress.borrow();
+            if !is_broken && progress != Progress::New {
+                if progress == Progress::Answered {
                     connection.as_mut().graceful_shutdown();
                 }
                 // The answers say themselves that they are the last.
@@ -379,6 +391,8 @@ mod tests {
 
     const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n";
     const LIMIT: Duration = Duration::from_secs(30);
+    /// What is closed at once is closed by then.
+    const SHORT: Duration = Duration::from_millis(100);
 
     /// A server for four connections, whose answers leave when they are let go.
     async fn server() -> (Server, Arc<Semaphore>) {
@@ -513,6 +527,29 @@ mod tests {
         }
         tokio::time::timeout(LIMIT, stopping).await.unwrap().unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// It sends one request after another, and a stop comes between two.
+    #[tokio::test]
+    async fn a_stop_answers_who_sends_the_next_request_soon() {
+        let limits = Limits { next_timeout: STOP_TIMEOUT / 2, ..LIMITS };
+        let (server, answers) = server_with(limits).await;
+        answers.add_permits(2);
+        let mut stream = connect(&server).await;
+        stream.write_all(REQUEST).await.unwrap();
+        answer(&mut stream).await;
+        let address = server.address();
+        let stopping = tokio::spawn(server.stop());
+        while TcpStream::connect(address).await.is_ok() {}
+        for part in [&REQUEST[..20], &REQUEST[20..]] {
+            let more = tokio::time::timeout(SHORT, stream.read(&mut [0; 16])).await;
+            assert!(more.is_err(), "it waits for the rest: {more:?}");
+            stream.write_all(part).await.unwrap();
+        }
+        let answer = answer(&mut stream).await;
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(is_closed(&mut stream).await);
+        tokio::time::timeout(LIMIT, stopping).await.unwrap().unwrap();
     }
 
     /// A load balancer connects ahead of need.
