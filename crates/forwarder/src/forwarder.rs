@@ -10,7 +10,6 @@ use bytes::Bytes;
 use domain::batch::{self, Group, Kept, Step};
 use domain::config::{Config, LogLevel};
 use domain::dead_letter::{self, Class, Unreadable};
-use domain::deadline;
 use domain::json::JsonError;
 use domain::memory::Memory;
 use domain::message::Message;
@@ -25,6 +24,7 @@ use http::HeaderMap;
 use crate::aws::AwsSecrets;
 use crate::gates::Gates;
 use crate::identity::Clients;
+use crate::invocation::Invocation;
 use crate::logging::{self, Line, Logger, What};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -132,25 +132,33 @@ impl Forwarder {
         deadline: SystemTime,
         trace: Option<&str>,
     ) -> Result<SqsBatchResponse, BatchError> {
-        let deadline = Timestamp::from(deadline);
+        self.forward_in(event, Invocation::begin(now(), deadline.into()), trace).await
+    }
+
+    async fn forward_in(
+        &self,
+        event: &str,
+        invocation: Invocation,
+        trace: Option<&str>,
+    ) -> Result<SqsBatchResponse, BatchError> {
         // An HTTP API begins no trace, so a message seldom has one of its own.
         let trace = trace.filter(|trace| trace.contains("Sampled=1"));
         let batch = event::parse(event, now(), self.ingest_sender.as_deref())?;
         let mut groups = batch::groups(batch.messages);
         let mut kept = Vec::new();
         for record in &batch.unreadable {
-            kept.extend(self.save_unreadable(record, &mut groups, deadline).await?);
+            kept.extend(self.save_unreadable(record, &mut groups, invocation).await?);
         }
         match groups.as_mut_slice() {
             // The common case needs no side by side.
-            [group] => kept.extend(self.walk(group, trace, deadline).await),
+            [group] => kept.extend(self.walk(group, trace, invocation).await),
             groups => {
-                let walks = groups.iter_mut().map(|group| self.walk(group, trace, deadline));
+                let walks = groups.iter_mut().map(|group| self.walk(group, trace, invocation));
                 kept.extend(join_all(walks).await.into_iter().flatten());
             }
         }
         if !kept.is_empty() {
-            self.change_visibility(&kept, deadline).await;
+            self.change_visibility(&kept, invocation).await;
         }
         if let Some(metrics) = &self.report.metrics {
             logging::write(&metrics.take(now()));
@@ -162,18 +170,23 @@ impl Forwarder {
 
     /// Attempts a group's messages in order and returns what stays in the queue. A fault of ours while
     /// it does costs this group a repeat, and no other anything.
-    async fn walk(&self, group: &mut Group, trace: Option<&str>, deadline: Timestamp) -> Vec<Kept> {
+    async fn walk(
+        &self,
+        group: &mut Group,
+        trace: Option<&str>,
+        invocation: Invocation,
+    ) -> Vec<Kept> {
         let mut kept = Vec::new();
         for follower in group.followers() {
             lock(&self.memory).stands_behind(follower);
         }
         while let Some(message) = group.head() {
-            let step = AssertUnwindSafe(self.attempt(message, group, trace, deadline));
+            let step = AssertUnwindSafe(self.attempt(message, group, trace, invocation));
             let step = step.catch_unwind().await;
             let step = step.unwrap_or_else(|_panic| {
                 let (level, what) = (LogLevel::Error, What::Failed);
                 self.report.line(Line { level, what, ..report::about(message) });
-                self.after_trouble(message)
+                self.after_trouble(message, invocation)
             });
             if let Step::Keep { visible_in } = step {
                 let reason = if visible_in.is_zero() { "deadline" } else { "behind_failed" };
@@ -193,23 +206,28 @@ impl Forwarder {
         message: &Message,
         group: &Group,
         trace: Option<&str>,
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> Step {
         let route = self.config.route_of_message(message);
-        let receive = self.receive(message, route.as_ref().ok().copied());
+        let receive = self.receive(message, route.as_ref().ok().copied(), invocation);
         let ending = match &route {
-            Ok(route) => self.deliver(message, route, receive, trace, deadline).await,
+            Ok(route) => self.deliver(message, route, receive, trace, invocation).await,
             Err(error) => Outcome::Unroutable { error: error.to_string() }.into(),
         };
-        let receive = Receive { age: message.age(now()), ..receive };
-        self.settle(message, group, route.ok(), &ending, receive, deadline).await
+        let receive = Receive { age: message.age(invocation.now()), ..receive };
+        self.settle(message, group, route.ok(), &ending, receive, invocation).await
     }
 
     /// This receive of `message`, by what is remembered of it.
-    fn receive<'m>(&self, message: &'m Message, route: Option<&Route>) -> Receive<'m> {
+    fn receive<'m>(
+        &self,
+        message: &'m Message,
+        route: Option<&Route>,
+        invocation: Invocation,
+    ) -> Receive<'m> {
         let memory = lock(&self.memory);
         let made = memory.attempts_made(message);
-        Receive::of(message, route, memory.receives_for_attempts(message), made, now())
+        Receive::of(message, route, memory.receives_for_attempts(message), made, invocation.now())
     }
 
     /// Calls the destinations of `message`, if everything that this takes is at hand.
@@ -219,9 +237,9 @@ impl Forwarder {
         route: &'r Route,
         receive: Receive<'_>,
         trace: Option<&str>,
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> Ending<'r> {
-        let has_time = || deadline::may_start(now(), deadline, route.attempt_timeout());
+        let has_time = || invocation.may_start(route.attempt_timeout());
         if !has_time() {
             return Outcome::NoTime.into();
         }
@@ -229,7 +247,7 @@ impl Forwarder {
             Ok(headers) => headers,
             Err(error) => return Outcome::Malformed { error: error.to_string() }.into(),
         };
-        let headers = match self.authenticate(message, route, headers, deadline).await {
+        let headers = match self.authenticate(message, route, headers, invocation).await {
             Ok(headers) => headers,
             Err(failure) => return Outcome::from(failure).into(),
         };
@@ -239,7 +257,7 @@ impl Forwarder {
         }
         let body = Bytes::copy_from_slice(message.body.as_bytes());
         let calls = route.destinations().iter().zip(headers).map(async |(destination, headers)| {
-            self.call(message, route, destination, headers, body.clone(), deadline).await
+            self.call(message, route, destination, headers, body.clone(), invocation).await
         });
         let ended = match route.destinations() {
             [_one] => {
@@ -264,9 +282,9 @@ impl Forwarder {
         message: &Message,
         route: &Route,
         headers: HeaderMap,
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> Result<Vec<HeaderMap>, Failure> {
-        let time_left = || deadline::time_for_calls(now(), deadline);
+        let time_left = || invocation.time_for_calls();
         if let Some(verification) = route.verification_of(message) {
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
         }
@@ -284,7 +302,7 @@ impl Forwarder {
         destination: &Destination,
         headers: HeaderMap,
         body: Bytes,
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> (Attempt, Option<Duration>) {
         let (before, standing) = {
             let memory = lock(&self.memory);
@@ -293,7 +311,7 @@ impl Forwarder {
         if let Some(attempt) = before {
             return (attempt, None);
         }
-        let patience = deadline::time_to_wait(now(), deadline, destination.timeout());
+        let patience = invocation.time_to_wait(destination.timeout());
         let passage = match self.gates.enter(route, destination, standing, patience).await {
             Ok(passage) => passage,
             Err(refusal) => return (Attempt::NotMade(refusal), None),
@@ -314,13 +332,13 @@ impl Forwarder {
         route: Option<&Route>,
         ending: &Ending<'_>,
         receive: Receive<'_>,
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> Step {
         let outcome = &ending.outcome;
         let mut next = outcome.next(route, receive, now());
         if let (Next::Keep { visible_in, .. }, Some(route)) = (&next, route)
             && !visible_in.is_zero()
-            && self.is_skipped(message, deadline).await
+            && self.is_skipped(message, invocation).await
         {
             next = outcome.skipped(route, receive);
         }
@@ -334,7 +352,7 @@ impl Forwarder {
             let delivered_to = lock(&self.memory).delivered_to(message, route);
             let letter = dead_letter::dead_letter(message, class, cause, attempts, delivered_to);
             let about = Line { route: route.map(Route::name), ..report::about(message) };
-            next = if self.send_dead_letter(letter, class, about, deadline).await {
+            next = if self.send_dead_letter(letter, class, about, invocation).await {
                 Next::Delivered
             } else {
                 Next::unsent(route, receive)
@@ -357,9 +375,9 @@ impl Forwarder {
     }
 
     /// Whether an operator wants a message out of the way that would stay otherwise.
-    async fn is_skipped(&self, message: &Message, deadline: Timestamp) -> bool {
+    async fn is_skipped(&self, message: &Message, invocation: Invocation) -> bool {
         let Some(skips) = &self.skips else { return false };
-        skips.current(deadline::time_for_calls(now(), deadline)).await.want(message)
+        skips.current(invocation.time_for_calls()).await.want(message)
     }
 
     /// Sends a dead letter, and says whether it is in the queue.
@@ -368,9 +386,9 @@ impl Forwarder {
         letter: dead_letter::Outgoing,
         class: Class,
         about: Line<'_>,
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> bool {
-        let time_left = deadline::time_for_calls(now(), deadline);
+        let time_left = invocation.time_for_calls();
         let error = self.queue.send_dead_letter(letter, time_left).await.err();
         let error = error.map(|error| error.to_string());
         self.report.dead_letter(about, class, error.as_deref());
@@ -382,11 +400,11 @@ impl Forwarder {
         &self,
         record: &Unreadable,
         groups: &mut Vec<Group>,
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> Result<Vec<Kept>, BatchError> {
         let letter = dead_letter::unreadable_dead_letter(record, now());
         let about = Line { event_id: record.message_id.as_deref(), ..Line::default() };
-        if self.send_dead_letter(letter, Class::Malformed, about, deadline).await {
+        if self.send_dead_letter(letter, Class::Malformed, about, invocation).await {
             return Ok(Vec::new());
         }
         let visible_in = Schedule::default().max_delay();
@@ -401,8 +419,8 @@ impl Forwarder {
     }
 
     /// Where a message stays of which nobody knows what became.
-    fn after_trouble(&self, message: &Message) -> Step {
-        let receive = self.receive(message, None);
+    fn after_trouble(&self, message: &Message, invocation: Invocation) -> Step {
+        let receive = self.receive(message, None, invocation);
         match Next::unsent(None, receive) {
             Next::Keep { visible_in, .. } => Step::Keep { visible_in },
             Next::Delivered | Next::DeadLetter { .. } => unreachable!("what is unsent stays"),
@@ -410,8 +428,8 @@ impl Forwarder {
     }
 
     /// Within what is left of the invocation: the response must still get out.
-    async fn change_visibility(&self, kept: &[Kept], deadline: Timestamp) {
-        let left = deadline::time_for_visibility(now(), deadline);
+    async fn change_visibility(&self, kept: &[Kept], invocation: Invocation) {
+        let left = invocation.time_for_visibility();
         if let Err(error) = self.queue.change_visibility(kept, left).await {
             self.report.logger.error(&error.to_string());
         }
@@ -430,25 +448,30 @@ mod tests {
 
     use super::*;
 
-    /// A service that takes whatever comes.
-    async fn service() -> String {
+    /// A service that answers whatever comes with `status`, and the requests that it has had.
+    async fn service(status: &'static str) -> (String, Arc<Mutex<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<String>>::default();
+        let kept = Arc::clone(&requests);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
+                let kept = Arc::clone(&kept);
                 tokio::spawn(async move {
-                    while stream.read(&mut [0; 4_096]).await.unwrap() > 0 {
-                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-                        stream.write_all(answer).await.unwrap();
+                    let mut bytes = [0; 4_096];
+                    while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+                        lock(&kept).push_str(&String::from_utf8_lossy(&bytes[..read]));
+                        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
+                        stream.write_all(answer.as_bytes()).await.unwrap();
                     }
                 });
             }
         });
-        url
+        (url, requests)
     }
 
-    /// A forwarder with a fault: it knows no secret of its configuration, which the route `broken` needs.
-    fn forwarder_with_a_fault(url: &str) -> Forwarder {
+    /// A forwarder to the service at `url`, with AWS at `aws`.
+    fn forwarder(url: &str, aws: &str) -> Forwarder {
         let destinations = json!([{ "name": "sss", "url": url }]);
         let broken = json!({ "path": "/broken", "ordering_key": "$request.header.x-key",
             "destinations": [{ "name": "sss", "url": url, "sign": { "secrets": ["env:NONE"] } }] });
@@ -458,34 +481,40 @@ mod tests {
         let config = json!({ "environment": "test", "routes": routes }).to_string();
         let variables = [
             ("WEBHOOK_QUEUE_CONFIG", config.as_str()),
-            ("QUEUE_URL", "http://127.0.0.1:9/1"),
-            ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1:9/2"),
-            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("QUEUE_URL", &format!("{aws}1")),
+            ("DEAD_LETTER_QUEUE_URL", &format!("{aws}2")),
+            ("AWS_ENDPOINT_URL", aws),
             ("AWS_REGION", "ap-northeast-1"),
             ("AWS_ACCESS_KEY_ID", "id"),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
         ];
         let get = |name: &str| variables.iter().find(|(it, _)| *it == name);
         let settings = Settings::read(|name| get(name).map(|(_, value)| (*value).to_owned()));
-        let mut forwarder = Forwarder::new(settings.unwrap()).unwrap();
-        Arc::get_mut(&mut forwarder.secrets).unwrap().forget_all();
-        forwarder
+        Forwarder::new(settings.unwrap()).unwrap()
+    }
+
+    fn record(number: u32, group: &str, route: &str) -> serde_json::Value {
+        json!({
+            "messageId": format!("m-{number}"), "receiptHandle": "r", "body": "{}",
+            "attributes": { "MessageGroupId": group, "SequenceNumber": number.to_string() },
+            "messageAttributes": {
+                "route": { "dataType": "String", "stringValue": route },
+            },
+        })
+    }
+
+    fn failed(response: &SqsBatchResponse) -> Vec<&str> {
+        response.batch_item_failures.iter().map(|it| it.item_identifier.as_str()).collect()
     }
 
     /// A panic is a fault of ours, and the next receive may be luckier: it keeps what is behind it in its
     /// own group, and nothing of another.
     #[tokio::test]
     async fn a_panic_costs_its_group_a_repeat_and_no_other_anything() {
-        let forwarder = forwarder_with_a_fault(&service().await);
-        let record = |number: u32, group: &str, route: &str| {
-            json!({
-                "messageId": format!("m-{number}"), "receiptHandle": "r", "body": "{}",
-                "attributes": { "MessageGroupId": group, "SequenceNumber": number.to_string() },
-                "messageAttributes": {
-                    "route": { "dataType": "String", "stringValue": route },
-                },
-            })
-        };
+        let (url, _requests) = service("200 OK").await;
+        // It has a fault: it knows no secret of its configuration, which the route `broken` needs.
+        let mut forwarder = forwarder(&url, "http://127.0.0.1:9/");
+        Arc::get_mut(&mut forwarder.secrets).unwrap().forget_all();
         let records = [
             record(1, "panics", "well"),
             record(2, "panics", "broken"),
@@ -496,7 +525,25 @@ mod tests {
         let event = json!({ "Records": records }).to_string();
         let deadline = SystemTime::now() + Duration::from_mins(1);
         let response = forwarder.forward(&event, deadline, None).await.unwrap();
-        let failed = response.batch_item_failures.iter().map(|it| it.item_identifier.as_str());
-        assert_eq!(failed.collect::<Vec<_>>(), ["m-2", "m-3", "m-5"]);
+        assert_eq!(failed(&response), ["m-2", "m-3", "m-5"]);
+    }
+
+    /// It was set forward by more than an event is tried for, when the invocation had begun.
+    #[tokio::test]
+    async fn a_wall_clock_that_is_set_in_an_invocation_gives_nothing_up() {
+        let (url, requests) = service("503 Service Unavailable").await;
+        let (aws, calls) = service("200 OK").await;
+        let forwarder = forwarder(&url, &aws);
+        let wall = now().minus(Duration::from_hours(80));
+        let mut record = record(1, "k", "well");
+        record["attributes"]["SentTimestamp"] = json!(wall.as_ms().to_string());
+        let invocation = Invocation::begin(wall, wall.plus(Duration::from_mins(1)));
+        let event = json!({ "Records": [record] }).to_string();
+        let response = forwarder.forward_in(&event, invocation, None).await.unwrap();
+        assert_eq!(failed(&response), ["m-1"]);
+        assert!(lock(&requests).starts_with("POST / "), "there is time left for an attempt");
+        let calls = lock(&calls);
+        assert!(calls.contains("ChangeMessageVisibility"), "{calls}");
+        assert!(!calls.contains("AmazonSQS.SendMessage"), "it is no dead letter: {calls}");
     }
 }

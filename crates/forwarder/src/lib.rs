@@ -13,6 +13,7 @@ mod forwarder;
 mod gates;
 mod identity;
 mod init_error;
+mod invocation;
 mod logging;
 mod metrics;
 mod queue;
