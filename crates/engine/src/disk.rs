@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::files::own_file;
 use crate::log::Log;
+use crate::spare_room::spare_files;
 use crate::store::DATABASE_FILE;
 
 /// Room that is kept from new events unless told otherwise, in bytes: the write-ahead log's 64 MiB, and
@@ -29,6 +30,9 @@ pub const RESERVE_BYTES: u64 = 128 * 1024 * 1024;
 /// The files that hold a half of it: one for each that a pause, a start and the log need to make where a
 /// file system has only so many.
 const RESERVE_FILES: [&str; 4] = ["reserve.0", "reserve.1", "reserve.2", "reserve.3"];
+
+/// What a small file holds at the least, in bytes: the index of the write-ahead log, and a few blocks.
+const SPARE_BYTES_LEAST: u64 = 64 * 1024;
 
 /// How often room is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -128,6 +132,9 @@ impl Disk {
         } else if room.held_bytes == 0 && room.free_bytes > self.reserve_bytes {
             take(&self.dir, self.reserve_bytes / 2);
         }
+        if room.free_bytes > self.reserve_bytes {
+            take_spare(&self.dir, self.reserve_bytes);
+        }
         let free_bytes = room.free_bytes + room.held_bytes;
         self.free_bytes.store(free_bytes, Ordering::Relaxed);
         let has_room = free_bytes >= self.reserve_bytes;
@@ -178,6 +185,22 @@ fn give_up(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     })
+}
+
+/// Makes those of the small files that are not there.
+fn take_spare(dir: &Path, reserve_bytes: u64) {
+    if reserve_bytes == 0 {
+        return;
+    }
+    let bytes = (reserve_bytes / 128).max(SPARE_BYTES_LEAST);
+    for path in spare_files(dir).filter(|path| !path.exists()) {
+        let held = own_file().write(true).create_new(true).open(&path);
+        let held = held.and_then(|it| Ok(fallocate(&it, FallocateFlags::empty(), 0, bytes)?));
+        if held.is_err() {
+            let _none_there = fs::remove_file(path);
+            return;
+        }
+    }
 }
 
 /// Holds room. Where the file system cannot promise any, events are refused early all the same.

@@ -25,7 +25,7 @@ use crate::disk::RESERVE_BYTES;
 use crate::error::EngineError;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle, MappingOptions};
 use crate::failure::{Failure, Failures};
-use crate::files::write_durably;
+use crate::files::{write_durably, write_in_place};
 use crate::function::{
     Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
 };
@@ -37,6 +37,7 @@ use crate::notifier;
 use crate::pauses_api::{self, PausesApi};
 use crate::receiver::Receiver;
 use crate::server::Server;
+use crate::spare_room::is_full;
 use crate::storage::{Kept, Storage};
 use crate::storage_health::StorageHealth;
 use crate::store::{GroupLock, Store, arn};
@@ -148,12 +149,32 @@ impl<'a> Found<'a> {
     }
 
     /// Gives the file, if there is a directory to write it into.
-    fn write(&self, data_dir: Option<&Path>) -> Result<Option<PathBuf>, EngineError> {
+    fn write(&self, data_dir: Option<&Path>, log: &Log) -> Result<Option<PathBuf>, EngineError> {
         let Some(file) = data_dir.map(|dir| dir.join(ADDRESS_FILE)) else { return Ok(None) };
-        let text = serde_json::to_string_pretty(self).map_err(io::Error::from);
-        text.and_then(|text| write_durably(&file, format!("{text}\n").as_bytes()))
-            .map_err(|source| EngineError::File { what: "writing engine.json", source })?;
-        Ok(Some(file))
+        let write = || {
+            let text = format!("{}\n", serde_json::to_string_pretty(self)?);
+            let written = write_durably(&file, text.as_bytes());
+            match written {
+                // One that was killed has left its own.
+                Err(error) if is_full(&error) => match write_in_place(&file, text.as_bytes()) {
+                    Ok(true) => Ok(()),
+                    _ => Err(error),
+                },
+                written => written,
+            }
+        };
+        match write() {
+            // To deliver is worth more than to be found.
+            Err(error) if is_full(&error) => {
+                let fields = json!({ "error": error.to_string() });
+                let message =
+                    "engine.json is not written: operators find this engine by --api only";
+                log.line(LogLevel::Error, message, fields);
+                Ok(None)
+            }
+            Err(source) => Err(EngineError::File { what: "writing engine.json", source }),
+            Ok(()) => Ok(Some(file)),
+        }
     }
 }
 
@@ -258,7 +279,7 @@ impl Engine {
         // Before anybody is answered: who finds the engine well finds this as well.
         let ingest_address = reachable(address_of(&ingest_listener, options.listen)?);
         let found = Found::new(ingest_address, api_address, access.id(), &about);
-        let address_file = found.write(data_dir)?;
+        let address_file = found.write(data_dir, &log)?;
         let api = start_router(api_listener, log.clone(), router, Arc::clone(&access))
             .map_err(|source| EngineError::Listen { address: options.api_listen, source })?;
         let ingest = Server::start(ingest_listener, log.clone(), move |peer, request| {

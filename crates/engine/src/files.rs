@@ -10,6 +10,8 @@ use domain::environment::is_data_file;
 use rustix::fs::OFlags;
 use rustix::process::{getegid, geteuid};
 
+use crate::spare_room::{is_full, with_room};
+
 /// What others may not do: read, write, execute.
 const OTHERS: u32 = 0o077;
 
@@ -184,17 +186,38 @@ pub(crate) fn own_file() -> OpenOptions {
     options
 }
 
-/// Replaces a file in one step.
+/// Replaces a file in one step, with room that is held for it where there is none.
 pub(crate) fn write_durably(file: &Path, text: &[u8]) -> io::Result<()> {
+    let dir = file.parent().unwrap_or(Path::new(""));
     let new = file.with_extension("new");
-    let mut out = own_file().write(true).truncate(true).open(&new)?;
-    out.write_all(text)?;
-    out.sync_all()?;
+    let write = || {
+        let mut out = own_file().write(true).truncate(true).open(&new)?;
+        out.write_all(text)?;
+        out.sync_all()
+    };
+    // One that is there in part takes room.
+    with_room(dir, is_full, || write().inspect_err(|_full| drop(fs::remove_file(&new))))?;
     fs::rename(&new, file)?;
-    match file.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
+    File::open(dir)?.sync_all()
+}
+
+/// Writes over a file in place, in the room that it has; tells whether it has enough. Whoever reads it just
+/// then may see half of both.
+pub(crate) fn write_in_place(file: &Path, text: &[u8]) -> io::Result<bool> {
+    let mut out = match own_file().create(false).write(true).open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    let length = usize::try_from(out.metadata()?.len()).unwrap_or(usize::MAX);
+    if length < text.len() {
+        return Ok(false);
     }
+    // Spaces behind the text, as a shorter file might give its room to others.
+    let mut whole = vec![b' '; length];
+    whole[..text.len()].copy_from_slice(text);
+    out.write_all(&whole)?;
+    out.sync_data()?;
+    Ok(true)
 }
 
 /// Takes from others what they may do with the files that are there, as an earlier engine may have
@@ -220,6 +243,19 @@ mod tests {
 
     fn mode(file: &Path) -> u32 {
         fs::metadata(file).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_written_in_place_only_where_it_has_the_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("engine.json");
+        assert!(!write_in_place(&file, b"{}").unwrap() && !file.exists());
+        fs::write(&file, "{\"a\":1}").unwrap();
+        assert!(write_in_place(&file, b"{\"b\":2}").unwrap());
+        assert!(write_in_place(&file, b"{}").unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{}     ");
+        assert!(!write_in_place(&file, b"{\"abc\":1}").unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{}     ", "left as it was");
     }
 
     #[test]

@@ -58,6 +58,7 @@ mod retry_api;
 mod runtime_api;
 mod secrets;
 mod server;
+mod spare_room;
 mod start_command;
 mod status;
 mod storage;

@@ -43,6 +43,8 @@ pub(crate) struct LogFile {
     bytes: u64,
     /// How long it may become, its mark not counted.
     bytes_max: u64,
+    /// Whether the last line has no end: the last run died in the middle of it, or the disk was full.
+    is_torn: bool,
 }
 
 impl LogFile {
@@ -55,7 +57,8 @@ impl LogFile {
     fn with_size(dir: &Path, is_first: bool, bytes_max: u64) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let file = own_file().append(true).read(true).open(path(dir, 0))?;
-        let mut log = Self { dir: dir.to_owned(), file, number: 0, bytes: 0, bytes_max };
+        let mut log =
+            Self { dir: dir.to_owned(), file, number: 0, bytes: 0, bytes_max, is_torn: false };
         log.bytes = log.file.metadata()?.len();
         if log.bytes == 0 {
             let before = last_mark(&path(dir, 1))?;
@@ -65,11 +68,7 @@ impl LogFile {
             let _unmarked = log.mark(before.unwrap_or_default() + if is_whole { 1 } else { 2 });
         } else {
             log.number = last_mark(&path(dir, 0))?.unwrap_or_default();
-            if last_byte(&mut log.file)? != b'\n' {
-                // The last run died in the middle of a line.
-                log.file.write_all(b"\n")?;
-                log.bytes += 1;
-            }
+            log.is_torn = is_torn(&mut log.file)?;
         }
         Ok(log)
     }
@@ -77,11 +76,13 @@ impl LogFile {
     fn mark(&mut self, number: u64) -> io::Result<()> {
         let mark = mark(number);
         let bytes = self.file.metadata()?.len();
-        if let Err(error) = self.file.write_all(&mark) {
+        let end: &[u8] = if self.is_torn { b"\n" } else { b"" };
+        if let Err(error) = self.file.write_all(&[end, &mark].concat()) {
             self.file.set_len(bytes)?;
             return Err(error);
         }
-        self.bytes = bytes + mark.len() as u64;
+        self.is_torn = false;
+        self.bytes = bytes + (end.len() + mark.len()) as u64;
         self.number = number;
         Ok(())
     }
@@ -96,6 +97,7 @@ impl LogFile {
         };
         if there.is_none_or(|there| (there.dev(), there.ino()) != (here.dev(), here.ino())) {
             self.file = own_file().append(true).read(true).open(path(&self.dir, 0))?;
+            self.is_torn = is_torn(&mut self.file)?;
         } else if here.len() >= self.bytes {
             return Ok(());
         }
@@ -120,6 +122,7 @@ impl LogFile {
         self.file = file;
         self.number += 1;
         self.bytes = mark.len() as u64;
+        self.is_torn = false;
         Ok(())
     }
 }
@@ -301,11 +304,14 @@ fn path(dir: &Path, number: u32) -> PathBuf {
     }
 }
 
-fn last_byte(file: &mut File) -> io::Result<u8> {
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
     let mut last = [0];
     file.seek(SeekFrom::End(-1))?;
     file.read_exact(&mut last)?;
-    Ok(last[0])
+    Ok(last != *b"\n")
 }
 
 impl Write for LogFile {
@@ -316,7 +322,13 @@ impl Write for LogFile {
         if self.bytes > mark && self.bytes + length > self.bytes_max.saturating_add(mark) {
             self.put_aside()?;
         }
-        self.file.write_all(lines)?;
+        if self.is_torn {
+            self.file.write_all(b"\n")?;
+            self.bytes += 1;
+        }
+        let written = self.file.write_all(lines);
+        self.is_torn = written.is_err() && is_torn(&mut self.file).unwrap_or(true);
+        written?;
         self.bytes += length;
         Ok(lines.len())
     }

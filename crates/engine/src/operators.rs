@@ -25,6 +25,7 @@ use tokio::task::spawn_blocking;
 use crate::files::{own_file, write_durably};
 use crate::http::{answer, failed, streamed};
 use crate::log_file;
+use crate::spare_room::{is_full, with_room};
 
 /// The audit log's file in the data directory.
 const AUDIT_FILE: &str = "audit.jsonl";
@@ -166,7 +167,8 @@ impl Operators {
             log.write_all(format!("{before}{line}").as_bytes())?;
             log.sync_data()
         };
-        add().map_err(|source| OperatorsError::File { file: file.clone(), source })
+        with_room(&self.data_dir, is_full, add)
+            .map_err(|source| OperatorsError::File { file: file.clone(), source })
     }
 
     /// Sends the log, the oldest lines first; of an event the lines that name it, and maybe others. The

@@ -114,12 +114,24 @@ impl StorageError {
             .then(|| error.to_string())
     }
 
+    /// Whether it is for want of room.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Database(error) if is_full(error))
+    }
+
     /// Whether the same may work at another time. After an fsync that failed nothing does: the system
     /// forgets what it could not write.
     pub(super) fn is_passing(&self) -> bool {
         let Self::Database(rusqlite::Error::SqliteFailure(error, _)) = self else { return true };
         !matches!(error.extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
     }
+}
+
+/// Whether it is for want of room that a database failed.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(error, _) = error else { return false };
+    // The second is that of the index of the write-ahead log, a file of its own.
+    error.code == ErrorCode::DiskFull || error.extended_code == ffi::SQLITE_IOERR_SHMSIZE
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -589,12 +589,14 @@ impl Store {
 
     async fn send_from(&self, sender: Sender, queue: &str, message: NewMessage) -> Result<Sent> {
         let (queue, message) = (queue.to_owned(), Prepared::new(message));
-        self.jobs
-            .run(move |tx| {
-                let queue = tx.queue(&queue)?;
-                send::send(tx, &queue, &message, sender)
-            })
-            .await
+        let send = move |tx: &mut Tx<'_>| {
+            let queue = tx.queue(&queue)?;
+            send::send(tx, &queue, &message, sender)
+        };
+        match sender {
+            Sender::Ingest => self.jobs.run_new(send).await,
+            Sender::Api => self.jobs.run(send).await,
+        }
     }
 
     /// Sends up to ten messages in one transaction; each has a result of its own.
@@ -796,12 +798,17 @@ impl Store {
 
     /// Gives some room in the database that nothing uses back to the disk; tells whether there is more.
     /// Takes the writer for some milliseconds. Where the disk is `short` of room nothing is kept for later,
-    /// and the write-ahead log goes as well.
+    /// and of the write-ahead log what is written in place.
     pub async fn shrink(&self, short: bool) -> Result<bool> {
-        let is_more = self.jobs.run(move |tx| shrink::shrink(tx, short)).await?;
+        let shrink = move |tx: &mut Tx<'_>| {
+            shrink::limit_log(tx, short)?;
+            shrink::shrink(tx, short)
+        };
+        let is_more = self.jobs.run(shrink).await?;
         if let (true, false, Some(dir)) = (short, is_more, self.dir.clone()) {
-            let cut = tokio::task::spawn_blocking(move || shrink::cut_log(&dir)).await;
-            cut.map_err(|_panicked| StorageError::Closed)??;
+            let emptied = tokio::task::spawn_blocking(move || shrink::empty_log(&dir)).await;
+            emptied.map_err(|_panicked| StorageError::Closed)??;
+            self.jobs.run(shrink::begin_log).await?;
         }
         Ok(is_more)
     }

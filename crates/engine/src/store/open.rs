@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, accessat, fallocate};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::error::OpenError;
+use super::error::{OpenError, is_full};
 use super::{DATABASE_FILE, damage_mark, migrations};
 use crate::files::{User, check_trusted, own_file};
+use crate::spare_room::with_room;
 
 const LOCK_FILE: &str = "lock";
 
@@ -24,7 +25,11 @@ const CACHE_KIB: u32 = 16 * 1_024;
 const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// What the write-ahead log is cut back to after that, in bytes.
-const LOG_BYTES_KEPT: u32 = 64 * 1_024 * 1_024;
+pub(super) const LOG_BYTES_KEPT: u32 = 64 * 1_024 * 1_024;
+
+/// What it has from the start and keeps also where the disk has no room, in bytes: it is written again and
+/// again in place, and this is more than one request writes.
+pub(super) const LOG_BYTES_LEAST: u32 = 4 * 1_024 * 1_024;
 
 /// How long to wait for somebody else who has the database, such as an operator's `sqlite3`.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,12 +75,30 @@ pub(super) fn database(dir: &Path) -> Result<Connection, OpenError> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |source| refusal(&file, source);
-    let mut connection = not_through_a_link(&file, flags).map_err(failed)?;
-    let version = version(&connection, &file)?;
-    configure(&connection).map_err(failed)?;
-    damage_mark::before_use(&connection, dir)?;
-    migrations::migrate(&mut connection, version).map_err(failed)?;
+    let open = || {
+        let mut connection = not_through_a_link(&file, flags).map_err(failed)?;
+        let version = version(&connection, &file)?;
+        configure(&connection).map_err(failed)?;
+        damage_mark::before_use(&connection, dir)?;
+        migrations::migrate(&mut connection, version).map_err(failed)?;
+        Ok(connection)
+    };
+    let is_full = |error: &OpenError| match error {
+        OpenError::Database { source, .. } => is_full(source),
+        _ => false,
+    };
+    let connection = with_room(dir, is_full, open)?;
+    hold_log(dir);
     Ok(connection)
+}
+
+/// Has the write-ahead log take the room that it keeps. What is behind its end is no part of it, as `SQLite`
+/// knows its own pages by their checksums.
+fn hold_log(dir: &Path) {
+    let log = own_file().truncate(false).write(true).open(dir.join(format!("{DATABASE_FILE}-wal")));
+    // Where there is no room, or none can be promised, it grows as it is written.
+    let _none_held =
+        log.map(|log| fallocate(log, FallocateFlags::empty(), 0, u64::from(LOG_BYTES_LEAST)));
 }
 
 /// Another connection to the database in a directory that is open, which can change nothing.

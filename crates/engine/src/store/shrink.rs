@@ -6,7 +6,7 @@ use rusqlite::OpenFlags;
 
 use super::DATABASE_FILE;
 use super::error::StoreError;
-use super::open::{BUSY_TIMEOUT, not_through_a_link};
+use super::open::{BUSY_TIMEOUT, LOG_BYTES_KEPT, LOG_BYTES_LEAST, not_through_a_link};
 use super::tx::Tx;
 
 /// Free pages of the database that stay in the file while the disk has room: 16 MiB.
@@ -30,11 +30,30 @@ pub(super) fn shrink(tx: &mut Tx<'_>, all: bool) -> Result<bool, StoreError> {
     Ok(spare > pages)
 }
 
-/// Puts the write-ahead log into the database and cuts it off. Another connection does that, as it is
-/// nothing for a transaction; it waits for who reads or writes just then.
-pub(super) fn cut_log(dir: &Path) -> rusqlite::Result<()> {
+/// Has the write-ahead log keep no more than it always keeps from its next beginning on, or as much as is
+/// good for its speed.
+pub(super) fn limit_log(tx: &mut Tx<'_>, short: bool) -> Result<(), StoreError> {
+    let bytes = if short { LOG_BYTES_LEAST } else { LOG_BYTES_KEPT };
+    // It is set when it is prepared: one that was kept prepared would do nothing.
+    tx.set(&format!("PRAGMA journal_size_limit = {bytes}"))?;
+    Ok(())
+}
+
+/// Writes something, as the first transaction of a log that begins anew cuts it: the number that comes
+/// next is used up.
+pub(super) fn begin_log(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let number = tx.next_number();
+    // What is as it was would not be written.
+    tx.execute("UPDATE progress SET next_number = ?1", [number])?;
+    Ok(())
+}
+
+/// Puts the write-ahead log into the database, so that the next transaction begins it anew, in place.
+/// Another connection does that, as it is nothing for a transaction; it waits for who reads or writes just
+/// then.
+pub(super) fn empty_log(dir: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = not_through_a_link(&dir.join(DATABASE_FILE), flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
 }

@@ -32,6 +32,11 @@ impl View<'_> {
         self.connection.prepare_cached(sql)?.query_row(params, read).optional()
     }
 
+    /// Carries out a pragma, prepared anew.
+    pub(super) fn set(&self, pragma: &str) -> rusqlite::Result<()> {
+        self.connection.execute_batch(pragma)
+    }
+
     /// All rows.
     pub(super) fn all<T>(
         &self,

@@ -19,6 +19,7 @@ use super::tx::{Memory, Tx};
 use super::wake::Wakers;
 use crate::error_text::in_full;
 use crate::failure::{Failure, Failures};
+use crate::spare_room::give_up_one;
 
 /// Jobs in one transaction. Bounds how long the first of them waits.
 const JOBS_PER_COMMIT_MAX: usize = 256;
@@ -37,15 +38,28 @@ enum Verdict {
     RollBack,
 }
 
+/// Which room on the disk something may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UseOfRoom {
+    /// What there is: it can be refused.
+    Free,
+    /// Also what is held for those who bring what is there to its end.
+    Held,
+}
+
 /// Something to run in a transaction; it may run twice.
 trait Job: Send {
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict;
+    fn use_of_room(&self) -> UseOfRoom;
+    /// Whether that is why it was rolled back: there was none.
+    fn found_no_room(&self) -> bool;
     fn answer(self: Box<Self>);
     fn fail(self: Box<Self>, error: StorageError);
 }
 
 struct Call<F, T> {
     body: F,
+    use_of_room: UseOfRoom,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -71,6 +85,14 @@ where
         };
         self.result = Some(result);
         if half_done { Verdict::RollBack } else { Verdict::Keep }
+    }
+
+    fn use_of_room(&self) -> UseOfRoom {
+        self.use_of_room
+    }
+
+    fn found_no_room(&self) -> bool {
+        matches!(&self.result, Some(Err(StoreError::Storage(error))) if error.is_full())
     }
 
     fn answer(self: Box<Self>) {
@@ -99,8 +121,25 @@ impl Jobs {
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
+        self.run_in(UseOfRoom::Held, body).await
+    }
+
+    /// The same for what brings something new, which is refused where the disk is full.
+    pub(super) async fn run_new<F, T>(&self, body: F) -> Result<T, StoreError>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.run_in(UseOfRoom::Free, body).await
+    }
+
+    async fn run_in<F, T>(&self, use_of_room: UseOfRoom, body: F) -> Result<T, StoreError>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let call = Call { body, result: None, reply };
+        let call = Call { body, use_of_room, result: None, reply };
         self.sender.send(Box::new(call)).await.map_err(|_| StorageError::Closed)?;
         answer.await.map_err(|_| StorageError::Closed)?
     }
@@ -184,10 +223,36 @@ impl Writer {
     }
 
     fn run_alone(&mut self, mut job: Box<dyn Job>) {
-        match self.transaction(|tx| (job.run(tx), 1)) {
-            Ok(()) | Err(RolledBack::ByJob) => job.answer(),
-            Err(RolledBack::ByStorage(error)) => job.fail(error),
+        let mut tried = false;
+        loop {
+            let done = self.transaction(|tx| (job.run(tx), 1));
+            let is_full = match &done {
+                Ok(()) => false,
+                Err(RolledBack::ByJob) => job.found_no_room(),
+                Err(RolledBack::ByStorage(error)) => error.is_full(),
+            };
+            let may_use_held = job.use_of_room() == UseOfRoom::Held;
+            if is_full && may_use_held && self.make_room(&mut tried) {
+                continue;
+            }
+            return match done {
+                Ok(()) | Err(RolledBack::ByJob) => job.answer(),
+                Err(RolledBack::ByStorage(error)) => job.fail(error),
+            };
         }
+    }
+
+    /// Has the write-ahead log begin anew, in place, and from the second time on gives up some of the room
+    /// that is held for that; tells whether there was any.
+    fn make_room(&mut self, tried: &mut bool) -> bool {
+        let Some(dir) = &self.dir else { return false };
+        if std::mem::replace(tried, true) && !give_up_one(dir) {
+            return false;
+        }
+        // What cannot be put into the database now may be with what is given up next.
+        let _still_full =
+            self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        true
     }
 
     /// Runs `body`, which says whether to commit and how many jobs it ran.

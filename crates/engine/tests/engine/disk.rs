@@ -4,12 +4,16 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use engine::Engine;
 use serde_json::json;
 
 use crate::support::function::Function;
-use crate::support::{config, get, http_client, options, post, set_enabled};
+use crate::support::program::Program;
+use crate::support::{config, get, http_client, options, post, post_to, set_enabled};
 
 const DISK: &str = "size=48m";
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
@@ -75,7 +79,9 @@ async fn a_disk_that_is_filled_refuses_events_and_delivers_those_that_are_queued
         assert_eq!(post(&client, &engine, "k", format!("k-{number}")).await, 200);
     }
     disk.fill();
-    assert_eq!(post(&client, &engine, "other", "other-0".to_owned()).await, 503);
+    // What is written in place still has room, until it is noticed.
+    while post(&client, &engine, "other", "other-0".to_owned()).await == 200 {}
+    assert!(data_dir.join("reserve.spare.0").exists(), "nothing is given up for what is new");
     let status = get(&engine, "status").await;
     assert_eq!(status["disk"]["accepting"], false, "{status}");
     assert!(status["disk"]["free_bytes"].as_u64().unwrap() < RESERVE_BYTES);
@@ -107,6 +113,66 @@ async fn a_disk_that_is_filled_refuses_events_and_delivers_those_that_are_queued
     while post(&client, &engine, "other", "other-2".to_owned()).await != 200 {}
     assert_eq!(get(&engine, "health").await["storage"], "ok");
     engine.stop().await;
+}
+
+/// Fills it again and again, as a program does that logs without end.
+struct Filler {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Filler {
+    fn start(disk: &SmallDisk) -> Self {
+        let (stop, path) = (Arc::<AtomicBool>::default(), disk.filler());
+        let stopped = Arc::clone(&stop);
+        let fill = move || {
+            let mut filler = File::options().append(true).create(true).open(path).unwrap();
+            while !stopped.load(Ordering::Relaxed) {
+                while filler.write_all(&[0; 4 * 1024]).is_ok() {}
+                std::thread::yield_now();
+            }
+        };
+        Self { stop, thread: Some(std::thread::spawn(fill)) }
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_was_killed_on_a_disk_without_any_room_delivers_what_is_queued() {
+    const QUEUED: usize = 300;
+    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let function = Function::new("");
+    let client = http_client();
+    let data_dir = disk.path().join("data");
+    let config = config(json!({}));
+    let reserve = ["--reserve", "16"];
+    // Nothing delivers until the disk is full.
+    let program = Program::start_with(&config, &data_dir, Path::new("/nowhere"), &reserve);
+    for number in 0..QUEUED {
+        let key = format!("k{}", number % 9);
+        let body = format!("{key}-{number}");
+        assert_eq!(post_to(&client, &program.ingest, &key, body).await.unwrap(), 200);
+    }
+    let filler = Filler::start(&disk);
+    while data_dir.join("reserve.0").exists() {
+        tokio::task::yield_now().await;
+    }
+    program.kill();
+
+    let program = Program::start_with(&config, &data_dir, &function.executable(), &reserve);
+    let record = function.wait_for(|record| record.len() >= QUEUED).await;
+    assert_eq!(record.len(), QUEUED, "each was delivered, once");
+    crate::faults::check_order(&record);
+    program.wait_for_status(|status| status["queue"]["visible"] == 0).await;
+    assert_eq!(program.pause("ops").await, 200);
+    program.kill();
+    drop(filler);
 }
 
 /// What filled the disk was this queue itself: once it is delivered there is room again.

@@ -53,6 +53,20 @@ impl Program {
         program
     }
 
+    /// The same with more arguments.
+    pub(crate) fn start_with(
+        config: &Value,
+        data_dir: &Path,
+        function: &Path,
+        arguments: &[&str],
+    ) -> Self {
+        let mut command = listening(config, data_dir, function);
+        command.args(arguments);
+        let (program, lines) = Self::spawned(command, data_dir);
+        std::thread::spawn(move || lines.for_each(drop));
+        program
+    }
+
     /// The same with limits of files that it can have open, the soft and the hard one.
     pub(crate) fn start_with_files(
         files: &str,
@@ -119,6 +133,13 @@ impl Program {
         let url = format!("http://{}/_engine/status", self.api);
         let answer = self.client.get(url).send().await.unwrap();
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    }
+
+    /// Begins a pause; gives the status of the answer.
+    pub(crate) async fn pause(&self, name: &str) -> u16 {
+        let url = format!("http://{}/_engine/pauses/{name}", self.api);
+        let body = json!({ "by": "ops", "reason": "the disk is full" }).to_string();
+        self.client.put(url).body(body).send().await.unwrap().status().as_u16()
     }
 
     /// Waits until `accepts` takes the status.
