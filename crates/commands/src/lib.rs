@@ -5,6 +5,7 @@
     reason = "what stands at a command or an option is what --help shows of it"
 )]
 
+pub mod audit;
 mod blocked;
 pub mod dlq;
 mod doctor;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use domain::{pause, quota};
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::why::parse_why;
 
@@ -35,6 +36,9 @@ pub struct Pause {
     /// End by itself after this time, such as `30m` or `1h 30m`
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub duration: Option<Duration>,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `resume`
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::pause::parse_name;
 
@@ -26,6 +27,9 @@ pub struct Resume {
     /// Do not wait until the queue is empty
     #[arg(long)]
     pub no_wait: bool,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `retry`
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::why::parse_why;
 
@@ -38,6 +39,9 @@ pub struct Retry {
     /// Why; it stands in the audit log
     #[arg(long, value_name = "TEXT", value_parser = parse_why)]
     pub why: Option<String>,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON
     #[arg(long)]

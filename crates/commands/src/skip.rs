@@ -1,5 +1,6 @@
 //! `skip`
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::why::parse_why;
 
@@ -47,6 +48,9 @@ pub struct Skip {
     /// Show the events that were asked for
     #[arg(long)]
     pub list: bool,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON
     #[arg(long)]

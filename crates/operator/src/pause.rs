@@ -22,13 +22,14 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
     let switch = Switch::of(&environment)?;
     let by = environment.audit().who().await?;
     let name = given.name.as_ref().unwrap_or(&by);
-    // Noted before: should this program be killed, the pause stays, and somebody has to know.
-    let for_seconds = given.duration.map(|duration| duration.as_secs());
-    let what = json!({ "name": name, "for_seconds": for_seconds });
-    environment.audit().announce("pause", Some(&given.why), what).await?;
     // Begun, it is told of: who is interrupted has paused.
     let _guard = interrupt::guard();
-    let mut others = switch.begin(name, &by, &given.why, given.duration).await?;
+    let for_seconds = given.duration.map(|duration| duration.as_secs());
+    let what = json!({ "name": name, "for_seconds": for_seconds });
+    let audit = environment.audit();
+    let action = audit.begin("pause", Some(&given.why), what.clone(), given.audit).await?;
+    let begun = switch.begin(name, &by, &given.why, given.duration).await;
+    let mut others = action.end(what, begun).await?;
     let place = others.iter().position(|it| it.name == *name).context("the pause is gone")?;
     let ours = others.remove(place);
     let wait = progress::spinner("the end of the deliveries under way");

@@ -220,7 +220,7 @@ impl<'a> Held<'a> {
             let Some(batch) = batch else {
                 progress.finish_and_clear();
                 held.release().await?;
-                return Err(Interrupted.into());
+                return Err(Interrupted::error());
             };
             let batch = batch?;
             if batch.is_empty() {

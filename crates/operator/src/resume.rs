@@ -31,11 +31,11 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
     let _guard = interrupt::guard();
     let switch = Switch::of(&environment)?;
     let names = names(&given, &environment, &switch.list().await?)?;
-    // Noted before: who is killed has resumed, and nobody else would know.
-    environment.audit().announce("resume", None, json!({ "names": names })).await?;
     // Counted before: a queue may be empty again by the time that delivery is known to be on.
     let before = environment.waiting().await?.all();
-    let Ended { ended, left } = switch.end(&names).await?;
+    let what = json!({ "names": names });
+    let action = environment.audit().begin("resume", None, what.clone(), given.audit).await?;
+    let Ended { ended, left } = action.end(what, switch.end(&names).await).await?;
     if !left.is_empty() {
         report_left(&given, &environment, &ended, &left);
         return Ok(ExitCode::SUCCESS);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::audit::Line;
-use crate::audit::read;
+use crate::audit::read::{self, Told};
 use crate::engine_api::{EngineApi, segment};
 use crate::environment::{self, Host};
 use crate::history::{pattern, time_of};
@@ -199,7 +199,7 @@ fn with_actions(steps: Vec<Step>, actions: &[Line], event_id: &str) -> Vec<Step>
     let time = |step: &Step| step.at.as_deref().and_then(people::time);
     let mut all: Vec<Step> = Vec::new();
     let about = actions.iter().filter(|action| read::is_about(action, event_id));
-    let mut about = about.map(step_of).peekable();
+    let mut about = about.map(|action| step_of(action, Told::by(action, actions))).peekable();
     let mut steps = steps.into_iter().peekable();
     while let Some(mut step) = steps.next() {
         // What has no time of its own was inferred from what comes next.
@@ -269,9 +269,18 @@ fn is_chosen(redrive: &Line, event_id: &str, died: &Step) -> bool {
 }
 
 /// What an operator did, as a step.
-fn step_of(action: &Line) -> Step {
+fn step_of(action: &Line, told: Told) -> Step {
     let why = action.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let text = printable(&format!("by {}{why}", action.by));
+    let came_of_it = match told {
+        // What has ended stands for both.
+        Told::Begun | Told::Done => "",
+        Told::BegunOnly => {
+            "; it began, and what came of it is unknown: it is under way, or was cut off"
+        }
+        Told::Failed => "; it failed, or was done in part",
+        Told::Interrupted => "; it was interrupted",
+    };
+    let text = printable(&format!("by {}{why}{came_of_it}", action.by));
     Step::new(Some(action.at.clone()), &action.action, text, json!(action))
 }
 

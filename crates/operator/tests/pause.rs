@@ -91,8 +91,11 @@ async fn a_pause_says_why_and_ends_at_its_time_or_before() {
     let log = operator(dir.path(), &["dlq", "log", "--json"]).await.stdout;
     let log = String::from_utf8(log).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let actions: Vec<&Value> = lines.iter().map(|line| &line["action"]).collect();
-    assert_eq!(actions, ["pause", "pause", "pause", "resume"]);
+    let actions: Vec<(&Value, &Value)> =
+        lines.iter().map(|line| (&line["action"], &line["what"]["result"])).collect();
+    let act = |action: &str| [(json!(action), Value::Null), (json!(action), json!("done"))];
+    let expected = [act("pause"), act("pause"), act("pause"), act("resume")].concat();
+    assert_eq!(actions, expected.iter().map(|(a, b)| (a, b)).collect::<Vec<_>>());
     assert_eq!(lines[0]["reason"], "リリース");
     assert_eq!(lines[0]["what"]["for_seconds"], 3_600);
     engine.stop().await;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ArgGroup;
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::program::help;
 use crate::why::parse_why;
@@ -52,9 +53,8 @@ pub struct Drop {
     #[arg(long, short)]
     pub yes: bool,
 
-    /// Drop them although the audit log takes nothing: prints the line to keep
-    #[arg(long)]
-    pub without_audit: bool,
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON: what was dropped, and the file
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::why::parse_why;
 
@@ -32,6 +33,9 @@ pub struct Edit {
     /// Take the new body from this file, and open no editor
     #[arg(long, value_name = "FILE")]
     pub body: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON: the event, and the digests of both bodies
     #[arg(long)]

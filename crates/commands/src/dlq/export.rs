@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 
 use super::select::SelectOrReason;
@@ -23,9 +24,8 @@ pub struct Export {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Export although the audit log takes nothing: prints the line to keep
-    #[arg(long)]
-    pub without_audit: bool,
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON: how many were written, and where
     #[arg(long)]

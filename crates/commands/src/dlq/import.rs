@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::why::parse_why;
 
@@ -26,6 +27,9 @@ pub struct Import {
     /// Why; it stands in the audit log
     #[arg(long, value_name = "TEXT", value_parser = parse_why)]
     pub why: Option<String>,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON: how many were put back, and how many were there
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::ArgGroup;
 
+use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::program::help;
 use crate::why::parse_why;
@@ -69,6 +70,9 @@ pub struct Redrive {
     /// Show what would be sent, in which order and behind what, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     /// Print JSON: an object with what was sent and what failed
     #[arg(long)]

@@ -13,15 +13,51 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use commands::audit::AuditArgs;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use terminal::exit::{Failure, failure_of};
 
 use crate::engine_api::EngineApi;
 use crate::{identity, sdk};
 
 /// The log's file in the data directory.
 const FILE: &str = "audit.jsonl";
+
+/// What the first line of an action says of its state, and what the second.
+const STARTED: &str = "started";
+const ENDED: &str = "ended";
+
+/// What came of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Done,
+    /// It was not done, or in part.
+    Failed,
+    /// The same, for a signal.
+    Interrupted,
+}
+
+impl Ending {
+    const ALL: [Self; 3] = [Self::Done, Self::Failed, Self::Interrupted];
+
+    /// By what it failed with.
+    pub(crate) fn by(error: &anyhow::Error) -> Self {
+        match failure_of(error) {
+            Some(Failure::Interrupted) => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
 
 /// One action.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,7 +91,7 @@ impl AuditLog {
         Self::File(dir.join(FILE))
     }
 
-    /// Notes an action that is about to be done; its end is noted by [`Action::end`].
+    /// Notes an action that is about to be done; what came of it is noted by [`Action::end`].
     ///
     /// # Errors
     ///
@@ -65,44 +101,19 @@ impl AuditLog {
         action: &'static str,
         why: Option<&str>,
         what: Value,
-        without: Without,
+        args: AuditArgs,
     ) -> anyhow::Result<Action> {
         let started_at = Timestamp::from(SystemTime::now()).to_string();
         let begun =
-            Action { log: self, name: action, why: why.map(str::to_owned), started_at, without };
-        let noted = begun.note("started", what).await;
+            Action { log: self, name: action, why: why.map(str::to_owned), started_at, args };
+        let noted = begun.note(STARTED, what).await;
         noted.with_context(|| {
-            let way_out = match without {
-                Without::NotKnown => "",
-                Without::Asked | Without::Possible => {
-                    "; --without-audit goes on, and prints the line to keep"
-                }
-            };
-            format!("{action} was not begun, as the audit log does not take it{way_out}")
+            format!(
+                "{action} was not begun, as the audit log does not take it; --without-audit goes on, and \
+                 prints the line to keep"
+            )
         })?;
         Ok(begun)
-    }
-
-    /// Adds something that is done in one step: before it is done.
-    pub(crate) async fn announce(
-        &self,
-        action: &str,
-        reason: Option<&str>,
-        what: Value,
-    ) -> anyhow::Result<()> {
-        let added = self.put(action, reason, what).await;
-        added.with_context(|| format!("{action} was not begun, as the audit log does not take it"))
-    }
-
-    /// Adds an action that was done.
-    pub(crate) async fn add(
-        &self,
-        action: &str,
-        reason: Option<&str>,
-        what: Value,
-    ) -> anyhow::Result<()> {
-        let added = self.put(action, reason, what).await;
-        added.with_context(|| format!("{action} was done, but not noted in the audit log"))
     }
 
     /// Who does what is done here.
@@ -111,11 +122,6 @@ impl AuditLog {
             Self::Engine(_) | Self::File(_) => Ok(user()),
             Self::Bucket { config, .. } => Ok(identity::caller(config).await?.arn),
         }
-    }
-
-    async fn put(&self, action: &str, reason: Option<&str>, what: Value) -> anyhow::Result<()> {
-        let line = self.line(action, reason, what).await?;
-        self.write(&line).await
     }
 
     async fn line(&self, action: &str, reason: Option<&str>, what: Value) -> anyhow::Result<Line> {
@@ -145,24 +151,6 @@ impl AuditLog {
     }
 }
 
-/// Whether an action may go on although the audit log does not take it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Without {
-    /// The command knows no such thing.
-    NotKnown,
-    /// It does, and was not asked for it.
-    Possible,
-    /// `--without-audit`.
-    Asked,
-}
-
-impl Without {
-    /// By the flag of a command that has it.
-    pub(crate) fn if_asked(asked: bool) -> Self {
-        if asked { Self::Asked } else { Self::Possible }
-    }
-}
-
 /// An action that was begun.
 #[derive(Debug)]
 pub(crate) struct Action {
@@ -171,15 +159,43 @@ pub(crate) struct Action {
     why: Option<String>,
     /// What tells which two lines are one.
     started_at: String,
-    without: Without,
+    args: AuditArgs,
 }
 
 impl Action {
-    /// Notes how it ended.
-    pub(crate) async fn end(self, what: Value) -> anyhow::Result<()> {
-        let noted = self.note("ended", what).await;
+    /// Notes what came of it, with `what` to say of it, and gives that.
+    ///
+    /// # Errors
+    ///
+    /// What it failed with; or when it was done, and that is not noted.
+    pub(crate) async fn end<T>(
+        self,
+        mut what: Value,
+        done: anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let ending = done.as_ref().map_or_else(Ending::by, |_| Ending::Done);
+        if let Err(error) = &done {
+            what["error"] = Value::from(format!("{error:#}"));
+        }
+        let noted = self.end_as(ending, what).await;
+        // How it ended is worth more than that this is not noted.
+        done.and_then(|done| noted.map(|()| done))
+    }
+
+    /// Notes what came of something that says itself how it ended.
+    ///
+    /// # Errors
+    ///
+    /// When the log does not take it.
+    pub(crate) async fn end_as(self, ending: Ending, mut what: Value) -> anyhow::Result<()> {
+        what["result"] = Value::from(ending.as_str());
+        let noted = self.note(ENDED, what).await;
         noted.with_context(|| {
-            format!("{} was done, but its end is not noted in the audit log", self.name)
+            format!(
+                "{} has ended ({}), but that is not in the audit log",
+                self.name,
+                ending.as_str()
+            )
         })
     }
 
@@ -187,7 +203,9 @@ impl Action {
         what["state"] = Value::from(state);
         what["started_at"] = Value::from(self.started_at.as_str());
         let line = self.log.line(self.name, self.why.as_deref(), what).await;
-        let Without::Asked = self.without else { return self.log.write(&line?).await };
+        if !self.args.without_audit {
+            return self.log.write(&line?).await;
+        }
         // Who acts may not be known either, as where nothing of AWS answers.
         let line = match line {
             Ok(line) => line,
@@ -270,48 +288,57 @@ mod tests {
 
     use super::*;
 
+    /// Begins it, and ends it like this.
+    async fn act(dir: &Path, action: &'static str, why: Option<&str>, done: anyhow::Result<()>) {
+        let log = AuditLog::in_dir(dir);
+        let begun = log.begin(action, why, json!({}), AuditArgs::default()).await.unwrap();
+        let failed = done.is_err();
+        assert_eq!(begun.end(json!({ "n": 1 }), done).await.is_err(), failed);
+    }
+
     #[tokio::test]
-    async fn what_was_done_is_there_in_order() {
+    async fn what_was_done_is_there_in_order_before_and_after() {
         let dir = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_dir(dir.path());
-        assert!(log.read().await.unwrap().is_empty());
-        log.add("pause", Some("リリース 42"), json!({})).await.unwrap();
-        log.add("dlq drop", None, json!({ "ids": ["e-1"] })).await.unwrap();
-        let lines = log.read().await.unwrap();
-        let actions: Vec<_> = lines.iter().map(|line| line.action.as_str()).collect();
-        assert_eq!(actions, ["pause", "dlq drop"]);
+        assert!(AuditLog::in_dir(dir.path()).read().await.unwrap().is_empty());
+        act(dir.path(), "pause", Some("リリース 42"), Ok(())).await;
+        act(dir.path(), "dlq drop", None, Err(anyhow::anyhow!("gone").context("dropping"))).await;
+        act(dir.path(), "retry", None, Err(crate::interrupt::Interrupted::error())).await;
+        let lines = AuditLog::in_dir(dir.path()).read().await.unwrap();
+        let told: Vec<_> = lines.iter().map(|it| (&*it.action, &it.what["result"])).collect();
+        let (none, result) = (&Value::Null, |text: &str| json!(text));
+        assert_eq!(
+            told,
+            [
+                ("pause", none),
+                ("pause", &result("done")),
+                ("dlq drop", none),
+                ("dlq drop", &result("failed")),
+                ("retry", none),
+                ("retry", &result("interrupted")),
+            ]
+        );
         assert_eq!(lines[0].reason.as_deref(), Some("リリース 42"));
+        assert_eq!(
+            (&lines[3].what["error"], &lines[3].what["n"]),
+            (&json!("dropping: gone"), &json!(1))
+        );
+        let states: Vec<_> = lines.iter().map(|line| &line.what["state"]).collect();
+        assert_eq!(states[..2], ["started", "ended"]);
+        assert_eq!(lines[0].what["started_at"], lines[1].what["started_at"]);
     }
 
     #[tokio::test]
     async fn a_torn_line_hides_no_other() {
         let dir = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_dir(dir.path());
-        log.add("pause", None, json!({})).await.unwrap();
+        act(dir.path(), "pause", None, Ok(())).await;
         let file = dir.path().join(FILE);
         let whole = std::fs::read_to_string(&file).unwrap();
         // As a full disk leaves it: the line that comes next stands behind it.
         std::fs::write(&file, format!("{whole}{}", &whole[..20])).unwrap();
-        log.add("resume", None, json!({})).await.unwrap();
-        log.add("dlq drop", None, json!({})).await.unwrap();
-        let actions = log.read().await.unwrap();
+        act(dir.path(), "resume", None, Ok(())).await;
+        let actions = AuditLog::in_dir(dir.path()).read().await.unwrap();
         let actions: Vec<_> = actions.iter().map(|line| line.action.as_str()).collect();
-        assert_eq!(actions, ["pause", "resume", "dlq drop"]);
-    }
-
-    #[tokio::test]
-    async fn an_action_has_a_line_before_and_one_after() {
-        let dir = tempfile::tempdir().unwrap();
-        let begin = AuditLog::in_dir(dir.path())
-            .begin("dlq drop", Some("r"), json!({ "event_ids": ["e-1"] }), Without::NotKnown)
-            .await
-            .unwrap();
-        begin.end(json!({ "dropped": ["e-1"] })).await.unwrap();
-        let lines = AuditLog::in_dir(dir.path()).read().await.unwrap();
-        let states: Vec<_> = lines.iter().map(|line| &line.what["state"]).collect();
-        assert_eq!(states, ["started", "ended"]);
-        assert_eq!(lines[0].what["started_at"], lines[1].what["started_at"]);
-        assert!(read::is_begun_only(&lines[0]) && !read::is_begun_only(&lines[1]));
+        assert_eq!(actions, ["pause", "pause", "resume", "resume"]);
     }
 
     #[tokio::test]
@@ -319,13 +346,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // A directory in the place of the file takes no line.
         std::fs::create_dir(dir.path().join(FILE)).unwrap();
-        let begin =
-            |without| AuditLog::in_dir(dir.path()).begin("resume", None, json!({}), without);
-        let error = begin(Without::Possible).await.unwrap_err();
+        let begin = |without_audit| {
+            let log = AuditLog::in_dir(dir.path());
+            log.begin("resume", None, json!({}), AuditArgs { without_audit })
+        };
+        let error = begin(false).await.unwrap_err();
         assert!(format!("{error:#}").contains("--without-audit"), "{error:#}");
-        let error = begin(Without::NotKnown).await.unwrap_err();
-        assert!(!format!("{error:#}").contains("--without-audit"), "{error:#}");
-        begin(Without::Asked).await.unwrap().end(json!({})).await.unwrap();
+        begin(true).await.unwrap().end(json!({}), Ok(())).await.unwrap();
+        let failed =
+            begin(true).await.unwrap().end(json!({}), Err::<(), _>(anyhow::anyhow!("why")));
+        assert_eq!(failed.await.unwrap_err().to_string(), "why");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use aws_sdk_s3::Client;
 use domain::time::Timestamp;
 use serde_json::Value;
 
-use super::{AuditLog, Line};
+use super::{AuditLog, ENDED, Ending, Line, STARTED};
 use crate::engine_api::EngineApi;
 use crate::{people, sdk};
 
@@ -30,9 +30,59 @@ pub(crate) async fn since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Ve
     Ok(lines)
 }
 
+/// What a line tells of its action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// That it began; another line tells what came of it.
+    Begun,
+    /// That it began, and no line tells what came of it: it is under way, or was cut off.
+    BegunOnly,
+    /// That it was done.
+    Done,
+    /// That it was not done, or in part.
+    Failed,
+    /// The same, for a signal.
+    Interrupted,
+}
+
+impl Told {
+    /// What a line of these tells.
+    pub(crate) fn by(line: &Line, lines: &[Line]) -> Self {
+        if is_beginning(line) {
+            let is_end = |other: &Line| other.what["state"] == ENDED && is_of(other, line);
+            return if lines.iter().any(is_end) { Self::Begun } else { Self::BegunOnly };
+        }
+        let result = line.what["result"].as_str();
+        match Ending::ALL.into_iter().find(|it| Some(it.as_str()) == result) {
+            // Those of a former version are of what was done.
+            None | Some(Ending::Done) => Self::Done,
+            Some(Ending::Failed) => Self::Failed,
+            Some(Ending::Interrupted) => Self::Interrupted,
+        }
+    }
+
+    /// For people.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::BegunOnly => "begun, end unknown",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Whether two lines are of one action.
+fn is_of(one: &Line, other: &Line) -> bool {
+    one.action == other.action
+        && one.by == other.by
+        && one.what["started_at"] == other.what["started_at"]
+}
+
 /// Whether it tells of a beginning only: its end, if it came to one, has a line of its own.
-pub(crate) fn is_begun_only(line: &Line) -> bool {
-    line.what["state"] == "started"
+pub(crate) fn is_beginning(line: &Line) -> bool {
+    line.what["state"] == STARTED
 }
 
 /// When an action was noted.
@@ -154,6 +204,31 @@ mod tests {
         assert!(!is_about(&chosen, "e-1"), "a group of the same name");
         assert_eq!(events_of(&by_id, "sent"), 2);
         assert_eq!(events_of(&line(1, "x", json!({ "sent": ["e-1"] })), "sent"), 1);
+    }
+
+    #[test]
+    fn a_line_tells_what_came_of_its_action() {
+        let begun = |at: u32, action: &str| {
+            let what = json!({ "state": "started", "started_at": at });
+            line(at, action, what)
+        };
+        let ended = |at: u32, action: &str, of: u32, result: Value| {
+            line(at, action, json!({ "state": "ended", "started_at": of, "result": result }))
+        };
+        let lines = [
+            begun(1, "pause"),
+            ended(2, "pause", 1, json!("done")),
+            begun(3, "pause"),
+            // Another one's of the same moment.
+            ended(4, "resume", 3, json!("failed")),
+            ended(5, "resume", 4, json!("interrupted")),
+            // Of former versions.
+            ended(6, "dlq drop", 5, Value::Null),
+            line(7, "pause", json!({})),
+        ];
+        let told: Vec<Told> = lines.iter().map(|line| Told::by(line, &lines)).collect();
+        use Told::{Begun, BegunOnly, Done, Failed, Interrupted};
+        assert_eq!(told, [Begun, Done, BegunOnly, Failed, Interrupted, Done, Done]);
     }
 
     #[tokio::test]

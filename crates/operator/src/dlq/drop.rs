@@ -13,7 +13,6 @@ use super::choice::Choice;
 use super::export::ExportFile;
 use super::look::Typed;
 use super::{ask, check_route};
-use crate::audit::Without;
 use crate::environment::{self, Environment};
 use crate::interrupt;
 use crate::people::{self, printable};
@@ -120,17 +119,17 @@ async fn drop_held(
     let shown = file.display().to_string();
     let mut what = given.which.audited(now);
     (what["event_ids"], what["file"]) = (json!(found.keys().collect::<Vec<_>>()), json!(shown));
-    let without = Without::if_asked(given.without_audit);
-    let action = environment.audit().begin("dlq drop", given.why.as_deref(), what, without).await;
+    let audit = environment.audit();
+    let action = audit.begin("dlq drop", given.why.as_deref(), what, given.audit).await;
     let action = action.with_context(|| format!("nothing was dropped; the copy is in {shown}"))?;
     let mut dropped = Vec::new();
     let ended = delete(held, found, &mut dropped).await;
     let what = json!({ "dropped": dropped, "file": shown });
     // What is gone is noted, also when the next one would not go.
-    action.end(what.clone()).await?;
-    ended.with_context(|| {
+    let ended = ended.with_context(|| {
         format!("only {} of {} events dropped; all are in {shown}", dropped.len(), found.len())
-    })?;
+    });
+    action.end(what.clone(), ended).await?;
     let said = if given.json {
         what.to_string()
     } else {

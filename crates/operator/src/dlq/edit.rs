@@ -13,7 +13,6 @@ use tempfile::NamedTempFile;
 use terminal::text::sha256;
 
 use super::look::Typed;
-use crate::audit::Without;
 use crate::environment::{self, Environment};
 use crate::letter::DeadLetter;
 use crate::queue::{self, Held};
@@ -98,8 +97,7 @@ async fn send(
         "body_sha256":
             { "before": sha256(original.body.as_bytes()), "after": sha256(body.as_bytes()) },
     });
-    let begun =
-        environment.audit().begin("dlq edit", Some(&given.why), what.clone(), Without::NotKnown);
+    let begun = environment.audit().begin("dlq edit", Some(&given.why), what.clone(), given.audit);
     let action = match begun.await {
         Ok(action) => action,
         Err(error) => {
@@ -111,27 +109,27 @@ async fn send(
         Some(copy) => queue::send(&environment.client, &environment.queue_url, copy).await,
         None => Err(anyhow!("its attributes leave no room for the mark of an edit")),
     };
+    let mut what = what;
     if let Err(error) = sent {
-        held.release().await?;
-        let mut what = what;
+        let released = held.release().await;
         what["sent"] = json!(false);
-        action.end(what).await?;
-        return Err(error.context("it stays a dead letter, as it was"));
+        let error = error.context("it stays a dead letter, as it was");
+        action.end(what, Err::<(), _>(error)).await?;
+        return released;
     }
     let deleted = held.delete(&original.message_id).await;
     let released = held.release().await;
-    let mut what = what;
     (what["sent"], what["deleted"]) = (json!(true), json!(deleted.is_ok()));
-    action.end(what.clone()).await?;
-    if let Err(error) = deleted {
+    let deleted = deleted.with_context(|| {
         let (name, event_id) = (value(&environment.name), value(event_id));
         let drop = command!["dlq", "drop", name, event_id, "--why", "sent by edit"];
-        return Err(error.context(format!(
+        format!(
             "it was sent with its new body, but is still a dead letter as well: start it again \
              with the same body within five minutes, as long as the queue recognises it, or later \
              `{drop}`; do not redrive it"
-        )));
-    }
+        )
+    });
+    action.end(what.clone(), deleted).await?;
     released?;
     if given.json {
         println!("{what}");
@@ -188,6 +186,8 @@ async fn open(editor: &[String], file: &Path) -> anyhow::Result<()> {
     let _key = interrupt::leave_to_child();
     let status = tokio::process::Command::new(program).args(arguments).arg(file).status().await;
     let status = status.with_context(|| format!("starting the editor {program}"))?;
+    // Whatever the editor made of a signal that came meanwhile.
+    interrupt::check()?;
     ensure!(status.success(), "the editor {program} ended with {status}; nothing was sent");
     Ok(())
 }

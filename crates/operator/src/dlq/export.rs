@@ -12,8 +12,8 @@ use tempfile::NamedTempFile;
 use super::check_route;
 use super::choice::Choice;
 use super::look::look;
-use crate::audit::Without;
 use crate::letter::{DeadLetter, Letter};
+use crate::queue::Looked;
 use crate::{environment, people};
 
 pub(super) async fn run(given: Export) -> anyhow::Result<ExitCode> {
@@ -24,20 +24,24 @@ pub(super) async fn run(given: Export) -> anyhow::Result<ExitCode> {
     let mut out = ExportFile::create(&given.file)?;
     let file = given.file.display().to_string();
     let what = json!({ "file": file, "selection": select.audited(now) });
-    let without = Without::if_asked(given.without_audit);
-    let action = environment.audit().begin("dlq export", None, what, without).await?;
-    let looked =
-        look(
-            &environment,
-            |message| {
-                if choice.includes(message) { out.write(message) } else { Ok(()) }
-            },
-        )
-        .await?;
-    choice.check(looked)?;
+    let action = environment.audit().begin("dlq export", None, what, given.audit).await?;
     let is_stdout = out.is_stdout();
-    let count = out.finish()?;
-    action.end(json!({ "file": file, "count": count, "unseen": looked.unseen() })).await?;
+    let written = async {
+        let write = |letter: &DeadLetter| {
+            if choice.includes(letter) { out.write(letter) } else { Ok(()) }
+        };
+        let looked = look(&environment, write).await?;
+        choice.check(looked)?;
+        Ok((looked, out.finish()?))
+    };
+    let written = written.await;
+    let (looked, count) = match &written {
+        Ok((looked, count)) => (Some(*looked), Some(*count)),
+        Err(_) => (None, None),
+    };
+    let unseen = looked.map(Looked::unseen);
+    let what = json!({ "file": file, "count": count, "unseen": unseen });
+    let (looked, count) = action.end(what, written).await?;
     if count == 0 {
         check_route(&environment, &select).await?;
     }

@@ -12,7 +12,6 @@ use domain::quota::is_id;
 use serde_json::json;
 
 use super::look::look;
-use crate::audit::Without;
 use crate::environment::{self, Environment};
 use crate::interrupt;
 use crate::letter::{DeadLetter, Letter};
@@ -46,17 +45,17 @@ pub(super) async fn run(given: Import) -> anyhow::Result<ExitCode> {
     let file = given.file.display().to_string();
     let what = json!({ "file": file, "letters": count });
     let audit = environment.audit();
-    let action = audit.begin("dlq import", given.why.as_deref(), what, Without::NotKnown).await?;
+    let action = audit.begin("dlq import", given.why.as_deref(), what, given.audit).await?;
     let mut done = Done::default();
     let ended = put_back(&environment, &scratch, count, &mut done).await;
     let Done { imported, there_before } = done;
     let what = json!({ "file": file, "imported": imported, "there": there_before });
     // What was put back is noted, also when the next one would not go.
-    action.end(what.clone()).await?;
-    ended.with_context(|| {
+    let ended = ended.with_context(|| {
         let put_back = people::count(imported, "dead letter");
         format!("put back {put_back} of {count} before it ended; start it again for the others")
-    })?;
+    });
+    action.end(what.clone(), ended).await?;
     if given.json {
         println!("{what}");
     } else {

@@ -8,6 +8,7 @@ use terminal::table::{self, Width};
 
 use super::short_time;
 use crate::audit::Line;
+use crate::audit::read::Told;
 use crate::environment;
 use crate::people::printable;
 
@@ -25,11 +26,16 @@ pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
     }
     let row = |line: &Line| {
         let reason = line.reason.as_deref().unwrap_or("-");
-        [&short_time(&line.at), &line.by, &line.action, reason, &told(&line.what)].map(printable)
+        let result = Told::by(line, &lines).text();
+        let what = told(&line.what);
+        [&short_time(&line.at), &line.by, &line.action, result, reason, &what].map(printable)
     };
-    let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = lines.iter().map(row).collect();
     let width = if given.wide { Width::Any } else { Width::of_stdout() };
-    print!("{}", table::render(["WHEN (UTC)", "WHO", "ACTION", "WHY", "WHAT"], &rows, width));
+    print!(
+        "{}",
+        table::render(["WHEN (UTC)", "WHO", "ACTION", "RESULT", "WHY", "WHAT"], &rows, width)
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,7 +54,9 @@ fn tell(value: &Value, name: &str, said: &mut Vec<String>) {
         Value::Null | Value::Bool(false) => {}
         Value::Bool(true) => said.push(name.to_owned()),
         Value::Object(members) => {
-            for (member, value) in members {
+            // How it stands has a column of its own.
+            let is_told = |member: &str| matches!(member, "state" | "started_at" | "result");
+            for (member, value) in members.iter().filter(|(member, _)| !is_told(member)) {
                 let name =
                     if name.is_empty() { member.clone() } else { format!("{name}.{member}") };
                 tell(value, &name, said);
@@ -90,7 +98,7 @@ mod tests {
             "all": true, "chosen": 500, "event_ids": [], "failed": 0, "interrupted": false,
             "selection": { "grep": false, "group": "顧客-1", "reason": null }, "state": "started",
         });
-        let expected = "all, chosen 500, failed 0, selection.group 顧客-1, state started";
+        let expected = "all, chosen 500, failed 0, selection.group 顧客-1";
         assert_eq!(told(&what), expected);
         assert_eq!(told(&json!({ "event_ids": ["a", "b"] })), "event_ids a b");
         assert_eq!(told(&json!({})), "-");

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use commands::audit::AuditArgs;
 use commands::dlq::{Redrive, Which};
 use commands::{command, program::value};
 use domain::dead_letter::redriven;
@@ -19,7 +20,7 @@ use super::choice::Choice;
 use super::look::{Typed, no_such};
 use super::newer::Newer;
 use super::report::Report;
-use crate::audit::{Action, Without};
+use crate::audit::{Action, Ending};
 use crate::environment::{self, Environment};
 use crate::interrupt::{self, interrupted, unless_interrupted};
 use crate::lease::{RedriveLease, with_lease};
@@ -117,22 +118,28 @@ impl<'a> Run<'a> {
             return self.send_all(lease).await;
         }
         let switch = Switch::of(environment)?;
-        // Noted before: should this program be killed, the pause stays for some minutes.
         let reason = self.given.why.as_deref().unwrap_or("dlq redrive --pause-first");
         let by = json!({ "by": "dlq redrive", "name": PAUSE });
-        environment.audit().announce("pause", Some(reason), by).await?;
-        let done = match Box::pin(pause(environment, &switch, reason)).await {
+        let audit = environment.audit();
+        let action = audit.begin("pause", Some(reason), by.clone(), self.given.audit).await?;
+        let begun = switch.begin_own(PAUSE, reason).await;
+        let done = match action.end(by.clone(), begun).await {
+            Ok(()) => Box::pin(settle(environment, &switch)).await,
+            Err(error) => Err(error),
+        };
+        let done = match done {
             Ok(()) => {
                 let work = Box::pin(self.send_all(lease));
                 Box::pin(switch.renewed_while(PAUSE, work)).await
             }
             Err(error) => Err(error),
         };
-        // Noted before, as well; what cannot be noted does not keep the pause from its end.
-        let by = json!({ "by": "dlq redrive", "name": PAUSE });
-        let noted = environment.audit().add("resume", None, by).await;
+        // What cannot be noted does not keep the pause from its end.
+        let without = AuditArgs { without_audit: true };
+        let action = environment.audit().begin("resume", None, by.clone(), without).await?;
         // However it ended: nobody else ends this pause, and this ends no other.
-        if let Err(error) = switch.end(&[PAUSE.to_owned()]).await {
+        let ended = switch.end(&[PAUSE.to_owned()]).await;
+        if let Err(error) = action.end(by, ended).await {
             let resume = command!["resume", value(&environment.name), "--name", PAUSE];
             let so = format!("delivery is still paused, and `{resume}` goes on: {error:#}");
             return Err(match done {
@@ -140,23 +147,13 @@ impl<'a> Run<'a> {
                 Err(first) => first.context(so),
             });
         }
-        noted?;
         say_if_paused(environment).await;
         done
     }
 
     async fn send_all(mut self, lease: &RedriveLease<'_>) -> anyhow::Result<ExitCode> {
         let ended = self.rounds(lease).await;
-        // What was sent is noted, also when something failed after it.
-        if let Some(action) = self.action.take() {
-            let mut what = self.which.audited(self.began);
-            what["sent"] = json!(self.report.sent);
-            what["sent_ids"] = json!(self.sent_ids().unwrap_or_default());
-            what["failed"] = json!(self.report.failed);
-            what["interrupted"] = json!(self.report.interrupted);
-            what["unseen"] = json!(self.looked.unseen());
-            action.end(what).await?;
-        }
+        let ended = self.note(ended).await;
         if ended.is_ok() || self.report.sent > 0 {
             self.report.finish();
         }
@@ -184,6 +181,32 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Notes what was sent, also when something failed after it, and gives how it ended.
+    async fn note(&mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
+        let Some(action) = self.action.take() else { return ended };
+        let mut what = self.which.audited(self.began);
+        what["sent"] = json!(self.report.sent);
+        what["failed"] = json!(self.report.failed);
+        what["interrupted"] = json!(self.report.interrupted);
+        what["unseen"] = json!(self.looked.unseen());
+        let ended = match self.sent_ids() {
+            Ok(ids) => {
+                what["sent_ids"] = json!(ids);
+                ended
+            }
+            Err(error) => ended.and(Err(error.context("naming what was sent"))),
+        };
+        let ending = match &ended {
+            Err(error) => Ending::by(error),
+            Ok(()) if self.report.interrupted => Ending::Interrupted,
+            Ok(()) if self.report.failed > 0 => Ending::Failed,
+            Ok(()) => Ending::Done,
+        };
+        let noted = action.end_as(ending, what).await;
+        // How it ended is worth more than that this is not noted.
+        ended.and(noted)
+    }
+
     /// Of what SQS itself moved, ten messages of a group can be seen at a time, and nothing is held
     /// for longer than 12 hours: looks again until there is nothing more to send.
     async fn rounds(&mut self, lease: &RedriveLease<'_>) -> anyhow::Result<()> {
@@ -196,7 +219,7 @@ impl<'a> Run<'a> {
                 what["chosen"] = json!(chosen);
                 let audit = self.environment.audit();
                 let why = self.given.why.as_deref();
-                match audit.begin("dlq redrive", why, what, Without::NotKnown).await {
+                match audit.begin("dlq redrive", why, what, self.given.audit).await {
                     Ok(action) => self.action = Some(action),
                     Err(error) => {
                         held.release().await?;
@@ -541,14 +564,13 @@ async fn say_if_paused(environment: &Environment) {
     }
 }
 
-/// Stops delivery and waits until what is under way has ended, or until the person has had enough.
-async fn pause(environment: &Environment, switch: &Switch<'_>, reason: &str) -> anyhow::Result<()> {
-    let paused = async {
-        switch.begin_own(PAUSE, reason).await?;
+/// Waits until what is under way has ended, or until the person has had enough.
+async fn settle(environment: &Environment, switch: &Switch<'_>) -> anyhow::Result<()> {
+    let settled = async {
         let _shown = progress::spinner("the end of the deliveries under way");
         waiting::settled(environment).await.map(drop)
     };
-    unless_interrupted(Box::pin(switch.renewed_while(PAUSE, Box::pin(paused)))).await
+    unless_interrupted(Box::pin(switch.renewed_while(PAUSE, Box::pin(settled)))).await
 }
 
 async fn send_again(

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::audit::Ending;
 use crate::blocked;
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
@@ -112,8 +113,17 @@ pub(crate) async fn run(given: Retry) -> anyhow::Result<ExitCode> {
     };
     let keys = if given.all { asked.waiting().await? } else { given.keys.clone() };
     let what = json!({ "all": given.all, "keys": given.keys, "groups": keys.len() });
-    environment.audit().announce("retry", given.why.as_deref(), what).await?;
-    let (groups, is_whole) = retry(&given, &asked, &keys).await?;
+    let audit = environment.audit();
+    let action = audit.begin("retry", given.why.as_deref(), what.clone(), given.audit).await?;
+    let retried = retry(&given, &asked, &keys).await;
+    let ending = match &retried {
+        Err(error) => Ending::by(error),
+        Ok((_groups, false)) => Ending::Interrupted,
+        Ok((groups, true)) if groups.iter().all(Group::is_done) => Ending::Done,
+        Ok(_) => Ending::Failed,
+    };
+    let noted = action.end_as(ending, what).await;
+    let (groups, is_whole) = retried.and_then(|retried| noted.map(|()| retried))?;
     let mut unknown = asked.unknown().to_vec();
     let is_found = unknown.is_empty();
     let rests = asked.rests(&environment).await.unwrap_or_else(|error| {

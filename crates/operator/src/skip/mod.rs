@@ -120,9 +120,12 @@ async fn undo(
         );
     };
     let what = json!({ "event_id": event_id, "sequence": sequence });
-    // Noted before: who is killed has taken it back, and nobody else would know.
-    environment.audit().announce("skip --undo", given.why.as_deref(), what).await?;
-    list.change(&asked_for, &Skips::default()).await?;
+    let _guard = interrupt::guard();
+    let audit = environment.audit();
+    let why = given.why.as_deref();
+    let action = audit.begin("skip --undo", why, what.clone(), given.audit).await?;
+    let changed = list.change(&asked_for, &Skips::default()).await;
+    action.end(what, changed).await?;
     if given.json {
         println!("{}", json!({ "event_id": event_id, "outcome": "undone" }));
     } else {
@@ -157,10 +160,11 @@ async fn skip(
         "event_id": event_id, "group": head.group, "sequence": sequence,
         "why": head.why, "last_answer": head.reason,
     });
-    // Noted before: what was asked for happens also when this program is killed.
+    // What was asked for happens also when this program is killed.
     let _guard = interrupt::guard();
-    environment.audit().announce("skip", given.why.as_deref(), what).await?;
-    list.change(&gone, &asked_for).await?;
+    let audit = environment.audit();
+    let action = audit.begin("skip", given.why.as_deref(), what.clone(), given.audit).await?;
+    action.end(what, list.change(&gone, &asked_for).await).await?;
 
     let is_paused = !Mapping::find(environment).await?.is_enabled().await?;
     let mut interrupted = false;

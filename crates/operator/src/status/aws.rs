@@ -398,7 +398,7 @@ async fn metrics(
 async fn operated(environment: &Environment, since: Timestamp) -> anyhow::Result<Operated> {
     let mut operated = Operated::default();
     let lines = read::since(&environment.audit(), since).await?;
-    for line in lines.iter().filter(|line| !read::is_begun_only(line)) {
+    for line in lines.iter().filter(|line| !read::is_beginning(line)) {
         let Some(at) = read::time_of(line) else { continue };
         match line.action.as_str() {
             "dlq redrive" => operated.returned.push((at, read::events_of(line, "sent"))),
