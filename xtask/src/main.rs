@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use commands::program;
 use terminal::exit;
 
@@ -78,7 +78,13 @@ enum Command {
 
 fn main() -> ExitCode {
     program::called_as("cargo xtask");
-    let Cli { debug, command } = Cli::parse();
+    let Cli { debug, command } = Cli::try_parse().unwrap_or_else(|error| {
+        let typed: Vec<_> = std::env::args_os().collect();
+        if let Some(note) = program::taken_for_env(Cli::command(), &typed, &error) {
+            eprintln!("note: {note}\n");
+        }
+        error.exit()
+    });
     operate::DEBUG.store(debug, Ordering::Relaxed);
     let result = match command {
         Command::Local(command) => command.run(),

@@ -70,6 +70,42 @@ pub fn help(text: &str) -> String {
     text.replace("{program}", name())
 }
 
+/// What to say beside the error that arguments are missing, where what was typed without ENV before it was
+/// taken for that: `dlq drop order-7`. Nothing is carried out then.
+#[must_use]
+pub fn taken_for_env(
+    program: clap::Command,
+    typed: &[std::ffi::OsString],
+    error: &clap::Error,
+) -> Option<String> {
+    if error.kind() != clap::error::ErrorKind::MissingRequiredArgument {
+        return None;
+    }
+    let matches = program.ignore_errors(true).try_get_matches_from(typed).ok()?;
+    let (mut leaf, mut names) = (&matches, Vec::new());
+    while let Some((name, below)) = leaf.subcommand() {
+        names.push(name);
+        leaf = below;
+    }
+    let missing = match *names.as_slice() {
+        ["skip"] => "EVENT-ID",
+        ["retry"] => "KEY",
+        ["dlq", "drop" | "redrive"] => "ID",
+        _ => return None,
+    };
+    // Something else is missing where it was given as well.
+    let is_given = ["event_ids", "event_id", "keys"].iter().any(|id| {
+        leaf.try_get_raw(id).ok().flatten().is_some_and(|mut values| values.next().is_some())
+    });
+    let word = leaf.try_get_one::<String>("environment").ok().flatten().filter(|_| !is_given)?;
+    remember(&matches);
+    let command = command(names.into_iter().chain(["ENV", word]));
+    Some(format!(
+        "{} was taken for ENV, the environment, which comes before {missing}: `{command}`",
+        printable(&format!("{word:?}"))
+    ))
+}
+
 /// Keeps the options of the command that is carried out, for [`command`].
 pub fn remember(matches: &ArgMatches) {
     let mut leaf = matches;

@@ -7,7 +7,8 @@ use crate::pause::parse_name;
 /// End a pause, and show how what has waited goes out
 ///
 /// A single pause ends whoever made it, and whose it was is said. Of several one has to be named, or
-/// --all be given: delivery goes on when the last one has ended.
+/// --all be given: delivery goes on when the last one has ended. It ends with 1 once all that is left
+/// waits behind events that the service rejects on a route that blocks: that does not go out by itself.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = crate::program::help("Examples:\n  {program} resume dev\n  {program} resume dev --no-wait\n  {program} resume prod --name upgrade")

@@ -7,8 +7,9 @@ use crate::why::parse_why;
 /// Attempt the first event of a group now, and those behind it in their order
 ///
 /// For a service that is back: after an outage the next attempt may be minutes away. Nothing else
-/// changes: not the schedule of what fails again, not when an event is given up, not the order. While the
-/// service is not called (a breaker that is open, a Retry-After), that is so for this attempt as well. An
+/// changes: not the schedule of what fails again, not when an event is given up, not the order. Behind a
+/// breaker that is open it is the next probe, five seconds after the last failure. What waits for a
+/// destination that asked by Retry-After not to be called is left alone, and until when is said. An
 /// event that was received so often that the queue would soon take it for one that crashes the function
 /// is left alone.
 ///

@@ -41,7 +41,7 @@ pub(crate) const SAYING: [&str; 7] = [
 #[derive(Debug, Serialize)]
 pub(crate) struct Waiting {
     pub(crate) group: String,
-    route: Option<String>,
+    pub(crate) route: Option<String>,
     pub(crate) event_id: String,
     /// The event's sequence number in the queue.
     pub(crate) sequence: Option<String>,
@@ -49,7 +49,7 @@ pub(crate) struct Waiting {
     pub(crate) why: &'static str,
     /// HTTP status or error of the last attempt.
     pub(crate) reason: Option<String>,
-    destination: Option<String>,
+    pub(crate) destination: Option<String>,
     /// The last attempt's number.
     attempt: Option<u64>,
     /// Since when the event has failed, RFC 3339.

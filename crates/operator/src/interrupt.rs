@@ -2,8 +2,10 @@
 //! program; under a [guard] it is noted, and whoever works asks [`interrupted`] between two steps. The
 //! second ends the program at once, whatever is under way.
 
-use std::sync::LazyLock;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use terminal::exit::Failure;
@@ -24,6 +26,29 @@ static STATE: LazyLock<watch::Sender<State>> =
 
 /// Whether Ctrl-C is for a program that was started here, such as an editor.
 static IS_FOR_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// What is still done when the second signal ends the program.
+static BEFORE_END: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>> = Mutex::new(None);
+
+/// How long that may take.
+const LAST_FOR: Duration = Duration::from_secs(1);
+
+/// Has this done even when a second signal ends the program at once, as long as what is given lives.
+pub(crate) fn before_end_at_once(last: impl Future<Output = ()> + Send + 'static) -> BeforeEnd {
+    *BEFORE_END.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(last));
+    BeforeEnd(())
+}
+
+/// See [`before_end_at_once`].
+#[derive(Debug)]
+#[must_use = "it counts until it is dropped"]
+pub(crate) struct BeforeEnd(());
+
+impl Drop for BeforeEnd {
+    fn drop(&mut self) {
+        *BEFORE_END.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
 
 /// A signal ended it.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +90,10 @@ pub(crate) fn listen() -> anyhow::Result<()> {
                 _hup = hup.recv(), if !is_deaf => {}
             }
             if STATE.borrow().asked {
+                let last = BEFORE_END.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(last) = last {
+                    let _not_done = tokio::time::timeout(LAST_FOR, last).await;
+                }
                 eprintln!("ended at once; what was under way may be done in part");
                 std::process::exit(i32::from(Failure::Interrupted as u8));
             }

@@ -17,7 +17,9 @@ use crate::alongside::alongside;
 use crate::document::{Document, Look, REDRIVE};
 use crate::engine_api::EngineApi;
 use crate::environment::{Environment, Host};
+use crate::interrupt::{self, unless_interrupted};
 use crate::people::{printable, span};
+use crate::progress;
 
 /// How long it holds unless it is renewed: who is killed keeps others out for no longer.
 const TIME: Duration = Duration::from_mins(1);
@@ -54,17 +56,29 @@ struct Answer {
     now: Timestamp,
 }
 
-/// Does `work` under the lease, which is renewed meanwhile and released however that ends.
+/// Between two tries to take a lease that somebody else has.
+const TRIED_EVERY: Duration = Duration::from_secs(1);
+
+/// Does `work` under the lease, which is renewed meanwhile and released however that ends. Of somebody
+/// else's, as of one that was killed, the end is waited for: so long at most.
 ///
 /// # Errors
 ///
-/// [`Taken`] if somebody else has it, and what the work fails with.
+/// [`Taken`] if somebody else still has it then, and what the work fails with.
 pub(crate) async fn with_lease<T>(
     environment: &Environment,
     reason: Option<&str>,
+    wait: Duration,
     work: impl AsyncFnOnce(&RedriveLease<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let lease = RedriveLease::acquire(environment, reason).await?;
+    let acquire = async || RedriveLease::acquire(environment, reason).await;
+    let lease = unless_interrupted(wait_for(wait, acquire)).await?;
+    let _given_back = lease.is_engine_s().map(|(api, path)| {
+        interrupt::before_end_at_once(async move {
+            // Where it cannot be, it expires.
+            let _not_given_back = api.delete::<Answer>(&path).await;
+        })
+    });
     let done = alongside(RENEWED_EVERY, async || lease.try_to_renew().await, work(&lease)).await;
     if let Err(error) = lease.release().await {
         eprintln!("note: the lease was not given back, and expires within a minute: {error:#}");
@@ -72,7 +86,32 @@ pub(crate) async fn with_lease<T>(
     done
 }
 
+/// Tries to take it again while somebody else has it, and shows whose it is.
+async fn wait_for<T>(
+    wait: Duration,
+    acquire: impl AsyncFn() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let began = Instant::now();
+    let mut shown = None;
+    loop {
+        let taken = match acquire().await {
+            Err(error) if error.is::<Taken>() && began.elapsed() < wait => error,
+            acquired_or_failed => return acquired_or_failed,
+        };
+        shown.get_or_insert_with(|| progress::spinner(format!("the lease: {taken}")));
+        tokio::time::sleep(TRIED_EVERY).await;
+    }
+}
+
 impl<'a> RedriveLease<'a> {
+    /// What gives it back, where an engine keeps it.
+    fn is_engine_s(&self) -> Option<(EngineApi, String)> {
+        match &self.place {
+            Place::Engine(api) => Some(((*api).clone(), self.path())),
+            Place::Aws(_) => None,
+        }
+    }
+
     /// Takes the lease.
     ///
     /// # Errors
@@ -287,6 +326,25 @@ mod tests {
         assert!(said.contains("3 of 10 events sent") && said.contains("expires in "), "{said}");
         first.release().await.unwrap();
         acquire(dir.path(), "bob").await.unwrap().release().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_killed_is_waited_for_as_long_as_was_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let _killed = acquire(dir.path(), "alice").await.unwrap();
+        let tries = Cell::new(0);
+        let try_it = async || {
+            tries.set(tries.get() + 1);
+            if tries.get() == 3 {
+                let lease = kept(dir.path());
+                keep(dir.path(), &Lease { until: lease.since, ..lease });
+            }
+            acquire(dir.path(), "bob").await
+        };
+        let refused = wait_for(Duration::ZERO, try_it).await.err().unwrap();
+        assert!(refused.is::<Taken>() && tries.get() == 1, "{refused}");
+        wait_for(Duration::from_mins(1), try_it).await.unwrap();
+        assert_eq!(tries.get(), 3);
     }
 
     #[tokio::test]

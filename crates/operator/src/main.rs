@@ -119,7 +119,13 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| {
+        let typed: Vec<_> = std::env::args_os().collect();
+        if let Some(note) = program::taken_for_env(Cli::command(), &typed, &error) {
+            eprintln!("note: {note}\n");
+        }
+        error.exit()
+    });
     program::remember(&matches);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     sdk::debug(cli.debug);

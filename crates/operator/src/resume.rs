@@ -9,10 +9,13 @@ use anyhow::bail;
 use commands::{Resume, command, program::value};
 use domain::pause::Pause;
 use serde_json::json;
+use terminal::exit::Failure;
 
+use crate::blocked;
 use crate::environment::{self, Environment};
 use crate::interrupt::{self, interrupted};
 use crate::pauses::{self, Ended, Switch};
+use crate::people::printable;
 use crate::queue::Counts;
 use crate::{people, progress};
 
@@ -48,23 +51,49 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
         println!("resumed: {}", people::events_wait(before));
     }
     let begun = Instant::now();
-    let interrupted = !given.no_wait && !environment.drain(&mut waiting).await?;
+    let drained = match given.no_wait {
+        true => Drained::Empty,
+        false => environment.drain(&mut waiting).await?,
+    };
     let took = begun.elapsed();
     if given.json {
         let resumed = json!({
             "environment": environment.name, "state": "resumed", "waiting": waiting.all(),
+            "blocked": if let Drained::Blocked(key) = &drained { Some(key) } else { None },
             "waiting_before": before, "ended": ended, "left": [],
             "took_ms": (!given.no_wait).then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         });
         println!("{resumed}");
-    } else if interrupted {
+    } else if let Drained::Interrupted = drained {
         println!("delivery goes on; {} still", people::events_wait(waiting.all()));
+    } else if let Drained::Blocked(key) = &drained {
+        println!(
+            "delivery goes on; {} behind what is rejected, and does not go out by itself: key {} is the \
+             first; `{}` shows it",
+            people::events_wait(waiting.all()),
+            printable(key),
+            program::command(["show", &environment.name, &program::value(key)])
+        );
     } else if !given.no_wait && before > 0 {
         println!("the queue is empty after {}", people::span(took));
     } else if !given.no_wait {
         println!("the queue is empty");
     }
-    Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    Ok(match drained {
+        Drained::Empty => ExitCode::SUCCESS,
+        Drained::Blocked(_) => ExitCode::FAILURE,
+        Drained::Interrupted => ExitCode::from(Failure::Interrupted as u8),
+    })
+}
+
+/// How it ended that a queue was watched.
+#[derive(Debug)]
+enum Drained {
+    Empty,
+    /// All that is left waits behind events that are rejected; this is the key that has waited longest.
+    Blocked(String),
+    /// By a signal.
+    Interrupted,
 }
 
 /// The pauses to end. Without any the mapping may be off all the same, and is switched on.
@@ -116,11 +145,12 @@ fn report_left(given: &Resume, environment: &Environment, ended: &[Pause], left:
 }
 
 impl Environment {
-    /// Shows the queue getting empty. Gives `false` if a signal ended that before.
-    async fn drain(&self, waiting: &mut Counts) -> anyhow::Result<bool> {
+    /// Shows the queue getting empty.
+    async fn drain(&self, waiting: &mut Counts) -> anyhow::Result<Drained> {
         let begun = Instant::now();
         let mut most = waiting.all();
         let mut pace = Pace::default();
+        let mut changed = begun;
         let bar = progress::drain(most);
         while waiting.all() > 0 {
             pace.saw(begun.elapsed(), waiting.all());
@@ -128,18 +158,45 @@ impl Environment {
             tokio::select! {
                 () = interrupted() => {
                     bar.finish_and_clear();
-                    return Ok(false);
+                    return Ok(Drained::Interrupted);
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
+            let before = waiting.all();
             *waiting = self.waiting().await?;
+            if waiting.all() < before {
+                changed = Instant::now();
+            } else if waiting.all() > 0 && changed.elapsed() >= PACE_LEAST {
+                // If not, it is looked for again after as long.
+                changed = Instant::now();
+                if let Some(key) = self.all_blocked(waiting.all()).await? {
+                    bar.finish_and_clear();
+                    return Ok(Drained::Blocked(key));
+                }
+            }
             // What is accepted meanwhile has to go out too.
             most = most.max(waiting.all());
             bar.set_length(most);
             bar.set_position(most - waiting.all());
         }
         bar.finish_and_clear();
-        Ok(true)
+        Ok(Drained::Empty)
+    }
+
+    /// The key that has waited longest for an event that is rejected, if nothing else waits than such
+    /// events and what is behind them. AWS does not tell how much that is: there it is all that waits.
+    async fn all_blocked(&self, waiting: u64) -> anyhow::Result<Option<String>> {
+        let (groups, unknown) = blocked::waiting(self).await?;
+        let mut rejected = groups.iter().filter(|it| it.why == "rejected").peekable();
+        let Some(first) = rejected.peek().map(|it| it.group.clone()) else { return Ok(None) };
+        let are_all = match rejected.map(|it| it.behind).sum::<Option<u64>>() {
+            Some(behind) => {
+                let heads = groups.iter().filter(|it| it.why == "rejected").count() as u64;
+                heads + behind >= waiting
+            }
+            None => unknown.is_empty() && groups.iter().all(|it| it.why == "rejected"),
+        };
+        Ok(are_all.then_some(first))
     }
 }
 

@@ -102,9 +102,9 @@ pub(super) async fn run(given: Redrive) -> anyhow::Result<ExitCode> {
 
 impl<'a> Run<'a> {
     async fn redrive(self) -> anyhow::Result<ExitCode> {
-        let (environment, why) = (self.environment, self.given.why.as_deref());
+        let Self { environment, given, .. } = self;
         let redrive = async |lease: &RedriveLease<'_>| Box::pin(self.under(lease)).await;
-        Box::pin(with_lease(environment, why, redrive)).await
+        Box::pin(with_lease(environment, given.why.as_deref(), given.wait, redrive)).await
     }
 
     async fn under(self, lease: &RedriveLease<'_>) -> anyhow::Result<ExitCode> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::audit::Ending;
-use crate::blocked;
+use crate::blocked::{self, Waiting};
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
 use crate::history::{pattern, time_of};
@@ -48,6 +48,8 @@ enum Outcome {
     NotWaiting,
     TooOften,
     NotReached,
+    /// Its destination asked by `Retry-After` not to be called yet.
+    Resting,
 }
 
 /// A destination that asked by `Retry-After` not to be called.
@@ -113,9 +115,22 @@ pub(crate) async fn run(given: Retry) -> anyhow::Result<ExitCode> {
     };
     let keys = if given.all { asked.waiting().await? } else { given.keys.clone() };
     let what = json!({ "all": given.all, "keys": given.keys, "groups": keys.len() });
+    let mut unknown = asked.unknown().to_vec();
+    let is_found = unknown.is_empty();
+    let rests = match asked.rests(&environment).await {
+        Ok(rests) => rests,
+        Err(error) => {
+            unknown.push(format!("whether a destination asked not to be called ({error:#})"));
+            Vec::new()
+        }
+    };
+    let resting = match rests.as_slice() {
+        [] => BTreeMap::new(),
+        rests => resting(&blocked::waiting(&environment).await?.0, rests),
+    };
     let audit = environment.audit();
     let action = audit.begin("retry", given.why.as_deref(), what.clone(), given.audit).await?;
-    let retried = retry(&given, &asked, &keys).await;
+    let retried = retry(&given, &asked, &keys, &resting).await;
     let ending = match &retried {
         Err(error) => Ending::by(error),
         Ok((_groups, false)) => Ending::Interrupted,
@@ -124,12 +139,6 @@ pub(crate) async fn run(given: Retry) -> anyhow::Result<ExitCode> {
     };
     let noted = action.end_as(ending, what).await;
     let (groups, is_whole) = retried.and_then(|retried| noted.map(|()| retried))?;
-    let mut unknown = asked.unknown().to_vec();
-    let is_found = unknown.is_empty();
-    let rests = asked.rests(&environment).await.unwrap_or_else(|error| {
-        unknown.push(format!("whether a destination asked not to be called ({error:#})"));
-        Vec::new()
-    });
     report(&given, &environment, &groups, keys.len(), &rests, &unknown).await?;
     Ok(if !is_whole {
         ExitCode::from(130)
@@ -145,6 +154,7 @@ async fn retry(
     given: &Retry,
     asked: &Asked<'_>,
     keys: &[String],
+    resting: &BTreeMap<String, String>,
 ) -> anyhow::Result<(Vec<Group>, bool)> {
     let progress = progress::bar(keys.len() as u64, "groups");
     let mut pace = interval(Duration::from_secs(1) / given.rate);
@@ -158,7 +168,13 @@ async fn retry(
                 _tick = pace.tick() => {}
             }
         }
-        groups.extend(asked.now(key).await?);
+        match resting.get(key) {
+            Some(until) => groups.push(Group {
+                next_attempt_at: Some(until.clone()),
+                ..Group::of(key, Outcome::Resting)
+            }),
+            None => groups.extend(asked.now(key).await?),
+        }
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -188,12 +204,16 @@ async fn report(
     let others = others.map(|it| format!("{}: {}\n", printable(&it.name), it.reason()));
     let left = asked - groups.len();
     let parts = [
-        Some(format!("{} attempted now\n", are(now))),
+        Some(if pauses.is_empty() {
+            format!("{} attempted now\n", are(now))
+        } else {
+            format!("{} attempted once delivery goes on\n", are(now))
+        }),
         Some(others.collect()),
         (left > 0).then(|| format!("{} not reached\n", are(left))),
         (!pauses.is_empty()).then(|| {
             let pauses = pauses::in_a_line(&pauses);
-            format!("delivery is paused, so it happens once that has ended: {pauses}\n")
+            format!("delivery is paused: {pauses}\n")
         }),
     ];
     let text: String = parts.into_iter().flatten().collect();
@@ -209,6 +229,19 @@ async fn report(
     let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
     print!("{text}{}{}", rests.collect::<String>(), unknown.collect::<String>());
     Ok(())
+}
+
+/// The groups that wait for a destination which asked not to be called, and until when: another process
+/// than the one that got its answer knows nothing of that, and would call it.
+fn resting(waiting: &[Waiting], rests: &[Rest]) -> BTreeMap<String, String> {
+    let rest = |it: &Waiting| {
+        let is_its = |rest: &&Rest| {
+            it.route.as_ref() == Some(&rest.route)
+                && it.destination.as_ref() == Some(&rest.destination)
+        };
+        Some((it.group.clone(), rests.iter().find(is_its)?.until.clone()))
+    };
+    waiting.iter().filter_map(rest).collect()
 }
 
 /// The destinations that asked not to be called beyond `now`, and until when at the latest.
@@ -267,6 +300,14 @@ impl Group {
                 self.receive_count.unwrap_or_default(),
                 self.max_receive_count.unwrap_or_default()
             ),
+            Outcome::Resting => {
+                let until = self.next_attempt_at.as_deref().and_then(people::time);
+                let until = until.map(|at| format!(" until {} UTC", people::to_the_second(at)));
+                format!(
+                    "is left alone: its destination asked by Retry-After not to be called{}",
+                    until.unwrap_or_default()
+                )
+            }
             Outcome::NotReached => {
                 let at = self.next_attempt_at.as_deref().and_then(people::time);
                 let at = at.map(|at| format!("at {} UTC", people::to_the_second(at)));

@@ -8,6 +8,7 @@ mod list;
 mod redrive;
 mod select;
 mod show;
+mod signals;
 mod support;
 mod truth;
 mod usage;

@@ -110,14 +110,16 @@ async fn all_that_waits_is_reached_and_what_is_not_is_named() {
 }
 
 #[tokio::test]
-async fn until_when_the_service_wants_to_be_left_alone_is_said() {
+async fn what_the_service_wants_to_be_left_alone_with_is_and_until_when_is_said() {
     let site = site(&["order-7"], &["1"]).await;
     let (_, handles) = of(&site.fail_all().await);
     let mut line = failed(20, "order-7", &handles);
     line["retry_after_ms"] = json!(300_000);
     let (code, report) = retry(&site, vec![line], &["order-7"]).await;
-    assert_eq!(code, Some(0));
+    assert_eq!((code, &report["groups"][0]["result"]), (Some(1), &json!("resting")));
+    assert!(site.fail_all().await.is_empty(), "it waits as before");
     let rest = &report["rests"][0];
+    assert_eq!(report["groups"][0]["next_attempt_at"], rest["until"]);
     assert_eq!((&rest["route"], &rest["destination"]), (&json!("sss"), &json!("service")));
     let until: Timestamp = rest["until"].as_str().unwrap().parse().unwrap();
     assert!(until > SystemTime::now().into());
