@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use crate::support::{Done, Event, Fault, Gate, Queues, Waiting};
 
@@ -269,6 +269,40 @@ async fn a_redrive_that_takes_longer_than_they_are_hidden_holds_them() {
     assert_eq!(sent["sent"].as_array().map(Vec::len), Some(8));
     assert_eq!(order(&queues.take_webhooks().await)[..5], IN_ORDER);
     assert_eq!(queues.take_dead_letters().await, 0);
+}
+
+#[tokio::test]
+async fn what_sqs_shows_to_others_meanwhile_is_not_overtaken() {
+    const IN_ORDER: [(&str, &str); 7] = [
+        ("a", "a-1"),
+        ("a", "a-2"),
+        ("a", "a-3"),
+        ("a", "a-4"),
+        ("b", "b-5"),
+        ("b", "b-6"),
+        ("b", "b-7"),
+    ];
+    let queues = Queues::start().await;
+    for (sequence, (group, id)) in (1..).zip(IN_ORDER) {
+        queues.add_rejected(Event::new(group, id, sequence)).await;
+    }
+    // After three seconds, b-6.
+    queues.set_fault(Fault::LoseLastButOne);
+    let redrive = ["redrive", "test", "--all", "--rate", "1", "--hold-seconds", "6"];
+    let mut redrive = queues.start_dlq(&redrive);
+    let mut stderr = redrive.stderr.take().unwrap();
+    let mut said = String::new();
+    while !said.contains("looking again") {
+        let mut piece = [0; 256];
+        let read = stderr.read(&mut piece).await.unwrap();
+        assert!(read > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    queues.set_fault(Fault::None);
+    // Whatever it says until then; it is not to wait for its reader.
+    tokio::spawn(async move { while stderr.read(&mut [0; 256]).await.is_ok_and(|it| it > 0) {} });
+    assert_eq!(redrive.wait().await.unwrap().code(), Some(0));
+    assert_eq!(order(&queues.take_webhooks().await), IN_ORDER);
 }
 
 #[tokio::test]

@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     Refuse(&'static str),
     /// Messages of this group are refused.
     RefuseGroup(&'static str),
+    /// Of messages that are to be hidden for longer, the last but one is said to be shown to others.
+    LoseLastButOne,
 }
 
 /// Where requests wait until a test lets them through.
@@ -403,7 +405,32 @@ async fn interfere(
             return next.run(Request::from_parts(parts, Body::from(body))).await;
         }
         Fault::Refuse(refused) if operation == refused => return refusal(),
-        Fault::None | Fault::Hold(..) | Fault::RefuseGroup(_) | Fault::Refuse(_) => {}
+        Fault::LoseLastButOne if operation == "ChangeMessageVisibilityBatch" => {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let fields: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let entries = fields["Entries"].as_array().unwrap();
+            let place = entries.len().saturating_sub(2);
+            let entry = &entries[place];
+            let is_held = entry["VisibilityTimeout"].as_u64() > Some(0);
+            let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+            if !is_held {
+                return answer;
+            }
+            let lost = json!({
+                "Id": entry["Id"], "SenderFault": true, "Code": "MessageNotInflight",
+                "Message": "no",
+            });
+            let rest = entries.iter().enumerate();
+            let rest = rest.filter(|(it, _)| *it != place).map(|(_, it)| json!({ "Id": it["Id"] }));
+            let said = json!({ "Successful": rest.collect::<Vec<_>>(), "Failed": [lost] });
+            return said.to_string().into_response();
+        }
+        Fault::None
+        | Fault::Hold(..)
+        | Fault::RefuseGroup(_)
+        | Fault::Refuse(_)
+        | Fault::LoseLastButOne => {}
     }
     next.run(request).await
 }
