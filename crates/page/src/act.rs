@@ -82,27 +82,27 @@ impl Act {
         let of = |command| Words::new(command);
         let words = match self {
             Self::Retry { keys } => keys.iter().fold(of(&["retry"]), Words::value),
-            Self::Skip { event_id } => of(&["skip"]).value(event_id).flag("no-wait"),
+            Self::Skip { event_id } => of(&["skip"]).value(event_id).flag("--no-wait"),
             Self::Redrive { event_ids } => {
                 event_ids.iter().fold(of(&["dlq", "redrive"]), Words::value)
             }
             Self::Drop { event_ids } => {
-                event_ids.iter().fold(of(&["dlq", "drop"]).flag("yes"), Words::value)
+                event_ids.iter().fold(of(&["dlq", "drop"]).flag("--yes"), Words::value)
             }
             Self::Pause { minutes } => match minutes {
-                Some(minutes) => of(&["pause"]).option("for", format!("{minutes}m")),
+                Some(minutes) => of(&["pause"]).option("--for", format!("{minutes}m")),
                 None => of(&["pause"]),
             },
-            Self::Resume { name } => of(&["resume"]).option("name", name).flag("no-wait"),
+            Self::Resume { name } => of(&["resume"]).option("--name", name).flag("--no-wait"),
         };
-        if self.takes_why() { words.option("why", why.trim()) } else { words }
+        if self.takes_why() { words.option("--why", why.trim()) } else { words }
     }
 
     /// What shows what it would do, and changes nothing.
     pub(crate) fn rehearsal(&self) -> Option<Words> {
         match self {
             Self::Redrive { event_ids } => {
-                let words = Words::new(&["dlq", "redrive"]).flag("dry-run");
+                let words = Words::new(&["dlq", "redrive"]).flag("--dry-run");
                 Some(event_ids.iter().fold(words, Words::value))
             }
             _ => None,

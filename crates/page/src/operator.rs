@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use commands::program;
+use commands::program::{self, Word, value};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
@@ -92,9 +92,9 @@ impl Operator {
         let mut command = Command::new(&self.program);
         command.args(&words.command).arg(&self.environment).args(&self.options).arg("--json");
         for (option, value) in &words.options {
-            command.arg(format!("--{option}={value}"));
+            command.arg(format!("{option}={value}"));
         }
-        command.args(words.flags.iter().map(|flag| format!("--{flag}")));
+        command.args(&words.flags);
         if !words.values.is_empty() {
             command.arg("--").args(&words.values);
         }
@@ -104,14 +104,14 @@ impl Operator {
 
     /// How a person types it.
     pub(crate) fn typed(&self, words: &Words) -> String {
-        let mut typed: Vec<String> = words.command.iter().map(|word| (*word).to_owned()).collect();
-        typed.push(self.environment.clone());
-        for (option, value) in &words.options {
-            typed.extend([format!("--{option}"), program::value(value)]);
+        let mut typed: Vec<Word> = words.command.iter().map(|word| Word::from(*word)).collect();
+        typed.push(value(&self.environment));
+        for (option, of) in &words.options {
+            typed.extend([Word::from(*option), value(of)]);
         }
-        typed.extend(words.flags.iter().map(|flag| format!("--{flag}")));
-        typed.extend(words.values.iter().map(|value| program::value(value)));
-        program::command(typed.iter().map(String::as_str))
+        typed.extend(words.flags.iter().map(|flag| Word::from(*flag)));
+        typed.extend(words.values.iter().map(value));
+        program::command(typed)
     }
 }
 

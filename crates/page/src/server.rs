@@ -292,7 +292,7 @@ async fn dead_letters(
     };
     let issues = Words::new(&["dlq", "issues"]);
     let letters = chosen(&asked.letters, Words::new(&["dlq", "list"]))
-        .option("limit", view::SHOWN_MAX.to_string());
+        .option("--limit", view::SHOWN_MAX.to_string());
     let look = async |words: &Words| match age {
         None => Some(shared.looks.look(words).await),
         Some(age) if age.is_zero() => Some(shared.looks.look_within(words, age).await),
@@ -306,7 +306,7 @@ async fn dead_letters(
 /// The command, for these letters only.
 fn chosen(letters: &Letters, mut words: Words) -> Words {
     for (name, value) in
-        [("issue", &letters.issue), ("group", &letters.group), ("grep", &letters.grep)]
+        [("--issue", &letters.issue), ("--group", &letters.group), ("--grep", &letters.grep)]
     {
         if !value.is_empty() {
             words = words.option(name, value);
@@ -420,7 +420,7 @@ async fn prepare(
 /// The event ids of dead letters that were chosen on a screen, as they are now.
 async fn letters_of(shared: &Shared, letters: &Letters) -> Result<Vec<String>, String> {
     let words = chosen(letters, Words::new(&["dlq", "list"]))
-        .option("limit", (LETTERS_MAX + 1).to_string());
+        .option("--limit", (LETTERS_MAX + 1).to_string());
     let age = if shared.is_aws { AWS_LOOK_FOR } else { Duration::ZERO };
     let said =
         shared.looks.look_within(&words, age).await.found.map_err(|error| error.to_string())?;
