@@ -99,7 +99,8 @@ pub fn taken_for_env(
     });
     let word = leaf.try_get_one::<String>("environment").ok().flatten().filter(|_| !is_given)?;
     remember(&matches);
-    let command = command(names.into_iter().chain(["ENV", word]));
+    let words = names.into_iter().map(value).chain([Word::from("ENV"), value(word)]);
+    let command = command(words);
     Some(format!(
         "{} was taken for ENV, the environment, which comes before {missing}: `{command}`",
         printable(&format!("{word:?}"))
