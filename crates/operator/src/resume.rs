@@ -72,7 +72,7 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
              first; `{}` shows it",
             people::events_wait(waiting.all()),
             printable(key),
-            program::command(["show", &environment.name, &program::value(key)])
+            command!["show", value(&environment.name), value(key)]
         );
     } else if !given.no_wait && before > 0 {
         println!("the queue is empty after {}", people::span(took));
