@@ -1,6 +1,7 @@
 //! `blocked`
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Show the message groups that wait, since when, for what, and what stands behind
 ///
@@ -21,7 +22,6 @@ pub struct Blocked {
     #[arg(long)]
     pub rejected: bool,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

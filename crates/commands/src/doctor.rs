@@ -1,6 +1,7 @@
 //! `doctor`
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Check what deliveries depend on, and say what to do
 ///
@@ -24,7 +25,6 @@ pub struct Doctor {
     #[command(flatten)]
     pub environment: EnvironmentArgs,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

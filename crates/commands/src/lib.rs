@@ -10,6 +10,7 @@ mod blocked;
 pub mod dlq;
 mod doctor;
 mod environment;
+mod output;
 mod page;
 mod pause;
 pub mod program;
@@ -25,6 +26,7 @@ pub mod why;
 pub use blocked::Blocked;
 pub use doctor::Doctor;
 pub use environment::EnvironmentArgs;
+pub use output::Output;
 pub use page::Page;
 pub use pause::Pause;
 pub use refused::Refused;
@@ -71,9 +73,9 @@ impl Command {
             Self::Resume(it) => &it.environment,
             Self::Retry(it) => &it.environment,
             Self::Page(it) => &it.environment,
-            Self::Dlq(Dlq::List(it)) => &it.environment,
+            Self::Dlq(Dlq::List(it)) => &it.looking.environment,
             Self::Dlq(Dlq::Stats(it)) => &it.environment,
-            Self::Dlq(Dlq::Issues(it)) => &it.environment,
+            Self::Dlq(Dlq::Issues(it)) => &it.looking.environment,
             Self::Dlq(Dlq::Show(it)) => &it.environment,
             Self::Dlq(Dlq::Redrive(it)) => &it.environment,
             Self::Dlq(Dlq::Edit(it)) => &it.environment,

@@ -168,35 +168,36 @@ macro_rules! command {
 
 /// How a command of this program is typed for the environment that was named.
 pub fn command(words: impl IntoIterator<Item = Word>) -> String {
-    let (mut typed, mut values) = (String::new(), String::new());
+    let (mut name_of, mut places, mut options, mut values) =
+        (String::new(), String::new(), String::new(), String::new());
     let mut is_behind_option = false;
-    for word in words {
-        let is_option = matches!(&word.0, Said::Literally(word) if word.starts_with("--"));
-        match word.0 {
-            Said::Value(value) if value.starts_with('-') && is_behind_option => {
-                typed += "=";
-                typed += &quoted(&value);
-            }
-            Said::Value(value) if value.starts_with('-') => {
-                values += " ";
-                values += &quoted(&value);
-            }
-            Said::Value(word) => {
-                typed += " ";
-                typed += &quoted(&word);
-            }
-            Said::Literally(word) => {
-                typed += " ";
-                typed += &quoted(word);
-            }
-        }
+    for Word(word) in words {
+        let is_option = matches!(&word, Said::Literally(word) if word.starts_with("--"));
+        let is_named = is_option || places.is_empty() && matches!(word, Said::Literally(_));
+        let text = match &word {
+            Said::Literally(word) => word,
+            Said::Value(value) => value.as_str(),
+        };
+        let looks_like_option = text.starts_with('-') && !is_option;
+        let (part, before) = match () {
+            () if is_behind_option && looks_like_option => (&mut options, "="),
+            () if is_option || is_behind_option => (&mut options, " "),
+            () if looks_like_option => (&mut values, " "),
+            () if is_named => (&mut name_of, " "),
+            () => (&mut places, " "),
+        };
+        part.push_str(before);
+        part.push_str(&quoted(text));
         is_behind_option = is_option;
     }
-    if !values.is_empty() {
-        values.insert_str(0, " --");
+    options.push_str(GIVEN.get().map(String::as_str).unwrap_or_default());
+    let name = name();
+    if values.is_empty() {
+        format!("{name}{name_of}{places}{options}")
+    } else {
+        // No option may stand behind the mark, nor between an environment and what is asked of it.
+        format!("{name}{name_of}{options}{places} --{values}")
     }
-    let given = GIVEN.get().map(String::as_str).unwrap_or_default();
-    format!("{}{typed}{given}{values}", name())
 }
 
 /// How `environment` is deployed again: by a command of the repository, which is not everywhere.
@@ -261,11 +262,11 @@ mod tests {
     fn what_somebody_else_has_chosen_is_no_option() {
         let typed = |typed: String| typed.split_once(' ').unwrap().1.to_owned();
         let (key, other) = (value("--all"), value("order 7"));
-        assert_eq!(typed(command!["retry", "local", other]), "retry local 'order 7'");
-        assert_eq!(typed(command!["retry", "local", key.clone()]), "retry local -- --all");
+        assert_eq!(typed(command!["retry", value("local"), other]), "retry local 'order 7'");
+        assert_eq!(typed(command!["retry", value("local"), key.clone()]), "retry local -- --all");
         assert_eq!(
-            typed(command!["skip", "local", key.clone(), "--why", "TEXT"]),
-            "skip local --why TEXT -- --all"
+            typed(command!["skip", value("local"), key.clone(), "--why", "TEXT"]),
+            "skip --why TEXT local -- --all"
         );
         assert_eq!(typed(command!["resume", "local", "--name", key]), "resume local --name=--all");
     }

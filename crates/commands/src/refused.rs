@@ -2,6 +2,7 @@
 
 use crate::dlq::When;
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Show which requests were not accepted: when, by which rule, and what is done about it
 ///
@@ -23,14 +24,9 @@ pub struct Refused {
     pub since: When,
 
     /// Show this many at most, the newest
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 
-    /// Do not cut what is wider than the terminal
-    #[arg(long, short = 'w', conflicts_with = "json")]
-    pub wide: bool,
-
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

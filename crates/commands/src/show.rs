@@ -1,6 +1,7 @@
 //! `show`
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Show an event wherever it is, and what can be done about it
 ///
@@ -37,7 +38,6 @@ pub struct Show {
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub days: u32,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

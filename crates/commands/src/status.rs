@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Show what waits, what was delivered, and whether anything is lost
 ///
@@ -28,16 +29,15 @@ pub struct Status {
     pub environment: EnvironmentArgs,
 
     /// Look again every 2 seconds, on AWS every 30, until Ctrl-C
-    #[arg(long)]
+    #[arg(long, short = 'w')]
     pub watch: bool,
 
     /// How far back the loss meter counts on AWS, up to 14 days [default: 24h]
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     pub since: Option<Duration>,
 
-    /// Print JSON; with --watch an object a line
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// How far back the loss meter may count: `CloudWatch` keeps minutes for 15 days. Source: `CloudWatch`

@@ -1,6 +1,7 @@
 //! `trace`
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Show everything that is known of one event, in order of time
 ///
@@ -29,7 +30,6 @@ pub struct Trace {
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub days: u32,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

@@ -16,6 +16,7 @@ use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
 use crate::history::{History, pattern, time_of};
 use crate::mapping;
+use crate::pauses::Switch;
 use crate::people::{self, ago, count, printable, span};
 use crate::sdk::in_time;
 
@@ -99,13 +100,16 @@ struct Group {
 pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
     let now = people::now();
-    let (mut waiting, unknown) = waiting(&environment).await?;
+    let (mut waiting, mut unknown) = waiting(&environment).await?;
     let all = waiting.len();
     // What a group waits for that nobody tells may be a decision.
     waiting.retain(|waiting| !given.rejected || ["rejected", "unknown"].contains(&waiting.why));
-    let text = if given.json {
+    let pauses = in_time(async { Switch::of(&environment)?.list().await }).await;
+    let is_paused = pauses.as_ref().is_ok_and(|pauses| !pauses.is_empty());
+    unknown.extend(pauses.err().map(|error| format!("whether delivery is paused ({error:#})")));
+    let text = if given.output.json() {
         let document = json!({
-            "environment": environment.name, "groups": waiting, "unknown": unknown,
+            "environment": environment.name, "groups": waiting, "paused": is_paused, "unknown": unknown,
         });
         format!("{document:#}\n")
     } else {
@@ -116,7 +120,9 @@ pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
             ),
             [] if unknown.is_empty() => "no group waits\n".to_owned(),
             [] => "no group that could be seen waits\n".to_owned(),
-            waiting => render(&environment.name, waiting, now),
+            waiting => {
+                render(&environment.name, waiting, now, is_paused, people::width(given.output))
+            }
         };
         let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
         unknown.fold(groups, |text, line| text + &line)
@@ -376,7 +382,13 @@ fn is_answer(reason: &str) -> bool {
     !["circuit_open", "retry_after"].contains(&reason)
 }
 
-fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
+fn render(
+    environment: &str,
+    waiting: &[Waiting],
+    now: Timestamp,
+    is_paused: bool,
+    width: Width,
+) -> String {
     let row = |it: &Waiting| {
         let time = |text: &str| people::time(text);
         [
@@ -386,6 +398,7 @@ fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
             it.destination.as_deref().map_or_else(|| "-".to_owned(), printable),
             time(&it.since).map_or_else(|| "-".to_owned(), |at| ago(at, now)),
             match it.next_attempt_at.as_deref().and_then(time) {
+                _ if is_paused => "paused".to_owned(),
                 Some(at) if at > now => format!("in {}", span(at.since(now))),
                 _ => "now".to_owned(),
             },
@@ -396,7 +409,7 @@ fn render(environment: &str, waiting: &[Waiting], now: Timestamp) -> String {
     let rows: Vec<_> = waiting.iter().map(row).collect();
     let heading =
         ["GROUP", "WAITS FOR", "REASON", "DESTINATION", "SINCE", "NEXT TRY", "BEHIND", "EVENT"];
-    let mut text = table::render(heading, &rows, Width::of_stdout());
+    let mut text = table::render(heading, &rows, width);
     text = format!(
         "{text}`{}` shows one, and what can be done\n`{}` takes one out of its group's way\n",
         command!["show", value(environment), "EVENT"],

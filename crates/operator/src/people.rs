@@ -4,8 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use commands::Output;
 use domain::time::Timestamp;
+use terminal::table::Width;
 pub(crate) use terminal::text::{bytes, count, printable, printable_lines, span};
+
+/// How wide a table may be.
+pub(crate) fn width(output: Output) -> Width {
+    if output.wide() { Width::Any } else { Width::of_stdout() }
+}
 
 /// What time it is.
 pub(crate) fn now() -> Timestamp {

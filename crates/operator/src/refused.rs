@@ -64,7 +64,7 @@ pub(crate) async fn run(given: Refused) -> anyhow::Result<ExitCode> {
     }
     let rules = rules(&found)?;
     let limit = given.limit;
-    if given.json {
+    if given.output.json() {
         print_json(&found, limit, looked.cut.unwrap_or(since), cut.as_deref(), &rules)?;
     } else if rules.is_empty() {
         println!(
@@ -74,7 +74,7 @@ pub(crate) async fn run(given: Refused) -> anyhow::Result<ExitCode> {
             if cut.is_some() { ", as far as it could be read" } else { "" }
         );
     } else {
-        print_table(&found, limit, if given.wide { Width::Any } else { Width::of_stdout() })?;
+        print_table(&found, limit, people::width(given.output))?;
         for (rule, count) in &rules {
             let what_to_do = Rule::named(rule).unwrap_or(Rule::Unknown).what_to_do();
             println!("{count} × {}: {what_to_do}", printable(rule));

@@ -106,7 +106,7 @@ pub(crate) async fn run(given: Trace) -> anyhow::Result<ExitCode> {
         );
     }
     let steps = life(&lines, &actions, &given.event_id);
-    if given.json {
+    if given.output.json() {
         let trace = json!({
             "environment": environment.name, "event_id": given.event_id,
             "steps": steps, "places": places, "unknown": unknown,

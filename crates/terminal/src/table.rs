@@ -32,28 +32,33 @@ impl Width {
 pub struct Columns<const N: usize> {
     heading: [&'static str; N],
     widths: [usize; N],
+    /// Which hold nothing but times.
+    is_time: [bool; N],
 }
 
 impl<const N: usize> Columns<N> {
     /// Columns under a heading.
     #[must_use]
     pub fn new(heading: [&'static str; N]) -> Self {
-        Self { heading, widths: heading.map(str::len) }
+        Self { heading, widths: heading.map(str::len), is_time: [true; N] }
     }
 
     /// Makes them wide enough for `row`.
     pub fn widen(&mut self, row: &[String; N]) {
-        for (width, cell) in self.widths.iter_mut().zip(row) {
+        for ((width, is_time), cell) in self.widths.iter_mut().zip(&mut self.is_time).zip(row) {
             *width = (*width).max(cell.width());
+            *is_time &= is_a_time(cell);
         }
     }
 
-    /// Makes them narrow enough for `width`: the widest gives way first, whatever it holds.
+    /// Makes them narrow enough for `width`: the widest gives way first. Times do not, as their end is what
+    /// tells them apart.
     pub fn fit(&mut self, width: Width) {
         let Width::AtMost(most) = width else { return };
         let gaps = GAP * N.saturating_sub(1);
         while self.widths.iter().sum::<usize>() + gaps > most {
-            let widest = self.widths.iter_mut().max();
+            let places = self.widths.iter_mut().zip(self.is_time).filter(|(_, is_time)| !is_time);
+            let widest = places.map(|(width, _)| width).max();
             match widest.filter(|width| **width > NARROWEST) {
                 Some(widest) => *widest -= 1,
                 None => return,
@@ -80,21 +85,36 @@ impl<const N: usize> Columns<N> {
     }
 }
 
-/// A text that is `width` characters wide at most.
+/// Whether it is a time as tables have them, such as `2026-11-23 10:00:00`, or `11-23 10:00`.
+fn is_a_time(cell: &str) -> bool {
+    cell.contains(' ')
+        && cell.contains(':')
+        && cell.chars().all(|c| c.is_ascii_digit() || " -:+.".contains(c))
+}
+
+/// A text that is `width` characters wide at most. A single word is cut in its middle: ids differ at
+/// either end, and must not look the same.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let mut left = width.saturating_sub(1);
+    let left = width.saturating_sub(1);
+    let at_end = if text.contains(' ') { 0 } else { left / 2 };
+    let start: String = beginning(text.chars(), left - at_end);
+    let end: String = beginning(text.chars().rev(), at_end);
+    format!("{start}…{}", end.chars().rev().collect::<String>())
+}
+
+/// As many of the characters as are `width` wide at most.
+fn beginning(text: impl Iterator<Item = char>, width: usize) -> String {
+    let mut left = width;
     let fits = |c: &char| {
         let taken = c.width().unwrap_or_default();
         let fits = taken <= left;
         left = left.saturating_sub(taken);
         fits
     };
-    let mut start: String = text.chars().take_while(fits).collect();
-    start.push('…');
-    start
+    text.take_while(fits).collect()
 }
 
 /// Renders rows under a heading, for standard output.
@@ -133,8 +153,12 @@ mod tests {
         let text = render(["EVENT ID", "GROUP", "STATUS"], &rows, Width::AtMost(40));
         let widest = text.lines().map(unicode_width::UnicodeWidthStr::width).max();
         assert_eq!(widest, Some(40), "{text}");
-        assert!(text.ends_with("5f0c3c2e-6d0b-…  注文注文注文注…  422\n"), "{text}");
+        assert!(text.ends_with("5f0c3c2…0b-4a43  注文注…文注文    422\n"), "{text}");
         let narrow = render(["EVENT ID", "GROUP", "STATUS"], &rows, Width::AtMost(1));
-        assert!(narrow.contains("5f0c3c2…  注文注…"), "rows can still be told apart: {narrow}");
+        assert!(narrow.contains("5f0c…a43  注文…文"), "rows can still be told apart: {narrow}");
+        let times = [["2026-11-23 10:00:00", "what could not be resolved"]];
+        let times = times.map(|row| row.map(str::to_owned));
+        let text = render(["TIME (UTC)", "WHY"], &times, Width::AtMost(40));
+        assert!(text.ends_with("2026-11-23 10:00:00  what could not be …\n"), "{text}");
     }
 }

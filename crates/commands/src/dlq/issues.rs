@@ -1,9 +1,8 @@
 //! `dlq issues`
 
-use crate::environment::EnvironmentArgs;
 use crate::program::help;
 
-use super::select::SelectOrReason;
+use super::looking::Looking;
 
 /// Show what is wrong: the dead letters by their cause, the most frequent first
 ///
@@ -22,20 +21,5 @@ Examples:
 )]
 pub struct Issues {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// Show this many at most
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-
-    /// Do not cut what is wider than the terminal
-    #[arg(long, short = 'w', conflicts_with = "json")]
-    pub wide: bool,
-
-    /// Print JSON: an object with an array of issues
-    #[arg(long)]
-    pub json: bool,
-
-    #[command(flatten)]
-    pub select: SelectOrReason,
+    pub looking: Looking,
 }

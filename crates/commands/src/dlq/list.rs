@@ -1,8 +1,6 @@
 //! `dlq list`
 
-use crate::environment::EnvironmentArgs;
-
-use super::select::SelectOrReason;
+use super::looking::Looking;
 
 /// List the dead letters
 ///
@@ -16,20 +14,5 @@ use super::select::SelectOrReason;
 )]
 pub struct List {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// Show this many at most, the oldest
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-
-    /// Do not cut what is wider than the terminal
-    #[arg(long, short = 'w', conflicts_with = "json")]
-    pub wide: bool,
-
-    /// Print JSON: an array of objects
-    #[arg(long)]
-    pub json: bool,
-
-    #[command(flatten)]
-    pub select: SelectOrReason,
+    pub looking: Looking,
 }

@@ -1,6 +1,7 @@
 //! `dlq log`
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Show who did what to the environment, when and why
 ///
@@ -13,11 +14,6 @@ pub struct Log {
     #[command(flatten)]
     pub environment: EnvironmentArgs,
 
-    /// Do not cut what is wider than the terminal
-    #[arg(long, short = 'w', conflicts_with = "json")]
-    pub wide: bool,
-
-    /// Print a JSON object per action
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

@@ -7,6 +7,7 @@ mod import;
 mod issues;
 mod list;
 mod log;
+mod looking;
 mod redrive;
 mod select;
 mod show;

@@ -1,6 +1,7 @@
 //! `dlq show`
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 /// Show one dead letter: why it is one, what happened to it, its headers, its body
 ///
@@ -18,7 +19,6 @@ pub struct Show {
     #[arg(value_name = "ID")]
     pub event_id: String,
 
-    /// Print JSON: an object with the body as text
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

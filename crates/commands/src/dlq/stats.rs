@@ -1,6 +1,7 @@
 //! `dlq stats`
 
 use crate::environment::EnvironmentArgs;
+use crate::output::Output;
 
 use super::select::SelectOrReason;
 
@@ -15,9 +16,8 @@ pub struct Stats {
     #[command(flatten)]
     pub environment: EnvironmentArgs,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: Output,
 
     #[command(flatten)]
     pub select: SelectOrReason,

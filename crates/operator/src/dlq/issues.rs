@@ -39,6 +39,7 @@ struct Row {
 }
 
 pub(super) async fn run(given: Issues) -> anyhow::Result<ExitCode> {
+    let given = given.looking;
     let environment = environment::connect(&given.environment).await?;
     let select = given.select.select();
     check_route(&environment, &select).await?;
@@ -58,12 +59,12 @@ pub(super) async fn run(given: Issues) -> anyhow::Result<ExitCode> {
     found.change(count, [])?;
     let (total, letters) = totals(&found)?;
     let limit = given.limit.unwrap_or(total).min(total);
-    if given.json {
+    if given.output.json() {
         print_json(&found, limit, total, letters, looked)?;
     } else if total == 0 {
         println!("{}", super::none(looked, &select));
     } else {
-        let width = if given.wide { Width::Any } else { Width::of_stdout() };
+        let width = people::width(given.output);
         print_table(&found, limit, width)?;
         let letters = people::count(letters, "dead letter");
         if limit < total {
@@ -156,13 +157,18 @@ const HEADING: [&str; 8] =
 
 fn print_table(found: &Scratch, limit: u64, width: Width) -> anyhow::Result<()> {
     let mut columns = Columns::new(HEADING);
-    each(found, limit, |row| columns.widen(&cells(row)))?;
+    each(found, limit, |row| columns.widen(&cells(row, width)))?;
     columns.fit(width);
     print!("{}", columns.heading());
-    each(found, limit, |row| print!("{}", columns.line(&cells(row))))
+    each(found, limit, |row| print!("{}", columns.line(&cells(row, width))))
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row, width: Width) -> [String; 8] {
+    // Both are of the last two weeks: beside the others there is no room for year and seconds.
+    let time = |at: Timestamp| {
+        let time = short_time(&at.to_string());
+        if width == Width::Any { time } else { time.get(5..16).unwrap_or(&time).to_owned() }
+    };
     let text = |text: &str| if text.is_empty() { "-".to_owned() } else { printable(text) };
     [
         row.name.clone(),
@@ -170,8 +176,8 @@ fn cells(row: &Row) -> [String; 8] {
         row.keys.to_string(),
         text(row.route.as_deref().unwrap_or_default()),
         text(&row.status),
-        short_time(&row.first.to_string()),
-        short_time(&row.last.to_string()),
+        time(row.first),
+        time(row.last),
         text(&row.answer),
     ]
 }

@@ -11,7 +11,7 @@ use super::choice::Choice;
 use super::look::look;
 use super::{Summary, check_route, short_time};
 use crate::environment;
-use crate::people::printable;
+use crate::people::{self, printable};
 use crate::scratch::Scratch;
 
 /// What is listed, in the order in which it is shown.
@@ -20,6 +20,7 @@ const TABLES: &str = "
     CREATE INDEX found_in_order ON found (sent_at_ms, place);";
 
 pub(super) async fn run(given: List) -> anyhow::Result<ExitCode> {
+    let given = given.looking;
     let environment = environment::connect(&given.environment).await?;
     let select = given.select.select();
     check_route(&environment, &select).await?;
@@ -36,12 +37,12 @@ pub(super) async fn run(given: List) -> anyhow::Result<ExitCode> {
     .await?;
     choice.check(looked)?;
     let limit = given.limit.unwrap_or(total).min(total);
-    if given.json {
+    if given.output.json() {
         print_json(&found, limit)?;
     } else if total == 0 {
         println!("{}", super::none(looked, &select));
     } else {
-        let width = if given.wide { Width::Any } else { Width::of_stdout() };
+        let width = people::width(given.output);
         print_table(&found, limit, width)?;
         if limit < total {
             println!("{limit} of {total} dead letters");

@@ -4,17 +4,17 @@ use std::process::ExitCode;
 
 use commands::dlq::Log;
 use serde_json::Value;
-use terminal::table::{self, Width};
+use terminal::table::{self};
 
 use super::short_time;
 use crate::audit::Line;
 use crate::audit::read::Told;
 use crate::environment;
-use crate::people::printable;
+use crate::people::{self, printable};
 
 pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
     let lines = environment::connect(&given.environment).await?.audit().read().await?;
-    if given.json {
+    if given.output.json() {
         for line in &lines {
             println!("{}", serde_json::to_string(line)?);
         }
@@ -31,11 +31,9 @@ pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
         [&short_time(&line.at), &line.by, &line.action, result, reason, &what].map(printable)
     };
     let rows: Vec<[String; 6]> = lines.iter().map(row).collect();
-    let width = if given.wide { Width::Any } else { Width::of_stdout() };
-    print!(
-        "{}",
-        table::render(["WHEN (UTC)", "WHO", "ACTION", "RESULT", "WHY", "WHAT"], &rows, width)
-    );
+    let width = people::width(given.output);
+    let headings = ["WHEN (UTC)", "WHO", "ACTION", "RESULT", "WHY", "WHAT"];
+    print!("{}", table::render(headings, &rows, width));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
     };
     let history = told.map(|(steps, _)| steps);
     for message in &found {
-        if given.json {
+        if given.output.json() {
             let mut letter = as_json(message)?;
             letter["history"] = json!(history.as_ref().ok());
             letter["unknown"] = json!(unknown.iter().collect::<Vec<_>>());
@@ -49,7 +49,7 @@ pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
             print!("{}", render(message, &history));
         }
     }
-    if let Some(unknown) = unknown.as_ref().filter(|_| !given.json) {
+    if let Some(unknown) = unknown.as_ref().filter(|_| !given.output.json()) {
         eprintln!("unknown: {}", printable(unknown));
     }
     Ok(if unknown.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

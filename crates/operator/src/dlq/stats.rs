@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use commands::dlq::Stats;
 use serde_json::json;
-use terminal::table::{self, Width};
+use terminal::table;
 
 use super::choice::Choice;
 use super::look::look;
@@ -31,7 +31,7 @@ pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
     .await?;
     choice.check(looked)?;
     let total: u64 = counts.values().sum();
-    if given.json {
+    if given.output.json() {
         let counts: Vec<_> = counts
             .iter()
             .map(|((route, reason, hour), count)| {
@@ -51,7 +51,7 @@ pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
             })
             .collect();
         let heading = ["ROUTE", "CLASS", "DEAD SINCE (UTC)", "COUNT"];
-        print!("{}", table::render(heading, &rows, Width::of_stdout()));
+        print!("{}", table::render(heading, &rows, people::width(given.output)));
         println!("{}", people::count(total, "dead letter"));
     }
     Ok(looked.exit_code())

@@ -42,7 +42,7 @@ pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
         judge(report, &speaker, &mut judged);
     }
     let all = judged.and(checks);
-    if given.json {
+    if given.output.json() {
         let document = json!({
             "environment": found.environment,
             "verdict": all.worst(),
@@ -60,12 +60,22 @@ pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
 /// warns where waiting is right.
 fn judge(report: &Report, speaker: &Speaker<'_>, checks: &mut Checks) {
     let verdict = &report.verdict.verdict;
-    let mut keys = 0;
+    let (mut keys, mut cause) = (0, None);
+    let is_full = verdict.findings().iter().any(|it| matches!(it, Finding::DiskFull { .. }));
     for finding in verdict.findings() {
         keys += u64::from(matches!(finding, Finding::KeyBlocked { .. }));
         if keys <= KEYS_MAX || !matches!(finding, Finding::KeyBlocked { .. }) {
             let Said { about, found, advice } = speaker.finding(finding);
-            checks.fail(about, found, advice);
+            // A full disk is why the storage fails: one line, and what helps.
+            match finding {
+                Finding::StorageFails if is_full => cause = Some(found),
+                Finding::DiskFull { .. } => {
+                    let found =
+                        cause.take().map_or(found.clone(), |fails| format!("{fails}: {found}"));
+                    checks.fail(about, found, advice);
+                }
+                _ => checks.fail(about, found, advice),
+            }
         }
     }
     if keys > KEYS_MAX {

@@ -164,7 +164,7 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
         paused: paused.flatten(),
         unknown,
     };
-    if given.json {
+    if given.output.json() {
         println!("{:#}", shown.as_json()?);
     } else {
         print!("{}", shown.for_people());

@@ -41,7 +41,7 @@ pub(crate) async fn run(given: Status) -> anyhow::Result<ExitCode> {
         return Box::pin(watch(&given)).await;
     }
     let report = Box::pin(look(&given)).await?;
-    let text = if given.json {
+    let text = if given.output.json() {
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
         screen::render(&report)
@@ -60,15 +60,15 @@ async fn watch(given: &Status) -> anyhow::Result<ExitCode> {
         let on_aws = looked.as_ref().is_ok_and(|report| report.host == "aws");
         let pause = if on_aws { LOOK_EVERY_ON_AWS } else { LOOK_EVERY };
         let text = match looked {
-            Ok(report) if given.json => serde_json::to_string(&report)? + "\n",
+            Ok(report) if given.output.json() => serde_json::to_string(&report)? + "\n",
             Ok(report) => screen::render(&report),
-            Err(error) if given.json => {
+            Err(error) if given.output.json() => {
                 serde_json::json!({ "error": format!("{error:#}") }).to_string() + "\n"
             }
             Err(error) => format!("error: {error:#}\n"),
         };
         let mut out = std::io::stdout().lock();
-        let clear = if out.is_terminal() && !given.json { HOME_AND_CLEAR } else { "" };
+        let clear = if out.is_terminal() && !given.output.json() { HOME_AND_CLEAR } else { "" };
         match out.write_all(format!("{clear}{text}").as_bytes()).and_then(|()| out.flush()) {
             // Nobody watches any more.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
