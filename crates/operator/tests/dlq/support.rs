@@ -116,7 +116,10 @@ impl Queues {
             "dead_letter_queue_url": dead_letter_queue_url,
         });
         std::fs::write(data_dir.path().join("engine.json"), engine.to_string()).unwrap();
-        Self { store, client, clock, fault, data_dir, queue_url, dead_letter_queue_url }
+        let queues =
+            Self { store, client, clock, fault, data_dir, queue_url, dead_letter_queue_url };
+        queues.write_log(&[]);
+        queues
     }
 
     /// Ends the lease of a redrive that was killed, which expires in a minute by itself.
@@ -127,7 +130,9 @@ impl Queues {
 
     /// What the engine would have logged.
     pub(crate) fn write_log(&self, lines: &[String]) {
-        std::fs::write(self.data_dir.path().join("engine.log"), lines.join("\n")).unwrap();
+        // As an engine begins its first.
+        let log = format!("{{\"message\":\"log_file\",\"number\":1}}\n{}", lines.join("\n"));
+        std::fs::write(self.data_dir.path().join("engine.log"), log).unwrap();
     }
 
     /// Puts the dead letter of an event that a destination rejected.

@@ -41,7 +41,10 @@ async fn nothing_is_said_to_be_absent_when_all_are_hidden() {
     queues.add_rejected(Event::new("a", "a-1", 1)).await;
     queues.hide(1).await;
     let done = queues.dlq(&["list", "test"]).await;
-    assert_eq!((done.code, done.stdout.trim()), (Some(1), "none of those that could be looked at"));
+    assert_eq!(
+        (done.code, done.stdout.trim()),
+        (Some(1), "none of 1 dead letter could be looked at")
+    );
     let done = queues.dlq(&["redrive", "test", "--all", "--wait", "1s"]).await;
     assert_eq!(done.code, Some(1), "{}", done.stdout);
 }
