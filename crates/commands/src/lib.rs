@@ -10,6 +10,7 @@ mod blocked;
 pub mod dlq;
 mod doctor;
 mod environment;
+mod logs;
 mod output;
 mod page;
 mod pause;
@@ -26,6 +27,7 @@ pub mod why;
 pub use blocked::Blocked;
 pub use doctor::Doctor;
 pub use environment::EnvironmentArgs;
+pub use logs::Logs;
 pub use output::Output;
 pub use page::Page;
 pub use pause::Pause;
@@ -45,6 +47,7 @@ pub enum Command {
     Show(Show),
     Blocked(Blocked),
     Refused(Refused),
+    Logs(Logs),
     Skip(Skip),
     Doctor(Doctor),
     /// Look at dead letters and send them again
@@ -67,6 +70,7 @@ impl Command {
             Self::Show(it) => &it.environment,
             Self::Blocked(it) => &it.environment,
             Self::Refused(it) => &it.environment,
+            Self::Logs(it) => &it.environment,
             Self::Skip(it) => &it.environment,
             Self::Doctor(it) => &it.environment,
             Self::Pause(it) => &it.environment,

@@ -4,10 +4,12 @@
 //! Each file begins with a mark, numbered through, so that whoever reads them sees what is missing: who
 //! moves a file away, or empties it, takes lines along that nobody may take for never written.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -246,9 +248,74 @@ fn last_mark(path: &Path) -> io::Result<Option<u64>> {
     Ok(lines.rsplit(|byte| *byte == b'\n').find_map(number_of))
 }
 
+/// Up to where the log was read: in the file that begins with this mark, 0 if it has none, so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Position {
+    file: u64,
+    bytes: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.file, self.bytes)
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (file, bytes) = text.split_once('-').ok_or(())?;
+        let number = |text: &str| text.parse().map_err(drop);
+        Ok(Self { file: number(file)?, bytes: number(bytes)? })
+    }
+}
+
 /// Reads the log in `dir`, the oldest lines first, until `take` wants no more. What cannot be read is a
 /// gap.
-pub(crate) fn read(dir: &Path, gaps: &mut Gaps, mut take: impl FnMut(&[u8]) -> bool) {
+pub(crate) fn read(dir: &Path, gaps: &mut Gaps, take: impl FnMut(&[u8]) -> bool) {
+    read_files(files(dir), false, gaps, take);
+}
+
+/// The same from where somebody has read to, the default for the beginning; and where this ends. What is
+/// written just now, a line without its end, is left to the next time.
+pub(crate) fn read_after(
+    dir: &Path,
+    after: Position,
+    gaps: &mut Gaps,
+    take: impl FnMut(&[u8]) -> bool,
+) -> Position {
+    let mut files = files(dir);
+    if after == Position::default() {
+        return read_files(files, true, gaps, take).unwrap_or(after);
+    }
+    let number = |(_, file): &(PathBuf, io::Result<File>)| file.as_ref().map_or(0, first_mark);
+    match files.iter().rposition(|file| number(file) == after.file) {
+        Some(place) => {
+            files.drain(..place);
+            if let Some((_, Ok(file))) = files.first_mut() {
+                // It is there, as its mark was read.
+                let _at = file.seek(SeekFrom::Start(after.bytes));
+            }
+            gaps.number = Some(after.file);
+        }
+        None => {
+            files.retain(|file| number(file) > after.file);
+            gaps.open("engine.log: what was read last has been moved away or removed");
+        }
+    }
+    read_files(files, true, gaps, take).unwrap_or(after)
+}
+
+/// The number of the mark that a file begins with, 0 if with none.
+fn first_mark(file: &File) -> u64 {
+    let mut head = [0; 64];
+    let read = file.read_at(&mut head, 0).unwrap_or_default();
+    head[..read].split(|byte| *byte == b'\n').next().and_then(number_of).unwrap_or_default()
+}
+
+/// The files that there are, opened, the oldest first.
+fn files(dir: &Path) -> Vec<(PathBuf, io::Result<File>)> {
     // Opened from the newest on: one that is put aside meanwhile is met twice, and none missed.
     let mut files: Vec<(PathBuf, io::Result<File>)> = Vec::new();
     let mut seen = Vec::new();
@@ -262,7 +329,19 @@ pub(crate) fn read(dir: &Path, gaps: &mut Gaps, mut take: impl FnMut(&[u8]) -> b
             files.push((path, file));
         }
     }
-    for (path, file) in files.into_iter().rev() {
+    files.reverse();
+    files
+}
+
+/// Reads them, each from where it is, and says up to where.
+fn read_files(
+    files: Vec<(PathBuf, io::Result<File>)>,
+    is_followed: bool,
+    gaps: &mut Gaps,
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> Option<Position> {
+    let mut position = None;
+    for (path, file) in files {
         gaps.file(&path);
         let mut file = match file {
             Ok(file) => BufReader::new(file),
@@ -275,8 +354,14 @@ pub(crate) fn read(dir: &Path, gaps: &mut Gaps, mut take: impl FnMut(&[u8]) -> b
                 continue;
             }
         };
+        let mut at = Position {
+            file: first_mark(file.get_ref()),
+            bytes: file.stream_position().unwrap_or_default(),
+        };
+        gaps.begins &= at.bytes == 0;
         let mut line = Vec::new();
         loop {
+            position = Some(at);
             line.clear();
             match file.read_until(b'\n', &mut line) {
                 Ok(0) => break gaps.end_of_file(),
@@ -284,13 +369,18 @@ pub(crate) fn read(dir: &Path, gaps: &mut Gaps, mut take: impl FnMut(&[u8]) -> b
                 Err(error) => break gaps.unreadable(&error),
             }
             if !line.ends_with(b"\n") {
+                if is_followed {
+                    break;
+                }
                 line.push(b'\n');
             }
+            at.bytes += line.len() as u64;
             if !gaps.line(&line) && !take(&line) {
-                return;
+                return position;
             }
         }
     }
+    position
 }
 
 fn new_path(dir: &Path) -> PathBuf {
@@ -461,6 +551,68 @@ mod tests {
         fs::write(of_before.path().join("engine.log"), line(3)).unwrap();
         let why = "engine.log: its beginning is missing, or an engine of before has written it";
         assert_eq!(gaps(of_before.path()), [(why.to_owned(), Some(3))]);
+    }
+
+    /// The seconds of the lines behind a position, where they end, and how many gaps there are.
+    fn after(dir: &Path, position: Position) -> (Vec<u64>, Position, usize) {
+        let (mut seconds, mut gaps) = (Vec::new(), Gaps::default());
+        let position = read_after(dir, position, &mut gaps, |line| {
+            seconds.push(time_of(line).unwrap().as_ms() / 1_000);
+            true
+        });
+        (seconds, position.to_string().parse().unwrap(), gaps.found().len())
+    }
+
+    #[test]
+    fn a_log_is_followed_without_a_gap_and_without_a_line_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = LogFile::with_size(dir.path(), true, 150).unwrap();
+        let (mut position, mut followed) = (Position::default(), Vec::new());
+        for second in 0..30 {
+            log.write_all(&line(second)).unwrap();
+            // Sometimes several files are put aside between two looks.
+            if second % 7 < 3 {
+                let (seconds, at, gaps) = after(dir.path(), position);
+                assert_eq!(gaps, 0, "{seconds:?}");
+                followed.extend(seconds);
+                position = at;
+            }
+        }
+        followed.extend(after(dir.path(), position).0);
+        assert_eq!(followed, (0..30).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn of_a_line_that_is_written_just_now_the_end_is_awaited() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(dir.path(), true).unwrap();
+        let (begin, end) = (&line(1)[..20], &line(1)[20..]);
+        log.write_all(begin).unwrap();
+        let (seconds, position, _) = after(dir.path(), Position::default());
+        assert_eq!(seconds, [0; 0]);
+        log.write_all(end).unwrap();
+        let (seconds, position, gaps) = after(dir.path(), position);
+        assert_eq!((seconds, gaps), (vec![1], 0));
+        assert_eq!(after(dir.path(), position).0, [0; 0]);
+    }
+
+    #[test]
+    fn who_follows_a_log_that_is_moved_away_or_emptied_is_told() {
+        for empty in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut log = LogFile::open(dir.path(), true).unwrap();
+            log.write_all(&line(1)).unwrap();
+            let (_, position, _) = after(dir.path(), Position::default());
+            let file = dir.path().join("engine.log");
+            if empty { fs::write(file, "") } else { fs::rename(file, dir.path().join("x")) }
+                .unwrap();
+            log.write_all(&line(2)).unwrap();
+            let (seconds, position, gaps) = after(dir.path(), position);
+            assert_eq!((seconds, gaps), (vec![2], 1));
+            log.write_all(&line(3)).unwrap();
+            let (seconds, _, gaps) = after(dir.path(), position);
+            assert_eq!((seconds, gaps), (vec![3], 0), "told once");
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub fn router(data_dir: Option<&Path>) -> Router {
         .route("/_engine/audit", get(audit).post(add_to_audit))
         .route("/_engine/log", get(log))
         .route("/_engine/log/{event_id}", get(log_of))
+        .route("/_engine/log/after/{position}", get(log_after))
         .with_state(Arc::new(operators))
 }
 
@@ -119,6 +120,19 @@ async fn log_of(
     UrlPath(event_id): UrlPath<String>,
 ) -> Response {
     stream_log(operators, Some(event_id))
+}
+
+/// The lines behind a position, `0-0` for all; the last line has the next.
+async fn log_after(
+    State(operators): State<Arc<Operators>>,
+    UrlPath(position): UrlPath<String>,
+) -> Response {
+    let Ok(position) = position.parse() else {
+        return refused("a position is as the last line of an answer has it");
+    };
+    let (pieces, body) = mpsc::channel(PIECES);
+    spawn_blocking(move || operators.read_log_after(position, &pieces));
+    streamed(body)
 }
 
 fn stream_log(operators: Arc<Operators>, event_id: Option<String>) -> Response {
@@ -183,6 +197,21 @@ impl Operators {
             piece.len() < PIECE_BYTES || send(pieces, &mut piece)
         });
         piece.extend_from_slice(format!("{}\n", json!({ "log_read": gaps.found() })).as_bytes());
+        send(pieces, &mut piece);
+    }
+
+    fn read_log_after(
+        &self,
+        position: log_file::Position,
+        pieces: &mpsc::Sender<io::Result<Bytes>>,
+    ) {
+        let (mut piece, mut gaps) = (Vec::new(), log_file::Gaps::default());
+        let position = log_file::read_after(&self.data_dir, position, &mut gaps, |line| {
+            piece.extend_from_slice(line);
+            piece.len() < PIECE_BYTES || send(pieces, &mut piece)
+        });
+        let read = json!({ "log_read": gaps.found(), "position": position.to_string() });
+        piece.extend_from_slice(format!("{read}\n").as_bytes());
         send(pieces, &mut piece);
     }
 }

@@ -1,7 +1,9 @@
 //! The log of an environment, looked through: the engine's on one machine, the forwarder's log
 //! group on AWS. Both hold the forwarder's lines; the engine's hold its own as well.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
 use domain::time::Timestamp;
@@ -20,6 +22,10 @@ const PAGES_MAX: usize = 50;
 /// epoch; there was no forwarder before.
 /// Source: `CloudWatch` Logs API reference, `FilterLogEvents`.
 const NEWEST_FIRST_SINCE_MS: u64 = 1_704_067_200_000;
+
+/// How much later than others a line of a log group may be there. Source: measured by none; `CloudWatch`
+/// Logs promises nothing, and says "within seconds" of the agent.
+const LATE_MOST: Duration = Duration::from_mins(2);
 
 /// Longest pattern, in characters. Source: `CloudWatch` Logs API reference, `FilterLogEvents`.
 const PATTERN_CHARS_MAX: usize = 1_024;
@@ -49,6 +55,8 @@ pub(crate) struct Found {
 #[derive(Debug, Deserialize)]
 struct LogRead {
     log_read: Vec<Gap>,
+    /// Up to where, if it was asked for from a position on.
+    position: Option<String>,
 }
 
 /// Lines that are not there any more.
@@ -180,9 +188,97 @@ async fn of_engine(
             "what engine.log lacks (the engine does not tell: it is older than this command)"
                 .to_owned(),
         ],
-        (Ok(()), Some(LogRead { log_read })) => missing(log_read, since),
+        (Ok(()), Some(LogRead { log_read, .. })) => missing(log_read, since),
     };
     Found { lines, cut: None, missing }
+}
+
+/// The lines of a log, as they are written: each once, in the order in which the log has them.
+pub(crate) struct Following<'a> {
+    history: &'a History,
+    since: Timestamp,
+    /// Of an engine's log, up to where it was read.
+    position: String,
+    /// Of a log group, the newest time that was seen, and what was seen of late.
+    newest: Timestamp,
+    seen: BTreeSet<(Timestamp, String)>,
+}
+
+impl<'a> Following<'a> {
+    pub(crate) fn new(history: &'a History, since: Timestamp) -> Self {
+        let position = "0-0".to_owned();
+        Self { history, since, position, newest: since, seen: BTreeSet::new() }
+    }
+
+    /// Hands what came since the last time to `take`, as it was written; and says what is missing of it.
+    pub(crate) async fn next(
+        &mut self,
+        mut take: impl FnMut(&str),
+    ) -> anyhow::Result<Option<String>> {
+        match self.history {
+            History::Engine(api) => self.of_engine(api, take).await,
+            History::LogGroup { client, name } => {
+                self.of_log_group(client, name, &mut take).await.map(|()| None)
+            }
+        }
+    }
+
+    async fn of_engine(
+        &mut self,
+        api: &EngineApi,
+        mut take: impl FnMut(&str),
+    ) -> anyhow::Result<Option<String>> {
+        let (path, since) = (format!("/_engine/log/after/{}", self.position), self.since);
+        let mut read = None;
+        let asked = api.lines(&path, |line| {
+            if line["log_read"].is_array() {
+                read = serde_json::from_value(line).ok();
+            } else if time_of(&line).is_none_or(|at| at >= since) {
+                take(&line.to_string());
+            }
+        });
+        asked.await?;
+        let Some(LogRead { log_read, position: Some(position) }) = read else {
+            // What was handed on of it would come twice.
+            anyhow::bail!("engine.log was read in part: start again");
+        };
+        self.position = position;
+        let said = missing(log_read, since);
+        Ok((!said.is_empty()).then(|| said.join("; ")))
+    }
+
+    /// A line may be there later than others that were written after it: the time before the newest is
+    /// looked through again.
+    async fn of_log_group(
+        &mut self,
+        client: &Client,
+        name: &str,
+        take: &mut impl FnMut(&str),
+    ) -> anyhow::Result<()> {
+        let from = people::before(self.newest, LATE_MOST).max(self.since);
+        self.seen.retain(|(at, _)| *at >= from);
+        let mut pages = client
+            .filter_log_events()
+            .log_group_name(name)
+            .start_time(i64::try_from(from.as_ms()).unwrap_or_default())
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page =
+                page.map_err(|error| sdk::failed(&format!("reading log group {name}"), error))?;
+            for event in page.events.into_iter().flatten() {
+                let at = event.timestamp.and_then(|ms| u64::try_from(ms).ok());
+                let at = Timestamp::from_ms(at.unwrap_or_default());
+                let text = event.message.unwrap_or_default();
+                let id = event.event_id.unwrap_or_else(|| text.clone());
+                self.newest = self.newest.max(at);
+                if self.seen.insert((at, id)) {
+                    take(text.trim_end());
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Those of the gaps that reach into the time that was asked for, for people.

@@ -30,6 +30,7 @@ mod interrupt;
 mod lease;
 mod letter;
 mod live;
+mod logs;
 mod mapping;
 mod message_text;
 mod page;
@@ -169,6 +170,7 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Show(it) => Box::pin(show::run(it)).await,
         Typed::Blocked(it) => blocked::run(it).await,
         Typed::Refused(it) => Box::pin(refused::run(it)).await,
+        Typed::Logs(it) => Box::pin(logs::run(it)).await,
         Typed::Skip(it) => skip::run(it).await,
         Typed::Doctor(it) => doctor::run(it).await,
         Typed::Dlq(it) => Box::pin(dlq::run(it)).await,

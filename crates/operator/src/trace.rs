@@ -294,7 +294,7 @@ fn accepted_before(line: &Value) -> Option<Step> {
 }
 
 /// A line for people.
-fn text(line: &Value) -> String {
+pub(crate) fn text(line: &Value) -> String {
     let field = |name: &str| line[name].as_str().map(printable);
     let to = field("destination").unwrap_or_else(|| "the destination".to_owned());
     // A forwarder of before does not tell.

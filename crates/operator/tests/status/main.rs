@@ -6,6 +6,7 @@ mod blocked;
 mod doctor;
 mod fake_cloudwatch;
 mod forwarder;
+mod logs;
 mod metrics;
 mod on_aws;
 mod preflight;

@@ -1,0 +1,48 @@
+//! `logs`: what is written, and what is written from then on.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::support::{Service, Site};
+
+/// Longest wait for a line.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn it_is_printed_in_words_or_as_it_is_and_followed_until_it_is_interrupted() {
+    let service = Service::anywhere().await;
+    let site = Site::start(&service.url()).await;
+    let first = site.post("/sqs-hook", "order-7", "1").await;
+    site.wait_for(|status| status["loss_meter"]["routes"]["sss"]["delivered"] == 1).await;
+    let done = site.operate(&["logs", "local"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(
+        done.stdout.contains(&format!("  accepted  {first}  route sss, group ")),
+        "{}",
+        done.stdout
+    );
+    assert!(done.stdout.contains(&format!("  delivered  {first}  service (")), "{}", done.stdout);
+    let none = site.operate(&["logs", "local", "--since", "2199-01-01T00:00:00Z"]).await;
+    assert_eq!((none.code, none.stdout.as_str()), (Some(0), ""));
+
+    let mut following = site.start_command(&["logs", "local", "-f", "-o", "json"]);
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut accepted = async || loop {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap();
+        let line: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
+        if line["message"] == "accepted" {
+            return line["event_id"].as_str().unwrap().to_owned();
+        }
+    };
+    assert_eq!(accepted().await, first);
+    for key in ["a", "b", "c"] {
+        let id = site.post("/sqs-hook", key, "1").await;
+        assert_eq!(accepted().await, id, "each once, in order");
+    }
+    let pid = following.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ended = tokio::time::timeout(PATIENCE, following.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(130));
+}
