@@ -261,7 +261,7 @@ impl<'a> Speaker<'a> {
                     self.at(*give_up_at)
                 ),
                 format!(
-                    "have it mended, or let its events wait: `{}`",
+                    "have it mended, or let all wait, those of every route: `{}`",
                     self.command(&["pause"], ["--why", "TEXT"].map(Word::from))
                 ),
             ),
@@ -627,7 +627,7 @@ mod tests {
             2,
             &act(near),
             "You: sss answers 503 since 1 h, its first event is given up at 2026-11-27 10:00 UTC (in \
-             1 d): have it mended, or let its events wait: `queue pause local --why TEXT`",
+             1 d): have it mended, or let all wait, those of every route: `queue pause local --why TEXT`",
         );
         let rings =
             |section: &str| Finding::AlarmRings { section: section.to_owned(), since: None };
