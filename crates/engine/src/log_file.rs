@@ -290,19 +290,17 @@ pub(crate) fn read_after(
         return read_files(files, true, gaps, take).unwrap_or(after);
     }
     let number = |(_, file): &(PathBuf, io::Result<File>)| file.as_ref().map_or(0, first_mark);
-    match files.iter().rposition(|file| number(file) == after.file) {
-        Some(place) => {
-            files.drain(..place);
-            if let Some((_, Ok(file))) = files.first_mut() {
-                // It is there, as its mark was read.
-                let _at = file.seek(SeekFrom::Start(after.bytes));
-            }
-            gaps.number = Some(after.file);
+    let read_last = files.iter().rposition(|file| number(file) == after.file);
+    if let Some(place) = read_last {
+        files.drain(..place);
+        if let Some((_, Ok(file))) = files.first_mut() {
+            // It is there, as its mark was read.
+            let _at = file.seek(SeekFrom::Start(after.bytes));
         }
-        None => {
-            files.retain(|file| number(file) > after.file);
-            gaps.open("engine.log: what was read last has been moved away or removed");
-        }
+        gaps.number = Some(after.file);
+    } else {
+        files.retain(|file| number(file) > after.file);
+        gaps.open("engine.log: what was read last has been moved away or removed");
     }
     read_files(files, true, gaps, take).unwrap_or(after)
 }
