@@ -104,7 +104,7 @@ pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
     let all = waiting.len();
     // What a group waits for that nobody tells may be a decision.
     waiting.retain(|waiting| !given.rejected || ["rejected", "unknown"].contains(&waiting.why));
-    let pauses = in_time(async { Switch::of(&environment)?.list().await }).await;
+    let pauses = Box::pin(in_time(async { Switch::of(&environment)?.list().await })).await;
     let is_paused = pauses.as_ref().is_ok_and(|pauses| !pauses.is_empty());
     unknown.extend(pauses.err().map(|error| format!("whether delivery is paused ({error:#})")));
     let text = if given.output.json() {

@@ -168,7 +168,7 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Status(it) => status::run(it).await,
         Typed::Trace(it) => Box::pin(trace::run(it)).await,
         Typed::Show(it) => Box::pin(show::run(it)).await,
-        Typed::Blocked(it) => blocked::run(it).await,
+        Typed::Blocked(it) => Box::pin(blocked::run(it)).await,
         Typed::Refused(it) => Box::pin(refused::run(it)).await,
         Typed::Logs(it) => Box::pin(logs::run(it)).await,
         Typed::Skip(it) => skip::run(it).await,
