@@ -172,10 +172,11 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
 }
 
 /// Every command for an environment `dev`.
-const OF_DEV: [&[&str]; 20] = [
+const OF_DEV: [&[&str]; 21] = [
     &["status", "dev"],
     &["blocked", "dev"],
     &["refused", "dev"],
+    &["logs", "dev"],
     &["doctor", "dev"],
     &["trace", "dev", "evt"],
     &["show", "dev", "evt"],
