@@ -72,7 +72,7 @@ pub(crate) async fn with_lease<T>(
     work: impl AsyncFnOnce(&RedriveLease<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let acquire = async || RedriveLease::acquire(environment, reason).await;
-    let lease = unless_interrupted(wait_for(wait, acquire)).await?;
+    let lease = Box::pin(unless_interrupted(wait_for(wait, acquire))).await?;
     let _given_back = lease.is_engine_s().map(|(api, path)| {
         interrupt::before_end_at_once(async move {
             // Where it cannot be, it expires.

@@ -51,9 +51,10 @@ pub(crate) async fn run(given: Resume) -> anyhow::Result<ExitCode> {
         println!("resumed: {}", people::events_wait(before));
     }
     let begun = Instant::now();
-    let drained = match given.no_wait {
-        true => Drained::Empty,
-        false => environment.drain(&mut waiting).await?,
+    let drained = if given.no_wait {
+        Drained::Empty
+    } else {
+        Box::pin(environment.drain(&mut waiting)).await?
     };
     let took = begun.elapsed();
     if given.json {

@@ -46,6 +46,29 @@ fn helps(calling: &dyn Fn(&[&str]) -> Command) -> Vec<(Vec<String>, String)> {
 }
 
 #[test]
+fn an_id_that_is_taken_for_the_environment_is_named_with_what_to_type() {
+    for (typed, to_type) in [
+        (&["dlq", "drop", "order-7", "--why", "r"][..], "webhook-operator dlq drop ENV order-7"),
+        (&["dlq", "redrive", "order-7"], "webhook-operator dlq redrive ENV order-7"),
+        (&["retry", "order-7", "--api", "h:1"], "webhook-operator retry ENV order-7 --api h:1"),
+        (&["skip", "e-1", "--why", "r"], "webhook-operator skip ENV e-1"),
+    ] {
+        let done = operator(typed).output().unwrap();
+        let said = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("was taken for ENV") && said.contains(&format!("`{to_type}`")),
+            "{said}"
+        );
+    }
+    // What was given is not what is missing.
+    for typed in [&["dlq", "drop", "local", "e-1"][..], &["dlq", "drop"], &["dlq", "show", "e-1"]] {
+        let said = text(&operator(typed).output().unwrap().stderr);
+        assert!(!said.contains("was taken for ENV"), "{said}");
+    }
+}
+
+#[test]
 fn called_directly_it_knows_nothing_of_a_clone() {
     let helps = helps(&operator);
     assert!(helps.len() > 15, "{}", helps.len());

@@ -24,7 +24,6 @@ Examples:
   {program} dlq drop prod --class unverified --until 2d --why 'forged' --dry-run
   {program} dlq drop prod 4f6f… 91ab… --why duplicates --export dropped.jsonl --yes")
 )]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub struct Drop {
     #[command(flatten)]
     pub environment: EnvironmentArgs,

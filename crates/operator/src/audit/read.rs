@@ -208,6 +208,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_came_of_its_action() {
+        use Told::{Begun, BegunOnly, Done, Failed, Interrupted};
         let begun = |at: u32, action: &str| {
             let what = json!({ "state": "started", "started_at": at });
             line(at, action, what)
@@ -227,7 +228,6 @@ mod tests {
             line(7, "pause", json!({})),
         ];
         let told: Vec<Told> = lines.iter().map(|line| Told::by(line, &lines)).collect();
-        use Told::{Begun, BegunOnly, Done, Failed, Interrupted};
         assert_eq!(told, [Begun, Done, BegunOnly, Failed, Interrupted, Done, Done]);
     }
 
