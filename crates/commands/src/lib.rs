@@ -66,8 +66,8 @@ impl Command {
         use dlq::Dlq;
         match self {
             Self::Status(it) => &it.environment,
-            Self::Trace(it) => &it.environment,
-            Self::Show(it) => &it.environment,
+            Self::Trace(it) => &it.of.environment,
+            Self::Show(it) => &it.of.environment,
             Self::Blocked(it) => &it.environment,
             Self::Refused(it) => &it.environment,
             Self::Logs(it) => &it.environment,
@@ -80,11 +80,11 @@ impl Command {
             Self::Dlq(Dlq::List(it)) => &it.looking.environment,
             Self::Dlq(Dlq::Stats(it)) => &it.environment,
             Self::Dlq(Dlq::Issues(it)) => &it.looking.environment,
-            Self::Dlq(Dlq::Show(it)) => &it.environment,
+            Self::Dlq(Dlq::Show(it)) => &it.of.environment,
             Self::Dlq(Dlq::Redrive(it)) => &it.environment,
-            Self::Dlq(Dlq::Edit(it)) => &it.environment,
-            Self::Dlq(Dlq::Export(it)) => &it.environment,
-            Self::Dlq(Dlq::Import(it)) => &it.environment,
+            Self::Dlq(Dlq::Edit(it)) => &it.of.environment,
+            Self::Dlq(Dlq::Export(it)) => &it.of.environment,
+            Self::Dlq(Dlq::Import(it)) => &it.of.environment,
             Self::Dlq(Dlq::Drop(it)) => &it.environment,
             Self::Dlq(Dlq::Log(it)) => &it.environment,
         }

@@ -1,6 +1,6 @@
 //! `show`
 
-use crate::environment::EnvironmentArgs;
+use crate::environment::EventOrKey;
 use crate::output::Output;
 
 /// Show an event wherever it is, and what can be done about it
@@ -17,18 +17,13 @@ use crate::output::Output;
 /// `logs.answers`.
 #[derive(Debug, clap::Args)]
 #[command(
-    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} show local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
                   {program} show local 5f0c\n  {program} show prod order-7\n  \
                   {program} show local evt_1 --json | jq -r '.messages[0].body'")
 )]
 pub struct Show {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// The event's id, or the beginning of it that no other event's has; or an ordering key
-    #[arg(value_name = "ID|KEY")]
-    pub id: String,
+    pub of: EventOrKey,
 
     /// On AWS, look for it among the dead letters although the log does not say that it is one
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! `trace`
 
-use crate::environment::EnvironmentArgs;
+use crate::environment::Event;
 use crate::output::Output;
 
 /// Show everything that is known of one event, in order of time
@@ -14,17 +14,12 @@ use crate::output::Output;
 /// operators did to the event.
 #[derive(Debug, clap::Args)]
 #[command(
-    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} trace local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
                   {program} trace dev evt_1 --days 14 --json | jq '.steps[].what'")
 )]
 pub struct Trace {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// The event
-    #[arg(value_name = "EVENT-ID")]
-    pub event_id: String,
+    pub of: Event,
 
     /// How many days back the log is read
     #[arg(long, value_name = "N", default_value_t = 4)]

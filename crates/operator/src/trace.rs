@@ -69,13 +69,13 @@ struct Found {
 }
 
 pub(crate) async fn run(given: Trace) -> anyhow::Result<ExitCode> {
-    let environment = environment::connect(&given.environment).await?;
+    let environment = environment::connect(&given.of.environment).await?;
     let now = people::now();
     let back = Duration::from_hours(24) * given.days;
     let since = people::before(now, back);
     let history = environment.history();
-    let of_event = pattern("event_id", &[&given.event_id]);
-    let about = |line: &Value| line["event_id"] == *given.event_id;
+    let of_event = pattern("event_id", &[&given.of.event_id]);
+    let about = |line: &Value| line["event_id"] == *given.of.event_id;
     let audit = environment.audit();
     let (found, actions) =
         tokio::join!(history.look(&of_event, since, about), in_time(read::since(&audit, since)));
@@ -90,30 +90,33 @@ pub(crate) async fn run(given: Trace) -> anyhow::Result<ExitCode> {
     });
     let lines = found.lines;
     let places = match &environment.host {
-        Host::Engine { api, .. } => Some(places(api, &given.event_id).await?),
+        Host::Engine { api, .. } => Some(places(api, &given.of.event_id).await?),
         Host::Aws { .. } => None,
     };
-    let acted = actions.iter().any(|action| read::is_about(action, &given.event_id));
+    let acted = actions.iter().any(|action| read::is_about(action, &given.of.event_id));
     if lines.is_empty() && !acted && places.as_ref().is_none_or(Vec::is_empty) {
         bail!(
             "nothing is known of event {:?}: it is in no line of the last {} of {} and of the \
              audit log{}{}",
-            given.event_id,
+            given.of.event_id,
             span(back),
             history.name(),
             if places.is_some() { ", and in no queue" } else { "" },
             unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
         );
     }
-    let steps = life(&lines, &actions, &given.event_id);
+    let steps = life(&lines, &actions, &given.of.event_id);
     if given.output.json() {
         let trace = json!({
-            "environment": environment.name, "event_id": given.event_id,
+            "environment": environment.name, "event_id": given.of.event_id,
             "steps": steps, "places": places, "unknown": unknown,
         });
         println!("{trace:#}");
     } else {
-        print!("{}", render(&environment.name, &given.event_id, &steps, places.as_deref(), now,));
+        print!(
+            "{}",
+            render(&environment.name, &given.of.event_id, &steps, places.as_deref(), now,)
+        );
         for unknown in &unknown {
             eprintln!("unknown: {}", printable(unknown));
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::audit::AuditArgs;
-use crate::environment::EnvironmentArgs;
+use crate::environment::DeadLetter;
 use crate::why::parse_why;
 
 /// Change the body of a dead letter in an editor, and send it again as the same event
@@ -15,16 +15,11 @@ use crate::why::parse_why;
 /// deduplication id that belongs to both the dead letter and its new body.
 #[derive(Debug, clap::Args)]
 #[command(
-    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq edit prod 4f6f… --why 'wrong customer id'\n  EDITOR='code --wait' {program} dlq edit dev 4f6f… --why typo\n  {program} dlq edit dev 4f6f… --why typo --body corrected.json --json")
 )]
 pub struct Edit {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// Event id, as `dlq list` shows it
-    #[arg(value_name = "ID")]
-    pub event_id: String,
+    pub of: DeadLetter,
 
     /// Why; it stands in the audit log
     #[arg(long, alias = "reason", value_name = "TEXT", value_parser = parse_why)]

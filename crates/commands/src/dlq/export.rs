@@ -1,9 +1,7 @@
 //! `dlq export`
 
-use std::path::PathBuf;
-
 use crate::audit::AuditArgs;
-use crate::environment::EnvironmentArgs;
+use crate::environment::FileToWrite;
 
 use super::select::SelectOrReason;
 
@@ -13,16 +11,11 @@ use super::select::SelectOrReason;
 /// it back. To read them, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
 #[command(
-    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq export prod dead-letters.jsonl\n  {program} dlq export prod rejected.jsonl --class rejected --since 2h")
 )]
 pub struct Export {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// File to write; it must not exist. `-` is standard output
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub of: FileToWrite,
 
     #[command(flatten)]
     pub audit: AuditArgs,

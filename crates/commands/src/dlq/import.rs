@@ -1,9 +1,7 @@
 //! `dlq import`
 
-use std::path::PathBuf;
-
 use crate::audit::AuditArgs;
-use crate::environment::EnvironmentArgs;
+use crate::environment::FileToRead;
 use crate::why::parse_why;
 
 /// Put dead letters from a file back into the dead-letter queue
@@ -14,15 +12,10 @@ use crate::why::parse_why;
 /// became dead letters only in their records: SQS counts anew.
 #[derive(Debug, clap::Args)]
 #[command(
-    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq import prod dead-letters.jsonl"))]
 pub struct Import {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// File with a JSON object a line; `-` is standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub of: FileToRead,
 
     /// Why; it stands in the audit log
     #[arg(long, value_name = "TEXT", value_parser = parse_why)]

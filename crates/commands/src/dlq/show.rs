@@ -1,6 +1,6 @@
 //! `dlq show`
 
-use crate::environment::EnvironmentArgs;
+use crate::environment::DeadLetter;
 use crate::output::Output;
 
 /// Show one dead letter: why it is one, what happened to it, its headers, its body
@@ -8,16 +8,11 @@ use crate::output::Output;
 /// To find it, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
 #[command(
-    allow_missing_positional = true,
     after_help = crate::program::help("Examples:\n  {program} dlq show local 4f6f…\n  {program} dlq show dev 4f6f… --json | jq -r .body")
 )]
 pub struct Show {
     #[command(flatten)]
-    pub environment: EnvironmentArgs,
-
-    /// Event id, as `dlq list` shows it
-    #[arg(value_name = "ID")]
-    pub event_id: String,
+    pub of: DeadLetter,
 
     #[command(flatten)]
     pub output: Output,

@@ -20,7 +20,7 @@ use crate::{interrupt, people, progress};
 
 pub(super) async fn run(given: Edit) -> anyhow::Result<ExitCode> {
     let editor = if given.body.is_some() { None } else { Some(editor()?) };
-    let environment = environment::connect(&given.environment).await?;
+    let environment = environment::connect(&given.of.environment).await?;
     let original = find(&given, &environment).await?;
     let Some(editor) = editor else {
         let path = given.body.as_deref().unwrap_or(Path::new(""));
@@ -42,7 +42,7 @@ pub(super) async fn run(given: Edit) -> anyhow::Result<ExitCode> {
 
 /// Looks for the dead letter. An editor may be open for hours: it is shown to others meanwhile.
 async fn find(given: &Edit, environment: &Environment) -> anyhow::Result<DeadLetter> {
-    let typed = std::slice::from_ref(&given.event_id);
+    let typed = std::slice::from_ref(&given.of.event_id);
     let mut ids = Typed::new(typed);
     let mut found = Vec::new();
     let looked = super::look::look(environment, |letter| {
@@ -59,7 +59,7 @@ async fn find(given: &Edit, environment: &Environment) -> anyhow::Result<DeadLet
         Some(letter) if count == 1 => Ok(letter),
         _ => bail!(
             "{count} dead letters have event id {:?}; `dlq list` shows those there are",
-            given.event_id
+            given.of.event_id
         ),
     }
 }

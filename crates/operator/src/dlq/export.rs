@@ -17,12 +17,12 @@ use crate::queue::Looked;
 use crate::{environment, people};
 
 pub(super) async fn run(given: Export) -> anyhow::Result<ExitCode> {
-    let environment = environment::connect(&given.environment).await?;
+    let environment = environment::connect(&given.of.environment).await?;
     let select = given.select.select();
     let now = environment.queue_time().await?;
     let mut choice = Choice::of(&select, now)?;
-    let mut out = ExportFile::create(&given.file)?;
-    let file = given.file.display().to_string();
+    let mut out = ExportFile::create(&given.of.file)?;
+    let file = given.of.file.display().to_string();
     let what = json!({ "file": file, "selection": select.audited(now) });
     let action = environment.audit().begin("dlq export", None, what, given.audit).await?;
     let is_stdout = out.is_stdout();

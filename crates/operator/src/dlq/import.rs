@@ -31,10 +31,10 @@ struct Done {
 }
 
 pub(super) async fn run(given: Import) -> anyhow::Result<ExitCode> {
-    let environment = environment::connect(&given.environment).await?;
+    let environment = environment::connect(&given.of.environment).await?;
     let scratch = Scratch::with(TABLES)?;
     // Before anything is sent: a file that breaks off half-way is refused as a whole.
-    let count = read(&given.file, &scratch)?;
+    let count = read(&given.of.file, &scratch)?;
     let looked = look(&environment, |letter| note(&scratch, letter).map(drop)).await?;
     ensure!(
         looked.unseen() == 0,
@@ -42,7 +42,7 @@ pub(super) async fn run(given: Import) -> anyhow::Result<ExitCode> {
          start it again when all dead letters are shown"
     );
     let _guard = interrupt::guard();
-    let file = given.file.display().to_string();
+    let file = given.of.file.display().to_string();
     let what = json!({ "file": file, "letters": count });
     let audit = environment.audit();
     let action = audit.begin("dlq import", given.why.as_deref(), what, given.audit).await?;

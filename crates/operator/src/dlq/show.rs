@@ -19,9 +19,9 @@ use crate::people::printable;
 use crate::trace::{self, Step};
 
 pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
-    let environment = environment::connect(&given.environment).await?;
+    let environment = environment::connect(&given.of.environment).await?;
     let mut found = Vec::new();
-    let typed = [given.event_id];
+    let typed = [given.of.event_id];
     let mut ids = Typed::new(&typed);
     let looked = look(&environment, |message| {
         if ids.meet(message.event_id()) {

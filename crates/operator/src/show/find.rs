@@ -101,7 +101,7 @@ async fn in_engine(
     given: &Show,
     since: Timestamp,
 ) -> anyhow::Result<Found> {
-    let typed = &given.id;
+    let typed = &given.of.id;
     let answer: Answer = api.get(&format!("/_engine/messages/{}", segment(typed))).await?;
     if answer.alike.len() > 1 {
         return Err(not_clear(typed, &answer.alike));
@@ -204,7 +204,7 @@ async fn in_log(
     given: &Show,
     since: Timestamp,
 ) -> anyhow::Result<Found> {
-    let typed = given.id.as_str();
+    let typed = given.of.id.as_str();
     let mut unknown = Vec::new();
     let begins = |id: &Value| id.as_str().is_some_and(|id| id.starts_with(typed));
     let about = |line: &Value| begins(&line["event_id"]) || line["group"] == *typed;

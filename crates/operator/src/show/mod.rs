@@ -103,7 +103,7 @@ struct Shown<'a> {
 }
 
 pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
-    let environment = environment::connect(&given.environment).await?;
+    let environment = environment::connect(&given.of.environment).await?;
     let now = people::now();
     let since = people::before(now, Duration::from_hours(24) * given.days);
     let audit = environment.audit();
@@ -177,7 +177,7 @@ fn nothing(environment: &Environment, given: &Show, unknown: &[String]) -> Strin
     let (place, way_out) = match environment.host {
         Host::Engine { .. } => (", and no queue has it or a group of this name", String::new()),
         Host::Aws { .. } => {
-            let look = command!["show", value(&environment.name), value(&given.id), "--look"];
+            let look = command!["show", value(&environment.name), value(&given.of.id), "--look"];
             let way_out = format!(
                 "; AWS does not tell what waits and was never attempted, and `{look}` looks among the \
                  dead letters"
@@ -187,7 +187,7 @@ fn nothing(environment: &Environment, given: &Show, unknown: &[String]) -> Strin
     };
     format!(
         "nothing is known of {:?}: it is in no line of the last {back} of {}{place}{way_out}{}",
-        given.id,
+        given.of.id,
         environment.history().name(),
         unknown.iter().fold(String::new(), |text, it| text + "; unknown: " + it)
     )
