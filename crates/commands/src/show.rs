@@ -17,6 +17,7 @@ use crate::output::Output;
 /// `logs.answers`.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = crate::program::help("{program} show [OPTIONS] [ENV] <ID|KEY>"),
     after_help = crate::program::help("Examples:\n  {program} show local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
                   {program} show local 5f0c\n  {program} show prod order-7\n  \
                   {program} show local evt_1 --json | jq -r '.messages[0].body'")

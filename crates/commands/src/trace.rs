@@ -14,6 +14,7 @@ use crate::output::Output;
 /// operators did to the event.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = crate::program::help("{program} trace [OPTIONS] [ENV] <EVENT-ID>"),
     after_help = crate::program::help("Examples:\n  {program} trace local 5f0c3c2e-6d0b-4a43-9c8e-0f7c6a3a9a11\n  \
                   {program} trace dev evt_1 --days 14 --json | jq '.steps[].what'")
 )]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -141,13 +143,25 @@ fn zig_dir(bin: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Man pages and completions, in a folder `man` and one `completions`. They are the same for all
-/// architectures, and this machine may be none of them.
-pub(super) fn manual() -> anyhow::Result<TempDir> {
+/// architectures; what was built for another machine cannot say them here, and is built for this one.
+pub(super) fn manual(programs: &Programs) -> anyhow::Result<TempDir> {
     let dir = tempfile::tempdir().context("making a folder for the manual")?;
-    // All of them, as a debug release builds them: fewer would build what they share differently.
-    process::build(&PROGRAMS.map(|program| program.package))?;
+    let runs_here = programs.target == Arch::host().target();
+    if !runs_here {
+        // All of them, as a debug release builds them: fewer would build what they share differently.
+        process::build(&PROGRAMS.map(|program| program.package))?;
+    }
     for program in ["webhook-engine", "webhook-operator"] {
-        let mut command = process::command(workspace::program(program));
+        let path = if runs_here {
+            let path = dir.path().join(program);
+            std::fs::write(&path, &programs.bytes[program])
+                .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(0o755)))
+                .with_context(|| format!("writing {}", path.display()))?;
+            path
+        } else {
+            workspace::program(program)
+        };
+        let mut command = process::command(path);
         // By their names, wherever they were built.
         command.env("WEBHOOK_OPERATOR_CALLED_AS", program);
         process::output(command.arg("manual").arg(dir.path()))?;

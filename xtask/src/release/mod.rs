@@ -234,7 +234,7 @@ fn entries(programs: &Programs, version: &str) -> anyhow::Result<Vec<Entry>> {
         entries.push(Entry::new(to.to_owned(), mode, read(&workspace::root().join(from))?));
     }
     entries.extend(files_of(&workspace::root().join("docs"), "docs")?);
-    let manual = build::manual()?;
+    let manual = build::manual(programs)?;
     entries.extend(files_of(&manual.path().join("man"), "man")?);
     entries.extend(files_of(&manual.path().join("completions"), "completions")?);
     let parts = parts::Parts::of(programs)?;

@@ -197,6 +197,15 @@ fn others(crates: &BTreeMap<Id, Crate>, programs: &Programs) -> anyhow::Result<V
             of: Some("libsqlite3-sys"),
         });
     }
+    if let Some((_, it)) = crates.iter().find(|((name, _), _)| name == "page") {
+        others.push(Other {
+            name: "htmx",
+            version: "2.0.11".to_owned(),
+            license: "0BSD",
+            text: it.dir.join("src/assets/htmx-LICENSE"),
+            of: Some("page"),
+        });
+    }
     if let Some(zig) = &programs.zig {
         let version = programs.tools.iter().find_map(|it| it.strip_prefix("ziglang=="));
         let version = version.unwrap_or_default().to_owned();

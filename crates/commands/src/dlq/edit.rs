@@ -15,6 +15,7 @@ use crate::why::parse_why;
 /// deduplication id that belongs to both the dead letter and its new body.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = crate::program::help("{program} dlq edit [OPTIONS] --why <TEXT> [ENV] <ID>"),
     after_help = crate::program::help("Examples:\n  {program} dlq edit prod 4f6f… --why 'wrong customer id'\n  EDITOR='code --wait' {program} dlq edit dev 4f6f… --why typo\n  {program} dlq edit dev 4f6f… --why typo --body corrected.json --json")
 )]
 pub struct Edit {

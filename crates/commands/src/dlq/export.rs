@@ -11,6 +11,7 @@ use super::select::SelectOrReason;
 /// it back. To read them, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = crate::program::help("{program} dlq export [OPTIONS] [ENV] <FILE>"),
     after_help = crate::program::help("Examples:\n  {program} dlq export prod dead-letters.jsonl\n  {program} dlq export prod rejected.jsonl --class rejected --since 2h")
 )]
 pub struct Export {

@@ -12,6 +12,7 @@ use crate::why::parse_why;
 /// became dead letters only in their records: SQS counts anew.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = crate::program::help("{program} dlq import [OPTIONS] [ENV] <FILE>"),
     after_help = crate::program::help("Examples:\n  {program} dlq import prod dead-letters.jsonl"))]
 pub struct Import {
     #[command(flatten)]

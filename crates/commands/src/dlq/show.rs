@@ -8,6 +8,7 @@ use crate::output::Output;
 /// To find it, all dead letters are received: see `dlq list --help` for what that costs.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = crate::program::help("{program} dlq show [OPTIONS] [ENV] <ID>"),
     after_help = crate::program::help("Examples:\n  {program} dlq show local 4f6f…\n  {program} dlq show dev 4f6f… --json | jq -r .body")
 )]
 pub struct Show {

@@ -167,7 +167,7 @@ async fn killed_between_copy_and_delete_and_run_again_it_loses_and_doubles_nothi
 async fn started_again_at_once_it_sends_nothing_before_those_that_are_hidden() {
     let queues = two_groups().await;
     killed_at(&queues, "SendMessage").await;
-    let refused = queues.dlq(&["redrive", "test", "--all"]).await;
+    let refused = queues.dlq(&["redrive", "test", "--all", "--wait", "1s"]).await;
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);
     assert!(refused.stderr.contains("the lease expires in "), "{}", refused.stderr);
     queues.end_lease().await;
