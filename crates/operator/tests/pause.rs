@@ -315,7 +315,7 @@ async fn of_two_redrives_at_once_the_second_is_told_whose_the_first_is() {
     let mut first = start_redrive(dir.path());
     taken(&engine).await;
     for second in [&REDRIVE[..], &["dlq", "redrive", "--all"]] {
-        let done = operator(dir.path(), second).await;
+        let done = operator(dir.path(), &[second, &["--wait", "1s"]].concat()).await;
         let said = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(1), "{said}");
         for part in [" redrives (fixed in 4.3) since ", "wait until that has ended", "expires in "]
@@ -344,7 +344,8 @@ async fn of_two_redrives_at_once_the_second_is_told_whose_the_first_is() {
     killed.kill().await.unwrap();
     let left = lease(&engine).await.unwrap();
     assert!(left.until.since(engine.store().clock().wall()) <= Duration::from_mins(1));
-    assert_eq!(operator(dir.path(), &["dlq", "redrive", "--all"]).await.status.code(), Some(1));
+    let next = operator(dir.path(), &["dlq", "redrive", "--all", "--wait", "1s"]).await;
+    assert_eq!(next.status.code(), Some(1));
     engine.stop().await;
 }
 

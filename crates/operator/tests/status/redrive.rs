@@ -69,18 +69,12 @@ async fn its_pause_is_noted_and_one_of_others_stays() {
         .iter()
         .map(|line| json!([line["action"], line["reason"], line["what"]["state"]]))
         .collect();
-    let expected = [
-        json!(["pause", "SSS 4.2", null]),
-        json!(["dlq redrive", "SSS 4.2", "started"]),
-        json!(["dlq redrive", "SSS 4.2", "ended"]),
-        json!(["resume", null, null]),
-        json!(["pause", "SSS 4.2", null]),
-        json!(["dlq redrive", "SSS 4.2", "started"]),
-        json!(["dlq redrive", "SSS 4.2", "ended"]),
-        json!(["resume", null, null]),
-    ];
-    assert_eq!(told, expected);
-    for place in [0, 3, 4, 7] {
-        assert_eq!(noted[place]["what"], json!({ "by": "dlq redrive", "name": "dlq redrive" }));
+    let acts = [("pause", Some("SSS 4.2")), ("dlq redrive", Some("SSS 4.2")), ("resume", None)];
+    let of = |(action, reason)| ["started", "ended"].map(|state| json!([action, reason, state]));
+    let one: Vec<_> = acts.into_iter().flat_map(of).collect();
+    assert_eq!(told, [one.clone(), one].concat());
+    for line in noted.iter().filter(|line| line["action"] != "dlq redrive") {
+        let by = (&line["what"]["by"], &line["what"]["name"]);
+        assert_eq!(by, (&json!("dlq redrive"), &json!("dlq redrive")), "{line}");
     }
 }

@@ -37,9 +37,13 @@ async fn the_group_waits_until_its_first_event_is_skipped_and_goes_on_in_order()
     let [letter] = dead.as_array().unwrap().as_slice() else { panic!("{dead}") };
     assert_eq!((&letter["event_id"], &letter["reason"]), (&json!(first), &json!("skipped")));
     assert_eq!(letter["status"], 422, "what the service had answered");
-    let line = site.json(&["dlq", "log", "local"]).await;
-    assert_eq!((&line["action"], &line["reason"]), (&json!("skip"), &json!("cancelled by phone")));
-    assert_eq!(line["what"]["event_id"], *first);
+    let log = site.operate(&["dlq", "log", "local", "--json"]).await.stdout;
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |line: &Value| json!([line["action"], line["reason"], line["what"]["state"]]);
+    let told: Vec<Value> = lines.iter().map(of).collect();
+    let act = |state| json!(["skip", "cancelled by phone", state]);
+    assert_eq!(told, [act("started"), act("ended")]);
+    assert_eq!(lines[0]["what"]["event_id"], *first);
     let status = site.json(&["status", "local"]).await;
     assert_eq!(status["loss_meter"]["missing"], 0, "{status:#}");
 
