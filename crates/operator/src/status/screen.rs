@@ -139,7 +139,8 @@ fn queue(report: &Report, now: Timestamp) -> String {
         let blocked = command!["blocked", value(&report.environment)];
         parts.push(format!("{waiting} waiting (`{blocked}`)"));
     }
-    parts.extend(queue.refused.filter(|it| *it > 0).map(|it| format!("{it} requests refused")));
+    let refused = queue.refused.filter(|it| *it > 0);
+    parts.extend(refused.map(|it| format!("{} refused", count(it, "request"))));
     parts.join(", ")
 }
 

@@ -12,6 +12,7 @@ async fn incidents() {
     a_bad_release(&mut page).await;
     a_poison_event(&mut page).await;
     two_people(&mut page).await;
+    a_full_disk(&mut page).await;
     page.finish();
 }
 
@@ -85,4 +86,35 @@ async fn two_people(page: &mut Page) {
     page.play_with(&stage, "dlq redrive local --all --pause-first", &second).await;
     page.play(&stage, "status local").await;
     page.play(&stage, "resume local").await;
+}
+
+async fn a_full_disk(page: &mut Page) {
+    let retry = json!({ "initial_delay_seconds": 200, "max_delay_seconds": 300 });
+    let Some(stage) = Stage::start_on_a_small_disk(json!({ "retry": retry })).await else {
+        println!("passed over: only root can mount a small disk");
+        for words in ["status local", "retry local", "status local", "status local"] {
+            page.played_elsewhere(words);
+        }
+        return;
+    };
+    stage.answer(|_| (503, ""));
+    for key in ["order-0", "order-1", "order-2"] {
+        stage.post(key, "{}", |_| true).await;
+    }
+    stage.until(|status| status["queue"]["waiting_groups"] == 3).await;
+    stage.disk().fill();
+    stage.until_printed("status local", |said| said.contains("webhooks are refused")).await;
+    let refused = stage.offer("order-9", "{}").await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    page.play_until(&stage, "status local", &[], |said| said.contains("3 waiting")).await;
+    stage.answer(|_| (200, ""));
+    // The breaker rests for five seconds after a failure.
+    stage.until(|status| status["queue"]["oldest_age_ms"].as_u64() > Some(10_000)).await;
+    page.play(&stage, "retry local").await;
+    stage.until(is_done).await;
+    page.play(&stage, "status local").await;
+    stage.disk().make_room();
+    page.play_until(&stage, "status local", &[], |said| said.contains("Nothing to do")).await;
+    let again = stage.offer("order-9", "{}").await;
+    assert!(again.starts_with("HTTP/1.1 200"), "{again}");
 }

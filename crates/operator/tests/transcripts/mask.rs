@@ -21,6 +21,7 @@ static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(\d+(\.\d+)? (d|h|min|s|ms)\b ?)+", "DURATION "),
         (r"_ms.:\d+", "_ms: N"),
         (r"attempt \d+", "attempt N"),
+        (r"\d+(\.\d+)? MB", "N MB"),
         (r"\d+ GB", "N GB"),
         (r"engine \d+\.\d+\.\d+", "engine VERSION"),
         // Columns are as wide as what is in them.

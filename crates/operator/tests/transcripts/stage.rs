@@ -1,7 +1,9 @@
 //! An engine that delivers to a service which answers as it is told, and an operator beside it.
 
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,6 +34,7 @@ pub(crate) struct Attempt<'a> {
 /// An environment on this machine, called `local`.
 pub(crate) struct Stage {
     engine: Engine,
+    disk: Option<SmallDisk>,
     dir: tempfile::TempDir,
     answers: Answers,
     serving: JoinHandle<()>,
@@ -46,6 +49,17 @@ const SERVICE: &str = "127.0.0.1:9010";
 impl Stage {
     /// An environment with the route `sss`, with these settings beside its path and destination.
     pub(crate) async fn start(route: Value) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), None, route).await
+    }
+
+    /// The same with its data on a disk that can be filled; `None` where none can be mounted.
+    pub(crate) async fn start_on_a_small_disk(route: Value) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = SmallDisk::mount(&dir.path().join(".webhook-queue"))?;
+        Some(Self::start_in(dir, Some(disk), route).await)
+    }
+
+    async fn start_in(dir: tempfile::TempDir, disk: Option<SmallDisk>, route: Value) -> Self {
         let answers: Answers = Arc::new(Mutex::new(Box::new(|_| (200, "{}"))));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = listener.local_addr().unwrap().to_string();
@@ -69,7 +83,6 @@ impl Stage {
         });
         sss.as_object_mut().unwrap().extend(route.as_object().unwrap().clone());
         let config = json!({ "environment": "local", "routes": { "sss": sss }, "forwarder": { "max_concurrency": 2 } }).to_string();
-        let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("environments/local/terraform.tfvars.json");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &config).unwrap();
@@ -78,8 +91,16 @@ impl Stage {
         options.forwarder = Some(crate::forwarder::forwarder());
         options.config_file = Some(file);
         options.log = Box::new(std::io::sink());
+        if disk.is_some() {
+            options.reserve_bytes = SmallDisk::RESERVE_BYTES;
+        }
         let engine = Engine::start(options).await.unwrap();
-        Self { engine, dir, answers, serving, service }
+        Self { engine, disk, dir, answers, serving, service }
+    }
+
+    /// The disk that it was started on.
+    pub(crate) fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().unwrap()
     }
 
     /// From now on the service answers like this.
@@ -89,6 +110,13 @@ impl Stage {
 
     /// Posts an event, and waits until the status is as `accepts` wants.
     pub(crate) async fn post(&self, key: &str, body: &str, accepts: impl Fn(&Value) -> bool) {
+        let answer = self.offer(key, body).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        self.until(accepts).await;
+    }
+
+    /// Posts an event; gives the answer.
+    pub(crate) async fn offer(&self, key: &str, body: &str) -> String {
         let headers = format!("content-type: application/json\r\nx-workflow-id: {key}\r\n");
         let request = format!(
             "POST /sqs-hook HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\
@@ -99,8 +127,7 @@ impl Stage {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        self.until(accepts).await;
+        answer
     }
 
     /// Waits until what `status --json` says is as `accepts` wants.
@@ -169,6 +196,44 @@ impl Stage {
         };
         let mut files = std::fs::read_dir(self.dir.path()).unwrap().map(|it| it.unwrap().path());
         std::fs::write(files.find(of_editor).unwrap(), body).unwrap();
+    }
+}
+
+/// A file system of its own, in memory. Unmounted when dropped.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Below this no events are accepted.
+    const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
+    /// `None` where this process may not mount one.
+    fn mount(path: &Path) -> Option<Self> {
+        fs::create_dir(path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=48m,mode=0700", "tmpfs"]).arg(path);
+        let is_mounted = mount.output().is_ok_and(|output| output.status.success());
+        is_mounted.then(|| Self(path.to_owned()))
+    }
+
+    /// Takes all room that is left.
+    pub(crate) fn fill(&self) {
+        let mut filler = File::options().create(true).append(true).open(self.filler()).unwrap();
+        while filler.write_all(&[0; 4 * 1024]).is_ok() {}
+    }
+
+    /// Gives it back.
+    pub(crate) fn make_room(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("somebody-s.log")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _left = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
