@@ -185,13 +185,16 @@ async fn add_dead_letter(dir: &Path, event_id: &str) {
     assert!(command.status().await.unwrap().success());
 }
 
-/// Puts an event into the queue, and receives it as a function would that is still at it.
-async fn add_in_flight(engine: &Engine, dir: &Path, event_id: &str) {
+/// Puts an event into the queue, and receives it as a function would that is still at it; gives its
+/// receipt handle.
+async fn add_in_flight(engine: &Engine, dir: &Path, event_id: &str) -> String {
     add_dead_letter(dir, event_id).await;
     json(dir, &["dlq", "redrive", "--all", "--json"]).await;
     let queue = engine.queue_url().rsplit('/').next().unwrap();
     let request = ReceiveRequest::default();
-    assert_eq!(engine.store().receive(queue, request).await.unwrap().len(), 1);
+    let mut received = engine.store().receive(queue, request).await.unwrap();
+    assert_eq!(received.len(), 1);
+    received.remove(0).receipt_handle
 }
 
 const REDRIVE: [&str; 5] = ["dlq", "redrive", "--all", "--pause-first", "--json"];
@@ -425,5 +428,53 @@ async fn a_dry_run_tells_what_the_dead_letters_would_land_behind() {
     let group = &plan["groups"][0];
     assert_eq!((&group["group"], &group["events"]), (&json!("order-7"), &json!(1)));
     assert_eq!((&group["waiting"], &group["delivered_since"]), (&json!(2), &json!(1)));
+    engine.stop().await;
+}
+
+/// Starts a command on an engine, sends it TERM once the audit log has this many lines, and gives its exit
+/// code and the states that the log then tells of its action.
+async fn interrupted(dir: &Path, arguments: &[&str], lines: usize) -> (Option<i32>, Vec<Value>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND").kill_on_drop(true);
+    command.args(arguments).arg("--data-dir").arg(dir);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let told = || {
+        let log = std::fs::read_to_string(dir.join("audit.jsonl")).unwrap_or_default();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["action"] == arguments[0]).collect::<Vec<_>>()
+    };
+    while told().len() < lines {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::TERM).unwrap();
+    let code = child.wait().await.unwrap().code();
+    let results = told().into_iter().skip(1).map(|mut line| line["what"]["result"].take());
+    (code, results.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_interrupted_exits_with_130_and_the_audit_log_tells_what_it_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    let handle = add_in_flight(&engine, dir.path(), "event-1").await;
+    let done = || (Some(130), vec![json!("done")]);
+
+    // What is under way does not end here, nor does what waits get less.
+    let pause = interrupted(dir.path(), &["pause", "test", "--why", "r"], 2).await;
+    assert_eq!((pause, delivers(dir.path())), (done(), false));
+    let resume = interrupted(dir.path(), &["resume", "test"], 2).await;
+    assert_eq!((resume, delivers(dir.path())), (done(), true));
+
+    // It is attempted again in ten minutes.
+    let queue = engine.queue_url().rsplit('/').next().unwrap();
+    engine.store().change_visibility(queue, &handle, 600).await.unwrap();
+    let skip = interrupted(dir.path(), &["skip", "test", "event-1", "--why", "r"], 2).await;
+    assert_eq!(skip, done());
+    let skips = Command::new(env!("CARGO_BIN_EXE_webhook-operator"))
+        .args(["skip", "test", "--list", "--data-dir"])
+        .arg(dir.path())
+        .output();
+    assert_eq!(skips.await.unwrap().stdout, b"event-1\n", "it stays asked for");
     engine.stop().await;
 }

@@ -18,7 +18,7 @@ use crate::blocked::{self, Waiting};
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
 use crate::history::{pattern, time_of};
-use crate::interrupt::interrupted;
+use crate::interrupt::{self, interrupted};
 use crate::pauses::{self, Switch};
 use crate::people::{self, printable};
 use crate::progress;
@@ -128,6 +128,8 @@ pub(crate) async fn run(given: Retry) -> anyhow::Result<ExitCode> {
         [] => BTreeMap::new(),
         rests => resting(&blocked::waiting(&environment).await?.0, rests),
     };
+    // What was asked for is told, and noted, however it ends.
+    let _guard = interrupt::guard();
     let audit = environment.audit();
     let action = audit.begin("retry", given.why.as_deref(), what.clone(), given.audit).await?;
     let retried = retry(&given, &asked, &keys, &resting).await;
@@ -167,6 +169,8 @@ async fn retry(
                 () = interrupted() => return Ok((groups, false)),
                 _tick = pace.tick() => {}
             }
+        } else if interrupt::check().is_err() {
+            return Ok((groups, false));
         }
         match resting.get(key) {
             Some(until) => groups.push(Group {

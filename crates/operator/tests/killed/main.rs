@@ -6,5 +6,6 @@ mod at_random;
 #[path = "../dlq/clock.rs"]
 mod clock;
 mod each_step;
+mod lease;
 mod proxy;
 mod site;

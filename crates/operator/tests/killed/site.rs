@@ -16,8 +16,9 @@ use domain::message::{Message, Origin, Received};
 use domain::time::Timestamp;
 use engine::clock::Clock;
 use engine::{Engine, EngineOptions, Storage};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
@@ -266,6 +267,39 @@ impl Site {
         }
         self.proxy.hold(None);
         killed
+    }
+
+    /// Runs a command, and sends it TERM twice where it is held: the second once it has told of the first.
+    pub(crate) async fn run_and_end_at_once(&self, arguments: &[&str], held: Held) -> Done {
+        self.proxy.hold(Some(held));
+        let mut child = self.command(arguments).stdout(Stdio::null()).spawn().unwrap();
+        self.proxy.reached().await;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), Signal::TERM).unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = String::new();
+        while !stderr.contains("stopping") {
+            assert!(said.read_line(&mut stderr).await.unwrap() > 0, "{stderr}");
+        }
+        kill_process(pid.unwrap(), Signal::TERM).unwrap();
+        said.read_to_string(&mut stderr).await.unwrap();
+        let code = child.wait().await.unwrap().code();
+        self.proxy.hold(None);
+        Done { code, stderr }
+    }
+
+    /// Starts a command that says this, and lets this much time pass for the engine then; gives how it
+    /// ended.
+    pub(crate) async fn run_later(&self, arguments: &[&str], says: &str, time: Duration) -> Done {
+        let mut child = self.command(arguments).stdout(Stdio::null()).spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = String::new();
+        while !stderr.contains(says) {
+            assert!(said.read_line(&mut stderr).await.unwrap() > 0, "{stderr}");
+        }
+        self.clock.advance(time);
+        said.read_to_string(&mut stderr).await.unwrap();
+        Done { code: child.wait().await.unwrap().code(), stderr }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -1,6 +1,6 @@
 //! `blocked`: which groups wait, and for what.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Behavior, Service, Site};
 
@@ -42,4 +42,26 @@ async fn a_group_that_waits_for_a_service_is_no_rejected_one() {
     assert_eq!((&group["why"], &group["reason"]), (&json!("retry"), &json!("refused")), "{group}");
     let rejected = site.json(&["blocked", "local", "--rejected"]).await;
     assert_eq!(rejected["groups"], json!([]));
+}
+
+#[tokio::test]
+async fn resume_does_not_wait_for_what_stands_behind_rejected_events() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("poison"));
+    let site = Site::start(&service.url()).await;
+    site.operate(&["pause", "local", "--why", "release 42"]).await;
+    site.post("/strict", "order-7", "poison").await;
+    site.post("/strict", "order-7", "behind").await;
+    site.post("/strict", "order-8", "free").await;
+    let resumed = site.operate(&["resume", "local", "--json"]).await;
+    assert_eq!(resumed.code, Some(1), "{}", resumed.stderr);
+    let report: Value = serde_json::from_str(&resumed.stdout).unwrap();
+    assert_eq!((&report["state"], &report["blocked"]), (&json!("resumed"), &json!("order-7")));
+    assert_eq!((&report["waiting"], &report["waiting_before"]), (&json!(2), &json!(3)));
+    assert_eq!(service.delivered(), ["free"]);
+    let again = site.operate(&["resume", "local"]).await;
+    assert_eq!(again.code, Some(1), "{}", again.stderr);
+    let said = "2 events wait behind what is rejected, and does not go out by itself: key order-7";
+    assert!(again.stdout.contains(said), "{}", again.stdout);
+    assert!(again.stdout.contains(" show local order-7"), "{}", again.stdout);
 }

@@ -1,12 +1,13 @@
-//! `retry` on AWS: what the log says of a group's last receive is what reaches it. SQS is an engine's.
+//! `retry`. On AWS: what the log says of a group's last receive is what reaches it; SQS is an engine's there.
 
 use std::time::{Duration, SystemTime};
 
 use domain::time::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::fake_cloudwatch::{Answers, FakeCloudWatch};
-use crate::support::Site;
+use crate::support::{Behavior, Service, Site};
 
 /// The line about the event `event_id`, the first of `group`, that failed `seconds_ago` and is shown again
 /// ten minutes later.
@@ -132,4 +133,80 @@ async fn a_key_that_the_log_does_not_know_is_a_failure() {
     assert_eq!((code, &report["groups"][0]["result"]), (Some(1), &json!("no_group")));
     let (code, report) = retry(&site, Vec::new(), &["--all"]).await;
     assert_eq!((code, &report["groups"]), (Some(0), &json!([])));
+}
+
+#[tokio::test]
+async fn on_an_engine_what_the_service_wants_to_be_left_alone_with_is_left_alone() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Rest);
+    let site = Site::start(&service.url()).await;
+    site.post("/sqs-hook", "order-7", "1").await;
+    site.wait_for(|status| status["waiting_groups"] == 1).await;
+    let requests = service.requests();
+    for which in ["order-7", "--all"] {
+        let done = site.operate(&["retry", "local", which, "--json"]).await;
+        let report: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!((done.code, &report["groups"][0]["result"]), (Some(1), &json!("resting")));
+        let until = report["rests"][0]["until"].as_str().unwrap();
+        assert_eq!(report["groups"][0]["next_attempt_at"], until);
+        assert!(until.parse::<Timestamp>().unwrap() > SystemTime::now().into(), "{until}");
+        let said = site.operate(&["retry", "local", which]).await.stdout;
+        let until = until[..19].replace('T', " ");
+        let expected = format!(
+            "order-7: is left alone: its destination asked by Retry-After not to be called until {until} UTC"
+        );
+        assert!(said.contains(&expected), "{said}");
+    }
+    assert_eq!(service.requests(), requests, "nobody has called it");
+}
+
+#[tokio::test]
+async fn while_delivery_is_paused_it_is_said_that_the_attempt_comes_after_that() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Answer(500));
+    let site = Site::start(&service.url()).await;
+    site.post("/sqs-hook", "order-7", "1").await;
+    service.requested(1).await;
+    let paused = site.operate(&["pause", "local", "--why", "release 42"]).await;
+    assert_eq!(paused.code, Some(0), "{}", paused.stderr);
+    let requests = service.requests();
+    let retry = ["retry", "local", "order-7"];
+    let done = site.operate(&retry).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.contains("attempted once delivery goes on\n"), "{}", done.stdout);
+    assert!(done.stdout.contains("delivery is paused: "), "{}", done.stdout);
+    assert!(done.stdout.contains("(release 42)"), "{}", done.stdout);
+    let report: Value =
+        serde_json::from_str(&site.operate(&[&retry[..], &["--json"]].concat()).await.stdout)
+            .unwrap();
+    assert_eq!(report["paused"], true);
+    assert_eq!(service.requests(), requests, "a pause holds");
+    service.set(Behavior::Answer(200));
+    assert_eq!(site.operate(&["resume", "local"]).await.code, Some(0));
+    assert_eq!(service.delivered(), ["1"]);
+}
+
+#[tokio::test]
+async fn what_is_interrupted_says_what_it_did_not_reach() {
+    // Nobody listens there.
+    let site = site(&["a", "b", "c"], &["x"]).await;
+    site.fail_all().await;
+    let retry = ["retry", "local", "--all", "--rate", "1", "--json"];
+    let retry = site.start_command(&retry);
+    let audit = || std::fs::read_to_string(site.file("audit.jsonl")).unwrap_or_default();
+    while !audit().contains("started") {
+        tokio::task::yield_now().await;
+    }
+    let pid = retry.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::TERM).unwrap();
+    let done = retry.wait_with_output().await.unwrap();
+    assert_eq!(done.status.code(), Some(130), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(report["not_reached"].as_u64().unwrap() > 0, "{report:#}");
+    let log = audit();
+    let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["action"], &last["what"]["result"]),
+        (&json!("retry"), &json!("interrupted"))
+    );
 }

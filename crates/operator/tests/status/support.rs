@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use domain::config::Config;
 use engine::{Engine, EngineOptions, Storage};
 use serde_json::{Value, json};
@@ -361,6 +362,8 @@ pub(crate) enum Behavior {
     Answer(u16),
     /// Takes everything but this body.
     Refuse(&'static str),
+    /// Answers 503, and asks not to be called for a minute.
+    Rest,
     Hang,
 }
 
@@ -379,6 +382,10 @@ impl Service {
             let now = *behavior.lock().unwrap();
             match now {
                 Behavior::Hang => std::future::pending().await,
+                Behavior::Rest => {
+                    let rest = [(axum::http::header::RETRY_AFTER, "60")];
+                    (StatusCode::SERVICE_UNAVAILABLE, rest).into_response()
+                }
                 Behavior::Answer(_) | Behavior::Refuse(_) => {
                     let status = match now {
                         Behavior::Answer(status) => status,
@@ -388,7 +395,7 @@ impl Service {
                     if status == 200 {
                         bodies.send_modify(|bodies| bodies.push(body));
                     }
-                    StatusCode::from_u16(status).unwrap()
+                    StatusCode::from_u16(status).unwrap().into_response()
                 }
             }
         };
