@@ -2,6 +2,7 @@
 //! with the real forwarder.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod attempts;
 mod blocked;
 mod doctor;
 mod fake_cloudwatch;

@@ -3,12 +3,12 @@
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
 use domain::config::Config;
 use engine::{Engine, EngineOptions, Storage};
@@ -76,12 +76,14 @@ impl Site {
         settings.extend(forwarder_settings.as_object().unwrap().clone());
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
-        let mut options = EngineOptions::in_memory(Config::parse(&config.to_string()).unwrap());
-        options.storage = Storage::Directory(dir.path().join("data"));
-        options.forwarder = Some(crate::forwarder::forwarder());
-        options.config_file = Some(dir.path().join("config.json"));
-        options.log = Box::new(std::io::sink());
-        Self { engine: Engine::start(options).await.unwrap(), dir }
+        Self { engine: engine(dir.path()).await, dir }
+    }
+
+    /// Ends the engine in order, and starts another one with its data.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { engine: before, dir } = self;
+        before.stop().await;
+        Self { engine: engine(dir.path()).await, dir }
     }
 
     /// Sends a request that is refused, and gives its id.
@@ -322,6 +324,18 @@ impl Site {
     }
 }
 
+/// An engine by the configuration in this folder, which keeps its data there.
+async fn engine(dir: &Path) -> Engine {
+    let config_file = dir.join("config.json");
+    let config = std::fs::read_to_string(&config_file).unwrap();
+    let mut options = EngineOptions::in_memory(Config::parse(&config).unwrap());
+    options.storage = Storage::Directory(dir.join("data"));
+    options.forwarder = Some(crate::forwarder::forwarder());
+    options.config_file = Some(config_file);
+    options.log = Box::new(std::io::sink());
+    Engine::start(options).await.unwrap()
+}
+
 /// The program, with `arguments`.
 pub(crate) fn operator(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
@@ -353,6 +367,7 @@ pub(crate) struct Service {
     answer: Arc<Mutex<Behavior>>,
     delivered: watch::Sender<Vec<String>>,
     requested: watch::Sender<usize>,
+    attempts: Arc<Mutex<Vec<u64>>>,
     serving: JoinHandle<()>,
 }
 
@@ -377,7 +392,12 @@ impl Service {
         let requested = watch::Sender::new(0);
         let (behavior, bodies, requests) =
             (Arc::clone(&answer), delivered.clone(), requested.clone());
-        let handle = move |body: String| async move {
+        let attempts = Arc::<Mutex<Vec<u64>>>::default();
+        let numbers = Arc::clone(&attempts);
+        let handle = move |headers: HeaderMap, body: String| async move {
+            let number =
+                headers.get("webhook-attempt").and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+            numbers.lock().unwrap().extend(number);
             requests.send_modify(|requests| *requests += 1);
             let now = *behavior.lock().unwrap();
             match now {
@@ -401,7 +421,7 @@ impl Service {
         };
         let app = axum::Router::new().fallback(axum::routing::post(handle));
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { address, answer, delivered, requested, serving }
+        Self { address, answer, delivered, requested, attempts, serving }
     }
 
     /// A service on any port.
@@ -433,6 +453,11 @@ impl Service {
     /// How many requests have come.
     pub(crate) fn requests(&self) -> usize {
         *self.requested.borrow()
+    }
+
+    /// The numbers of the attempts that have come.
+    pub(crate) fn attempts(&self) -> Vec<u64> {
+        self.attempts.lock().unwrap().clone()
     }
 
     /// The bodies that were taken.
