@@ -28,7 +28,7 @@ pub use blocked::Blocked;
 pub use doctor::Doctor;
 pub use environment::EnvironmentArgs;
 pub use logs::Logs;
-pub use output::Output;
+pub use output::{Output, Times};
 pub use page::Page;
 pub use pause::Pause;
 pub use refused::Refused;
@@ -60,6 +60,34 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether the times that it prints are told by the local clock: to people only.
+    #[must_use]
+    pub fn tells_local_times(&self) -> bool {
+        use dlq::Dlq;
+        match self {
+            Self::Status(it) => it.output.local(),
+            Self::Trace(it) => it.output.local(),
+            Self::Show(it) => it.output.local(),
+            Self::Blocked(it) => it.output.local(),
+            Self::Refused(it) => it.output.local(),
+            Self::Logs(it) => it.output.local(),
+            Self::Doctor(it) => it.output.local(),
+            Self::Skip(it) => it.times.local() && !it.json,
+            Self::Pause(it) => it.times.local() && !it.json,
+            Self::Resume(it) => it.times.local() && !it.json,
+            Self::Retry(it) => it.times.local() && !it.json,
+            Self::Dlq(Dlq::List(it)) => it.looking.output.local(),
+            Self::Dlq(Dlq::Stats(it)) => it.output.local(),
+            Self::Dlq(Dlq::Issues(it)) => it.looking.output.local(),
+            Self::Dlq(Dlq::Show(it)) => it.output.local(),
+            Self::Dlq(Dlq::Log(it)) => it.output.local(),
+            Self::Dlq(Dlq::Redrive(it)) => it.times.local() && !it.json,
+            // They print none.
+            Self::Page(_)
+            | Self::Dlq(Dlq::Edit(_) | Dlq::Export(_) | Dlq::Import(_) | Dlq::Drop(_)) => false,
+        }
+    }
+
     /// The environment that it is about, as it was typed.
     #[must_use]
     pub fn environment(&self) -> &EnvironmentArgs {

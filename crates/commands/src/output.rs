@@ -2,6 +2,23 @@
 
 use clap::ValueEnum;
 
+/// By which clock times are told
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Times {
+    /// Tell times by this machine's clock, or that of `TZ`, each with its offset, instead of in UTC; JSON
+    /// stays in UTC
+    #[arg(long)]
+    local: bool,
+}
+
+impl Times {
+    /// Whether they are told by the local clock.
+    #[must_use]
+    pub fn local(self) -> bool {
+        self.local
+    }
+}
+
 /// How it is printed
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Output {
@@ -16,6 +33,9 @@ pub struct Output {
     /// Print JSON, as `-o json`
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    times: Times,
 }
 
 /// A way to print.
@@ -30,6 +50,12 @@ impl Output {
     #[must_use]
     pub fn json(self) -> bool {
         self.json || self.format == Some(Format::Json)
+    }
+
+    /// Whether times are told by the local clock: to people only.
+    #[must_use]
+    pub fn local(self) -> bool {
+        self.times.local() && !self.json()
     }
 
     /// Whether nothing is cut.

@@ -7,6 +7,7 @@ use domain::{pause, quota};
 
 use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
+use crate::output::Times;
 use crate::why::parse_why;
 
 /// Stop delivering: events are accepted, and wait in order
@@ -43,6 +44,9 @@ pub struct Pause {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub times: Times,
 }
 
 /// The name of a pause.

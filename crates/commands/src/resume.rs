@@ -2,6 +2,7 @@
 
 use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
+use crate::output::Times;
 use crate::pause::parse_name;
 
 /// End a pause, and show how what has waited goes out
@@ -35,4 +36,7 @@ pub struct Resume {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub times: Times,
 }

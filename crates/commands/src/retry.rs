@@ -2,6 +2,7 @@
 
 use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
+use crate::output::Times;
 use crate::why::parse_why;
 
 /// Attempt the first event of a group now, and those behind it in their order
@@ -47,4 +48,7 @@ pub struct Retry {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub times: Times,
 }

@@ -2,6 +2,7 @@
 
 use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
+use crate::output::Times;
 use crate::why::parse_why;
 
 /// Take a failing event out of the way of its group: it becomes a dead letter, and the group goes on
@@ -55,4 +56,7 @@ pub struct Skip {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub times: Times,
 }

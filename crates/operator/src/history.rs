@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::engine_api::{EngineApi, segment};
 use crate::people::{self, printable};
 use crate::sdk;
+use crate::zone;
 
 /// Pages of a log group that are read at most: `FilterLogEvents` allows five calls a second for the
 /// whole account.
@@ -140,8 +141,8 @@ impl History {
     /// found may be in it.
     pub(crate) fn cut(&self, found: &Found) -> Option<String> {
         let cut = found.cut.map(|since| {
-            let since = people::to_the_second(since);
-            format!("{} is longer than is read: it was read back to {since} UTC", self.name())
+            let since = zone::in_words(since);
+            format!("{} is longer than is read: it was read back to {since}", self.name())
         });
         let said: Vec<String> = cut.into_iter().chain(found.missing.iter().cloned()).collect();
         (!said.is_empty()).then(|| said.join("; "))
@@ -285,8 +286,7 @@ impl<'a> Following<'a> {
 fn missing(gaps: Vec<Gap>, since: Timestamp) -> Vec<String> {
     let reaches = |gap: &Gap| gap.until.is_none_or(|until| until > since);
     let said = |gap: Gap| {
-        let until =
-            gap.until.map(|until| format!(" (before {} UTC)", people::to_the_second(until)));
+        let until = gap.until.map(|until| format!(" (before {})", zone::in_words(until)));
         printable(&gap.why) + &until.unwrap_or_default()
     };
     gaps.into_iter().filter(reaches).map(said).collect()

@@ -10,6 +10,7 @@ use crate::cloudwatch::{self, CloudWatch};
 use crate::environment::{Environment, Host};
 use crate::people::{self, span};
 use crate::sdk::in_time;
+use crate::zone;
 
 /// How far back `CloudWatch` is asked for an age. SQS tells one each minute, some minutes late.
 const AGE_BACK: Duration = Duration::from_mins(15);
@@ -62,10 +63,10 @@ impl Hold {
         let holds = |age: Duration, most: &str| {
             let left = self.retention.saturating_sub(age);
             format!(
-                "the queue holds for {}, until {} UTC: the oldest event is {most}{} old, and SQS \
+                "the queue holds for {}, until {}: the oldest event is {most}{} old, and SQS \
                  deletes what is older than {kept}",
                 span(left),
-                people::to_the_second(self.now.plus(left)),
+                zone::in_words(self.now.plus(left)),
                 span(age)
             )
         };

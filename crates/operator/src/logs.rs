@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::environment::{self, Host};
 use crate::history::Following;
 use crate::people::printable;
+use crate::zone;
 use crate::{progress, trace};
 
 /// Between two looks of `--follow`.
@@ -64,7 +65,7 @@ pub(crate) async fn run(given: Logs) -> anyhow::Result<ExitCode> {
 fn in_words(line: &str) -> String {
     let Ok(json) = serde_json::from_str::<Value>(line) else { return printable(line) };
     let Some(message) = json["message"].as_str() else { return printable(line) };
-    let at = json["timestamp"].as_str().unwrap_or_default().replace('T', " ").replace('Z', "");
+    let at = zone::kept_to_the_millisecond(json["timestamp"].as_str().unwrap_or_default());
     let event_id = json["event_id"].as_str().map(printable);
     let told = event_id.is_some().then(|| trace::text(&json)).filter(|text| !text.is_empty());
     let told = told.unwrap_or_else(|| fields(&json));

@@ -54,6 +54,7 @@ mod status;
 mod store;
 mod trace;
 mod waiting;
+mod zone;
 
 use std::process::ExitCode;
 
@@ -164,6 +165,9 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
 /// Carries out what an operator typed.
 async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
     use commands::Command as Typed;
+    if command.tells_local_times() {
+        zone::be_local()?;
+    }
     match command {
         Typed::Status(it) => status::run(it).await,
         Typed::Trace(it) => Box::pin(trace::run(it)).await,

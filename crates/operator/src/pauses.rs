@@ -19,8 +19,9 @@ use crate::document::{Document, Look, PAUSES};
 use crate::engine_api::{EngineApi, segment};
 use crate::environment::{Environment, Host};
 use crate::mapping::Mapping;
-use crate::people::{printable, to_the_second};
+use crate::people::printable;
 use crate::resumption::Resumption;
+use crate::zone;
 
 /// How long a command's own pause holds, unless it is renewed: that of one that was killed ends by itself.
 const OWN_FOR: Duration = Duration::from_mins(10);
@@ -269,8 +270,8 @@ pub(crate) fn text(pause: &Pause) -> String {
     let parts = [
         Some(printable(&pause.name)),
         by.map(|by| format!(", by {}", printable(by))),
-        pause.since.map(|since| format!(" since {} UTC", to_the_second(since))),
-        pause.until.map(|until| format!(" until {} UTC", to_the_second(until))),
+        pause.since.map(|since| format!(" since {}", zone::in_words(since))),
+        pause.until.map(|until| format!(" until {}", zone::in_words(until))),
         pause.reason.as_deref().map(|reason| format!(" ({})", printable(reason))),
     ];
     parts.into_iter().flatten().collect()

@@ -1,4 +1,4 @@
-//! Times as people read them, beside sizes and texts. Exact ones are in the JSON.
+//! Times as people say them, beside sizes and texts; on the clock [`crate::zone`] tells them.
 
 use std::time::{Duration, SystemTime};
 
@@ -47,12 +47,6 @@ pub(crate) fn events_wait(events: u64) -> String {
     format!("{} {}", count(events, "event"), if events == 1 { "waits" } else { "wait" })
 }
 
-/// A time to the second, without the `T`: `2026-11-23 10:00:00`.
-pub(crate) fn to_the_second(time: Timestamp) -> String {
-    let text = time.to_string();
-    text.get(..19).unwrap_or(&text).replace('T', " ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +55,6 @@ mod tests {
     fn times_of_logs_are_read() {
         let parsed = time("2026-01-01T00:00:00.123Z").unwrap();
         assert_eq!(parsed.as_ms(), 1_767_225_600_123);
-        assert_eq!(to_the_second(parsed), "2026-01-01 00:00:00");
         assert_eq!(time("yesterday"), None);
     }
 }

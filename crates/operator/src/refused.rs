@@ -15,6 +15,7 @@ use crate::environment::{self, Environment, Host};
 use crate::history::{History, pattern, time_of};
 use crate::people::{self, printable};
 use crate::scratch::Scratch;
+use crate::zone;
 
 const TABLES: &str = "
     CREATE TABLE refused (
@@ -68,8 +69,8 @@ pub(crate) async fn run(given: Refused) -> anyhow::Result<ExitCode> {
         print_json(&found, limit, looked.cut.unwrap_or(since), cut.as_deref(), &rules)?;
     } else if rules.is_empty() {
         println!(
-            "no request was refused since {} UTC, by {}{}",
-            people::to_the_second(since),
+            "no request was refused since {}, by {}{}",
+            zone::in_words(since),
             log.name(),
             if cut.is_some() { ", as far as it could be read" } else { "" }
         );
@@ -223,10 +224,10 @@ fn print_json(
     Ok(())
 }
 
-const HEADING: [&str; 6] = ["TIME (UTC)", "STATUS", "RULE", "WHERE", "REQUEST ID", "WHY"];
-
 fn print_table(found: &Scratch, limit: u32, width: Width) -> anyhow::Result<()> {
-    let mut columns = Columns::new(HEADING);
+    let time = zone::heading("TIME");
+    let heading = [&*time, "STATUS", "RULE", "WHERE", "REQUEST ID", "WHY"];
+    let mut columns = Columns::new(heading);
     let mut shown = 0_u64;
     each(found, limit, |it| {
         shown += 1;
@@ -249,7 +250,7 @@ fn print_table(found: &Scratch, limit: u32, width: Width) -> anyhow::Result<()> 
 fn cells(it: &Request) -> [String; 6] {
     let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), printable);
     [
-        people::to_the_second(it.at),
+        zone::to_the_second(it.at),
         it.status.to_string(),
         printable(&it.rule),
         printable(&it.place),

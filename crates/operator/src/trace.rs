@@ -16,6 +16,7 @@ use crate::environment::{self, Host};
 use crate::history::{pattern, time_of};
 use crate::people::{self, ago, printable, span};
 use crate::sdk::in_time;
+use crate::zone;
 
 /// What sends dead letters again.
 const SENDING_AGAIN: [&str; 2] = ["dlq redrive", "dlq edit"];
@@ -252,7 +253,7 @@ fn who_redrove(
     match candidates.as_slice() {
         [] => None,
         [one] => {
-            let at = one.at.get(..19).unwrap_or(&one.at).replace('T', " ");
+            let at = zone::kept_to_the_second(&one.at);
             Some(printable(&format!("; {} ended a `dlq redrive` at {at}", one.by)))
         }
         several => Some(format!("; by one of {} commands `dlq redrive`", several.len())),
@@ -356,7 +357,7 @@ fn why_not_attempted(line: &Value) -> String {
 pub(crate) fn steps_for_people(steps: &[Step]) -> String {
     let mut text = String::new();
     for step in steps {
-        let at = step.at.as_deref().map(|at| at.replace('T', " ").replace('Z', ""));
+        let at = step.at.as_deref().map(zone::kept_to_the_millisecond);
         let line = format!("{:<24} {:<14} {}", at.unwrap_or_default(), step.what, step.text);
         text.push_str(line.trim_end());
         text.push('\n');

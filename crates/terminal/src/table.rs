@@ -29,17 +29,17 @@ impl Width {
 
 /// Columns, and how wide each has to be for the rows that it was told of.
 #[derive(Debug)]
-pub struct Columns<const N: usize> {
-    heading: [&'static str; N],
+pub struct Columns<'h, const N: usize> {
+    heading: [&'h str; N],
     widths: [usize; N],
     /// Which hold nothing but times.
     is_time: [bool; N],
 }
 
-impl<const N: usize> Columns<N> {
+impl<'h, const N: usize> Columns<'h, N> {
     /// Columns under a heading.
     #[must_use]
-    pub fn new(heading: [&'static str; N]) -> Self {
+    pub fn new(heading: [&'h str; N]) -> Self {
         Self { heading, widths: heading.map(str::len), is_time: [true; N] }
     }
 
@@ -119,11 +119,7 @@ fn beginning(text: impl Iterator<Item = char>, width: usize) -> String {
 
 /// Renders rows under a heading, for standard output.
 #[must_use]
-pub fn render<const N: usize>(
-    heading: [&'static str; N],
-    rows: &[[String; N]],
-    width: Width,
-) -> String {
+pub fn render<const N: usize>(heading: [&str; N], rows: &[[String; N]], width: Width) -> String {
     let mut columns = Columns::new(heading);
     for row in rows {
         columns.widen(row);

@@ -6,6 +6,7 @@ use clap::ArgGroup;
 
 use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
+use crate::output::Times;
 use crate::program::help;
 use crate::why::parse_why;
 
@@ -77,6 +78,9 @@ pub struct Redrive {
     /// Print JSON: an object with what was sent and what failed
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub times: Times,
 
     /// How long they are hidden at a time, in seconds
     #[arg(long, hide = true)]

@@ -9,14 +9,15 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 use terminal::table::{Columns, Width};
 
+use super::check_route;
 use super::choice::Choice;
 use super::look::look;
-use super::{check_route, short_time};
 use crate::environment;
 use crate::letter::DeadLetter;
 use crate::people::{self, printable};
 use crate::queue::Looked;
 use crate::scratch::Scratch;
+use crate::zone;
 
 const TABLES: &str = "
     CREATE TABLE issues (
@@ -152,11 +153,10 @@ fn as_json(row: &Row) -> Value {
     })
 }
 
-const HEADING: [&str; 8] =
-    ["ISSUE", "COUNT", "KEYS", "ROUTE", "STATUS", "FIRST (UTC)", "LAST", "ANSWER"];
-
 fn print_table(found: &Scratch, limit: u64, width: Width) -> anyhow::Result<()> {
-    let mut columns = Columns::new(HEADING);
+    let first = zone::heading("FIRST");
+    let heading = ["ISSUE", "COUNT", "KEYS", "ROUTE", "STATUS", &first, "LAST", "ANSWER"];
+    let mut columns = Columns::new(heading);
     each(found, limit, |row| columns.widen(&cells(row, width)))?;
     columns.fit(width);
     print!("{}", columns.heading());
@@ -166,8 +166,7 @@ fn print_table(found: &Scratch, limit: u64, width: Width) -> anyhow::Result<()> 
 fn cells(row: &Row, width: Width) -> [String; 8] {
     // Both are of the last two weeks: beside the others there is no room for year and seconds.
     let time = |at: Timestamp| {
-        let time = short_time(&at.to_string());
-        if width == Width::Any { time } else { time.get(5..16).unwrap_or(&time).to_owned() }
+        if width == Width::Any { zone::to_the_second(at) } else { zone::short(at) }
     };
     let text = |text: &str| if text.is_empty() { "-".to_owned() } else { printable(text) };
     [

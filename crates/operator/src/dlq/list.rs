@@ -9,10 +9,11 @@ use terminal::table::{Columns, Width};
 
 use super::choice::Choice;
 use super::look::look;
-use super::{Summary, check_route, short_time};
+use super::{Summary, check_route};
 use crate::environment;
 use crate::people::{self, printable};
 use crate::scratch::Scratch;
+use crate::zone;
 
 /// What is listed, in the order in which it is shown.
 const TABLES: &str = "
@@ -87,7 +88,17 @@ fn each(
 }
 
 fn print_table(found: &Scratch, limit: u64, width: Width) -> anyhow::Result<()> {
-    let mut columns = Columns::new(HEADING);
+    let accepted = zone::heading("ACCEPTED");
+    let mut columns = Columns::new([
+        "EVENT ID",
+        "ROUTE",
+        "GROUP",
+        "CLASS",
+        "STATUS",
+        "ATTEMPTS",
+        &accepted,
+        "DEAD SINCE",
+    ]);
     each(found, limit, |summary| {
         columns.widen(&row(summary));
         Ok(())
@@ -100,9 +111,6 @@ fn print_table(found: &Scratch, limit: u64, width: Width) -> anyhow::Result<()> 
     })
 }
 
-const HEADING: [&str; 8] =
-    ["EVENT ID", "ROUTE", "GROUP", "CLASS", "STATUS", "ATTEMPTS", "ACCEPTED (UTC)", "DEAD SINCE"];
-
 fn row(summary: &Summary) -> [String; 8] {
     let what = summary.status.map(|status| status.to_string());
     [
@@ -112,7 +120,7 @@ fn row(summary: &Summary) -> [String; 8] {
         summary.reason.clone(),
         what.or_else(|| summary.error.as_deref().map(printable)).unwrap_or_else(|| "-".into()),
         summary.attempts.to_string(),
-        short_time(&summary.accepted_at),
-        short_time(&summary.dead_since),
+        zone::kept_to_the_second(&summary.accepted_at),
+        zone::kept_to_the_second(&summary.dead_since),
     ]
 }

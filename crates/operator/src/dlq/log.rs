@@ -6,11 +6,11 @@ use commands::dlq::Log;
 use serde_json::Value;
 use terminal::table::{self};
 
-use super::short_time;
 use crate::audit::Line;
 use crate::audit::read::Told;
 use crate::environment;
 use crate::people::{self, printable};
+use crate::zone;
 
 pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
     let lines = environment::connect(&given.environment).await?.audit().read().await?;
@@ -28,11 +28,13 @@ pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
         let reason = line.reason.as_deref().unwrap_or("-");
         let result = Told::by(line, &lines).text();
         let what = told(&line.what);
-        [&short_time(&line.at), &line.by, &line.action, result, reason, &what].map(printable)
+        [&zone::kept_to_the_second(&line.at), &line.by, &line.action, result, reason, &what]
+            .map(printable)
     };
     let rows: Vec<[String; 6]> = lines.iter().map(row).collect();
     let width = people::width(given.output);
-    let headings = ["WHEN (UTC)", "WHO", "ACTION", "RESULT", "WHY", "WHAT"];
+    let when = zone::heading("WHEN");
+    let headings = [&*when, "WHO", "ACTION", "RESULT", "WHY", "WHAT"];
     print!("{}", table::render(headings, &rows, width));
     Ok(ExitCode::SUCCESS)
 }

@@ -126,8 +126,3 @@ async fn check_route(environment: &Environment, select: &SelectArgs) -> anyhow::
     );
     Err(exit::Failure::Usage.of(error))
 }
-
-/// A time for people: to the second, without the `T`.
-fn short_time(rfc_3339: &str) -> String {
-    rfc_3339.get(..19).unwrap_or(rfc_3339).replace('T', " ")
-}

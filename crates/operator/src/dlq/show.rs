@@ -17,6 +17,7 @@ use crate::letter::DeadLetter;
 use crate::message_text;
 use crate::people::printable;
 use crate::trace::{self, Step};
+use crate::zone;
 
 pub(super) async fn run(given: Show) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.of.environment).await?;
@@ -99,8 +100,8 @@ pub(crate) fn fields(message: &Message) -> Vec<(&'static str, String)> {
     fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     fields.push(("issue", summary.issue));
     fields.push(("attempts", summary.attempts.to_string()));
-    fields.push(("accepted", summary.accepted_at));
-    fields.push(("dead since", summary.dead_since));
+    fields.push(("accepted", zone::exact(message.said_accepted_at())));
+    fields.push(("dead since", zone::exact(message.sent_at)));
     fields
 }
 

@@ -12,6 +12,7 @@ use super::look::look;
 use super::{Summary, check_route};
 use crate::environment;
 use crate::people::{self, printable};
+use crate::zone;
 
 pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
@@ -47,10 +48,13 @@ pub(super) async fn run(given: Stats) -> anyhow::Result<ExitCode> {
         let rows: Vec<[String; 4]> = counts
             .into_iter()
             .map(|((route, reason, hour), count)| {
-                [printable(&route), reason, format!("{hour}:00"), count.to_string()]
+                let hour = format!("{}:00:00Z", hour.replace(' ', "T"));
+                let hour = people::time(&hour).map_or(hour, zone::to_the_minute);
+                [printable(&route), reason, hour, count.to_string()]
             })
             .collect();
-        let heading = ["ROUTE", "CLASS", "DEAD SINCE (UTC)", "COUNT"];
+        let dead_since = zone::heading("DEAD SINCE");
+        let heading = ["ROUTE", "CLASS", &dead_since, "COUNT"];
         print!("{}", table::render(heading, &rows, people::width(given.output)));
         println!("{}", people::count(total, "dead letter"));
     }

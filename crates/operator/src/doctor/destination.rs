@@ -18,6 +18,7 @@ use url::Url;
 
 use super::checks::Checks;
 use crate::people::{self, span};
+use crate::zone;
 
 /// How long a connection and its handshake may take, each.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -118,7 +119,7 @@ fn unreachable(name: String, found: &str, from: From, may_answer_later: bool, ch
 
 fn certificate(name: String, place: &str, end: Timestamp, checks: &mut Checks) {
     let left = end.since(people::now());
-    let until = format!("until {} UTC ({})", people::to_the_second(end), span(left));
+    let until = format!("until {} ({})", zone::in_words(end), span(left));
     let found = format!("{place} accepts connections; its certificate is good {until}");
     if left < CERTIFICATE_LEFT_LEAST {
         checks.warn(name, found, "renew the certificate, or find out why it does not renew itself");

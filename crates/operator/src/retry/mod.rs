@@ -22,6 +22,7 @@ use crate::interrupt::{self, interrupted};
 use crate::pauses::{self, Switch};
 use crate::people::{self, printable};
 use crate::progress;
+use crate::zone;
 use aws::OnAws;
 
 /// What came of a group.
@@ -222,10 +223,10 @@ async fn report(
     ];
     let text: String = parts.into_iter().flatten().collect();
     let rests = rests.iter().map(|it| {
-        let until = it.until.get(..19).unwrap_or(&it.until).replace('T', " ");
+        let until = people::time(&it.until).map_or_else(|| it.until.clone(), zone::in_words);
         format!(
             "{} of route {} asked by Retry-After not to be called: what is for it is attempted after \
-             {until} UTC\n",
+             {until}\n",
             printable(&it.destination),
             printable(&it.route)
         )
@@ -306,7 +307,7 @@ impl Group {
             ),
             Outcome::Resting => {
                 let until = self.next_attempt_at.as_deref().and_then(people::time);
-                let until = until.map(|at| format!(" until {} UTC", people::to_the_second(at)));
+                let until = until.map(|at| format!(" until {}", zone::in_words(at)));
                 format!(
                     "is left alone: its destination asked by Retry-After not to be called{}",
                     until.unwrap_or_default()
@@ -314,7 +315,7 @@ impl Group {
             }
             Outcome::NotReached => {
                 let at = self.next_attempt_at.as_deref().and_then(people::time);
-                let at = at.map(|at| format!("at {} UTC", people::to_the_second(at)));
+                let at = at.map(|at| format!("at {}", zone::in_words(at)));
                 format!(
                     "could not be reached: {}; it is attempted by its schedule{}",
                     self.reason.as_deref().unwrap_or("nobody says why"),

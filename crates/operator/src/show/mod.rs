@@ -27,6 +27,7 @@ use crate::pauses::{self, Switch};
 use crate::people::{self, span};
 use crate::sdk::in_time;
 use crate::trace::{self, Step};
+use crate::zone;
 use crate::{message_text, progress};
 use can_do::{CanDo, Case};
 use find::{Found, Key};
@@ -272,8 +273,8 @@ fn event(
     .filter(|at| *at > now);
     let behind_of =
         first.and_then(|it| it.head_event_id.as_deref()).filter(|head| *head != event_id);
-    let next_attempt = next_attempt_at
-        .map(|at| format!("at {} UTC, in {}", people::to_the_second(at), span(at.since(now))));
+    let next_attempt =
+        next_attempt_at.map(|at| format!("at {}, in {}", zone::in_words(at), span(at.since(now))));
     let can_do = Case {
         environment: &environment.name,
         event_id: &event_id,

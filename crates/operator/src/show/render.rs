@@ -8,6 +8,7 @@ use super::{LastAnswer, Lying, Shown, State, Subject, class, message_json};
 use crate::dlq::show as dead_letter;
 use crate::message_text::{self, field};
 use crate::people::{self, ago, count, printable, span, time};
+use crate::zone;
 
 impl Shown<'_> {
     pub(super) fn as_json(&self) -> anyhow::Result<Value> {
@@ -133,7 +134,10 @@ impl Shown<'_> {
             let times = count(message.receive_count.into(), "time");
             vec![
                 field("message id", &message.message_id),
-                field("accepted", &format!("{accepted}, {}", ago(accepted, self.now))),
+                field(
+                    "accepted",
+                    &format!("{}, {}", zone::exact(accepted), ago(accepted, self.now)),
+                ),
                 field("received", &times),
             ]
         };
@@ -143,7 +147,7 @@ impl Shown<'_> {
             lines.push(field("behind it", &behind));
         }
         if let Some(at) = lying.visible_at.filter(|at| is_dead && *at > self.now) {
-            let until = format!("somebody looks at it, until {} UTC", people::to_the_second(at));
+            let until = format!("somebody looks at it, until {}", zone::in_words(at));
             lines.push(field("hidden", &until));
         }
         lines.extend(message_text::headers(message));
@@ -170,13 +174,14 @@ fn of_key(key: &Key) -> String {
         [
             printable(&it.event_id),
             it.state.as_str().to_owned(),
-            it.accepted_at.get(..19).unwrap_or(&it.accepted_at).replace('T', " "),
+            zone::kept_to_the_second(&it.accepted_at),
             it.receive_count.to_string(),
             people::bytes(it.body_bytes as u64),
         ]
     };
     let rows: Vec<_> = key.events.iter().map(row).collect();
-    let heading = ["EVENT", "STATE", "ACCEPTED (UTC)", "RECEIVED", "BODY"];
+    let accepted = zone::heading("ACCEPTED");
+    let heading = ["EVENT", "STATE", &accepted, "RECEIVED", "BODY"];
     let table = table::render(heading, &rows, Width::of_stdout());
     let more = all.saturating_sub(rows.len() as u64);
     let more = if more > 0 { format!("and {more} more\n") } else { String::new() };

@@ -11,6 +11,7 @@ use terminal::text::wrapped;
 use super::report::{Balance, Destination, LastDelivery, LossMeter, Report};
 use crate::cloudwatch::Alarm;
 use crate::people::{self, ago, count, printable, span};
+use crate::zone;
 
 /// What the first column holds, in characters.
 const LABEL: usize = 10;
@@ -36,7 +37,7 @@ pub(super) fn render(report: &Report) -> String {
     let lines: Vec<String> =
         lines.into_iter().map(|(label, text)| format!("{label:<LABEL$} {text}\n")).collect();
     let host = if report.host == "aws" { "AWS" } else { "one machine" };
-    let title = format!("{} on {host} at {} UTC", report.environment, people::to_the_second(now));
+    let title = format!("{} on {host} at {}", report.environment, zone::in_words(now));
     let meter = report.loss_meter.as_ref();
     // Without a route and without a sum there is nothing to show.
     let meter = meter.filter(|meter| !meter.routes.is_empty());
@@ -84,8 +85,8 @@ fn paused(pause: &Pause, now: Timestamp) -> String {
     text.extend(pause.since.map(|since| format!(" {}", ago(since, now))));
     text.extend(pause.reason.as_deref().map(|reason| format!(": {}", printable(reason))));
     text.extend(pause.until.map(|until| {
-        let (at_second, left) = (people::to_the_second(until), span(until.since(now)));
-        format!("; it ends by itself at {at_second} UTC (in {left})")
+        let (at_second, left) = (zone::in_words(until), span(until.since(now)));
+        format!("; it ends by itself at {at_second} (in {left})")
     }));
     text
 }
@@ -183,13 +184,13 @@ fn loss(meter: &LossMeter, now: Timestamp) -> String {
     let time = |text: &str| people::time(text);
     let period = match (time(&meter.since), meter.until.as_deref().and_then(time)) {
         (Some(since), Some(until)) if until < people::before(now, AS_GOOD_AS_NOW) => format!(
-            " from {} to {} UTC ({})",
-            people::to_the_second(since),
-            people::to_the_second(until),
+            " from {} to {} ({})",
+            zone::to_the_second(since),
+            zone::in_words(until),
             ago(until, now)
         ),
         (Some(since), _) => {
-            format!(" since {} UTC ({})", people::to_the_second(since), ago(since, now))
+            format!(" since {} ({})", zone::in_words(since), ago(since, now))
         }
         (None, _) => String::new(),
     };

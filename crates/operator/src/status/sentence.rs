@@ -9,7 +9,8 @@ use domain::time::Timestamp;
 use domain::verdict::{Finding, Input, Situation, Unknown, Verdict, Wait};
 
 use super::report::Judged;
-use crate::people::{self, bytes, count, printable, span, to_the_second};
+use crate::people::{self, bytes, count, printable, span};
+use crate::zone;
 
 /// Unknown things that a sentence names; the others are counted.
 const NAMED: usize = 2;
@@ -405,12 +406,7 @@ impl<'a> Speaker<'a> {
 
     /// A time of today without its date.
     fn clock(&self, at: Timestamp) -> String {
-        let (at, now) = (to_the_second(at), to_the_second(self.now));
-        match (at.split_once(' '), now.split_once(' ')) {
-            (Some((day, time)), Some((today, _))) if day == today => format!("{} UTC", &time[..5]),
-            (Some((day, time)), _) => format!("{day} {} UTC", &time[..5]),
-            _ => at,
-        }
+        zone::clock(at, self.now)
     }
 
     fn until(&self, at: Timestamp) -> String {

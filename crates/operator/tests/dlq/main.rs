@@ -5,6 +5,7 @@ mod change;
 mod clock;
 mod issues;
 mod list;
+mod local;
 mod redrive;
 mod select;
 mod show;
