@@ -111,9 +111,8 @@ pub(crate) async fn find(given: &EnvironmentArgs) -> anyhow::Result<Environment>
         let (file, about) = engine_at(address).await?;
         return engine_that_was_named(given, file, about, None);
     }
-    let name = name(given);
-    let default = Path::new(".webhook-queue").join(name);
-    let data_dir = given.data_dir.as_deref().unwrap_or(&default);
+    let (name, data_dir) = (name(given), data_dir(given));
+    let data_dir = data_dir.as_path();
     let engine_file = data_dir.join(ENGINE_FILE);
     let found = if is_on_aws(given)? {
         // What an engine of the same name has left on this machine is not meant.
@@ -146,6 +145,11 @@ pub(crate) async fn find(given: &EnvironmentArgs) -> anyhow::Result<Environment>
     }
     // The SDK's future is large, and every command awaits this one.
     Box::pin(aws(deployment)).await
+}
+
+/// Where an engine of this machine has its files.
+pub(crate) fn data_dir(given: &EnvironmentArgs) -> PathBuf {
+    given.data_dir.clone().unwrap_or_else(|| Path::new(".webhook-queue").join(name(given)))
 }
 
 /// The environment's name as far as it was typed.

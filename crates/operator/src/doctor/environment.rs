@@ -15,7 +15,7 @@ use url::Url;
 
 use super::checks::Checks;
 use super::destination::{Date, From};
-use super::{destination, disk, preflight};
+use super::{destination, disk, down, preflight};
 use crate::blocked;
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host, NotDeployed, deployment};
@@ -36,6 +36,8 @@ pub(super) struct Found {
     pub(super) environment: String,
     /// How it is; `None` where it cannot be asked.
     pub(super) report: Option<Report>,
+    /// The verdict's sentence where an engine is down.
+    pub(super) down: Option<String>,
 }
 
 /// Checks everything.
@@ -47,7 +49,7 @@ pub(super) async fn check(
     arguments: &commands::EnvironmentArgs,
     checks: &mut Checks,
 ) -> anyhow::Result<Found> {
-    let unasked = |environment: String| Found { environment, report: None };
+    let unasked = |environment: String| Found { environment, report: None, down: None };
     let found = match environment::find(arguments).await {
         Err(error) if exit::failure_of(&error) == Some(Failure::Usage) => return Err(error),
         found => found,
@@ -69,7 +71,12 @@ pub(super) async fn check(
             if let Some(deployment) = deployment {
                 destinations(&deployment, From::NothingRuns, checks).await;
             }
-            return Ok(unasked(environment::name(arguments).to_owned()));
+            let down = exit::failure_of(&error) == Some(Failure::Environment);
+            let down = down.then(|| {
+                let data_dir = arguments.api.is_none().then(|| environment::data_dir(arguments));
+                down::sentence(data_dir.as_deref(), &error, people::now())
+            });
+            return Ok(Found { down, ..unasked(environment::name(arguments).to_owned()) });
         }
     };
     let name = environment.name.as_str();
@@ -87,16 +94,23 @@ pub(super) async fn check(
         checks.fail("engine", format!("{error:#}"), "name its own directory with --data-dir");
         return Ok(unasked(environment.name));
     }
-    let report = match &environment.host {
+    let (report, down) = match &environment.host {
         Host::Engine { api, data_dir, .. } => {
             let config = deployment.as_ref().map(|deployment| &deployment.config);
-            engine(&environment, api, data_dir.as_deref(), config, checks).await
+            match engine(&environment, api, data_dir.as_deref(), config, checks).await {
+                Ok(report) => (Some(report), None),
+                Err(error) => {
+                    let is_down = exit::failure_of(&error) == Some(Failure::Environment);
+                    let sentence = || down::sentence(data_dir.as_deref(), &error, people::now());
+                    (None, is_down.then(sentence))
+                }
+            }
         }
         Host::Aws { sdk, deployment } => {
-            Box::pin(aws(name, &environment, sdk, deployment, checks)).await
+            (Box::pin(aws(name, &environment, sdk, deployment, checks)).await, None)
         }
     };
-    Ok(Found { environment: environment.name, report })
+    Ok(Found { environment: environment.name, report, down })
 }
 
 fn configuration(file: Option<PathBuf>, checks: &mut Checks) -> Option<Deployment> {
@@ -125,7 +139,7 @@ async fn engine(
     data_dir: Option<&Path>,
     config: Option<&Config>,
     checks: &mut Checks,
-) -> Option<Report> {
+) -> anyhow::Result<Report> {
     if let Some(data_dir) = data_dir {
         disk::check(data_dir, checks);
     }
@@ -134,7 +148,7 @@ async fn engine(
         Err(error) => {
             let advice = "start it, and see what it said when it ended: docs/one-machine.md";
             checks.fail("engine", format!("{error:#}"), advice);
-            return None;
+            return Err(error);
         }
     };
     checks.ok("engine", "it runs and answers");
@@ -160,7 +174,7 @@ async fn engine(
         }
     }
     clock(&dates, checks);
-    Some(report)
+    Ok(report)
 }
 
 /// Whether the log is whole: `trace`, `blocked`, `refused` and the verdict read it.

@@ -4,6 +4,7 @@
 mod checks;
 mod destination;
 mod disk;
+mod down;
 mod environment;
 mod preflight;
 
@@ -33,8 +34,9 @@ pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
     let events = found.report.as_ref().map_or(0, |report| report.queue.events);
     let speaker = Speaker::above(&found.environment, people::now(), events);
     let is_well = verdict.is_nothing_to_do();
-    let sentence = match &found.report {
-        None if is_well => "Nothing to do: no check fails".to_owned(),
+    let sentence = match (&found.report, found.down) {
+        (_, Some(down)) => down,
+        (None, _) if is_well => "Nothing to do: no check fails".to_owned(),
         _ => speaker.sentence(&verdict),
     };
     let mut judged = Checks::default();

@@ -211,3 +211,39 @@ fn tls_service(end: SystemTime) -> (SocketAddr, String) {
     });
     (address, authority.pem())
 }
+
+#[tokio::test]
+async fn of_an_engine_that_is_down_one_sentence_says_since_when_and_how_it_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let line = "{\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"message\":\"delivered\"}\n";
+    std::fs::write(dir.path().join("engine.log"), line).unwrap();
+    let doctor = async |options: &[&str]| -> Done {
+        let arguments = [&["doctor", "local", "--data-dir", path], options].concat();
+        { crate::support::operator(&arguments) }.output().await.unwrap().into()
+    };
+    let sentence = |done: &Done| {
+        let document: Value = serde_json::from_str(&done.stdout).unwrap();
+        document["judged"]["sentence"].as_str().unwrap().to_owned()
+    };
+    let since = "You: the engine is down, and nothing is accepted or delivered; the last line of its log \
+                 is of 2026-01-01 00:00:00 UTC (";
+    // It was stopped.
+    let done = doctor(&["--json"]).await;
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let said = sentence(&done);
+    assert!(said.starts_with(since) && said.contains("; start it as it is started"), "{said}");
+    // It crashed.
+    let left_over = serde_json::json!({
+        "environment": "local", "api": Service::nowhere().await.to_string(), "queue_url": "http://q",
+        "dead_letter_queue_url": "http://d", "start_command": "systemctl start webhook-queue",
+    });
+    std::fs::write(dir.path().join("engine.json"), left_over.to_string()).unwrap();
+    let done = doctor(&["--json"]).await;
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let said = sentence(&done);
+    assert!(said.starts_with(since), "{said}");
+    assert!(said.contains("start it again with `systemctl start webhook-queue`"), "{said}");
+    let done = doctor(&[]).await;
+    assert!(done.stdout.starts_with("You: the engine is down, "), "{}", done.stdout);
+}
