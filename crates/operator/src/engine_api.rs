@@ -103,26 +103,30 @@ impl EngineApi {
             .with_context(|| format!("reading what the engine says of {path}"))
     }
 
-    /// Asks for lines of JSON, however many, and hands each to `take`. What is none is passed over.
+    /// Asks for lines of JSON, however many, and hands each to `take`. How many were none, as a full disk
+    /// or a crash has torn them, is returned.
     pub(crate) async fn lines(
         &self,
         path: &str,
         mut take: impl FnMut(Value),
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<u64> {
         let _asked = self.waiting_for();
         let asked = sdk::in_time(self.ask(Method::GET, path, Bytes::new())).await;
         let mut answer = asked.with_context(|| self.asking(path))?;
-        let mut rest = Vec::new();
+        let (mut rest, mut torn) = (Vec::new(), 0);
         while let Some(piece) =
             sdk::in_time(answer.piece()).await.with_context(|| self.asking(path))?
         {
             rest.extend_from_slice(&piece);
             let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
             let lines = rest[..end].split(|byte| *byte == b'\n');
-            lines.filter_map(|line| serde_json::from_slice(line).ok()).for_each(&mut take);
+            for line in lines.filter(|line| !line.is_empty()) {
+                serde_json::from_slice(line).map_or_else(|_| torn += 1, &mut take);
+            }
             rest.drain(..=end);
         }
-        Ok(())
+        // Without an end it is none.
+        Ok(torn + u64::from(!rest.is_empty()))
     }
 
     fn waiting_for(&self) -> progress::GoingOn {

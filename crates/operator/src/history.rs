@@ -185,11 +185,11 @@ async fn of_engine(
     let asked = api.lines(&path, take).await;
     let missing = match (asked, read) {
         (Err(error), _) => vec![format!("engine.log cannot be read: {error:#}")],
-        (Ok(()), None) => vec![
+        (Ok(_torn), None) => vec![
             "what engine.log lacks (the engine does not tell: it is older than this command)"
                 .to_owned(),
         ],
-        (Ok(()), Some(LogRead { log_read, .. })) => missing(log_read, since),
+        (Ok(_torn), Some(LogRead { log_read, .. })) => missing(log_read, since),
     };
     Found { lines, cut: None, missing }
 }

@@ -146,8 +146,8 @@ impl AuditLog {
     }
 
     /// Everything that was done, the oldest first.
-    pub(crate) async fn read(&self) -> anyhow::Result<Vec<Line>> {
-        read::since(self, Timestamp::default()).await
+    pub(crate) async fn read(&self) -> anyhow::Result<read::Actions> {
+        read::all_since(self, Timestamp::default()).await
     }
 }
 
@@ -299,11 +299,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_done_is_there_in_order_before_and_after() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(AuditLog::in_dir(dir.path()).read().await.unwrap().is_empty());
+        assert!(AuditLog::in_dir(dir.path()).read().await.unwrap().lines.is_empty());
         act(dir.path(), "pause", Some("リリース 42"), Ok(())).await;
         act(dir.path(), "dlq drop", None, Err(anyhow::anyhow!("gone").context("dropping"))).await;
         act(dir.path(), "retry", None, Err(crate::interrupt::Interrupted::error())).await;
-        let lines = AuditLog::in_dir(dir.path()).read().await.unwrap();
+        let lines = AuditLog::in_dir(dir.path()).read().await.unwrap().lines;
         let told: Vec<_> = lines.iter().map(|it| (&*it.action, &it.what["result"])).collect();
         let (none, result) = (&Value::Null, |text: &str| json!(text));
         assert_eq!(
@@ -336,9 +336,11 @@ mod tests {
         // As a full disk leaves it: the line that comes next stands behind it.
         std::fs::write(&file, format!("{whole}{}", &whole[..20])).unwrap();
         act(dir.path(), "resume", None, Ok(())).await;
-        let actions = AuditLog::in_dir(dir.path()).read().await.unwrap();
+        let read::Actions { lines: actions, torn } =
+            AuditLog::in_dir(dir.path()).read().await.unwrap();
         let actions: Vec<_> = actions.iter().map(|line| line.action.as_str()).collect();
         assert_eq!(actions, ["pause", "pause", "resume", "resume"]);
+        assert_eq!(torn, 1);
     }
 
     #[tokio::test]

@@ -12,11 +12,35 @@ use super::{AuditLog, ENDED, Ending, Line, STARTED};
 use crate::engine_api::EngineApi;
 use crate::{people, sdk};
 
-/// The actions since a time, the oldest first.
+/// The actions since a time, the oldest first. Lines that cannot be read are said.
 pub(crate) async fn since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Vec<Line>> {
+    let Actions { lines, torn } = all_since(log, since).await?;
+    if torn > 0 {
+        eprintln!("{}", not_told(torn));
+    }
+    Ok(lines)
+}
+
+/// What an audit log tells.
+#[derive(Debug)]
+pub(crate) struct Actions {
+    pub(crate) lines: Vec<Line>,
+    /// Lines that cannot be read, as a full disk or a crash has torn them: what they told is not known.
+    pub(crate) torn: u64,
+}
+
+/// That lines cannot be read, for people.
+pub(crate) fn not_told(torn: u64) -> String {
+    let lines = people::count(torn, "line");
+    format!("unknown: what {lines} of the audit log told, as they are torn")
+}
+
+/// The actions since a time, the oldest first, and how many lines of any time cannot be read.
+pub(crate) async fn all_since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Actions> {
+    let mut torn = 0;
     let mut lines = match log {
-        AuditLog::Engine(api) => of_engine(api).await?,
-        AuditLog::File(path) => file(path)?,
+        AuditLog::Engine(api) => of_engine(api, &mut torn).await?,
+        AuditLog::File(path) => file(path, &mut torn)?,
         AuditLog::Bucket { config, bucket, environment } => {
             let client = Client::new(config);
             let mut lines = Vec::new();
@@ -27,7 +51,7 @@ pub(crate) async fn since(log: &AuditLog, since: Timestamp) -> anyhow::Result<Ve
         }
     };
     lines.retain(|line| time_of(line).is_none_or(|at| at >= since));
-    Ok(lines)
+    Ok(Actions { lines, torn })
 }
 
 /// What a line tells of its action.
@@ -115,33 +139,29 @@ pub(crate) fn events_of(line: &Line, field: &str) -> u64 {
     }
 }
 
-async fn of_engine(api: &EngineApi) -> anyhow::Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    // A line that was torn is passed over, as in a file.
-    api.lines("/_engine/audit", |line| lines.extend(serde_json::from_value::<Line>(line))).await?;
+async fn of_engine(api: &EngineApi, torn: &mut u64) -> anyhow::Result<Vec<Line>> {
+    let (mut lines, mut others) = (Vec::new(), 0);
+    let take = |line| match serde_json::from_value::<Line>(line) {
+        Ok(line) => lines.push(line),
+        Err(_no_action) => others += 1,
+    };
+    *torn = api.lines("/_engine/audit", take).await? + others;
     Ok(lines)
 }
 
-/// All lines of a file. One that a full disk or a crash has torn is passed over, and said.
-fn file(file: &Path) -> anyhow::Result<Vec<Line>> {
+/// All lines of a file but those that a full disk or a crash has torn.
+fn file(file: &Path, torn: &mut u64) -> anyhow::Result<Vec<Line>> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
     };
-    let (mut lines, mut torn) = (Vec::new(), Vec::new());
-    for (number, line) in (1_u64..).zip(text.lines()) {
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
         match serde_json::from_str(line) {
             Ok(line) => lines.push(line),
-            Err(_no_line) => torn.push(number),
+            Err(_no_line) => *torn += 1,
         }
-    }
-    if let Some(first) = torn.first() {
-        eprintln!(
-            "note: {} of {} cannot be read, the first is line {first}",
-            people::count(torn.len() as u64, "line"),
-            file.display()
-        );
     }
     Ok(lines)
 }

@@ -7,22 +7,29 @@ use serde_json::Value;
 use terminal::table::{self};
 
 use crate::audit::Line;
-use crate::audit::read::Told;
+use crate::audit::read::{Actions, Told, not_told};
 use crate::environment;
 use crate::people::{self, printable};
 use crate::zone;
 
 pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
-    let lines = environment::connect(&given.environment).await?.audit().read().await?;
+    let Actions { lines, torn } =
+        environment::connect(&given.environment).await?.audit().read().await?;
+    let code = if torn == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if torn > 0 {
+        eprintln!("{}", not_told(torn));
+    }
     if given.output.json() {
         for line in &lines {
             println!("{}", serde_json::to_string(line)?);
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     if lines.is_empty() {
-        println!("nobody has changed anything");
-        return Ok(ExitCode::SUCCESS);
+        if torn == 0 {
+            println!("nobody has changed anything");
+        }
+        return Ok(code);
     }
     let row = |line: &Line| {
         let reason = line.reason.as_deref().unwrap_or("-");
@@ -36,7 +43,7 @@ pub(super) async fn run(given: Log) -> anyhow::Result<ExitCode> {
     let when = zone::heading("WHEN");
     let headings = [&*when, "WHO", "ACTION", "RESULT", "WHY", "WHAT"];
     print!("{}", table::render(headings, &rows, width));
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// As many of a list are told one by one.

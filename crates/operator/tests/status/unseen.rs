@@ -100,3 +100,29 @@ async fn a_key_that_has_dead_letters_only_is_known_by_them() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+/// A full disk or a crash leaves a part of a line.
+#[tokio::test]
+async fn what_the_audit_log_told_in_lines_that_are_torn_is_not_taken_for_nothing() {
+    let service = Service::anywhere().await;
+    let site = Site::start(&service.url()).await;
+    let log = async || site.operate(&["dlq", "log", "local"]).await;
+    assert_eq!(site.operate(&["pause", "local", "--why", "test"]).await.code, Some(0));
+    let (file, whole) = (site.file("audit.jsonl"), log().await);
+    assert_eq!((whole.code, whole.stderr.as_str()), (Some(0), ""), "{}", whole.stdout);
+    let lines = std::fs::read_to_string(&file).unwrap();
+    for (torn, said) in [
+        (format!("{{\"at\":\"2026\n{lines}"), "unknown: what 1 line of the audit log told"),
+        (format!("{lines}{{\"at\":\"2026"), "unknown: what 1 line of the audit log told"),
+        (format!("x\n{lines}{{}}\n"), "unknown: what 2 lines of the audit log told"),
+    ] {
+        std::fs::write(&file, torn).unwrap();
+        let told = log().await;
+        assert_eq!((told.code, &told.stdout), (Some(1), &whole.stdout), "{}", told.stderr);
+        assert!(told.stderr.contains(said), "{}", told.stderr);
+    }
+    // None is left that can be read: nobody says that nothing was done.
+    std::fs::write(&file, "x\n").unwrap();
+    let told = log().await;
+    assert_eq!((told.code, told.stdout.as_str()), (Some(1), ""), "{}", told.stderr);
+}
