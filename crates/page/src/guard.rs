@@ -15,8 +15,8 @@ use axum::http::header::{COOKIE, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method};
 use uuid::Uuid;
 
-/// What the cookie is called.
-pub(crate) const COOKIE_NAME: &str = "webhook-queue-page";
+/// How the name of the cookie begins.
+const COOKIE_NAME: &str = "webhook-queue-page";
 
 /// A text that nobody guesses: 122 random bits.
 pub(crate) fn secret() -> String {
@@ -27,6 +27,8 @@ pub(crate) fn secret() -> String {
 #[derive(Debug)]
 pub(crate) struct Guard {
     start: Mutex<Option<String>>,
+    /// Another one for each page: cookies ignore ports, and two pages must not take each other's.
+    cookie_name: String,
     cookie: String,
 }
 
@@ -43,7 +45,8 @@ pub(crate) enum Refused {
 
 impl Guard {
     pub(crate) fn new() -> Self {
-        Self { start: Mutex::new(Some(secret())), cookie: secret() }
+        let cookie_name = format!("{COOKIE_NAME}-{}", secret());
+        Self { start: Mutex::new(Some(secret())), cookie_name, cookie: secret() }
     }
 
     /// The start token, if it has not been used.
@@ -51,14 +54,14 @@ impl Guard {
         self.start.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The cookie, for who shows the start token. It works once.
-    pub(crate) fn start(&self, token: &str) -> Option<&str> {
+    /// The cookie's name and value, for who shows the start token. It works once.
+    pub(crate) fn start(&self, token: &str) -> Option<(&str, &str)> {
         let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = start.as_deref().is_some_and(|start| is_same(start, token));
         if is_it {
             *start = None;
         }
-        is_it.then_some(&self.cookie)
+        is_it.then_some((self.cookie_name.as_str(), self.cookie.as_str()))
     }
 
     /// Whether a request may be answered, whoever sends it.
@@ -79,7 +82,7 @@ impl Guard {
         let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let mut ours = cookies.flat_map(|line| line.split(';')).filter_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
-            (name == COOKIE_NAME).then_some(value)
+            (name == self.cookie_name).then_some(value)
         });
         if ours.any(|value| is_same(&self.cookie, value)) { Ok(()) } else { Err(Refused::Stranger) }
     }
@@ -185,7 +188,9 @@ mod tests {
         for wrong in ["", "x", &token[1..], &format!("{token}x"), &"0".repeat(32)] {
             assert_eq!(guard.start(wrong), None);
         }
-        let cookie = guard.start(&token).unwrap().to_owned();
+        let (name, cookie) = guard.start(&token).unwrap();
+        let (name, cookie) = (name.to_owned(), cookie.to_owned());
+        assert_ne!(name, Guard::new().cookie_name, "two pages do not take each other's");
         assert_eq!((guard.start(&token), guard.start_token()), (None, None));
         assert_ne!(cookie, token);
         let shown = |line: String| {
@@ -193,10 +198,9 @@ mod tests {
             headers.insert(COOKIE, HeaderValue::from_str(&line).unwrap());
             guard.knows(&headers)
         };
-        assert_eq!(shown(format!("a=b; {COOKIE_NAME}={cookie}")), Ok(()));
-        // As cookies ignore ports, the page of another environment may have left one of the same name.
-        assert_eq!(shown(format!("{COOKIE_NAME}=x; {COOKIE_NAME}={cookie}")), Ok(()));
-        for line in [format!("{COOKIE_NAME}={token}"), format!("x={cookie}"), String::new()] {
+        assert_eq!(shown(format!("a=b; {name}={cookie}")), Ok(()));
+        assert_eq!(shown(format!("{name}=x; {name}={cookie}")), Ok(()));
+        for line in [format!("{name}={token}"), format!("x={cookie}"), String::new()] {
             assert_eq!(shown(line), Err(Refused::Stranger));
         }
         assert_eq!(guard.knows(&HeaderMap::new()), Err(Refused::Stranger));

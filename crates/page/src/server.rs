@@ -12,7 +12,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::act::{Act, LETTERS_MAX};
 use crate::acts::Acts;
-use crate::guard::{COOKIE_NAME, Guard, Refused, secret};
+use crate::guard::{Guard, Refused, secret};
 use crate::looks::{Look, Looks};
 use crate::operator::{Operator, Words};
 use crate::text::{Language, Text};
@@ -223,7 +223,7 @@ async fn known_only(State(shared): State<Arc<Shared>>, request: Request, next: N
         let page = view::start(&shared.view(request.headers()), false);
         return (StatusCode::UNAUTHORIZED, Html(page.into_string())).into_response();
     }
-    let acts = request.method() == axum::http::Method::POST;
+    let acts = request.method() == Method::POST;
     let shown = request.headers().get("x-act").map(HeaderValue::as_bytes);
     if acts
         && (shared.act_secret.is_none() || shown != shared.act_secret.as_deref().map(str::as_bytes))
@@ -290,7 +290,7 @@ async fn dead_letters(
         (true, "now") => Some(Duration::ZERO),
         (true, _) => Some(AWS_LOOK_FOR),
     };
-    let issues = Words::new(&["dlq", "issues"]);
+    let issues = chosen(&asked.letters, Words::new(&["dlq", "issues"]));
     let letters = chosen(&asked.letters, Words::new(&["dlq", "list"]))
         .option("--limit", view::SHOWN_MAX.to_string());
     let look = async |words: &Words| match age {
@@ -385,36 +385,53 @@ struct Wanted {
     letters: Letters,
 }
 
-async fn prepare(
-    State(place): State<Place>,
-    headers: HeaderMap,
-    Form(wanted): Form<Wanted>,
-) -> Response {
+async fn prepare(State(place): State<Place>, Form(wanted): Form<Wanted>) -> Response {
     let shared = &place.shared;
-    let act = match wanted.act.as_str() {
-        "retry" => Act::Retry { keys: vec![wanted.key] },
-        "skip" => Act::Skip { event_id: wanted.event_id },
-        "resume" => Act::Resume { name: wanted.name },
-        "pause" => Act::Pause { minutes: wanted.minutes.trim().parse().ok() },
+    let wanted = match wanted_act(shared, wanted).await {
+        Ok(act) => act.check("why", act.events()).map(|()| act).map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    match wanted {
+        Ok(act) => leads_to(&format!("/prepared/{}", shared.acts.prepare(act))),
+        Err(error) => told_above(&view::error(&error)),
+    }
+}
+
+/// The act that a form asks for.
+async fn wanted_act(shared: &Shared, wanted: Wanted) -> Result<Act, String> {
+    let some = |text: String| Some(text).filter(|text| !text.trim().is_empty());
+    Ok(match wanted.act.as_str() {
+        "retry" => Act::Retry { keys: some(wanted.key).into_iter().collect() },
+        "skip" => Act::Skip { event_id: some(wanted.event_id).ok_or("no event is named")? },
+        "resume" => Act::Resume { name: some(wanted.name).ok_or("no pause is named")? },
+        "pause" => Act::Pause { minutes: minutes(&wanted.minutes)? },
         "redrive" | "drop" => {
-            let event_ids = if wanted.event_id.is_empty() {
-                match letters_of(shared, &wanted.letters).await {
-                    Ok(event_ids) => event_ids,
-                    Err(error) => {
-                        let view = shared.view(&headers);
-                        return page(view.page(Screen::DeadLetters, &view::error(&view, &error)))
-                            .into_response();
-                    }
-                }
-            } else {
-                vec![wanted.event_id]
+            let event_ids = match some(wanted.event_id) {
+                Some(event_id) => vec![event_id],
+                None => letters_of(shared, &wanted.letters).await?,
             };
             if wanted.act == "drop" { Act::Drop { event_ids } } else { Act::Redrive { event_ids } }
         }
-        _ => return StatusCode::BAD_REQUEST.into_response(),
-    };
-    let token = shared.acts.prepare(act);
-    leads_to(&format!("/prepared/{token}"))
+        other => return Err(format!("there is no act {other:?}")),
+    })
+}
+
+/// What was typed for how long; nothing is until somebody resumes. Who types something else does not
+/// mean that.
+fn minutes(typed: &str) -> Result<Option<u32>, String> {
+    match typed.trim() {
+        "" => Ok(None),
+        typed => match typed.parse() {
+            Ok(minutes) if minutes > 0 => Ok(Some(minutes)),
+            _ => Err(format!("{typed:?} is no number of minutes")),
+        },
+    }
+}
+
+/// Shows this above what the browser shows. Source: htmx, "HX-Retarget" and "HX-Reswap".
+fn told_above(markup: &Markup) -> Response {
+    let headers = [("hx-retarget", "#content"), ("hx-reswap", "afterbegin")];
+    (headers, Html(markup.0.clone())).into_response()
 }
 
 /// The event ids of dead letters that were chosen on a screen, as they are now.
@@ -456,18 +473,14 @@ struct Confirmed {
     number: String,
 }
 
-async fn begin(
-    State(place): State<Place>,
-    headers: HeaderMap,
-    Form(confirmed): Form<Confirmed>,
-) -> Response {
+async fn begin(State(place): State<Place>, Form(confirmed): Form<Confirmed>) -> Response {
     let shared = &place.shared;
     let number = confirmed.number.trim().parse().ok();
     let begun =
         shared.acts.begin(shared.looks.operator(), &confirmed.token, &confirmed.why, number);
     match begun {
         Ok(id) => leads_to(&format!("/acts/{id}")),
-        Err(error) => page(view::error(&shared.view(&headers), &error.to_string())).into_response(),
+        Err(error) => page(view::error(&error.to_string())).into_response(),
     }
 }
 
@@ -486,7 +499,7 @@ async fn news(
 ) -> Sse<impl Stream<Item = Result<Event, std::convert::Infallible>>> {
     let following =
         (place.shared.looks.status(), place.shared.acts.changes(), place.closed.clone());
-    let told = || Ok(Event::default().event("news").data(""));
+    let told = || Ok(Event::default().event("news").data("news"));
     // What happened between the page's making and this is news as well.
     let first = futures_util::stream::once(async move { told() });
     let later = futures_util::stream::unfold(following, move |mut following| async move {
@@ -509,9 +522,14 @@ struct Token {
 
 async fn start(
     State(place): State<Place>,
+    method: Method,
     headers: HeaderMap,
     Query(given): Query<Token>,
 ) -> Response {
+    // What only looks whether there is a page uses no token up.
+    if method == Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
     enter(&place.shared, &headers, &given.token)
 }
 
@@ -525,11 +543,11 @@ async fn start_typed(
 
 fn enter(shared: &Shared, headers: &HeaderMap, token: &str) -> Response {
     let view = shared.view(headers);
-    let Some(cookie) = shared.guard.start(token) else {
+    let Some((name, cookie)) = shared.guard.start(token) else {
         let page = page(view::start(&view, !token.is_empty()));
         return (StatusCode::UNAUTHORIZED, page).into_response();
     };
-    let cookie = format!("{COOKIE_NAME}={cookie}; Path=/; HttpOnly; SameSite=Strict");
+    let cookie = format!("{name}={cookie}; Path=/; HttpOnly; SameSite=Strict");
     ([(SET_COOKIE, cookie)], page(view::entered(&view, shared.act_secret.as_deref())))
         .into_response()
 }

@@ -317,7 +317,7 @@ fn an_act_is_looked_at_says_why_and_is_done_once() {
     let browser = page.enter();
     let prepared = browser.led("/prepare", "act=redrive&event_id=--all");
     let shown = browser.get(&prepared);
-    assert!(shown.contains("dlq redrive shop --why TEXT -- --all"), "{shown}");
+    assert!(shown.contains("dlq redrive --why TEXT shop -- --all"), "{shown}");
     let rehearsed = "dlq|redrive|shop|--data-dir|d|--json|--dry-run|--|--all|";
     assert_eq!(page.acts(), [rehearsed]);
     let token = prepared.rsplit('/').next().unwrap();
@@ -408,4 +408,63 @@ fn htmx_is_the_one_that_its_authors_released() {
     let digest = Sha256::digest(fs::read(file).unwrap());
     let digest = digest.iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"));
     assert_eq!(digest, "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717");
+}
+
+#[test]
+fn what_cannot_be_meant_is_said_at_once_and_prepares_nothing() {
+    let page = serve(true);
+    page.says("dlq-list", &json!([]));
+    let browser = page.enter();
+    for body in [
+        "act=pause&minutes=30m",
+        "act=pause&minutes=0",
+        "act=pause&minutes=-5",
+        "act=pause&minutes=%EF%BC%95",
+        "act=retry&key=",
+        "act=resume",
+        "act=skip&event_id=+",
+        "act=drop&grep=zzz",
+        "act=other",
+    ] {
+        let answer = browser.post("/prepare", body);
+        assert!(answer.body.contains("role=\"alert\""), "{body}: {}", answer.body);
+        assert!(!answer.headers.contains("hx-redirect"), "{body}");
+        assert!(answer.headers.contains("hx-retarget: #content"), "{body}");
+    }
+    assert!(browser.led("/prepare", "act=pause&minutes=").starts_with("/prepared/"));
+    let shown = browser.get(&browser.led("/prepare", "act=pause&minutes=+30"));
+    assert!(shown.contains("pause shop --for 30m --why TEXT"), "{shown}");
+}
+
+/// An event without data is not told to a page. Source: HTML, "Server-sent events".
+#[test]
+fn news_has_data() {
+    let page = serve(true);
+    let browser = page.enter();
+    let mut stream = TcpStream::connect(page.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = format!("127.0.0.1:{}", page.address.port());
+    let request =
+        format!("GET /news HTTP/1.1\r\nhost: {host}\r\ncookie: {}\r\n\r\n", browser.cookie);
+    stream.write_all(request.as_bytes()).unwrap();
+    let (mut told, mut bytes) = (String::new(), [0; 512]);
+    while !told.contains("data: news\n") {
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "{told}");
+        told += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    assert!(told.contains("event: news\n"), "{told}");
+}
+
+#[test]
+fn a_look_at_the_door_uses_no_token_up_and_a_filter_is_for_issues_as_well() {
+    let page = serve(true);
+    let path = format!("/start?token={}", page.token);
+    assert_eq!(page.send("HEAD", &path, &[], "").status, 405);
+    let browser = page.enter();
+    page.says("dlq-issues", &json!({ "issues": [] }));
+    page.says("dlq-list", &json!([]));
+    browser.get("/dead-letters?grep=zzz");
+    let acts = page.acts();
+    assert!(acts.iter().all(|call| call.contains("|--grep=zzz|")) && acts.len() == 2, "{acts:?}");
 }

@@ -28,7 +28,7 @@ pub(crate) fn acts(view: &View<'_>, begun: &[Begun], log: &Look) -> Markup {
             (table(&headings.map(|it| view.t(it)), &rows))
         }
         h2 { (view.t(Text::AuditLog)) }
-        (super::said(view, log, |said| audit(view, &said.json)))
+        (super::said(log, |said| audit(view, &said.json)))
     };
     view.page(Screen::Acts, &content)
 }

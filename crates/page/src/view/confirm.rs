@@ -20,7 +20,7 @@ pub(crate) fn confirm(
     let content = html! {
         h1 { (name(view, act)) " · " (view.environment) }
         (about(view, act))
-        @if let Some(look) = rehearsal { (super::said(view, look, |said| would(view, &said.json))) }
+        @if let Some(look) = rehearsal { (super::said(look, |said| would(view, &said.json))) }
         form.wide hx-post="/begin" hx-target="#said" {
             input type="hidden" name="token" value=(token);
             @if act.takes_why() {
@@ -75,7 +75,7 @@ fn would(view: &View<'_>, plan: &Value) -> Markup {
             }
         }
         @if let Some(hidden) = at(plan, "/hidden").filter(|hidden| hidden != "0") {
-            (error(view, &format!("hidden: {hidden}")))
+            (error(&format!("hidden: {hidden}")))
         }
     }
 }

@@ -33,9 +33,9 @@ pub(crate) fn dead_letters(
         @match looks {
             None => p { (view.t(Text::NoLook)) },
             Some((issues, letters)) => {
-                (super::said(view, issues, |said| by_issue(view, &said.json)))
+                (super::said(issues, |said| by_issue(view, chosen, &said.json)))
                 @let total = issues.found.as_ref().ok().and_then(|said| at(&said.json, "/dead_letters"));
-                (super::said(view, letters, |said| one_by_one(view, chosen, &said.json, total)))
+                (super::said(letters, |said| one_by_one(view, chosen, &said.json, total)))
             }
         }
     };
@@ -61,7 +61,7 @@ fn filter(view: &View<'_>, chosen: &Letters) -> Markup {
     }
 }
 
-fn by_issue(view: &View<'_>, issues: &Value) -> Markup {
+fn by_issue(view: &View<'_>, chosen: &Letters, issues: &Value) -> Markup {
     let rows: Vec<Vec<Markup>> = list(issues, "/issues")
         .iter()
         .map(|issue| {
@@ -75,7 +75,12 @@ fn by_issue(view: &View<'_>, issues: &Value) -> Markup {
                 html! { code { (at(issue, "/answer").unwrap_or_default()) } },
                 time_at(issue, "/first"),
                 time_at(issue, "/last"),
-                prepare(view, Text::Redrive, "redrive", &[("issue", &name)]),
+                prepare(
+                    view,
+                    Text::Redrive,
+                    "redrive",
+                    &[("issue", &name), ("group", &chosen.group), ("grep", &chosen.grep)],
+                ),
             ]
         })
         .collect();

@@ -27,7 +27,7 @@ pub(crate) fn event(view: &View<'_>, asked: &str, look: Option<&Look>) -> Markup
             label { (view.t(Text::FindBy)) input.long name="q" value=(asked); }
             button { (view.t(Text::Find)) }
         }
-        @if let Some(look) = look { (super::said(view, look, |said| shown(view, &said.json))) }
+        @if let Some(look) = look { (super::said(look, |said| shown(view, &said.json))) }
     };
     view.page(Screen::Event, &content)
 }

@@ -11,7 +11,7 @@ use crate::text::Text;
 pub(crate) fn keys(view: &View<'_>, look: &Look) -> Markup {
     let content = html! {
         h1 { (view.t(Text::Keys)) }
-        (super::said(view, look, |said| waiting(view, &said.json)))
+        (super::said(look, |said| waiting(view, &said.json)))
     };
     view.page(Screen::Keys, &content)
 }

@@ -11,7 +11,7 @@ use crate::text::Text;
 pub(crate) fn now(view: &View<'_>, look: Option<&Look>) -> Markup {
     let content = match look {
         None => html! { div.verdict.unsure { strong { (view.t(Text::NotYetKnown)) } } },
-        Some(look) => super::said(view, look, |said| status(view, &said.json)),
+        Some(look) => super::said(look, |said| status(view, &said.json)),
     };
     view.page(Screen::Now, &content)
 }
@@ -102,7 +102,7 @@ fn delivery(view: &View<'_>, status: &Value) -> Markup {
             @if let Some(trouble) = at(status, pointer) { p.error { (view.t(name)) ": " (trouble) } }
         }
         @if view.acts {
-            form hx-post="/prepare" hx-swap="none" {
+            form hx-post="/prepare" {
                 input type="hidden" name="act" value="pause";
                 label { (view.t(Text::ForMinutes)) input name="minutes" inputmode="numeric" size="6"; }
                 button { (view.t(Text::Pause)) }

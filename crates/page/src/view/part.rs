@@ -95,14 +95,14 @@ pub(super) fn unknown(view: &View<'_>, value: &Value) -> Markup {
 }
 
 /// What a look found, by `render`, or why nothing.
-pub(crate) fn said(view: &View<'_>, look: &Look, render: impl FnOnce(&Said) -> Markup) -> Markup {
+pub(crate) fn said(look: &Look, render: impl FnOnce(&Said) -> Markup) -> Markup {
     html! {
         @match &look.found {
             Ok(said) => {
                 (render(said))
                 @if !said.notes.is_empty() { pre.faint { (said.notes) } }
             }
-            Err(failure) => (error(view, &failure.to_string())),
+            Err(failure) => (error(&failure.to_string())),
         }
         @if look.age().as_secs() > 2 {
             p.faint { (duration(u64::try_from(look.age().as_millis()).unwrap_or(u64::MAX))) }
@@ -110,7 +110,7 @@ pub(crate) fn said(view: &View<'_>, look: &Look, render: impl FnOnce(&Said) -> M
     }
 }
 
-pub(crate) fn error(_view: &View<'_>, text: &str) -> Markup {
+pub(crate) fn error(text: &str) -> Markup {
     html! { div.verdict.bad role="alert" { strong { (text) } } }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn error(_view: &View<'_>, text: &str) -> Markup {
 pub(super) fn prepare(view: &View<'_>, label: Text, act: &str, fields: &[(&str, &str)]) -> Markup {
     html! {
         @if view.acts {
-            form hx-post="/prepare" hx-swap="none" {
+            form hx-post="/prepare" {
                 input type="hidden" name="act" value=(act);
                 @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
                 button.grave[act == "drop"] { (view.t(label)) }

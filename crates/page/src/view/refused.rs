@@ -11,7 +11,7 @@ pub(crate) fn refused(view: &View<'_>, look: &Look) -> Markup {
     let headings = [Text::Time, Text::Status, Text::Rule, Text::Place, Text::Why, Text::Sender];
     let content = html! {
         h1 { (view.t(Text::Refused)) }
-        (super::said(view, look, |said| {
+        (super::said(look, |said| {
             let mut rows: Vec<Vec<Markup>> = list(&said.json, "/requests").iter().map(|request| {
                 let cell = |pointer| text(at(request, pointer).unwrap_or_default());
                 vec![
