@@ -202,11 +202,33 @@ mod tests {
             assert_eq!(refused.reason, RefusalReason::CircuitOpen);
             assert!(TURN_WAIT <= began.elapsed() && began.elapsed() < LONG / 2, "{standing:?}");
             let (second, ()) = tokio::join!(enter(standing), async {
-                first.leave(Signal::NotThere { rest: None });
+                first.leave(Signal::Unknown);
             });
-            second.unwrap().leave(Signal::NotThere { rest: None });
+            second.unwrap().leave(Signal::Unknown);
         }
         assert!(enter(Standing::Tried).await.is_err(), "who was attempted does not wait");
+    }
+
+    /// As long as it was under way, and not as long as the process has been up.
+    #[tokio::test]
+    async fn what_was_put_back_waits_as_long_as_the_last_attempt_took() {
+        let config = config(&[]);
+        let (gates, route) = (Gates::new(&config), &config.routes()["sss"]);
+        let enter =
+            async |standing| gates.enter(route, &route.destinations()[0], standing, SOON).await;
+        for _ in 0..domain::breaker::FAILURES_TO_OPEN {
+            enter(Standing::Tried).await.unwrap().leave(Signal::NotThere { rest: None });
+        }
+        let hung = enter(Standing::New).await.unwrap();
+        let took = Duration::from_millis(500);
+        tokio::time::sleep(took).await;
+        hung.leave(Signal::NotThere { rest: None });
+        assert!(enter(Standing::PutBack).await.is_err());
+        let began = Instant::now();
+        while enter(Standing::PutBack).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(took / 2 < began.elapsed() && began.elapsed() < Duration::from_secs(30));
     }
 
     #[tokio::test]

@@ -160,12 +160,13 @@ impl Acts {
         lock(&self.begun).get(&id.parse().ok()?).cloned()
     }
 
-    /// Interrupts an act, as Ctrl-C does; what it says then tells how far it came.
+    /// Interrupts an act, as Ctrl-C does; what it says then tells how far it came. By TERM, which, unlike INT,
+    /// is not ignored by what a shell has started in the background.
     pub(crate) fn stop(&self, id: &str) -> Option<()> {
         let act = self.one(id)?;
         if let (None, Some(pid)) = (&act.ended, act.pid) {
             // One that has just ended is as good as stopped.
-            let _gone = kill_process(pid, Signal::INT);
+            let _gone = kill_process(pid, Signal::TERM);
         }
         Some(())
     }

@@ -38,7 +38,7 @@ cd "$(dirname "$0")"
 { for word in "$@"; do printf '%s|' "$word"; done; echo; } >> calls
 case "$1" in dlq) name="dlq-$2" ;; *) name="$1" ;; esac
 if [ -f "$name.sleeps" ]; then
-    trap 'echo stopped >> calls; exit 130' INT
+    trap 'echo stopped >> calls; exit 130' TERM
     echo "on its way" >&2
     while :; do sleep 0.05; done
 fi

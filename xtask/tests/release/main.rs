@@ -190,7 +190,8 @@ fn the_bill_of_materials_and_the_licences_tell_of_the_same_parts() {
     let has = |program: &str, part: &str| reached(program).iter().any(|it| it.contains(part));
     for (part, engine, forwarder, operator) in [
         ("crate:domain@", true, true, true),
-        ("pkg:cargo/axum@", true, false, false),
+        ("pkg:cargo/axum@", true, false, true),
+        ("other:htmx@", false, false, true),
         ("other:sqlite@", true, false, true),
         ("pkg:cargo/lambda_runtime@", false, true, false),
         ("pkg:cargo/aws-sdk-ssm@", false, false, true),
