@@ -29,7 +29,9 @@ document.addEventListener("htmx:load", (event) => showTimes(event.detail.elt));
 
 // Who types or chooses is not disturbed.
 const isBusy = () => document.activeElement?.matches("input, textarea, select")
-  || !getSelection().isCollapsed;
+  || !getSelection().isCollapsed
+  || [...document.querySelectorAll("main input:not([type=hidden])")]
+    .some((input) => input.value !== input.defaultValue);
 if (document.querySelector("main[data-live]")) {
   let refreshing = false;
   const news = new EventSource("/news");

@@ -85,6 +85,7 @@ texts! {
     Sender: "Sender", "送信元";
     Who: "Who", "操作者";
     What: "What", "内容";
+    Value: "Value", "値";
     Retried: "Retried", "再試行";
     Rejected: "Rejected", "拒否";
     Latency: "Latency", "所要時間";

@@ -32,13 +32,13 @@ pub(crate) fn confirm(
                     input name="number" inputmode="numeric" required size="8";
                 }
             }
-            button.grave { (view.t(Text::Confirm)) }
+            button.grave autofocus[!act.takes_why()] { (view.t(Text::Confirm)) }
             div #said role="alert" {}
         }
         h2 { (view.t(Text::TheCommand)) }
         pre { (typed) }
     };
-    view.page(Screen::Event, &content)
+    view.still(Screen::Acts, &content)
 }
 
 fn about(view: &View<'_>, act: &Act) -> Markup {

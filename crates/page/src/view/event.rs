@@ -130,7 +130,7 @@ fn message_of(view: &View<'_>, message: &Value) -> Markup {
     html! {
         @if !rows.is_empty() {
             h2 { (view.t(Text::Headers)) }
-            (table(&[view.t(Text::What), ""], &rows))
+            (table(&[view.t(Text::What), view.t(Text::Value)], &rows))
         }
         @if let Some(response) = at(message, "/response") {
             h2 { (view.t(Text::Answer)) }

@@ -85,6 +85,15 @@ impl View<'_> {
 
     /// A page of this screen.
     pub(crate) fn page(&self, screen: Screen, content: &Markup) -> Markup {
+        self.shown(screen, screen.is_live(), content)
+    }
+
+    /// The same, while somebody decides: nothing changes under their hands.
+    pub(crate) fn still(&self, screen: Screen, content: &Markup) -> Markup {
+        self.shown(screen, false, content)
+    }
+
+    fn shown(&self, screen: Screen, is_live: bool, content: &Markup) -> Markup {
         let title = self.t(screen.name());
         html! {
             (DOCTYPE)
@@ -102,7 +111,7 @@ impl View<'_> {
                             }
                         }
                     }
-                    main #content data-live[screen.is_live()] {
+                    main #content data-live[is_live] {
                         (content)
                         @if !self.acts { p.faint { (self.t(Text::ReadOnly)) } }
                         @else { noscript { p { (self.t(Text::NeedsScript)) } } }

@@ -67,7 +67,11 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<Markup>]) -> Markup {
         div.table {
             table {
                 thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
-                tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+                tbody {
+                    @for row in rows {
+                        tr { @for (heading, cell) in headings.iter().zip(row) { td data-label=(heading) { (cell) } } }
+                    }
+                }
             }
         }
     }
