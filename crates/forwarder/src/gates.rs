@@ -143,6 +143,14 @@ mod tests {
         gates.enter(route, &route.destinations()[0], Standing::Tried, patience).await
     }
 
+    /// Nobody is there, for all that is known.
+    async fn open(gates: &Gates, route: &Route, destination: &Destination) {
+        for _ in 0..domain::breaker::FAILURES_TO_OPEN {
+            let passage = gates.enter(route, destination, Standing::Tried, SOON).await.unwrap();
+            passage.leave(Signal::NotThere { rest: None });
+        }
+    }
+
     #[tokio::test]
     async fn who_has_to_wait_goes_when_another_has_left() {
         let config = config(&[("max_in_flight", 1)]);
@@ -191,10 +199,7 @@ mod tests {
         let (gates, route) = (Gates::new(&config), &config.routes()["sss"]);
         let enter =
             async |standing| gates.enter(route, &route.destinations()[0], standing, LONG).await;
-        for _ in 0..domain::breaker::FAILURES_TO_OPEN {
-            let passage = enter(Standing::Tried).await.unwrap();
-            passage.leave(Signal::NotThere { rest: None });
-        }
+        open(&gates, route, &route.destinations()[0]).await;
         for standing in [Standing::New, Standing::PutBack] {
             let first = enter(standing).await.unwrap();
             let began = Instant::now();
@@ -216,9 +221,7 @@ mod tests {
         let (gates, route) = (Gates::new(&config), &config.routes()["sss"]);
         let enter =
             async |standing| gates.enter(route, &route.destinations()[0], standing, SOON).await;
-        for _ in 0..domain::breaker::FAILURES_TO_OPEN {
-            enter(Standing::Tried).await.unwrap().leave(Signal::NotThere { rest: None });
-        }
+        open(&gates, route, &route.destinations()[0]).await;
         let hung = enter(Standing::New).await.unwrap();
         let took = Duration::from_millis(500);
         tokio::time::sleep(took).await;
@@ -242,10 +245,7 @@ mod tests {
         let config = Config::parse(&config.to_string()).unwrap();
         let (gates, route) = (Gates::new(&config), &config.routes()["sss"]);
         let [down, up] = route.destinations() else { panic!("two") };
-        for _ in 0..domain::breaker::FAILURES_TO_OPEN {
-            let passage = gates.enter(route, down, Standing::Tried, SOON).await.unwrap();
-            passage.leave(Signal::NotThere { rest: None });
-        }
+        open(&gates, route, down).await;
         let refused = gates.enter(route, down, Standing::Tried, SOON).await.unwrap_err();
         assert_eq!(refused.reason, RefusalReason::CircuitOpen);
         assert!(gates.enter(route, up, Standing::Tried, SOON).await.is_ok());

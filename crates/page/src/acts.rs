@@ -33,6 +33,8 @@ pub(crate) struct Begun {
     pub(crate) lines: Vec<String>,
     pub(crate) ended: Option<Ended>,
     pid: Option<Pid>,
+    /// Of the form that began it: sent again, it begins nothing.
+    token: String,
 }
 
 /// How an act ended.
@@ -49,8 +51,6 @@ pub(crate) struct Acts {
     begun: Arc<Mutex<BTreeMap<u64, Begun>>>,
     /// Prepared and not begun yet, by the token of the form.
     prepared: Mutex<BTreeMap<String, (u64, Act)>>,
-    /// Which act a form's token has begun: sent again, it begins nothing.
-    by_token: Mutex<BTreeMap<String, String>>,
     next: Mutex<u64>,
     changes: watch::Sender<u64>,
 }
@@ -71,7 +71,6 @@ impl Acts {
         Self {
             begun: Arc::default(),
             prepared: Mutex::default(),
-            by_token: Mutex::default(),
             next: Mutex::default(),
             changes: watch::Sender::new(0),
         }
@@ -104,18 +103,17 @@ impl Acts {
         why: &str,
         number: Option<usize>,
     ) -> Result<String, BeginError> {
-        let mut by_token = lock(&self.by_token);
-        if let Some(id) = by_token.get(token) {
-            return Ok(id.clone());
+        // Held until it has begun: of two that send the same form at once one begins it.
+        let mut prepared = lock(&self.prepared);
+        if let Some(begun) = lock(&self.begun).values().find(|act| act.token == token) {
+            return Ok(begun.id.clone());
         }
-        let act = self.prepared(token).ok_or(BeginError::Token)?;
+        let (_, act) = prepared.get(token).ok_or(BeginError::Token)?;
         act.check(why, number)?;
         let words = act.words(why);
         let child = operator.start(&words)?;
-        lock(&self.prepared).remove(token);
-        let id = self.follow(child, operator.typed(&words));
-        by_token.insert(token.to_owned(), id.clone());
-        Ok(id)
+        prepared.remove(token);
+        Ok(self.follow(child, operator.typed(&words), token.to_owned()))
     }
 
     fn number(&self) -> u64 {
@@ -124,10 +122,11 @@ impl Acts {
         *next
     }
 
-    fn follow(&self, child: Child, typed: String) -> String {
+    fn follow(&self, child: Child, typed: String, token: String) -> String {
         let number = self.number();
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
-        let begun = Begun { id: number.to_string(), typed, lines: Vec::new(), ended: None, pid };
+        let begun =
+            Begun { id: number.to_string(), typed, lines: Vec::new(), ended: None, pid, token };
         let id = begun.id.clone();
         let mut all = lock(&self.begun);
         all.insert(number, begun);

@@ -291,8 +291,7 @@ async fn dead_letters(
         (true, _) => Some(AWS_LOOK_FOR),
     };
     let issues = chosen(&asked.letters, Words::new(&["dlq", "issues"]));
-    let letters = chosen(&asked.letters, Words::new(&["dlq", "list"]))
-        .option("--limit", view::SHOWN_MAX.to_string());
+    let letters = list(&asked.letters, view::SHOWN_MAX);
     let look = async |words: &Words| match age {
         None => Some(shared.looks.look(words).await),
         Some(age) if age.is_zero() => Some(shared.looks.look_within(words, age).await),
@@ -301,6 +300,11 @@ async fn dead_letters(
     let looks: (Option<Look>, Option<Look>) = (look(&issues).await, look(&letters).await);
     let looks = looks.0.as_ref().zip(looks.1.as_ref());
     page(view::dead_letters(&view, &asked.letters, shared.is_aws, looks))
+}
+
+/// The command that lists these letters, so many at most.
+fn list(letters: &Letters, most: usize) -> Words {
+    chosen(letters, Words::new(&["dlq", "list"])).option("--limit", most.to_string())
 }
 
 /// The command, for these letters only.
@@ -436,9 +440,13 @@ fn told_above(markup: &Markup) -> Response {
 
 /// The event ids of dead letters that were chosen on a screen, as they are now.
 async fn letters_of(shared: &Shared, letters: &Letters) -> Result<Vec<String>, String> {
-    let words = chosen(letters, Words::new(&["dlq", "list"]))
-        .option("--limit", (LETTERS_MAX + 1).to_string());
-    let age = if shared.is_aws { AWS_LOOK_FOR } else { Duration::ZERO };
+    // On AWS those that somebody has looked at: to look once more is to receive them once more.
+    let (most, age) = if shared.is_aws {
+        (view::SHOWN_MAX, AWS_LOOK_FOR)
+    } else {
+        (LETTERS_MAX + 1, Duration::ZERO)
+    };
+    let words = list(letters, most);
     let said =
         shared.looks.look_within(&words, age).await.found.map_err(|error| error.to_string())?;
     let all = said.json.as_array().map_or(&[][..], Vec::as_slice);

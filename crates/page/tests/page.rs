@@ -170,6 +170,13 @@ impl Browser<'_> {
         to.split("\r\n").next().unwrap().to_owned()
     }
 
+    /// Prepares an act and begins it; gives where it is shown.
+    fn act(&self, prepare: &str, why: &str) -> String {
+        let prepared = self.led("/prepare", prepare);
+        let token = prepared.rsplit('/').next().unwrap();
+        self.led("/begin", &format!("token={token}&why={why}"))
+    }
+
     fn await_text(&self, path: &str, text: &str) -> String {
         let began = Instant::now();
         loop {
@@ -364,9 +371,7 @@ fn an_act_goes_on_alone_tells_its_progress_and_can_be_stopped() {
     let page = serve(true);
     fs::write(page.dir.path().join("retry.sleeps"), "").unwrap();
     let browser = page.enter();
-    let prepared = browser.led("/prepare", "act=retry&key=order-7");
-    let token = prepared.rsplit('/').next().unwrap();
-    let act = browser.led("/begin", &format!("token={token}&why=back"));
+    let act = browser.act("act=retry&key=order-7", "back");
     browser.await_text(&act, "on its way");
     assert!(browser.get(&act).contains("under way"));
     browser.led(&format!("{act}/stop"), "");
@@ -379,9 +384,7 @@ fn acts_end_with_the_page() {
     let mut page = serve(true);
     fs::write(page.dir.path().join("retry.sleeps"), "").unwrap();
     let browser = page.enter();
-    let prepared = browser.led("/prepare", "act=retry&key=order-7");
-    let token = prepared.rsplit('/').next().unwrap();
-    let act = browser.led("/begin", &format!("token={token}&why=back"));
+    let act = browser.act("act=retry&key=order-7", "back");
     browser.await_text(&act, "on its way");
     drop(browser);
     page.end();

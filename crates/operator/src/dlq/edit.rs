@@ -111,11 +111,12 @@ async fn send(
     };
     let mut what = what;
     if let Err(error) = sent {
-        let released = held.release().await;
+        let mut error = error.context("it stays a dead letter, as it was");
+        if let Err(hidden) = held.release().await {
+            error = error.context(format!("it is not shown again at once: {hidden:#}"));
+        }
         what["sent"] = json!(false);
-        let error = error.context("it stays a dead letter, as it was");
-        action.end(what, Err::<(), _>(error)).await?;
-        return released;
+        return action.end(what, Err(error)).await;
     }
     let deleted = held.delete(&original.message_id).await;
     let released = held.release().await;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use commands::dlq::Log;
 use serde_json::Value;
-use terminal::table::{self};
+use terminal::table;
 
 use crate::audit::Line;
 use crate::audit::read::{Actions, Told, not_told};
