@@ -1,6 +1,6 @@
 //! `docs/incidents.md`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::page::Page;
 use crate::stage::{Stage, dead, is_done};
@@ -66,7 +66,9 @@ async fn a_poison_event(page: &mut Page) {
             (200, "")
         }
     });
-    stage.post("order-7", r#"{"state":"poison"}"#, |status| status["queue"]["events"] == 1).await;
+    // Blocked before the next one comes: received in one batch, both would be in flight.
+    let is_blocked = |status: &Value| status["queue"]["waiting_groups"] == 1;
+    stage.post("order-7", r#"{"state":"poison"}"#, is_blocked).await;
     stage.post("order-7", r#"{"state":"approved"}"#, |status| status["queue"]["events"] == 2).await;
     let is_blocked = |said: &str| said.contains("You:") && !said.contains("under way");
     page.play_until(&stage, "status local", &[], is_blocked).await;
