@@ -22,7 +22,8 @@ static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"_ms.:\d+", "_ms: N"),
         (r"attempt \d+", "attempt N"),
         (r"\d+(\.\d+)? MB", "N MB"),
-        (r"\d+ GB", "N GB"),
+        // What is free on a disk of any size.
+        (r"\d+(\.\d+)? (GB|TB)", "N GB"),
         (r"engine \d+\.\d+\.\d+", "engine VERSION"),
         // Columns are as wide as what is in them.
         (r" {2,}", "  "),
@@ -86,6 +87,9 @@ fn what_is_shown_is_what_is_printed_but_for_what_differs() {
     assert!(is_shown(printed, shown));
     assert!(!is_shown(&printed.replace("end", "fin"), shown));
     assert!(!is_shown("1 event", "2 events"));
+    for free in ["2.1 GB free", "12 GB free", "1.8 TB free"] {
+        assert!(is_shown(free, "29 GB free"), "{free}");
+    }
     let (one, other) =
         ("c9d89872-7074-4cd1-8123-b2ad320b0f1f", "d9d89872-7074-4cd1-8123-b2ad320b0f1f");
     assert!(!is_shown(&format!("{one} {one}"), &format!("{one} {other}")));
