@@ -1,6 +1,8 @@
 //! `cargo xtask`: the project's one command line. Parses arguments and dispatches; each subcommand is
 //! a file. What is heavy (the engine, the AWS SDK) is started as a process, so that this builds fast.
 
+#![warn(clippy::disallowed_macros)]
+
 // Before the others, which print by its macros.
 #[macro_use]
 extern crate terminal;

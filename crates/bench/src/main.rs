@@ -1,6 +1,11 @@
 //! `webhook-bench`: measures and prints figures, ratios and targets. `cargo xtask bench` builds
 //! everything as the artifact is built and starts it.
 
+#![warn(clippy::disallowed_macros)]
+
+#[macro_use]
+extern crate terminal;
+
 mod candidate;
 mod engine;
 mod forwarder;

@@ -1,5 +1,7 @@
 //! What operators type: the command line that `cargo xtask` and `webhook-operator` have in common. Types
 //! only, so that help, completions and mistakes need none of what carries the commands out.
+
+#![warn(clippy::disallowed_macros)]
 #![expect(
     missing_docs,
     reason = "what stands at a command or an option is what --help shows of it"

@@ -40,7 +40,7 @@ pub(crate) const SAYING: [&str; 7] = [
 
 /// A group that waits.
 #[derive(Debug, Serialize)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingGroup {
     pub(crate) group: String,
     pub(crate) route: Option<String>,
     pub(crate) event_id: String,
@@ -134,7 +134,7 @@ pub(crate) async fn run(given: Blocked) -> anyhow::Result<ExitCode> {
 /// The groups that wait, those that have waited longest first; and what could not be told.
 pub(crate) async fn waiting(
     environment: &Environment,
-) -> anyhow::Result<(Vec<Waiting>, Vec<String>)> {
+) -> anyhow::Result<(Vec<WaitingGroup>, Vec<String>)> {
     let since = people::before(people::now(), LOG_BACK);
     let history = environment.history();
     if let Host::Engine { api, .. } = &environment.host {
@@ -161,7 +161,7 @@ async fn of_engine(
     api: &EngineApi,
     history: &History,
     since: Timestamp,
-) -> anyhow::Result<(Vec<Waiting>, Vec<String>)> {
+) -> anyhow::Result<(Vec<WaitingGroup>, Vec<String>)> {
     let Groups { groups } = api.get("/_engine/waiting-groups").await?;
     let heads: HashSet<&str> = groups.iter().map(|group| group.event_id.as_str()).collect();
     let (last, cut) = last_lines(history, since, &heads).await?;
@@ -202,7 +202,7 @@ async fn last_lines(
 
 /// The groups whose first event failed, also while it is tried again. The engine knows why of what it has
 /// seen fail; of what failed before it started, the log tells.
-pub(crate) async fn failing(api: &EngineApi, history: &History) -> Known<Vec<Waiting>> {
+pub(crate) async fn failing(api: &EngineApi, history: &History) -> Known<Vec<WaitingGroup>> {
     let (mut groups, mut path) = (Vec::new(), "/_engine/failing-groups".to_owned());
     let mut unknown = Vec::new();
     for page in 1.. {
@@ -270,7 +270,7 @@ fn urgency(failure: Failure) -> u8 {
 }
 
 /// The groups that wait, by the log alone: those whose last line is no success.
-pub(crate) fn of_log(lines: &[Value]) -> Vec<Waiting> {
+pub(crate) fn of_log(lines: &[Value]) -> Vec<WaitingGroup> {
     let mut groups: BTreeMap<&str, (&Value, &Value)> = BTreeMap::new();
     for line in lines {
         let (Some(group), Some(event_id)) = (line["group"].as_str(), line["event_id"].as_str())
@@ -296,17 +296,17 @@ pub(crate) fn of_log(lines: &[Value]) -> Vec<Waiting> {
     let waiting = |(group, (first, last)): (&str, (&Value, &Value))| {
         let event_id = last["event_id"].as_str().unwrap_or_default().to_owned();
         let retry_in = Duration::from_millis(last["retry_in_ms"].as_u64().unwrap_or_default());
-        Waiting {
+        WaitingGroup {
             since: first["timestamp"].as_str().unwrap_or_default().to_owned(),
             accepted_at: time_of(last).and_then(|at| {
                 let age = Duration::from_millis(last["age_ms"].as_u64()?);
                 Some(people::before(at, age))
             }),
             next_attempt_at: time_of(last).map(|at| at.plus(retry_in).to_string()),
-            ..Waiting::by(group.to_owned(), event_id, last)
+            ..WaitingGroup::by(group.to_owned(), event_id, last)
         }
     };
-    let mut waiting: Vec<Waiting> = groups.into_iter().map(waiting).collect();
+    let mut waiting: Vec<WaitingGroup> = groups.into_iter().map(waiting).collect();
     waiting.sort_by(|a, b| a.since.cmp(&b.since));
     waiting
 }
@@ -316,7 +316,7 @@ fn is_attempt(line: &Value) -> bool {
     line["retry_in_ms"].is_u64() || line["message"] == "not_dead_lettered"
 }
 
-impl Waiting {
+impl WaitingGroup {
     /// What the last line about the event tells.
     fn by(group: String, event_id: String, line: &Value) -> Self {
         let text = |name: &str| line[name].as_str().map(str::to_owned);
@@ -364,15 +364,15 @@ impl Waiting {
 
 impl Group {
     /// With what a line tells of its first event.
-    fn waiting(self, line: &Value) -> Waiting {
-        Waiting {
+    fn waiting(self, line: &Value) -> WaitingGroup {
+        WaitingGroup {
             behind: Some(self.behind),
             next_attempt_at: self.visible_at,
             since: self.since,
             sequence: Some(self.sequence),
             route: (!self.route.is_empty()).then_some(self.route),
             accepted_at: self.accepted_at,
-            ..Waiting::by(self.name, self.event_id, line)
+            ..WaitingGroup::by(self.name, self.event_id, line)
         }
     }
 }
@@ -384,12 +384,12 @@ fn is_answer(reason: &str) -> bool {
 
 fn render(
     environment: &str,
-    waiting: &[Waiting],
+    waiting: &[WaitingGroup],
     now: Timestamp,
     is_paused: bool,
     width: Width,
 ) -> String {
-    let row = |it: &Waiting| {
+    let row = |it: &WaitingGroup| {
         let time = |text: &str| people::time(text);
         [
             printable(&it.group),

@@ -5,12 +5,15 @@
 //!
 //! Exit codes: [`exit::TABLE`].
 
+#![warn(clippy::disallowed_macros)]
+
 // Before the others, which print by its macros.
 #[macro_use]
 extern crate terminal;
 
 mod alongside;
 mod answered_at;
+mod artifact_store;
 mod audit;
 mod blocked;
 mod cloudwatch;
@@ -24,9 +27,9 @@ mod engine_status;
 mod environment;
 mod forget;
 mod history;
-mod hold;
 mod identity;
 mod interrupt;
+mod kept_until;
 mod lease;
 mod letter;
 mod live;
@@ -39,6 +42,7 @@ mod pauses;
 mod people;
 mod progress;
 mod queue;
+mod queue_counts;
 mod queue_time;
 mod refused;
 mod resume;
@@ -51,9 +55,7 @@ mod show;
 mod skip;
 mod stage;
 mod status;
-mod store;
 mod trace;
-mod waiting;
 mod zone;
 
 use std::process::ExitCode;
@@ -102,7 +104,7 @@ enum Command {
     Operate(Box<commands::Command>),
     // For xtask, as what follows.
     #[command(subcommand, hide = true)]
-    Store(store::StoreCommand),
+    Store(artifact_store::StoreCommand),
     #[command(hide = true)]
     Whoami(identity::Whoami),
     #[command(hide = true)]

@@ -12,10 +12,10 @@ use commands::{
 use serde_json::json;
 
 use crate::environment;
-use crate::hold::Hold;
 use crate::interrupt::{self, interrupted};
+use crate::kept_until::KeptUntil;
 use crate::pauses::{self, Switch};
-use crate::{people, progress, waiting};
+use crate::{people, progress, queue_counts};
 
 pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
     let environment = environment::connect(&given.environment).await?;
@@ -34,7 +34,7 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
     let ours = others.remove(place);
     let wait = progress::spinner("the end of the deliveries under way");
     let waiting = tokio::select! {
-        settled = waiting::settled(&environment) => settled?,
+        settled = queue_counts::settled(&environment) => settled?,
         () = interrupted() => {
             wait.finish_and_clear();
             let resume = command!["resume", value(&environment.name), "--name", value(name)];
@@ -46,18 +46,18 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
     let retention_seconds: u64 =
         environment.attribute(QueueAttributeName::MessageRetentionPeriod).await?;
     let retention = Duration::from_secs(retention_seconds);
-    let hold = Hold::of(&environment, waiting.all(), retention).await;
+    let kept = KeptUntil::of(&environment, waiting.all(), retention).await;
     if given.json {
         let paused = json!({
             "environment": environment.name, "state": "paused", "reason": given.why,
             "waiting": waiting.all(), "retention_seconds": retention_seconds,
-            "holds": hold.json(), "resumes_at": ours.until, "name": name, "others": others,
+            "holds": kept.json(), "resumes_at": ours.until, "name": name, "others": others,
         });
         println!("{paused}");
     } else {
         let waits = people::events_wait(waiting.all());
         println!("paused: {waits}; new ones are accepted, and wait too, in order");
-        println!("{}", hold.text());
+        println!("{}", kept.text());
         if !others.is_empty() {
             println!("paused as well: {}", pauses::in_a_line(&others));
         }
@@ -72,7 +72,7 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
             None => println!("{resume} ends it"),
         }
     }
-    if let (Some(duration), Some(left)) = (given.duration, hold.left())
+    if let (Some(duration), Some(left)) = (given.duration, kept.left())
         && duration > left
     {
         eprintln!("warning: the pause is longer than that: SQS will delete events before it ends");

@@ -13,6 +13,8 @@
 //! | what does a screen look like? | `view` |
 //! | in which words? | `text` |
 
+#![warn(clippy::disallowed_macros)]
+
 mod act;
 mod acts;
 mod guard;

@@ -11,6 +11,11 @@
 //!
 //! Nothing is written to disk.
 
+#![warn(clippy::disallowed_macros)]
+
+#[macro_use]
+extern crate terminal;
+
 mod behavior;
 mod received;
 pub mod report;

@@ -1,5 +1,10 @@
 //! `sss-stub`: the stand-in as a program. Prints a JSON line per webhook.
 
+#![warn(clippy::disallowed_macros)]
+
+#[macro_use]
+extern crate terminal;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 

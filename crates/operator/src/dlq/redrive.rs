@@ -29,7 +29,7 @@ use crate::pauses::{self, Switch};
 use crate::people::{self, printable};
 use crate::queue::{self, Chosen, Counts, Held, Hiding, Kept, Looked};
 use crate::scratch::Scratch;
-use crate::{progress, waiting};
+use crate::{progress, queue_counts};
 
 /// Between two looks at how many are hidden. SQS does not tell by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -568,7 +568,7 @@ async fn say_if_paused(environment: &Environment) {
 async fn settle(environment: &Environment, switch: &Switch<'_>) -> anyhow::Result<()> {
     let settled = async {
         let _shown = progress::spinner("the end of the deliveries under way");
-        waiting::settled(environment).await.map(drop)
+        queue_counts::settled(environment).await.map(drop)
     };
     unless_interrupted(Box::pin(switch.renewed_while(PAUSE, Box::pin(settled)))).await
 }

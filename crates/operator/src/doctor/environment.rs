@@ -16,6 +16,7 @@ use url::Url;
 use super::checks::Checks;
 use super::destination::{Date, From};
 use super::{destination, disk, down, preflight};
+use crate::artifact_store::Store;
 use crate::blocked;
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host, NotDeployed, deployment};
@@ -24,7 +25,6 @@ use crate::people::{self, span};
 use crate::sdk;
 use crate::stage::Stage;
 use crate::status::{self, report::Report};
-use crate::store::Store;
 
 /// How far this machine's clock may be from a destination's: well below the five minutes that a
 /// provider's signature is good for, and above what an answer takes.

@@ -14,7 +14,7 @@ struct Answer {
 
 /// A page of the groups that wait.
 #[derive(Debug, Deserialize)]
-struct Waiting {
+struct GroupsPage {
     groups: Vec<Head>,
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn now(api: &EngineApi, key: &str) -> anyhow::Result<Vec<Group>
 pub(super) async fn waiting(api: &EngineApi) -> anyhow::Result<Vec<String>> {
     let (mut keys, mut path) = (Vec::new(), "/_engine/waiting-groups".to_owned());
     loop {
-        let Waiting { groups } = api.get(&path).await?;
+        let GroupsPage { groups } = api.get(&path).await?;
         let Some(last) = groups.last() else { return Ok(keys) };
         path = format!("/_engine/waiting-groups/after/{}", last.sequence);
         keys.extend(groups.into_iter().map(|head| head.group));

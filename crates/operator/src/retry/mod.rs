@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::audit::Ending;
-use crate::blocked::{self, Waiting};
+use crate::blocked::{self, WaitingGroup};
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
 use crate::history::{pattern, time_of};
@@ -238,8 +238,8 @@ async fn report(
 
 /// The groups that wait for a destination which asked not to be called, and until when: another process
 /// than the one that got its answer knows nothing of that, and would call it.
-fn resting(waiting: &[Waiting], rests: &[Rest]) -> BTreeMap<String, String> {
-    let rest = |it: &Waiting| {
+fn resting(waiting: &[WaitingGroup], rests: &[Rest]) -> BTreeMap<String, String> {
+    let rest = |it: &WaitingGroup| {
         let is_its = |rest: &&Rest| {
             it.route.as_ref() == Some(&rest.route)
                 && it.destination.as_ref() == Some(&rest.destination)

@@ -11,7 +11,7 @@ use domain::skip::Skips;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::blocked::{self, Waiting};
+use crate::blocked::{self, WaitingGroup};
 use crate::ended::{Ended, ended};
 use crate::engine_api::EngineApi;
 use crate::environment::{self, Environment, Host};
@@ -61,7 +61,7 @@ impl Outcome {
 async fn waiting_with(
     environment: &Environment,
     event_id: &str,
-) -> anyhow::Result<(Vec<Waiting>, Vec<String>)> {
+) -> anyhow::Result<(Vec<WaitingGroup>, Vec<String>)> {
     let limit = Instant::now() + ATTEMPTED_FOR;
     loop {
         let (waiting, unknown) = blocked::waiting(environment).await?;
@@ -190,7 +190,7 @@ async fn skip(
 fn report(
     given: &Skip,
     environment: &Environment,
-    head: &Waiting,
+    head: &WaitingGroup,
     outcome: Outcome,
     is_paused: bool,
 ) {
@@ -293,7 +293,7 @@ async fn left_by_log(
     Ok(outcome(&history.find(&pattern("event_id", &[event_id]), asked_at, about).await?))
 }
 
-fn next_attempt(head: &Waiting, now: Timestamp) -> String {
+fn next_attempt(head: &WaitingGroup, now: Timestamp) -> String {
     match head.next_attempt_at.as_deref().and_then(people::time) {
         Some(at) if at > now => format!("its next attempt is in {}", span(at.since(now))),
         _ => "its next attempt is due".to_owned(),

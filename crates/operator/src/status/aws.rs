@@ -21,13 +21,13 @@ use super::pause;
 use super::report::{
     DeadLetters, Delivery, Destination, Judged, LastDelivery, LossMeter, Queue, Release, Report,
 };
+use crate::artifact_store::Store;
 use crate::audit::read;
-use crate::blocked::{self, SAYING, Waiting};
+use crate::blocked::{self, SAYING, WaitingGroup};
 use crate::cloudwatch::{self, Age, Alarm, CloudWatch};
 use crate::environment::Environment;
 use crate::history::pattern;
 use crate::sdk::{PATIENCE, in_time, within};
-use crate::store::Store;
 use crate::{mapping, people};
 
 /// How far back the log is read for the last deliveries, at least.
@@ -216,7 +216,7 @@ const PAUSES: &str = "who paused";
 /// The keys whose first event failed, as far as the log was read.
 fn keys(lines: Option<&(Vec<Value>, Option<String>)>, unknown: &Unknown) -> Known<Vec<Key>> {
     let Some((lines, cut)) = lines else { return unknown.known(LINES, None) };
-    let keys = blocked::of_log(lines).into_iter().filter_map(Waiting::key).collect();
+    let keys = blocked::of_log(lines).into_iter().filter_map(WaitingGroup::key).collect();
     match cut {
         None => Known::Is(keys),
         Some(cut) => Known::InPart(keys, cut.clone()),

@@ -14,7 +14,7 @@ use super::pause;
 use super::report::{
     Balance, DeadLetters, Delivery, Destination, Judged, Left, Queue, Release, Report,
 };
-use crate::blocked::Waiting;
+use crate::blocked::WaitingGroup;
 use crate::engine_api::EngineApi;
 use crate::engine_status::{Counts, Deliveries, Disk, EngineStatus, Origins};
 use crate::environment::Environment;
@@ -152,7 +152,7 @@ async fn situation(
         events,
         // Between two counts the last event may have left.
         oldest_at: Known::Is(oldest_at.unwrap_or(now)),
-        keys: keys.map(|keys| keys.into_iter().filter_map(Waiting::key).collect()),
+        keys: keys.map(|keys| keys.into_iter().filter_map(WaitingGroup::key).collect()),
         limits: limits(status),
         dead_letters: status.dead_letter_queue.messages(),
         oldest_dead_letter_at: status.dead_letter_queue.oldest_age_ms.map(before),

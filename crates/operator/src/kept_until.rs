@@ -30,13 +30,13 @@ pub(crate) enum Oldest {
 
 /// Until when the queue holds what waits in it.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub(crate) struct KeptUntil {
     oldest: Oldest,
     retention: Duration,
     now: Timestamp,
 }
 
-impl Hold {
+impl KeptUntil {
     /// Asks how old the oldest of `waiting` events is.
     pub(crate) async fn of(environment: &Environment, waiting: u64, retention: Duration) -> Self {
         let now = people::now();
@@ -128,8 +128,8 @@ fn ms(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn hold(oldest: Oldest) -> Hold {
-        Hold {
+    fn hold(oldest: Oldest) -> KeptUntil {
+        KeptUntil {
             oldest,
             retention: Duration::from_hours(14 * 24),
             now: people::time("2026-01-01T00:00:00Z").unwrap(),
