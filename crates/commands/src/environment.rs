@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
+
 /// Which environment, and where its files are
 #[derive(Debug, clap::Args)]
 pub struct EnvironmentArgs {
     /// Environment, such as `local` or `dev`: a folder of `environments/`. With --data-dir or --api
     /// the engine says which, and a name is compared with that
-    #[arg(value_name = "ENV", required_unless_present_any = ["data_dir", "api"])]
+    #[arg(value_name = "ENV", value_parser = NonEmptyStringValueParser::new(), required_unless_present_any = ["data_dir", "api"])]
     pub environment: Option<String>,
 
     /// Configuration file [default: the engine's own, or environments/ENV/terraform.tfvars.json]
@@ -20,7 +22,7 @@ pub struct EnvironmentArgs {
 
     /// Where an engine's API listens, instead of its data directory; its access key id is in
     /// `AWS_ACCESS_KEY_ID`
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "data_dir")]
     pub api: Option<String>,
 }
 
@@ -36,14 +38,14 @@ impl EnvironmentArgs {
 /// `allow_missing_positional` for this, which takes ENV for the thing as soon as an option or `--` stands
 /// between the two.
 macro_rules! environment_and {
-    ($(#[$doc:meta])* $name:ident, $typed:ident, $field:ident: $type:ty, $value_name:literal) => {
+    ($(#[$doc:meta])* $name:ident, $typed:ident, $field:ident: $type:ty, $parser:ident, $value_name:literal) => {
         #[derive(Debug, clap::Args)]
         struct $typed {
             #[command(flatten)]
             environment: EnvironmentArgs,
 
             $(#[$doc])*
-            #[arg(value_name = $value_name, required_unless_present_any = ["data_dir", "api"])]
+            #[arg(value_name = $value_name, value_parser = $parser::new(), required_unless_present_any = ["data_dir", "api"])]
             $field: Option<$type>,
         }
 
@@ -87,27 +89,27 @@ macro_rules! environment_and {
 
 environment_and! {
     /// The event's id, or the beginning of it that no other event's has; or an ordering key
-    EventOrKey, TypedEventOrKey, id: String, "ID|KEY"
+    EventOrKey, TypedEventOrKey, id: String, NonEmptyStringValueParser, "ID|KEY"
 }
 
 environment_and! {
     /// The event
-    Event, TypedEvent, event_id: String, "EVENT-ID"
+    Event, TypedEvent, event_id: String, NonEmptyStringValueParser, "EVENT-ID"
 }
 
 environment_and! {
     /// Event id, as `dlq list` shows it
-    DeadLetter, TypedDeadLetter, event_id: String, "ID"
+    DeadLetter, TypedDeadLetter, event_id: String, NonEmptyStringValueParser, "ID"
 }
 
 environment_and! {
     /// File to write; it must not exist. `-` is standard output
-    FileToWrite, TypedFileToWrite, file: PathBuf, "FILE"
+    FileToWrite, TypedFileToWrite, file: PathBuf, PathBufValueParser, "FILE"
 }
 
 environment_and! {
     /// File with a JSON object a line; `-` is standard input
-    FileToRead, TypedFileToRead, file: PathBuf, "FILE"
+    FileToRead, TypedFileToRead, file: PathBuf, PathBufValueParser, "FILE"
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `retry`
 
+use clap::builder::NonEmptyStringValueParser;
+
 use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::output::Times;
@@ -27,7 +29,7 @@ pub struct Retry {
     pub environment: EnvironmentArgs,
 
     /// Ordering keys, as `blocked` shows them
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub keys: Vec<String>,
 
     /// All groups that wait

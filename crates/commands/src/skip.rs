@@ -1,5 +1,7 @@
 //! `skip`
 
+use clap::builder::NonEmptyStringValueParser;
+
 use crate::audit::AuditArgs;
 use crate::environment::EnvironmentArgs;
 use crate::output::Times;
@@ -24,7 +26,7 @@ pub struct Skip {
     pub environment: EnvironmentArgs,
 
     /// The event, as `blocked` shows it
-    #[arg(value_name = "EVENT-ID", required_unless_present = "list", conflicts_with = "list")]
+    #[arg(value_name = "EVENT-ID", value_parser = NonEmptyStringValueParser::new(), required_unless_present = "list", conflicts_with = "list")]
     pub event_id: Option<String>,
 
     /// Why; it stands in the audit log

@@ -276,7 +276,7 @@ fn said(there: &Lease, now: Timestamp) -> String {
     let why = reason.as_ref().map(|reason| format!(" ({})", printable(reason)));
     let far = match of {
         Some(of) => format!("{done} of {of} events sent"),
-        None => "nothing sent yet".to_owned(),
+        None => format!("it tells every {} how many were sent", span(RENEWED_EVERY)),
     };
     format!(
         "{} redrives{} since {}, {far}: wait until that has ended; of one that was killed the lease \

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use domain::dead_letter::{Class, MOVED_BY_SQS};
 use domain::issue;
 use domain::selection::Selection;
@@ -24,11 +24,11 @@ pub enum When {
 #[command(next_help_heading = "Selection")]
 pub struct SelectArgs {
     /// Only those of this route
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub route: Option<String>,
 
     /// Only those of this message group
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_parser = NonEmptyStringValueParser::new())]
     pub group: Option<String>,
 
     /// Only those that died for this reason
@@ -48,7 +48,7 @@ pub struct SelectArgs {
     pub until: Option<When>,
 
     /// Only those whose body, event id or answer contains this text
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub grep: Option<String>,
 }
 

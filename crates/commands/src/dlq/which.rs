@@ -1,5 +1,6 @@
 //! Dead letters by their ids, all of them, or a selection: what a command that takes them away needs said.
 
+use clap::builder::NonEmptyStringValueParser;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ pub(super) const NOT_WITH_ALL: [&str; 9] =
 #[derive(Debug, Clone, clap::Args)]
 pub struct Which {
     /// Event ids, as `dlq list` shows them; the beginning of one is enough if no other has it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub event_ids: Vec<String>,
 
     /// All dead letters

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::choice::Choice;
 use super::export::ExportFile;
 use super::look::Typed;
-use super::{ask, check_route};
+use super::{ask, note_none_chosen};
 use crate::environment::{self, Environment};
 use crate::interrupt;
 use crate::people::{self, printable};
@@ -65,7 +65,7 @@ async fn hold<'a>(
             found.retain(|event_id, _letters| meant.contains(event_id));
         }
         if found.is_empty() {
-            check_route(environment, &given.which.select).await?;
+            note_none_chosen(environment, held.looked(), &given.which.select).await?;
         }
         anyhow::Ok(())
     };

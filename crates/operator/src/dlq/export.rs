@@ -9,9 +9,9 @@ use commands::dlq::Export;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::check_route;
 use super::choice::Choice;
 use super::look::look;
+use super::note_none_chosen;
 use crate::letter::{DeadLetter, Letter};
 use crate::queue::Looked;
 use crate::{environment, people};
@@ -43,7 +43,7 @@ pub(super) async fn run(given: Export) -> anyhow::Result<ExitCode> {
     let what = json!({ "file": file, "count": count, "unseen": unseen });
     let (looked, count) = action.end(what, written).await?;
     if count == 0 {
-        check_route(&environment, &select).await?;
+        note_none_chosen(&environment, looked, &select).await?;
     }
     let said = if given.json {
         json!({ "file": file, "count": count, "unseen": looked.unseen() }).to_string()

@@ -105,6 +105,23 @@ fn none(looked: Looked, select: &SelectArgs) -> String {
     }
 }
 
+/// Says why nothing was done, where letters are chosen and none was.
+///
+/// # Errors
+///
+/// As [`check_route`].
+async fn note_none_chosen(
+    environment: &Environment,
+    looked: Looked,
+    select: &SelectArgs,
+) -> anyhow::Result<()> {
+    check_route(environment, select).await?;
+    if !select.typed().is_empty() {
+        eprintln!("note: {}", none(looked, select));
+    }
+    Ok(())
+}
+
 /// Whether the environment has the route that dead letters are chosen by.
 ///
 /// # Errors

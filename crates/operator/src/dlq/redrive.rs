@@ -15,10 +15,10 @@ use serde_json::json;
 use terminal::exit::Failure;
 use tokio::time::MissedTickBehavior;
 
-use super::check_route;
 use super::choice::Choice;
 use super::look::{Typed, no_such};
 use super::newer::Newer;
+use super::note_none_chosen;
 use super::report::Report;
 use crate::audit::{Action, Ending};
 use crate::environment::{self, Environment};
@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
         }
         ended?;
         if self.report.sent == 0 && self.report.failed == 0 {
-            check_route(self.environment, &self.which.select).await?;
+            note_none_chosen(self.environment, self.looked, &self.which.select).await?;
         }
         for typed in &self.unknown {
             eprintln!("error: {}", no_such(typed, self.looked));
@@ -392,7 +392,7 @@ impl<'a> Run<'a> {
         held.release().await?;
         shown?;
         if chosen == 0 {
-            check_route(self.environment, &self.which.select).await?;
+            note_none_chosen(self.environment, self.looked, &self.which.select).await?;
         }
         for typed in &self.unknown {
             eprintln!("error: {}", no_such(typed, self.looked));
