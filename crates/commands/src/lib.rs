@@ -90,6 +90,16 @@ impl Command {
         }
     }
 
+    /// Whether only a signal ends it: that it was interrupted is no news then.
+    #[must_use]
+    pub fn ends_by_signal(&self) -> bool {
+        match self {
+            Self::Status(it) => it.watch,
+            Self::Logs(it) => it.follow,
+            _ => false,
+        }
+    }
+
     /// The environment that it is about, as it was typed.
     #[must_use]
     pub fn environment(&self) -> &EnvironmentArgs {

@@ -134,6 +134,7 @@ async fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     sdk::debug(cli.debug);
     progress::never_silent();
+    let is_watched = matches!(&cli.command, Command::Operate(it) if it.ends_by_signal());
     let waiting = progress::waiting_for("an answer of the environment");
     let done = match interrupt::listen() {
         Ok(()) => Box::pin(interrupt::or_interrupted(carry_out(cli.command))).await,
@@ -142,7 +143,9 @@ async fn main() -> ExitCode {
     drop(waiting);
     let written = terminal::print::finish().context("writing to standard output");
     done.and_then(|code| written.map(|()| code)).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        if !(is_watched && exit::failure_of(&error) == Some(exit::Failure::Interrupted)) {
+            eprintln!("error: {error:#}");
+        }
         exit::code_of(&error)
     })
 }

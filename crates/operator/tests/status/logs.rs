@@ -43,6 +43,8 @@ async fn it_is_printed_in_words_or_as_it_is_and_followed_until_it_is_interrupted
     }
     let pid = following.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let ended = tokio::time::timeout(PATIENCE, following.wait()).await.unwrap().unwrap();
-    assert_eq!(ended.code(), Some(130));
+    let ended =
+        tokio::time::timeout(PATIENCE, following.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), said.as_str()), (Some(130), ""));
 }
