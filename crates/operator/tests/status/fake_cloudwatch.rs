@@ -50,15 +50,18 @@ pub(crate) struct FakeCloudWatch {
 }
 
 struct Shared {
-    answers: Answers,
+    answers: Mutex<Answers>,
     asked: Mutex<Vec<(String, Value)>>,
     schedules: Mutex<BTreeMap<String, Value>>,
 }
 
 impl FakeCloudWatch {
     pub(crate) async fn start(answers: Answers) -> Self {
-        let shared =
-            Arc::new(Shared { answers, asked: Mutex::default(), schedules: Mutex::default() });
+        let shared = Arc::new(Shared {
+            answers: Mutex::new(answers),
+            asked: Mutex::default(),
+            schedules: Mutex::default(),
+        });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -68,6 +71,13 @@ impl FakeCloudWatch {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Adds a line to the log, in its place by time.
+    pub(crate) fn log(&self, line: Value) {
+        let mut answers = self.shared.answers.lock().unwrap();
+        answers.log.push(line);
+        answers.log.sort_by_key(at_ms);
     }
 
     /// When the only schedule that there is comes, if there is one.
@@ -106,7 +116,7 @@ async fn answer(
         None => serde_json::from_slice(&body).unwrap(),
     };
     shared.asked.lock().unwrap().push((operation.clone(), input.clone()));
-    let answers = &shared.answers;
+    let answers = &shared.answers.lock().unwrap().clone();
     if logs.is_some() {
         return reply(StatusCode::OK, None, filter_log_events(answers, &input).to_string().into());
     }
@@ -227,8 +237,8 @@ fn get_metric_data(answers: &Answers, input: &Value) -> Value {
 }
 
 fn filter_log_events(answers: &Answers, input: &Value) -> Value {
-    let pattern = input["filterPattern"].as_str().unwrap();
-    let values: Vec<&str> = pattern.split('"').skip(1).step_by(2).collect();
+    let pattern = input["filterPattern"].as_str();
+    let values: Vec<&str> = pattern.unwrap_or_default().split('"').skip(1).step_by(2).collect();
     let matches = |is: &Value| {
         let is = is.as_str().unwrap_or_default();
         values.iter().any(|value| match value.strip_suffix('*') {
@@ -236,18 +246,13 @@ fn filter_log_events(answers: &Answers, input: &Value) -> Value {
             None => is == *value,
         })
     };
-    let at_ms = |line: &Value| -> u64 {
-        if let Some(ms) = line["requestTimeEpoch"].as_str() {
-            return ms.parse().unwrap();
-        }
-        let at = line["timestamp"].as_str().unwrap().parse::<domain::time::Timestamp>().unwrap();
-        at.as_ms()
-    };
     let wanted = |line: &&Value| {
         at_ms(line) >= input["startTime"].as_u64().unwrap()
-            && ["message", "event_id", "group", "status"]
-                .iter()
-                .any(|field| pattern.contains(&format!("$.{field} ")) && matches(&line[*field]))
+            && pattern.is_none_or(|pattern| {
+                ["message", "event_id", "group", "status"]
+                    .iter()
+                    .any(|field| pattern.contains(&format!("$.{field} ")) && matches(&line[*field]))
+            })
     };
     let mut lines: Vec<&Value> = answers.log.iter().filter(wanted).collect();
     if input["startFromHead"] == false {
@@ -264,6 +269,14 @@ fn filter_log_events(answers: &Answers, input: &Value) -> Value {
         output["nextToken"] = json!(end.to_string());
     }
     output
+}
+
+fn at_ms(line: &Value) -> u64 {
+    if let Some(ms) = line["requestTimeEpoch"].as_str() {
+        return ms.parse().unwrap();
+    }
+    let at = line["timestamp"].as_str().unwrap().parse::<domain::time::Timestamp>().unwrap();
+    at.as_ms()
 }
 
 /// CBOR as JSON; a time is `{ "$time": epoch seconds }`.

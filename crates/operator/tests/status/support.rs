@@ -285,11 +285,15 @@ impl Site {
 
     /// The same, with a `CloudWatch`.
     pub(crate) async fn operate_on_aws(&self, fake: &FakeCloudWatch, arguments: &[&str]) -> Done {
+        self.command_on_aws(fake, arguments).output().await.unwrap().into()
+    }
+
+    pub(crate) fn command_on_aws(&self, fake: &FakeCloudWatch, arguments: &[&str]) -> Command {
         let mut command = self.command_as_on_aws(arguments);
         command.env("AWS_ENDPOINT_URL_CLOUDWATCH", fake.url());
         command.env("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", fake.url());
         command.env("AWS_ENDPOINT_URL_SCHEDULER", fake.url());
-        command.output().await.unwrap().into()
+        command
     }
 
     fn command_as_on_aws(&self, arguments: &[&str]) -> Command {
