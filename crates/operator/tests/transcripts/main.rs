@@ -4,6 +4,7 @@
 
 #[path = "../status/forwarder.rs"]
 mod forwarder;
+mod in_a_browser;
 mod incidents;
 mod mask;
 mod operations;

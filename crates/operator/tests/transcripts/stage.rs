@@ -14,7 +14,7 @@ use engine::{Engine, EngineOptions, Storage};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 /// Longest wait for something that is to happen.
@@ -158,6 +158,16 @@ impl Stage {
     /// Runs an operator's command that no page shows.
     pub(crate) async fn run(&self, words: &str) -> String {
         self.operate(&shlex::split(words).unwrap(), &[]).await
+    }
+
+    /// Begins an operator's command, whose standard output is read by the caller.
+    pub(crate) fn begin(&self, words: &str) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+        command.args(shlex::split(words).unwrap()).current_dir(self.dir.path());
+        command.env("USER", "owner").env_remove("SUDO_USER").env_remove("SUDO_COMMAND");
+        command.env("XDG_RUNTIME_DIR", self.dir.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.spawn().unwrap()
     }
 
     /// What an operator's command says on both streams, as on a terminal; standard error first, on which

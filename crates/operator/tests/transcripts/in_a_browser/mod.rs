@@ -1,0 +1,250 @@
+//! The page as people use it: in a browser, with the mouse and with the keyboard, on an engine that delivers.
+
+mod browser;
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
+
+use self::browser::{Browser, Window};
+use crate::stage::{Stage, dead, is_done};
+
+/// A page that is served. It ends when dropped.
+struct Served {
+    url: String,
+    door: String,
+    _program: Child,
+}
+
+impl Served {
+    async fn start(stage: &Stage, words: &str) -> Self {
+        let mut program = stage.begin(&format!("page local --no-open {words}"));
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        let first = lines.next_line().await.unwrap().expect("it says where it is");
+        let second = lines.next_line().await.unwrap().expect("it says how to be let in");
+        let url = first.split(' ').find(|word| word.starts_with("http://")).unwrap();
+        let door = second.strip_prefix("to be let in, open ").unwrap();
+        Self { url: url.to_owned(), door: format!("file://{door}"), _program: program }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+
+    /// A browser that was let in.
+    async fn enter(&self, window: Window) -> Option<Browser> {
+        let browser = Browser::open(window).await?;
+        browser.go(&self.door).await;
+        browser.until("the first screen", |text| text.contains("local")).await;
+        browser.press("nav a[aria-current=page]").await;
+        Some(browser)
+    }
+}
+
+/// The button that prepares an act, maybe of one event or key only.
+fn button(act: &str, of: &str) -> String {
+    let of = if of.is_empty() { String::new() } else { format!(":has(input[value='{of}'])") };
+    format!("form:has(input[name=act][value={act}]){of} button")
+}
+
+/// What the service got, in its order.
+#[derive(Debug, Clone, Default)]
+struct Got(Arc<Mutex<Vec<String>>>);
+
+impl Got {
+    /// The service refuses what has this text as long as `refuses` is set, and takes everything else.
+    fn refusing(&self, stage: &Stage, text: &'static str) -> Arc<Mutex<bool>> {
+        let (got, refuses) = (self.clone(), Arc::new(Mutex::new(true)));
+        let still = Arc::clone(&refuses);
+        stage.answer(move |attempt| {
+            if *still.lock().unwrap() && attempt.body.contains(text) {
+                return (422, r#"{"error":"unknown state"}"#);
+            }
+            got.0.lock().unwrap().push(attempt.body.to_owned());
+            (200, "{}")
+        });
+        refuses
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_key_is_looked_at_and_skipped_and_the_next_is_delivered() {
+    let stage = Stage::start(json!({ "on_reject": "block" })).await;
+    let got = Got::default();
+    got.refusing(&stage, "poison");
+    let is_blocked = |status: &Value| status["queue"]["waiting_groups"] == 1;
+    stage.post("order-7", r#"{"state":"poison"}"#, is_blocked).await;
+    stage.post("order-7", r#"{"state":"approved"}"#, |status| status["queue"]["events"] == 2).await;
+    let served = Served::start(&stage, "--act").await;
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    browser.until("who must act", |text| text.contains("order-7")).await;
+
+    browser.go(&served.at("/keys")).await;
+    browser.until("why", |text| text.contains("422") && text.contains("order-7")).await;
+    browser.press("td a[href^='/event']:not([href*=order])").await;
+    browser.until("the body", |text| text.contains("poison")).await;
+    browser.press(&button("skip", "")).await;
+    browser.fill("input[name=why]", "a test order").await;
+    let asked = browser.text().await;
+    assert!(asked.contains("skip local ") && asked.contains("--why"), "the command: {asked}");
+    browser.press("form[hx-post='/begin'] button").await;
+    stage.until(is_done).await;
+    stage.until(dead(1)).await;
+    assert_eq!(got.all(), [r#"{"state":"approved"}"#]);
+    browser.go(&served.at("/acts")).await;
+    browser
+        .until("who did what", |text| text.contains("owner") && text.contains("a test order"))
+        .await;
+    browser.go(&served.at("/")).await;
+    browser.until("what it has become", |text| text.contains("1 dead letter waits")).await;
+
+    let elsewhere = |url: &&String| {
+        let known = ["file:", "data:", "chrome:", served.url.trim_end_matches('/')];
+        !known.iter().any(|known| url.starts_with(known))
+    };
+    let requested = browser.requested().await;
+    assert!(requested.iter().any(|url| url.ends_with("/htmx.js")), "{requested:?}");
+    assert_eq!(requested.iter().filter(elsewhere).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_rejected_are_one_issue_and_go_out_again_in_order() {
+    let stage = Stage::start(json!({})).await;
+    let got = Got::default();
+    let refuses = got.refusing(&stage, "approved");
+    for number in 0..300 {
+        let body = json!({ "state": "approved", "number": number }).to_string();
+        assert!(
+            stage.offer(&format!("order-{}", number % 30), &body).await.starts_with("HTTP/1.1 200")
+        );
+    }
+    stage.until(dead(300)).await;
+    *refuses.lock().unwrap() = false;
+    let served = Served::start(&stage, "--act").await;
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    let Some(other) = Browser::open(Window { language: "ja", ..Window::default() }).await else {
+        return;
+    };
+
+    browser.go(&served.at("/dead-letters")).await;
+    let text = browser.until("the issue", |text| text.contains("i-")).await;
+    let issues: Vec<Value> = serde_json::from_str::<Value>(
+        &stage.run("dlq issues local --json").await,
+    )
+    .unwrap()["issues"]
+        .as_array()
+        .unwrap()
+        .clone();
+    assert_eq!(issues.len(), 1);
+    assert!(text.contains(issues[0]["name"].as_str().unwrap()) && text.contains("300"), "{text}");
+    browser.press(&format!("tr:has(a[href*='issue=i-']) {}", button("redrive", ""))).await;
+    browser.fill("input[name=why]", "fixed in 4.3").await;
+    browser.fill("input[name=number]", "299").await;
+    browser.press("form[hx-post='/begin'] button").await;
+    browser.until("that it was miscounted", |text| text.contains("not how many")).await;
+    assert_eq!(got.all(), Vec::<String>::new());
+    browser.fill("input[name=number]", "\u{e003}\u{e003}\u{e003}300").await;
+    browser.press("form[hx-post='/begin'] button").await;
+
+    // A second one sees it as well, from its own door.
+    let again = Served::start(&stage, "").await;
+    other.go(&again.door).await;
+    stage.until(|status| is_done(status) && status["dead_letters"]["count"] == 0).await;
+    let number =
+        |body: &String| serde_json::from_str::<Value>(body).unwrap()["number"].as_u64().unwrap();
+    let numbers: Vec<u64> = got.all().iter().map(number).collect();
+    assert_eq!(numbers.len(), 300);
+    for key in 0..30 {
+        let of_key: Vec<u64> =
+            numbers.iter().copied().filter(|number| number % 30 == key).collect();
+        assert!(of_key.is_sorted(), "key {key}: {of_key:?}");
+    }
+    browser.go(&served.at("/")).await;
+    browser.until("that nothing is left", |text| text.contains("Nothing to do")).await;
+    other.go(&again.at("/acts")).await;
+    other.until("the other's act", |text| text.contains("fixed in 4.3")).await;
+    // Who only looks has nothing to press.
+    assert_eq!(other.eval("return document.querySelectorAll('form[hx-post]').length").await, 0);
+    assert_eq!(other.eval("return document.documentElement.lang").await, "ja");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_senders_wrote_is_text_however_it_looks_and_however_long_it_is() {
+    let stage = Stage::start(json!({})).await;
+    stage.answer(|_| (422, "<img src=x onerror=\"document.title='run'\">"));
+    let script =
+        "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">";
+    let long = "受注の進捗を確認してください。".repeat(6_000);
+    for (key, body) in [("script", script), ("long", &long), ("broken", r#"{"state": "#)] {
+        assert!(stage.offer(key, body).await.starts_with("HTTP/1.1 200"));
+    }
+    stage.until(dead(3)).await;
+    let served = Served::start(&stage, "--act").await;
+    let narrow = Window { width: 390, ..Window::default() };
+    let Some(browser) = served.enter(narrow).await else { return };
+    let letters: Value = serde_json::from_str(&stage.run("dlq list local --json").await).unwrap();
+    for (key, part) in [("script", script), ("long", &long[..300]), ("broken", r#"{"state":"#)] {
+        let letter = letters.as_array().unwrap().iter().find(|it| it["group"] == key).unwrap();
+        browser.go(&served.at(&format!("/event?q={}", letter["event_id"].as_str().unwrap()))).await;
+        browser.until(key, |text| text.contains(part) && text.contains("onerror")).await;
+    }
+    for path in ["/", "/keys", "/dead-letters", "/event", "/refused", "/acts"] {
+        browser.go(&served.at(path)).await;
+        browser.until(path, |text| text.contains("local")).await;
+        let width = browser.eval("return document.documentElement.scrollWidth").await;
+        assert!(width.as_u64().unwrap() <= 390, "{path} is {width} wide");
+        assert_ne!(browser.eval("return document.title").await, "run", "{path}");
+        let grown = "return document.querySelectorAll('main script, main img').length";
+        assert_eq!(browser.eval(grown).await, 0, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_used_by_keyboard_alone_and_read_without_a_script() {
+    const ENTER: &str = "\u{e007}";
+    let stage = Stage::start(json!({ "on_reject": "block" })).await;
+    let got = Got::default();
+    got.refusing(&stage, "poison");
+    stage.post("order-7", "poison", |status| status["queue"]["waiting_groups"] == 1).await;
+    let served = Served::start(&stage, "--act").await;
+    let Some(browser) = served.enter(Window { is_dark: true, ..Window::default() }).await else {
+        return;
+    };
+    browser.go(&served.at("/keys")).await;
+    // From the top of the page to the button, as Tab goes.
+    let is_there = "return document.activeElement.form?.elements.act?.value === 'skip'";
+    let mut pressed = 0;
+    while browser.eval(is_there).await != true {
+        browser.tab().await;
+        pressed += 1;
+        assert!(pressed < 60, "it is reached by Tab");
+        let outline = "return getComputedStyle(document.activeElement).outlineStyle";
+        assert_ne!(browser.eval(outline).await, "none", "it is seen where one is");
+    }
+    browser.fill(":focus", ENTER).await;
+    // The field for the why has the focus.
+    browser.until("the question", |text| text.contains("skip local ")).await;
+    browser.fill("input[name=why]:focus", &format!("a test order{ENTER}")).await;
+    stage.until(dead(1)).await;
+    assert_eq!(got.all(), Vec::<String>::new());
+
+    let plain = Window { has_script: false, ..Window::default() };
+    let Some(plain) = served_anew(&stage, plain).await else { return };
+    let text = plain.until("the verdict", |text| text.contains("1 dead letter waits")).await;
+    assert!(text.contains("UTC") || text.contains('Z'), "times as the queue has them: {text}");
+}
+
+/// A browser that was let in to a page that only shows.
+async fn served_anew(stage: &Stage, window: Window) -> Option<Browser> {
+    let served = Served::start(stage, "").await;
+    let browser = served.enter(window).await;
+    // As long as the test runs.
+    std::mem::forget(served);
+    browser
+}
