@@ -33,7 +33,8 @@ pub(crate) struct Attempt<'a> {
 
 /// An environment on this machine, called `local`.
 pub(crate) struct Stage {
-    engine: Engine,
+    engine: Option<Engine>,
+    config: String,
     disk: Option<SmallDisk>,
     dir: tempfile::TempDir,
     answers: Answers,
@@ -86,16 +87,28 @@ impl Stage {
         let file = dir.path().join("environments/local/terraform.tfvars.json");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &config).unwrap();
-        let mut options = EngineOptions::in_memory(Config::parse(&config).unwrap());
-        options.storage = Storage::Directory(dir.path().join(".webhook-queue/local"));
+        let mut stage = Self { engine: None, config, disk, dir, answers, serving, service };
+        stage.start_engine().await;
+        stage
+    }
+
+    /// Starts the engine on the data that is there.
+    pub(crate) async fn start_engine(&mut self) {
+        let mut options = EngineOptions::in_memory(Config::parse(&self.config).unwrap());
+        options.storage = Storage::Directory(self.dir.path().join(".webhook-queue/local"));
         options.forwarder = Some(crate::forwarder::forwarder());
-        options.config_file = Some(file);
+        options.config_file =
+            Some(self.dir.path().join("environments/local/terraform.tfvars.json"));
         options.log = Box::new(std::io::sink());
-        if disk.is_some() {
+        if self.disk.is_some() {
             options.reserve_bytes = SmallDisk::RESERVE_BYTES;
         }
-        let engine = Engine::start(options).await.unwrap();
-        Self { engine, disk, dir, answers, serving, service }
+        self.engine = Some(Engine::start(options).await.unwrap());
+    }
+
+    /// Ends it, until it is started again.
+    pub(crate) async fn stop_engine(&mut self) {
+        self.engine.take().unwrap().stop().await;
     }
 
     /// The disk that it was started on.
@@ -123,7 +136,8 @@ impl Stage {
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
-        let mut stream = TcpStream::connect(self.engine.ingest_address()).await.unwrap();
+        let mut stream =
+            TcpStream::connect(self.engine.as_ref().unwrap().ingest_address()).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

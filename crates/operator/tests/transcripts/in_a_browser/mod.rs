@@ -205,6 +205,112 @@ async fn what_senders_wrote_is_text_however_it_looks_and_however_long_it_is() {
     }
 }
 
+/// Whether a person reads each of these figures somewhere.
+fn missing_of<'a>(text: &str, figures: &[&'a Value]) -> Vec<&'a Value> {
+    let is_missing = |figure: &&&Value| {
+        let said = figure.as_str().map_or_else(|| figure.to_string(), str::to_owned);
+        !text.contains(&said)
+    };
+    figures.iter().filter(is_missing).copied().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_screen_says_what_the_commands_say_also_once_the_engine_is_back() {
+    let mut stage = Stage::start(json!({ "on_reject": "block" })).await;
+    stage.answer(
+        |attempt| if attempt.body.contains("down") { (503, "") } else { (422, "no such order") },
+    );
+    stage.post("blocked", "poison", |status| status["queue"]["waiting_groups"] == 1).await;
+    stage.post("waits", "down", |status| status["queue"]["waiting_groups"] == 2).await;
+    let served = Served::start(&stage, "").await;
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    let said = async |stage: &Stage, words: &str| -> Value {
+        serde_json::from_str(&stage.run(&format!("{words} --json")).await).unwrap()
+    };
+    for is_back in [false, true] {
+        if is_back {
+            stage.stop_engine().await;
+            browser.go(&served.at("/keys")).await;
+            browser.until("that it is down", |text| text.contains("no engine")).await;
+            stage.start_engine().await;
+            // The screen that was open follows by itself.
+            browser.until("the keys", |text| text.contains("waits")).await;
+        }
+        let blocked = said(&stage, "blocked local").await;
+        browser.go(&served.at("/keys")).await;
+        let text = browser.until("the keys", |text| text.contains("waits")).await;
+        for group in blocked["groups"].as_array().unwrap() {
+            let figures = ["group", "event_id", "reason", "behind"].map(|field| &group[field]);
+            assert_eq!(missing_of(&text, &figures), Vec::<&Value>::new(), "{text}");
+        }
+        let event = &blocked["groups"][0]["event_id"];
+        let show = said(&stage, &format!("show local {}", event.as_str().unwrap())).await;
+        browser.go(&served.at(&format!("/event?q={}", event.as_str().unwrap()))).await;
+        let text = browser.until("the event", |text| text.contains("poison")).await;
+        let message = &show["messages"][0];
+        let figures = [&show["event_id"], &show["route"], &show["group"], &message["body"]];
+        assert_eq!(missing_of(&text, &figures), Vec::<&Value>::new(), "{text}");
+        let status = said(&stage, "status local").await;
+        browser.go(&served.at("/")).await;
+        let text = browser.until("the figures", |text| text.contains("sss")).await;
+        let accepted = &status["loss_meter"]["routes"]["sss"]["accepted"];
+        let figures = [&status["queue"]["events"], accepted, &status["dead_letters"]["count"]];
+        assert_eq!(missing_of(&text, &figures), Vec::<&Value>::new(), "{text}");
+    }
+}
+
+/// A fault that keeps somebody out is none of taste. Source: axe-core, "impact".
+const KEEPS_OUT: [&str; 2] = ["serious", "critical"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_screen_keeps_anybody_out() {
+    let Some(axe) = axe().await else { return };
+    let stage = Stage::start(json!({ "on_reject": "block" })).await;
+    stage.answer(|_| (422, "no such order"));
+    stage.post("order-7", "poison", |status| status["queue"]["waiting_groups"] == 1).await;
+    stage.run("skip local order-7 --why test").await;
+    for is_dark in [false, true] {
+        let served = Served::start(&stage, "--act").await;
+        let Some(browser) = served.enter(Window { is_dark, ..Window::default() }).await else {
+            return;
+        };
+        for path in ["/", "/keys", "/dead-letters", "/event?q=order-7", "/refused", "/acts"] {
+            browser.go(&served.at(path)).await;
+            browser.until(path, |text| text.contains("local")).await;
+            // As the browser's own tools do it: the page's policy lets no script of others in.
+            let run = format!("{axe}\naxe.run().then((found) => JSON.stringify(found))");
+            let parameters = json!({ "expression": run, "awaitPromise": true });
+            let answer = browser.devtools("Runtime.evaluate", &parameters).await;
+            let found = answer["result"]["value"].as_str().unwrap_or_else(|| panic!("{answer}"));
+            let found: Value = serde_json::from_str(found).unwrap();
+            assert!(found["passes"].as_array().unwrap().len() > 10, "{path}: it has looked");
+            let found = found["violations"].as_array().unwrap();
+            let keeps_out =
+                |it: &&Value| KEEPS_OUT.contains(&it["impact"].as_str().unwrap_or_default());
+            let told = |it: &Value| format!("{}: {}", it["help"], it["nodes"][0]["html"]);
+            let found: Vec<String> = found.iter().filter(keeps_out).map(told).collect();
+            assert_eq!(found, Vec::<String>::new(), "{path}, dark: {is_dark}");
+        }
+    }
+}
+
+/// The checks of axe-core, from npm's registry; `None`, with a word, where it cannot be had.
+async fn axe() -> Option<String> {
+    const PACKAGE: &str = "axe-core@4.14.1";
+    let dir = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE);
+    let script = dir.join("node_modules/axe-core/axe.min.js");
+    if !script.exists() {
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut npm = tokio::process::Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", PACKAGE, "--prefix"]).arg(&dir);
+        if !npm.status().await.is_ok_and(|status| status.success()) {
+            println!("skipped: {PACKAGE} cannot be had by npm");
+            return None;
+        }
+    }
+    Some(std::fs::read_to_string(script).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_used_by_keyboard_alone_and_read_without_a_script() {
     const ENTER: &str = "\u{e007}";
