@@ -11,8 +11,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::attribute::{Attribute, Attributes};
 use domain::dead_letter::without_token;
 use domain::message::{Message, Origin, Received};
@@ -24,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::admin::Admin;
 use crate::error_text::in_full;
 use crate::http::{answer, failed, streamed};
-use crate::store::{AttributeValue, MessageAttribute, PeekFrom, Peeked, Result, StoreError};
+use crate::store::{MessageAttribute, PeekFrom, Peeked, Result, StoreError};
 
 /// Pages that wait for their reader.
 const PAGES: usize = 2;
@@ -197,13 +195,7 @@ struct Letter {
 
 /// The message as the domain has it.
 fn parsed(peeked: Peeked) -> Message {
-    let attribute = |(name, it): (String, MessageAttribute)| {
-        let value = match it.value {
-            AttributeValue::Text(text) => text,
-            AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
-        };
-        (name, Attribute { data_type: it.data_type, value })
-    };
+    let attribute = |(name, it): (&String, &MessageAttribute)| (name.clone(), Attribute::from(it));
     let received = Received {
         message_id: peeked.message_id,
         receipt_handle: String::new(),
@@ -212,7 +204,7 @@ fn parsed(peeked: Peeked) -> Message {
         sequence_number: peeked.sequence_number.to_string(),
         receive_count: peeked.receive_count,
         sent_at: peeked.sent_at,
-        attributes: peeked.attributes.into_iter().map(attribute).collect(),
+        attributes: peeked.attributes.iter().map(attribute).collect(),
         trace_header: peeked.trace_header,
     };
     Message::parse(received, Origin::Sender)

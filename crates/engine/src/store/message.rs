@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::quota;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,17 @@ pub struct MessageAttribute {
     pub data_type: String,
     /// The value.
     pub value: AttributeValue,
+}
+
+/// As the domain has it: of bytes their base64 text.
+impl From<&MessageAttribute> for domain::attribute::Attribute {
+    fn from(attribute: &MessageAttribute) -> Self {
+        let value = match &attribute.value {
+            AttributeValue::Text(text) => text.clone(),
+            AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
+        };
+        Self { data_type: attribute.data_type.clone(), value }
+    }
 }
 
 /// The value of a message attribute.
