@@ -44,7 +44,7 @@ use crate::storage_health::StorageHealth;
 use crate::store::{GroupLock, Store, arn};
 use crate::{
     damage_api, departures, destinations, leases_api, looking_api, metrics, operators, queues,
-    retry_api, sqs, status,
+    repeat_api, retry_api, search_api, sqs, status,
 };
 
 /// Name of the file in the data directory that says where the engine listens.
@@ -433,6 +433,8 @@ fn api_router(config: &Config, admin: &Arc<Admin>, data_dir: Option<&Path>) -> R
         .merge(leases_api::router(store.clone()))
         .merge(looking_api::router(Arc::clone(admin)))
         .merge(retry_api::router(Arc::clone(admin)))
+        .merge(repeat_api::router(Arc::clone(admin)))
+        .merge(search_api::router(Arc::clone(admin)))
         .merge(operators::router(data_dir))
 }
 

@@ -36,6 +36,20 @@ impl From<&MessageAttribute> for domain::attribute::Attribute {
     }
 }
 
+/// As a queue has it; `None` of what only says that it is base64.
+impl TryFrom<domain::attribute::Attribute> for MessageAttribute {
+    type Error = base64::DecodeError;
+
+    fn try_from(attribute: domain::attribute::Attribute) -> Result<Self, Self::Error> {
+        let value = if attribute.is_binary() {
+            AttributeValue::Binary(STANDARD.decode(&attribute.value)?)
+        } else {
+            AttributeValue::Text(attribute.value)
+        };
+        Ok(Self { data_type: attribute.data_type, value })
+    }
+}
+
 /// The value of a message attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
