@@ -16,6 +16,7 @@
 mod act;
 mod acts;
 mod guard;
+mod live;
 mod looks;
 mod operator;
 mod server;

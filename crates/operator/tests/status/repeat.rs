@@ -140,7 +140,7 @@ async fn a_text_is_found_wherever_events_are_kept() {
     let (site, kept) = delivered(&service, "{\"by\":\"Tanaka\"}").await;
     service.set(Behavior::Answer(422));
     let dead = site.post("/sqs-hook", "order-8", "{\"by\":\"tanaka 2\"}").await;
-    site.wait_for(|status| status["dead_letters"]["visible"] == 1).await;
+    site.wait_for(|status| status["dead_letter_queue"]["visible"] == 1).await;
     let blocked = site.post("/strict", "order-9", "{\"by\":\"TANAKA\"}").await;
     let behind = site.post("/strict", "tanaka", "{}").await;
     let found = site.json(&["find", "local", "tanaka"]).await;
