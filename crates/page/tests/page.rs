@@ -541,7 +541,7 @@ fn a_delivered_event_is_sent_again_with_a_why() {
     let browser = page.enter();
     assert!(browser.get("/event?q=e-1").contains("value=\"repeat\""));
     let shown = browser.get(&browser.led("/prepare", "act=repeat&event_id=e-1"));
-    assert!(shown.contains("repeat --why TEXT shop e-1"), "{shown}");
+    assert!(shown.contains("repeat shop e-1 --why TEXT"), "{shown}");
     let act = browser.act("act=repeat&event_id=e-1", "restored");
     browser.await_text(&act, "delivered");
     assert_eq!(
