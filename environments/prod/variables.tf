@@ -42,6 +42,18 @@ variable "notify" {
   }
 }
 
+variable "keep_delivered" {
+  description = "How much of what was delivered is kept, on one machine."
+  type        = any
+  default     = null
+
+  # The emulator's file is that of the engine on the same machine.
+  validation {
+    condition     = var.keep_delivered == null || var.environment == "local"
+    error_message = "keep_delivered is for one machine; SQS keeps nothing of what was delivered."
+  }
+}
+
 variable "aws" {
   description = "Where this is deployed to, and how."
   type        = any

@@ -113,8 +113,8 @@ locals {
     "accept", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
     "keep-alive", "max-forwards", "proxy-authenticate", "proxy-authorization", "proxy-connection",
     "te", "trailer", "transfer-encoding", "upgrade", "via", "webhook-accepted-at",
-    "webhook-attempt", "webhook-group", "webhook-id", "webhook-sequence", "webhook-signature",
-    "webhook-timestamp",
+    "webhook-attempt", "webhook-group", "webhook-id", "webhook-repeat", "webhook-sequence",
+    "webhook-signature", "webhook-timestamp",
   ]
 
   # Link-local addresses and metadata services, unspecified, multicast and broadcast addresses.

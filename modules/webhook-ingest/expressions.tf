@@ -16,7 +16,7 @@ locals {
     "authorization", "connection", "content-encoding", "content-length", "expect", "host",
     "keep-alive", "max-forwards", "proxy-authenticate", "proxy-authorization", "proxy-connection",
     "te", "trailer", "transfer-encoding", "upgrade", "via", "webhook-accepted-at",
-    "webhook-attempt", "webhook-group", "webhook-id", "webhook-sequence",
+    "webhook-attempt", "webhook-group", "webhook-id", "webhook-repeat", "webhook-sequence",
   ]
   reserved_header_prefixes = "^(x-amz-|x-amzn-|x-forwarded-|access-control-|apigw-)"
 

@@ -98,6 +98,11 @@ environment_and! {
 }
 
 environment_and! {
+    /// The text
+    Text, TypedText, text: String, "TEXT"
+}
+
+environment_and! {
     /// Event id, as `dlq list` shows it
     DeadLetter, TypedDeadLetter, event_id: String, NonEmptyStringValueParser, "ID"
 }

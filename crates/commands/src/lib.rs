@@ -12,12 +12,14 @@ mod blocked;
 pub mod dlq;
 mod doctor;
 mod environment;
+mod find;
 mod logs;
 mod output;
 mod page;
 mod pause;
 pub mod program;
 mod refused;
+mod repeat;
 mod resume;
 mod retry;
 mod show;
@@ -29,11 +31,13 @@ pub mod why;
 pub use blocked::Blocked;
 pub use doctor::Doctor;
 pub use environment::EnvironmentArgs;
+pub use find::Find;
 pub use logs::Logs;
 pub use output::{Output, Times};
 pub use page::Page;
 pub use pause::Pause;
 pub use refused::Refused;
+pub use repeat::Repeat;
 pub use resume::Resume;
 pub use retry::Retry;
 pub use show::Show;
@@ -58,6 +62,8 @@ pub enum Command {
     Pause(Pause),
     Resume(Resume),
     Retry(Retry),
+    Repeat(Repeat),
+    Find(Find),
     Page(Page),
 }
 
@@ -74,6 +80,7 @@ impl Command {
             Self::Refused(it) => it.output.local(),
             Self::Logs(it) => it.output.local(),
             Self::Doctor(it) => it.output.local(),
+            Self::Find(it) => it.output.local(),
             Self::Skip(it) => it.times.local() && !it.json,
             Self::Pause(it) => it.times.local() && !it.json,
             Self::Resume(it) => it.times.local() && !it.json,
@@ -86,6 +93,7 @@ impl Command {
             Self::Dlq(Dlq::Redrive(it)) => it.times.local() && !it.json,
             // They print none.
             Self::Page(_)
+            | Self::Repeat(_)
             | Self::Dlq(Dlq::Edit(_) | Dlq::Export(_) | Dlq::Import(_) | Dlq::Drop(_)) => false,
         }
     }
@@ -116,6 +124,8 @@ impl Command {
             Self::Pause(it) => &it.environment,
             Self::Resume(it) => &it.environment,
             Self::Retry(it) => &it.environment,
+            Self::Repeat(it) => &it.of.environment,
+            Self::Find(it) => &it.of.environment,
             Self::Page(it) => &it.environment,
             Self::Dlq(Dlq::List(it)) => &it.looking.environment,
             Self::Dlq(Dlq::Stats(it)) => &it.environment,

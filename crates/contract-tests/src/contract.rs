@@ -226,6 +226,7 @@ mod tests {
             ("webhook-attempt", "0"),
             ("webhook-id", "has space"),
             ("webhook-accepted-at", "1767225600123"),
+            ("webhook-repeat", "1"),
             ("content-length", "3"),
             ("content-type", ""),
         ] {

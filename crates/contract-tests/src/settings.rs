@@ -23,6 +23,7 @@ pub fn config(url: &str) -> ConfigFile {
         logs: LogContentFile::default(),
         aws: None,
         notify: None,
+        keep_delivered: None,
     }
 }
 

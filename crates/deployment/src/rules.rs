@@ -47,6 +47,12 @@ pub(crate) fn check(faults: &mut Faults, aws: &AwsFile, config: &Config) {
                 "is for one machine; on AWS alarms tell who is named in aws.notifications",
             );
         }
+        if config.keep_delivered().is_some() {
+            faults.add(
+                "keep_delivered",
+                "is for one machine; SQS keeps nothing of what was delivered",
+            );
+        }
     }
     faults.within(
         "aws.encryption.data_key_reuse_seconds",

@@ -75,6 +75,17 @@ fn who_is_notified_on_one_machine_is_not_told_by_aws() {
 }
 
 #[test]
+fn what_was_delivered_is_kept_on_one_machine_only() {
+    let keep = json!({ "count": 5 });
+    let result = config(|file| file["keep_delivered"] = keep.clone());
+    only_fault(result, "keep_delivered: is for one machine; SQS keeps nothing of what was deliv");
+    let emulated = config(|file| {
+        (file["keep_delivered"], file["environment"]) = (keep, json!("local"));
+    });
+    assert_eq!(emulated.unwrap().config.keep_delivered().unwrap().count(), 5);
+}
+
+#[test]
 fn what_is_not_said_has_the_modules_defaults() {
     let aws = config(|_| {}).unwrap().aws.unwrap();
     assert_eq!(aws.function.architecture, Architecture::Arm64);

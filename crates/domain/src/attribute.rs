@@ -14,6 +14,8 @@ pub const ACCEPTED_AT: &str = "accepted_at";
 pub const EDITED_AT: &str = "edited_at";
 /// The destinations that have the event already, separated by commas, of one that was sent again.
 pub const DELIVERED_TO: &str = "delivered_to";
+/// When an operator wanted the event to be sent once more, in milliseconds since the Unix epoch.
+pub const REPEATED_AT: &str = "repeated_at";
 /// Why a dead letter is one: see [`crate::dead_letter`].
 pub const FAILURE: &str = "failure";
 /// The token of a provider who does not sign: see [`crate::signature::token`].

@@ -1,8 +1,14 @@
 //! Names of headers: those that can travel with a message, and those that are ours or the connection's.
 
 /// Headers that we set ourselves.
-pub const OURS: [&str; 5] =
-    ["webhook-accepted-at", "webhook-attempt", "webhook-group", "webhook-id", "webhook-sequence"];
+pub const OURS: [&str; 6] = [
+    "webhook-accepted-at",
+    "webhook-attempt",
+    "webhook-group",
+    "webhook-id",
+    "webhook-repeat",
+    "webhook-sequence",
+];
 
 /// Headers that are about the connection, or that API Gateway reserves.
 /// Source of the last: API Gateway guide, "Transforming API requests", reserved headers.

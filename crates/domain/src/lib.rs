@@ -51,6 +51,7 @@ pub mod pace;
 pub mod pause;
 pub mod quota;
 pub mod refusal;
+pub mod repeat;
 pub mod retry;
 pub mod route;
 pub mod route_path;

@@ -158,6 +158,20 @@ impl Message {
         self.mark(attribute::DELIVERED_TO).into_iter().flat_map(|names| names.split(','))
     }
 
+    /// When an operator wanted it to be sent once more, of what is that; see [`is_repeat`](Self::is_repeat).
+    #[must_use]
+    pub fn repeated_at(&self) -> Option<Timestamp> {
+        let ms = self.mark(attribute::REPEATED_AT)?.parse().ok()?;
+        Some(Timestamp::from_ms(ms))
+    }
+
+    /// Whether it is an event that was delivered, and that an operator wants to be sent once more: one
+    /// attempt, beside the queue.
+    #[must_use]
+    pub fn is_repeat(&self) -> bool {
+        self.repeated_at().is_some()
+    }
+
     /// How long the queue has had this message. A redriven message starts anew, so that an old event
     /// gets its attempts again.
     #[must_use]
@@ -215,7 +229,12 @@ impl Message {
     pub fn own_attributes(&self) -> Attributes {
         let mut attributes = self.attributes.clone();
         if self.origin == Origin::Ingest {
-            for name in [attribute::EDITED_AT, attribute::DELIVERED_TO, attribute::FAILURE] {
+            for name in [
+                attribute::EDITED_AT,
+                attribute::DELIVERED_TO,
+                attribute::FAILURE,
+                attribute::REPEATED_AT,
+            ] {
                 attributes.remove(name);
             }
         }
@@ -340,16 +359,21 @@ pub(crate) mod tests {
     #[test]
     fn only_a_sender_to_the_queue_can_mark_a_message() {
         let mut marked = message(1, "g");
-        for (name, value) in
-            [("edited_at", "1"), ("delivered_to", "sss,crm"), ("accepted_at", "1767225600123")]
-        {
+        for (name, value) in [
+            ("edited_at", "1"),
+            ("delivered_to", "sss,crm"),
+            ("accepted_at", "1767225600123"),
+            ("repeated_at", "1767225600124"),
+        ] {
             marked = with(marked, name, value);
         }
         assert!(!marked.is_edited() && marked.delivered_to().next().is_none());
+        assert!(!marked.is_repeat() && !marked.own_attributes().contains_key("repeated_at"));
         assert_eq!(marked.accepted_at(), marked.sent_at);
         assert_eq!(marked.said_accepted_at().as_ms(), 1_767_225_600_123);
         let marked = sent(marked);
         assert!(marked.is_edited());
+        assert_eq!(marked.repeated_at(), Some(Timestamp::from_ms(1_767_225_600_124)));
         assert_eq!(marked.delivered_to().collect::<Vec<_>>(), ["sss", "crm"]);
         assert_eq!(marked.accepted_at().as_ms(), 1_767_225_600_123);
     }

@@ -23,6 +23,7 @@ use crate::conditions::Conditions;
 use crate::deliveries::Deliveries;
 use crate::disk::RESERVE_BYTES;
 use crate::error::EngineError;
+use crate::error_text::in_full;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle, MappingOptions};
 use crate::failure::{Failure, Failures};
 use crate::files::{write_durably, write_in_place};
@@ -43,7 +44,7 @@ use crate::storage_health::StorageHealth;
 use crate::store::{GroupLock, Store, arn};
 use crate::{
     damage_api, departures, destinations, leases_api, looking_api, metrics, operators, queues,
-    retry_api, sqs, status,
+    repeat_api, retry_api, search_api, sqs, status,
 };
 
 /// Name of the file in the data directory that says where the engine listens.
@@ -217,6 +218,11 @@ impl Engine {
         let store = store.with_group_lock(options.group_lock);
         *failures = Some(store.failures().clone());
         ensure_queues(&store, &config, &log).await?;
+        if let Err(error) = store.keep_delivered(config.keep_delivered()).await {
+            // To deliver is worth more; what is too much goes with what is delivered next.
+            let fields = json!({ "error": in_full(&error) });
+            log.line(LogLevel::Warn, "what was delivered is kept as before", fields);
+        }
         let keep = options.keep_destinations;
         let origins = destinations::settle(&store, &config, data_dir, keep, &log).await?;
         let ingest_listener = listener(options.sockets.ingest, options.listen).await?;
@@ -427,6 +433,8 @@ fn api_router(config: &Config, admin: &Arc<Admin>, data_dir: Option<&Path>) -> R
         .merge(leases_api::router(store.clone()))
         .merge(looking_api::router(Arc::clone(admin)))
         .merge(retry_api::router(Arc::clone(admin)))
+        .merge(repeat_api::router(Arc::clone(admin)))
+        .merge(search_api::router(Arc::clone(admin)))
         .merge(operators::router(data_dir))
 }
 

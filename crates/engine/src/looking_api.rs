@@ -11,8 +11,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::attribute::{Attribute, Attributes};
 use domain::dead_letter::without_token;
 use domain::message::{Message, Origin, Received};
@@ -24,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::admin::Admin;
 use crate::error_text::in_full;
 use crate::http::{answer, failed, streamed};
-use crate::store::{AttributeValue, MessageAttribute, PeekFrom, Peeked, Result, StoreError};
+use crate::store::{Kept, MessageAttribute, PeekFrom, Peeked, Result, StoreError};
 
 /// Pages that wait for their reader.
 const PAGES: usize = 2;
@@ -111,11 +109,19 @@ async fn found(admin: &Admin, id: &str) -> Result<Value> {
     let mut alike = BTreeSet::new();
     if messages.is_empty() && all == 0 {
         alike = admin.store.event_ids_beginning(&id, ALIKE_MAX).await?;
+        alike.extend(admin.store.kept_beginning(&admin.queue, &id, ALIKE_MAX).await?);
+        while alike.len() > ALIKE_MAX {
+            alike.pop_last();
+        }
+        if alike.contains(&id) {
+            alike.retain(|it| *it == id);
+        }
         if let (1, Some(only)) = (alike.len(), alike.first()) {
             only.clone_into(&mut id);
             messages = of_event(admin, &id).await?;
         }
     }
+    let kept = admin.store.kept(&admin.queue, &id).await?.map(kept_json);
     let head = of_group.first().map(event_id_of);
     let of_group: Vec<Value> = (0..)
         .zip(of_group)
@@ -126,7 +132,7 @@ async fn found(admin: &Admin, id: &str) -> Result<Value> {
         .collect();
     let group = (all > 0).then(|| json!({ "messages": all, "first": of_group }));
     Ok(json!({
-        "id": id, "messages": messages, "group": group, "alike": alike,
+        "id": id, "messages": messages, "group": group, "alike": alike, "kept": kept,
         "now": admin.store.clock().wall(),
     }))
 }
@@ -173,6 +179,31 @@ fn message_json(
     })
 }
 
+/// An event that was delivered and is kept.
+pub(crate) fn kept_json(kept: Kept) -> Value {
+    let delivered_at = kept.delivered_at;
+    json!({ "delivered_at": delivered_at, "letter": Letter::of(lain(kept)) })
+}
+
+/// What is kept, as the message that it was.
+pub(crate) fn lain(kept: Kept) -> Peeked {
+    Peeked {
+        queue: String::new(),
+        group: kept.group,
+        message_id: kept.message_id,
+        deduplication_id: kept.deduplication_id,
+        sequence_number: kept.sequence_number,
+        sent_at: kept.sent_at,
+        first_received_at: None,
+        receive_count: kept.receive_count,
+        visible_at: None,
+        is_held: false,
+        attributes: kept.attributes,
+        trace_header: kept.trace_header,
+        body: kept.body,
+    }
+}
+
 /// A dead letter, in a line of its own.
 #[derive(Serialize)]
 struct Line {
@@ -197,13 +228,12 @@ struct Letter {
 
 /// The message as the domain has it.
 fn parsed(peeked: Peeked) -> Message {
-    let attribute = |(name, it): (String, MessageAttribute)| {
-        let value = match it.value {
-            AttributeValue::Text(text) => text,
-            AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
-        };
-        (name, Attribute { data_type: it.data_type, value })
-    };
+    parsed_of(peeked, Origin::Sender)
+}
+
+/// The same, of what was sent so.
+pub(crate) fn parsed_of(peeked: Peeked, origin: Origin) -> Message {
+    let attribute = |(name, it): (&String, &MessageAttribute)| (name.clone(), Attribute::from(it));
     let received = Received {
         message_id: peeked.message_id,
         receipt_handle: String::new(),
@@ -212,14 +242,14 @@ fn parsed(peeked: Peeked) -> Message {
         sequence_number: peeked.sequence_number.to_string(),
         receive_count: peeked.receive_count,
         sent_at: peeked.sent_at,
-        attributes: peeked.attributes.into_iter().map(attribute).collect(),
+        attributes: peeked.attributes.iter().map(attribute).collect(),
         trace_header: peeked.trace_header,
     };
-    Message::parse(received, Origin::Sender)
+    Message::parse(received, origin)
         .expect("the store takes only what the domain takes for a message")
 }
 
-fn event_id_of(peeked: &Peeked) -> String {
+pub(crate) fn event_id_of(peeked: &Peeked) -> String {
     parsed(peeked.clone()).event_id().to_owned()
 }
 

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use aws_lambda_events::event::sqs::SqsBatchResponse;
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse};
 use bytes::Bytes;
 use domain::batch::{self, Group, Kept, Step};
 use domain::config::{Config, LogLevel};
@@ -20,6 +20,7 @@ use domain::time::Timestamp;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::HeaderMap;
+use serde::Serialize;
 
 use crate::aws::AwsSecrets;
 use crate::gates::Gates;
@@ -28,6 +29,7 @@ use crate::invocation::Invocation;
 use crate::logging::{self, Line, Logger, What};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::repeat::Repeated;
 use crate::report::{self, Beside, Report};
 use crate::secrets::Secrets;
 use crate::signatures::{self, Failure};
@@ -63,10 +65,23 @@ pub enum BatchError {
     Unreadable,
 }
 
+/// What the function answers: which messages stay, and how repeats ended.
+///
+/// Source of the first: Lambda guide, "Handling errors for an SQS event source".
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// The messages that are not to be deleted.
+    pub batch_item_failures: Vec<BatchItemFailure>,
+    /// What an operator wanted to be sent once more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<Repeated>,
+}
+
 /// How a receive ended, and how long each attempt of it took.
-struct Ending<'r> {
-    outcome: Outcome<'r>,
-    latencies: Vec<Option<Duration>>,
+pub(crate) struct Ending<'r> {
+    pub(crate) outcome: Outcome<'r>,
+    pub(crate) latencies: Vec<Option<Duration>>,
 }
 
 impl<'r> From<Outcome<'r>> for Ending<'r> {
@@ -131,7 +146,7 @@ impl Forwarder {
         event: &str,
         deadline: SystemTime,
         trace: Option<&str>,
-    ) -> Result<SqsBatchResponse, BatchError> {
+    ) -> Result<Response, BatchError> {
         self.forward_in(event, Invocation::begin(now(), deadline.into()), trace).await
     }
 
@@ -140,11 +155,17 @@ impl Forwarder {
         event: &str,
         invocation: Invocation,
         trace: Option<&str>,
-    ) -> Result<SqsBatchResponse, BatchError> {
+    ) -> Result<Response, BatchError> {
         // An HTTP API begins no trace, so a message seldom has one of its own.
         let trace = trace.filter(|trace| trace.contains("Sampled=1"));
         let batch = event::parse(event, now(), self.ingest_sender.as_deref())?;
-        let mut groups = batch::groups(batch.messages);
+        let (repeated, messages): (Vec<_>, Vec<_>) =
+            batch.messages.into_iter().partition(Message::is_repeat);
+        let mut repeats = Vec::new();
+        for message in &repeated {
+            repeats.push(self.repeat(message, trace, invocation).await);
+        }
+        let mut groups = batch::groups(messages);
         let mut kept = Vec::new();
         for record in &batch.unreadable {
             kept.extend(self.save_unreadable(record, &mut groups, invocation).await?);
@@ -165,7 +186,27 @@ impl Forwarder {
         }
         let mut response = SqsBatchResponse::default();
         response.set_failures(kept.into_iter().map(|kept| kept.message_id));
-        Ok(response)
+        Ok(Response { batch_item_failures: response.batch_item_failures, repeats })
+    }
+
+    /// Attempts what an operator wants to be sent once more, once, beside whatever waits.
+    async fn repeat(
+        &self,
+        message: &Message,
+        trace: Option<&str>,
+        invocation: Invocation,
+    ) -> Repeated {
+        let route = self.config.route_of_message(message);
+        let receive = self.receive(message, route.as_ref().ok().copied(), invocation);
+        let ending = match &route {
+            Ok(route) => self.deliver(message, route, receive, trace, invocation).await,
+            Err(error) => Outcome::Unroutable { error: error.to_string() }.into(),
+        };
+        lock(&self.memory).forget(message);
+        let route = route.ok();
+        let repeated = Repeated::of(message, route, &ending);
+        repeated.tell(&self.report, message, route);
+        repeated
     }
 
     /// Attempts a group's messages in order and returns what stays in the queue. A fault of ours while
@@ -503,7 +544,7 @@ mod tests {
         })
     }
 
-    fn failed(response: &SqsBatchResponse) -> Vec<&str> {
+    fn failed(response: &Response) -> Vec<&str> {
         response.batch_item_failures.iter().map(|it| it.item_identifier.as_str()).collect()
     }
 

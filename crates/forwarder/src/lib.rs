@@ -17,6 +17,7 @@ mod invocation;
 mod logging;
 mod metrics;
 mod queue;
+mod repeat;
 mod report;
 mod resolve;
 mod secrets;
@@ -30,9 +31,10 @@ mod webhook;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use forwarder::{BatchError, Forwarder};
+pub use forwarder::{BatchError, Forwarder, Response};
 pub use init_error::report_init_error;
 pub use logging::Logger;
+pub use repeat::Repeated;
 pub use settings::{Settings, SettingsError};
 
 /// Everything that can be wrong before the first batch.

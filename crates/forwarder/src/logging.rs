@@ -40,6 +40,10 @@ pub(crate) enum What {
     DeadLettered,
     /// It should be, and is not.
     NotDeadLettered,
+    /// An operator wanted it to be sent once more, and a destination has it.
+    Repeated,
+    /// The same, and it has not.
+    RepeatFailed,
     /// Something went wrong while a group's messages were delivered; they stay.
     #[default]
     Failed,

@@ -17,6 +17,7 @@ const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
 const WEBHOOK_GROUP: HeaderName = HeaderName::from_static("webhook-group");
 const WEBHOOK_SEQUENCE: HeaderName = HeaderName::from_static("webhook-sequence");
 const WEBHOOK_ACCEPTED_AT: HeaderName = HeaderName::from_static("webhook-accepted-at");
+const WEBHOOK_REPEAT: HeaderName = HeaderName::from_static("webhook-repeat");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -54,6 +55,9 @@ pub(crate) fn headers(
     }
     let accepted_at = message.accepted_at().to_string();
     headers.insert(WEBHOOK_ACCEPTED_AT, HeaderValue::from_str(&accepted_at)?);
+    if let Some(at) = message.repeated_at() {
+        headers.insert(WEBHOOK_REPEAT, HeaderValue::from_str(&at.to_string())?);
+    }
     // A trace that cannot stand in a header is nothing that an event should fail for.
     let trace = message.trace_header.as_deref().or(trace);
     if let Some(Ok(trace)) = trace.map(HeaderValue::from_str) {

@@ -1,6 +1,7 @@
 //! The engine's own API, for what the AWS SDK has no call for.
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use http_body_util::{BodyExt as _, Full};
@@ -68,6 +69,16 @@ impl EngineApi {
         self.document(Method::POST, path, serde_json::to_vec(body)?.into()).await
     }
 
+    /// The same, of what may take so long.
+    pub(crate) async fn post_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.document_within(limit, Method::POST, path, serde_json::to_vec(body)?.into()).await
+    }
+
     /// Puts a document somewhere, and takes the answer.
     pub(crate) async fn put<T: DeserializeOwned>(
         &self,
@@ -88,6 +99,16 @@ impl EngineApi {
         path: &str,
         body: Bytes,
     ) -> anyhow::Result<T> {
+        self.document_within(sdk::PATIENCE, method, path, body).await
+    }
+
+    async fn document_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<T> {
         let _asked = self.waiting_for();
         let answered = async {
             let mut lines = self.ask(method, path, body).await?;
@@ -97,7 +118,7 @@ impl EngineApi {
             }
             Ok(document)
         };
-        let document = sdk::in_time(answered).await;
+        let document = sdk::within(limit, answered).await;
         let document = document.with_context(|| self.asking(path))?;
         serde_json::from_slice(&document)
             .with_context(|| format!("reading what the engine says of {path}"))

@@ -25,6 +25,7 @@ mod ended;
 mod engine_api;
 mod engine_status;
 mod environment;
+mod find;
 mod forget;
 mod history;
 mod identity;
@@ -45,6 +46,7 @@ mod queue;
 mod queue_counts;
 mod queue_time;
 mod refused;
+mod repeat;
 mod resume;
 mod resumption;
 mod retry;
@@ -186,6 +188,8 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Pause(it) => Box::pin(pause::run(it)).await,
         Typed::Resume(it) => Box::pin(resume::run(it)).await,
         Typed::Retry(it) => Box::pin(retry::run(it)).await,
+        Typed::Repeat(it) => Box::pin(repeat::run(it)).await,
+        Typed::Find(it) => Box::pin(find::run(it)).await,
         Typed::Page(it) => Box::pin(page::run(it)).await,
     }
 }

@@ -336,6 +336,11 @@ pub(crate) fn text(line: &Value) -> String {
         "delivered" | "retry" | "rejected" | "gave_up" | "skipped" => {
             format!("{answer}{attempt}{again}")
         }
+        "repeated" => format!("{answer}, to a repeat that an operator asked for"),
+        "repeat_failed" if line["destination"].is_null() => {
+            format!("a repeat was not sent: {}", field("error").unwrap_or_default())
+        }
+        "repeat_failed" => format!("{answer}, to a repeat; it is not tried again"),
         // What a newer forwarder says.
         _ => field("error").or_else(|| field("reason")).unwrap_or_default() + &again,
     }

@@ -195,7 +195,7 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
 }
 
 /// Every command for an environment `dev`.
-const OF_DEV: [&[&str]; 22] = [
+const OF_DEV: [&[&str]; 24] = [
     &["status", "dev"],
     &["blocked", "dev"],
     &["refused", "dev"],
@@ -206,6 +206,8 @@ const OF_DEV: [&[&str]; 22] = [
     &["pause", "dev", "--why", "test"],
     &["resume", "dev"],
     &["retry", "dev", "--all"],
+    &["repeat", "dev", "evt", "--why", "test"],
+    &["find", "dev", "text"],
     &["page", "dev", "--no-open"],
     &["skip", "dev", "evt", "--why", "test"],
     &["dlq", "list", "dev"],

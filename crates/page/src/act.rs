@@ -8,6 +8,9 @@ pub(crate) const LETTERS_MAX: usize = 10_000;
 /// From this many events on, a person types how many there are.
 pub(crate) const MANY: usize = 100;
 
+/// Where a command reads what is too long, or too much its own, for a command line.
+const STDIN: &str = "/dev/stdin";
+
 /// An act, with what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
@@ -23,6 +26,10 @@ pub(crate) enum Act {
     Pause { minutes: Option<u32> },
     /// End a pause.
     Resume { name: String },
+    /// Send an event that was delivered once more.
+    Repeat { event_id: String },
+    /// Send a dead letter with another body.
+    Edit { event_id: String, before: String, after: String },
 }
 
 /// An act that cannot be.
@@ -32,6 +39,8 @@ pub(crate) enum ActError {
     Nothing,
     #[error("more than {LETTERS_MAX} are chosen: the command takes a selection")]
     TooMany,
+    #[error("the body is as it was")]
+    Unchanged,
     #[error("a why is needed")]
     NoWhy,
     #[error("the number typed is not how many there are")]
@@ -43,7 +52,7 @@ impl Act {
     pub(crate) fn events(&self) -> Option<usize> {
         match self {
             Self::Redrive { event_ids } | Self::Drop { event_ids } => Some(event_ids.len()),
-            Self::Skip { .. } => Some(1),
+            Self::Skip { .. } | Self::Repeat { .. } | Self::Edit { .. } => Some(1),
             Self::Retry { .. } | Self::Pause { .. } | Self::Resume { .. } => None,
         }
     }
@@ -66,7 +75,12 @@ impl Act {
                     return Err(ActError::TooMany);
                 }
             }
-            Self::Skip { .. } | Self::Pause { .. } | Self::Resume { .. } => {}
+            Self::Edit { before, after, .. } if before == after => return Err(ActError::Unchanged),
+            Self::Skip { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Repeat { .. }
+            | Self::Edit { .. } => {}
         }
         if self.takes_why() && why.trim().is_empty() {
             return Err(ActError::NoWhy);
@@ -94,6 +108,10 @@ impl Act {
                 None => of(&["pause"]),
             },
             Self::Resume { name } => of(&["resume"]).option("--name", name).flag("--no-wait"),
+            Self::Repeat { event_id } => of(&["repeat"]).value(event_id),
+            Self::Edit { event_id, after, .. } => {
+                of(&["dlq", "edit"]).option("--body", STDIN).value(event_id).input(after)
+            }
         };
         if self.takes_why() { words.option("--why", why.trim()) } else { words }
     }
@@ -135,6 +153,15 @@ mod tests {
         assert_eq!(Act::Retry { keys: Vec::new() }.check("now", None), Err(ActError::Nothing));
         assert_eq!(Act::Resume { name: "release".to_owned() }.check("", None), Ok(()));
         assert_eq!(Act::Pause { minutes: None }.check("", None), Err(ActError::NoWhy));
+        let edit = |after: &str| Act::Edit {
+            event_id: "e".to_owned(),
+            before: "a".to_owned(),
+            after: after.to_owned(),
+        };
+        assert_eq!(edit("a").check("fixed", None), Err(ActError::Unchanged));
+        assert_eq!(edit("b").check("fixed", None), Ok(()));
+        assert_eq!(edit("b").check("", None), Err(ActError::NoWhy));
+        assert_eq!(Act::Repeat { event_id: "e".to_owned() }.check("", None), Err(ActError::NoWhy));
         assert_eq!(Act::Skip { event_id: "e".to_owned() }.check("", None), Err(ActError::NoWhy));
     }
 }

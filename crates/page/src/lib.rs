@@ -18,6 +18,7 @@
 mod act;
 mod acts;
 mod guard;
+mod live;
 mod looks;
 mod operator;
 mod server;

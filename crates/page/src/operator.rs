@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use commands::program::{self, Word, value};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 /// How long a look may take; what takes longer is told as that.
@@ -85,6 +86,20 @@ impl Operator {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // What is typed at the terminal of the page is not typed at its acts.
         command.process_group(0);
+        let Some(input) = words.input.clone() else { return command.spawn() };
+        let mut child = command.stdin(Stdio::piped()).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that does not read it says why.
+            tokio::spawn(async move { stdin.write_all(input.as_bytes()).await });
+        }
+        Ok(child)
+    }
+
+    /// Starts a command that goes on until it is dropped.
+    pub(crate) fn follow(&self, words: &Words) -> std::io::Result<Child> {
+        let mut command = self.command(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.process_group(0);
         command.spawn()
     }
 
@@ -134,6 +149,8 @@ pub(crate) struct Words {
     values: Vec<String>,
     /// Whether it says a JSON document a line.
     says_lines: bool,
+    /// What it reads from its standard input.
+    input: Option<String>,
 }
 
 impl Words {
@@ -148,6 +165,11 @@ impl Words {
 
     pub(crate) fn flag(mut self, name: &'static str) -> Self {
         self.flags.push(name);
+        self
+    }
+
+    pub(crate) fn input(mut self, text: impl Into<String>) -> Self {
+        self.input = Some(text.into());
         self
     }
 

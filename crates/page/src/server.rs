@@ -1,16 +1,18 @@
 //! The server: which path shows or does what.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Form, Path as InPath, Query, Request, State};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Form, Path as InPath, Query, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
@@ -20,14 +22,17 @@ use axum::routing::{get, post};
 use futures_util::{Stream, StreamExt as _};
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::act::{Act, LETTERS_MAX};
 use crate::acts::Acts;
 use crate::guard::{Guard, Refused, secret};
+use crate::live::{Live, Seen};
 use crate::looks::{Look, Looks};
-use crate::operator::{Operator, Words};
+use crate::operator::{Operator, Said, Words};
 use crate::text::{Language, Text};
 use crate::view::{self, Letters, Screen, View};
 
@@ -55,6 +60,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a look at dead letters on AWS is shown again: nobody receives by turning a page.
 const AWS_LOOK_FOR: Duration = Duration::from_hours(1);
 
+/// The longest form, in bytes: a body, each byte of which may be written as three.
+const PREPARED_BYTES_MAX: usize = 4 * view::EDITED_BYTES_MAX;
+
+/// How soon what is live is told of again.
+const LIVE_TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the live view waits for what the log says first.
+const FIRST_LINES: Duration = Duration::from_secs(2);
+
+/// Exports that were asked for and not fetched, at most.
+const EXPORTS_MAX: usize = 16;
+
+/// Bytes of an export that are passed on at once.
+const PIECE_BYTES: usize = 64 * 1_024;
+
 /// What a page is to be.
 #[derive(Debug)]
 pub struct Page {
@@ -80,6 +100,9 @@ struct Shared {
     guard: Guard,
     looks: Looks,
     acts: Acts,
+    live: Live,
+    /// Files that were asked for, by what fetches each, once.
+    exports: Mutex<BTreeMap<String, Words>>,
     /// What acts show beside the cookie; none where there are none.
     act_secret: Option<String>,
     is_aws: bool,
@@ -97,6 +120,8 @@ impl Page {
         let shared = Shared {
             guard: Guard::new(),
             environment: self.operator.environment().to_owned(),
+            live: Live::new(self.operator.clone()),
+            exports: Mutex::default(),
             looks: Looks::new(self.operator),
             acts: Acts::new(),
             act_secret: self.acts.then(secret),
@@ -155,6 +180,7 @@ impl Start {
         tokio::select! {
             served = serve.into_future() => served?,
             () = shared.looks.watch(interval) => {}
+            () = shared.live.follow() => {}
         }
         shared.acts.end(PATIENCE).await;
         Ok(())
@@ -176,9 +202,12 @@ fn router(shared: &Arc<Shared>, closed: watch::Receiver<bool>) -> Router {
         .route(Screen::Event.path(), get(event))
         .route(Screen::Refused.path(), get(refused))
         .route(Screen::Acts.path(), get(acts))
+        .route(Screen::Live.path(), get(live))
         .route("/acts/{id}", get(act))
         .route("/acts/{id}/stop", post(stop))
-        .route("/prepare", post(prepare))
+        .route("/prepare", post(prepare).layer(DefaultBodyLimit::max(PREPARED_BYTES_MAX)))
+        .route("/export", post(export))
+        .route("/exported/{token}", get(exported))
         .route("/prepared/{token}", get(prepared))
         .route("/begin", post(begin))
         .route("/news", get(news))
@@ -244,6 +273,10 @@ fn why(refused: Refused) -> &'static str {
 }
 
 impl Shared {
+    fn exports(&self) -> MutexGuard<'_, BTreeMap<String, Words>> {
+        self.exports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn view(&self, headers: &HeaderMap) -> View<'_> {
         View {
             language: Language::wanted(headers),
@@ -337,7 +370,41 @@ async fn event(
     } else {
         Some(place.shared.looks.look(&Words::new(&["show"]).value(asked)).await)
     };
-    page(view::event(&view, asked, look.as_ref()))
+    // What is the name of nothing may be the text of something.
+    let is_unknown = look.as_ref().is_some_and(|look| look.found.is_err());
+    let found = if is_unknown && !place.shared.is_aws {
+        let found = place.shared.looks.look(&Words::new(&["find"]).value(asked)).await;
+        let is_any = |said: &Said| {
+            said.json
+                .pointer("/events")
+                .and_then(Value::as_array)
+                .is_some_and(|all| !all.is_empty())
+        };
+        found.found.as_ref().is_ok_and(is_any).then_some(found)
+    } else {
+        None
+    };
+    page(view::event(&view, asked, look.as_ref(), found.as_ref()))
+}
+
+#[derive(Debug, Deserialize)]
+struct Viewed {
+    #[serde(default)]
+    paused: bool,
+}
+
+async fn live(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Query(viewed): Query<Viewed>,
+) -> Html<String> {
+    let shared = &place.shared;
+    let mut seen = shared.live.look();
+    let is_first = |seen: &Seen| !seen.lines.is_empty() || seen.trouble.is_some();
+    // The first lines come a moment after somebody looks.
+    drop(tokio::time::timeout(FIRST_LINES, seen.wait_for(is_first)).await);
+    let seen = seen.borrow().clone();
+    page(view::live(&shared.view(&headers), &seen, viewed.paused, shared.is_aws))
 }
 
 async fn refused(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
@@ -385,6 +452,8 @@ struct Wanted {
     name: String,
     #[serde(default)]
     minutes: String,
+    #[serde(default)]
+    body: String,
     #[serde(flatten)]
     letters: Letters,
 }
@@ -408,6 +477,12 @@ async fn wanted_act(shared: &Shared, wanted: Wanted) -> Result<Act, String> {
         "retry" => Act::Retry { keys: some(wanted.key).into_iter().collect() },
         "skip" => Act::Skip { event_id: some(wanted.event_id).ok_or("no event is named")? },
         "resume" => Act::Resume { name: some(wanted.name).ok_or("no pause is named")? },
+        "repeat" => Act::Repeat { event_id: some(wanted.event_id).ok_or("no event is named")? },
+        "edit" => {
+            let event_id = some(wanted.event_id).ok_or("no event is named")?;
+            let before = body_of(shared, &event_id).await?;
+            Act::Edit { after: typed_body(wanted.body, &before), before, event_id }
+        }
         "pause" => Act::Pause { minutes: minutes(&wanted.minutes)? },
         "redrive" | "drop" => {
             let event_ids = match some(wanted.event_id) {
@@ -418,6 +493,67 @@ async fn wanted_act(shared: &Shared, wanted: Wanted) -> Result<Act, String> {
         }
         other => return Err(format!("there is no act {other:?}")),
     })
+}
+
+/// The body of a dead letter, as it is now.
+async fn body_of(shared: &Shared, event_id: &str) -> Result<String, String> {
+    let words = Words::new(&["dlq", "show"]).value(event_id);
+    let said = shared.looks.look(&words).await.found.map_err(|error| error.to_string())?;
+    let body = said.json.pointer("/body").and_then(Value::as_str);
+    body.map(str::to_owned).ok_or_else(|| format!("{event_id} is no dead letter"))
+}
+
+/// A text area sends every line break as two characters. Source: HTML, "Constructing the entry list".
+fn typed_body(typed: String, before: &str) -> String {
+    if before.contains("\r\n") { typed } else { typed.replace("\r\n", "\n") }
+}
+
+/// Asks for a file of dead letters; it is fetched by where this leads to, once.
+async fn export(State(place): State<Place>, Form(letters): Form<Letters>) -> Response {
+    let words = chosen(&letters, Words::new(&["dlq", "export"])).value("-");
+    let token = secret();
+    let mut exports = place.shared.exports();
+    if exports.len() >= EXPORTS_MAX {
+        exports.clear();
+    }
+    exports.insert(token.clone(), words);
+    leads_to(&format!("/exported/{token}"))
+}
+
+/// The file, as the command writes it. One that fails half-way ends half-way, and is no whole download.
+async fn exported(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    InPath(token): InPath<String>,
+) -> Response {
+    let words = place.shared.exports().remove(&token);
+    let Some(words) = words else { return not_found(State(place), headers).await };
+    let failed = |error: &str| {
+        let page = view::error(error).into_string();
+        (StatusCode::BAD_GATEWAY, Html(page)).into_response()
+    };
+    let mut child = match place.shared.looks.operator().follow(&words) {
+        Ok(child) => child,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return failed("the command has no output");
+    };
+    tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+    let pieces =
+        futures_util::stream::try_unfold((stdout, child), async |(mut stdout, mut child)| {
+            let mut piece = vec![0; PIECE_BYTES];
+            let read = stdout.read(&mut piece).await?;
+            piece.truncate(read);
+            if read > 0 {
+                return Ok(Some((piece, (stdout, child))));
+            }
+            let status = child.wait().await?;
+            if status.success() { Ok(None) } else { Err(io::Error::other(status.to_string())) }
+        });
+    let name = format!("attachment; filename=\"dead-letters-{}.jsonl\"", place.shared.environment);
+    let headers = [(CONTENT_TYPE, "application/x-ndjson"), (CONTENT_DISPOSITION, name.as_str())];
+    (headers, Body::from_stream(pieces)).into_response()
 }
 
 /// What was typed for how long; nothing is until somebody resumes. Who types something else does not
@@ -505,18 +641,27 @@ fn leads_to(path: &str) -> Response {
 async fn news(
     State(place): State<Place>,
 ) -> Sse<impl Stream<Item = Result<Event, std::convert::Infallible>>> {
-    let following =
-        (place.shared.looks.status(), place.shared.acts.changes(), place.closed.clone());
+    let following = (
+        place.shared.looks.status(),
+        place.shared.acts.changes(),
+        place.shared.live.changes(),
+        place.closed.clone(),
+    );
     let told = || Ok(Event::default().event("news").data("news"));
     // What happened between the page's making and this is news as well.
     let first = futures_util::stream::once(async move { told() });
     let later = futures_util::stream::unfold(following, move |mut following| async move {
-        let (status, acts, closed) = &mut following;
-        let is_news = tokio::select! {
-            changed = status.changed() => changed.is_ok(),
-            changed = acts.changed() => changed.is_ok(),
-            _ = closed.wait_for(|closed| *closed) => false,
+        let (status, acts, live, closed) = &mut following;
+        let (is_news, is_live) = tokio::select! {
+            changed = status.changed() => (changed.is_ok(), false),
+            changed = acts.changed() => (changed.is_ok(), false),
+            changed = live.changed() => (changed.is_ok(), true),
+            _ = closed.wait_for(|closed| *closed) => (false, false),
         };
+        if is_live {
+            // Much may come at once.
+            tokio::time::sleep(LIVE_TOLD_EVERY).await;
+        }
         is_news.then(|| (told(), following))
     });
     Sse::new(first.chain(later)).keep_alive(KeepAlive::default())

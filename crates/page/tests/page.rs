@@ -42,6 +42,8 @@ if [ -f "$name.sleeps" ]; then
     echo "on its way" >&2
     while :; do sleep 0.05; done
 fi
+[ "$name" = dlq-edit ] && cat > edited
+if [ "$name" = logs ] && [ -f logs.json ]; then exec tail -n +1 -f logs.json; fi
 if [ -f "$name.json" ]; then cat "$name.json"; else echo "error: $name is not there" >&2; exit 1; fi
 "#;
 
@@ -193,9 +195,18 @@ impl Browser<'_> {
 #[test]
 fn nobody_sees_anything_without_the_token_and_it_works_once() {
     let page = serve(true);
-    for path in
-        ["/", "/keys", "/dead-letters", "/event?q=x", "/acts", "/acts/1", "/news", "/prepared/x"]
-    {
+    for path in [
+        "/",
+        "/keys",
+        "/dead-letters",
+        "/event?q=x",
+        "/acts",
+        "/acts/1",
+        "/news",
+        "/prepared/x",
+        "/live",
+        "/exported/x",
+    ] {
         let answer = page.send("GET", path, &[], "");
         assert_eq!(answer.status, 401, "{path}");
         assert!(!answer.body.contains("4711"), "{path}");
@@ -247,9 +258,12 @@ fn a_cookie_alone_begins_nothing_and_a_page_that_shows_begins_nothing_at_all() {
         assert_eq!(browser.secret.is_some(), acts);
         for secret in [None, Some("x".to_owned()), Some(browser.cookie.clone())] {
             browser.secret = secret;
-            for (path, body) in
-                [("/prepare", "act=retry&key=k"), ("/begin", "token=x&why=y"), ("/acts/1/stop", "")]
-            {
+            for (path, body) in [
+                ("/prepare", "act=retry&key=k"),
+                ("/begin", "token=x&why=y"),
+                ("/acts/1/stop", ""),
+                ("/export", ""),
+            ] {
                 assert_eq!(browser.post(path, body).status, 403, "{path}");
             }
         }
@@ -470,4 +484,143 @@ fn a_look_at_the_door_uses_no_token_up_and_a_filter_is_for_issues_as_well() {
     browser.get("/dead-letters?grep=zzz");
     let acts = page.acts();
     assert!(acts.iter().all(|call| call.contains("|--grep=zzz|")) && acts.len() == 2, "{acts:?}");
+}
+
+fn logged(message: &str, event_id: &str) -> String {
+    let line = json!({
+        "timestamp": "2026-01-01T00:00:00.123Z", "message": message, "event_id": event_id,
+        "group": "order-7", "route": "sss", "destination": "service", "status": 200, "latency_ms": 12,
+    });
+    format!("{line}\n")
+}
+
+#[test]
+fn what_comes_in_and_goes_out_is_seen_live_and_the_log_is_followed_once() {
+    let page = serve(true);
+    let log = page.dir.path().join("logs.json");
+    let lines = logged("accepted", "e-<1>") + &logged("listening", "no-event-s") + "{ torn\n";
+    fs::write(&log, lines + &logged("delivered", "e-<1>")).unwrap();
+    let browser = page.enter();
+    let shown = browser.await_text("/live", "delivered");
+    assert!(shown.contains("e-&lt;1&gt;") && !shown.contains("no-event-s"), "{shown}");
+    assert!(shown.find("delivered").unwrap() < shown.find("accepted").unwrap(), "the newest first");
+    assert!(shown.contains("sss → service") && shown.contains("12 ms"), "{shown}");
+    assert!(shown.contains("value=\"repeat\"") && shown.contains("data-live"), "{shown}");
+    // What is written from then on comes by itself, and however many look.
+    let mut more = fs::OpenOptions::new().append(true).open(&log).unwrap();
+    more.write_all(logged("retry", "e-2").as_bytes()).unwrap();
+    browser.await_text("/live", "e-2");
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| browser.get("/live"));
+        }
+    });
+    let paused = browser.get("/live?paused=true");
+    assert!(!paused.contains("data-live") && paused.contains("href=\"/live\""), "{paused}");
+    let followed: Vec<String> =
+        page.acts().into_iter().filter(|call| call.starts_with("logs|")).collect();
+    assert_eq!(followed, ["logs|shop|--data-dir|d|--json|--since=10min|--follow|"]);
+}
+
+#[test]
+fn why_nothing_is_seen_is_said() {
+    let page = serve(false);
+    let browser = page.enter();
+    browser.await_text("/live", "logs is not there");
+    assert!(!browser.get("/live").contains("hx-post"), "what cannot be done is not offered");
+}
+
+#[test]
+fn a_delivered_event_is_sent_again_with_a_why() {
+    let page = serve(true);
+    page.says("repeat", &json!({ "outcome": "delivered" }));
+    page.says(
+        "show",
+        &json!({ "event_id": "e-1", "state": "delivered", "messages": [{ "body": "{}" }] }),
+    );
+    let browser = page.enter();
+    assert!(browser.get("/event?q=e-1").contains("value=\"repeat\""));
+    let shown = browser.get(&browser.led("/prepare", "act=repeat&event_id=e-1"));
+    assert!(shown.contains("repeat shop e-1 --why TEXT"), "{shown}");
+    let act = browser.act("act=repeat&event_id=e-1", "restored");
+    browser.await_text(&act, "delivered");
+    assert_eq!(
+        page.acts().pop().unwrap(),
+        "repeat|shop|--data-dir|d|--json|--why=restored|--|e-1|"
+    );
+    // What is kept nowhere cannot be.
+    page.says("show", &json!({ "event_id": "e-2", "state": "delivered", "messages": [] }));
+    assert!(!browser.get("/event?q=e-2").contains("value=\"repeat\""));
+}
+
+#[test]
+fn a_dead_letter_is_edited_and_what_changes_is_shown_before() {
+    let page = serve(true);
+    let body = "{\n  \"a\": 1,\n  \"b\": \"<x>\"\n}";
+    page.says(
+        "show",
+        &json!({ "event_id": "e-1", "state": "dead", "messages": [{ "body": body, "state": "dead" }] }),
+    );
+    page.says("dlq-show", &json!({ "event_id": "e-1", "body": body }));
+    page.says("dlq-edit", &json!({ "sent": true }));
+    let browser = page.enter();
+    let event = browser.get("/event?q=e-1");
+    assert!(event.contains("<textarea") && event.contains("&lt;x&gt;"), "{event}");
+    // As a browser sends it.
+    let typed = |a: u8| {
+        format!(
+            "act=edit&event_id=e-1&body=%7B%0D%0A++%22a%22%3A+{a}%2C%0D%0A++%22b%22%3A+%22%3Cx%3E%22%0D%0A%7D"
+        )
+    };
+    let same = browser.led("/prepare", &typed(2));
+    let shown = browser.get(&same);
+    assert!(shown.contains("<del>-   &quot;a&quot;: 1,"), "{shown}");
+    assert!(shown.contains("<ins>+   &quot;a&quot;: 2,") && !shown.contains("<ins>+ {"), "{shown}");
+    let unchanged = browser.post("/prepare", &typed(1));
+    assert!(unchanged.status == 200 && !unchanged.headers.contains("hx-redirect"));
+    let token = same.rsplit('/').next().unwrap();
+    let act = browser.led("/begin", &format!("token={token}&why=typo"));
+    browser.await_text(&act, "sent");
+    assert_eq!(
+        page.acts().pop().unwrap(),
+        "dlq|edit|shop|--data-dir|d|--json|--body=/dev/stdin|--why=typo|--|e-1|"
+    );
+    let sent = fs::read_to_string(page.dir.path().join("edited")).unwrap();
+    assert_eq!(sent, body.replace(": 1", ": 2"));
+}
+
+#[test]
+fn dead_letters_are_downloaded_as_the_command_writes_them_and_once() {
+    let page = serve(true);
+    page.says("dlq-export", &json!({ "event_id": "e-1", "body": "山田" }));
+    let browser = page.enter();
+    let to = browser.led("/export", "issue=i-4f2a&group=&grep=");
+    let answer = page.send("GET", &to, &[("cookie", &browser.cookie)], "");
+    assert!(answer.body.contains("山田") && answer.status == 200, "{}", answer.body);
+    let name = "content-disposition: attachment; filename=\"dead-letters-shop.jsonl\"";
+    assert!(answer.headers.contains(name), "{}", answer.headers);
+    assert_eq!(page.acts(), ["dlq|export|shop|--data-dir|d|--json|--issue=i-4f2a|--|-|"]);
+    assert_eq!(page.send("GET", &to, &[("cookie", &browser.cookie)], "").status, 404);
+    // One that fails is no whole file.
+    fs::remove_file(page.dir.path().join("dlq-export.json")).unwrap();
+    let to = browser.led("/export", "");
+    let failed = page.send("GET", &to, &[("cookie", &browser.cookie)], "");
+    assert!(!failed.body.ends_with("0\r\n\r\n"), "{}", failed.body);
+}
+
+#[test]
+fn a_text_that_names_nothing_is_looked_for() {
+    let page = serve(false);
+    let browser = page.enter();
+    let found = json!({
+        "event_id": "e-1", "state": "delivered", "group": "order-7", "place": "body",
+        "accepted_at": "2026-01-01T00:00:00.123Z", "excerpt": "<Tanaka>",
+    });
+    page.says("find", &json!({ "events": [found], "searched": 3, "whole": true }));
+    let shown = browser.get("/event?q=tanaka");
+    assert!(shown.contains("e-1") && shown.contains("&lt;Tanaka&gt;"), "{shown}");
+    assert!(page.acts().contains(&"find|shop|--data-dir|d|--json|--|tanaka|".to_owned()));
+    page.says("find", &json!({ "events": [], "searched": 3, "whole": true }));
+    let none = browser.get("/event?q=nobody");
+    assert!(none.contains("show is not there"), "{none}");
 }

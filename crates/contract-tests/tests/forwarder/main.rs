@@ -16,6 +16,7 @@ mod destinations;
 mod logging;
 mod order;
 mod planted;
+mod repeats;
 mod request;
 mod retry_after;
 mod signatures;

@@ -12,6 +12,7 @@ use std::num::NonZeroU32;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::keep::KeepDeliveredFile;
 use super::notify::NotifyFile;
 use super::signature::{HiddenText, SignFile, VerifyFile};
 use crate::route::OnReject;
@@ -48,6 +49,11 @@ pub struct ConfigFile {
     #[serde(skip_serializing)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
     pub aws: Option<IgnoredAny>,
+    /// How much of what was delivered the engine on one machine keeps, to show it and to send it again;
+    /// nothing, unless given.
+    // Not written: the forwarder need not know.
+    #[serde(default, skip_serializing)]
+    pub keep_delivered: Option<KeepDeliveredFile>,
 }
 
 /// A route: from a path of the API to one or more destinations.

@@ -3,6 +3,7 @@
 
 mod error;
 mod file;
+mod keep;
 mod notify;
 mod receives;
 mod route;
@@ -16,6 +17,7 @@ pub use file::{
     ConfigFile, DestinationFile, ForwarderFile, LogContentFile, LogLevel, QueueFile, RetryFile,
     RouteFile,
 };
+pub use keep::{KEPT_BYTES_MAX, KEPT_COUNT_MAX, KeepDelivered, KeepDeliveredFile};
 pub use notify::{Notify, NotifyFile};
 pub use receives::Receives;
 pub use signature::{
@@ -53,6 +55,8 @@ pub struct Config {
     /// Who is told of what needs a person, on one machine.
     notify: Option<Notify>,
     file: ConfigFile,
+    /// How much of what was delivered is kept, on one machine.
+    keep_delivered: Option<KeepDelivered>,
 }
 
 /// The queue and its dead-letter queue.
@@ -167,7 +171,10 @@ impl Config {
         let proxy = proxy.and_then(|url| faults.check("forwarder.proxy", parse_proxy(url)));
         let notify = file.notify.as_ref().map(|file| Notify::check(faults, file));
         let environment = file.environment.clone();
-        let config = Self { environment, routes, queue, forwarder, proxy, notify, file };
+        let keep_delivered =
+            file.keep_delivered.and_then(|file| KeepDelivered::check(faults, file));
+        let config =
+            Self { environment, routes, queue, forwarder, proxy, notify, file, keep_delivered };
         config.check_environment_size(faults);
         config
     }
@@ -188,6 +195,12 @@ impl Config {
     #[must_use]
     pub fn notify(&self) -> Option<&Notify> {
         self.notify.as_ref()
+    }
+
+    /// How much of what was delivered is kept on one machine; `None` if nothing is.
+    #[must_use]
+    pub fn keep_delivered(&self) -> Option<KeepDelivered> {
+        self.keep_delivered
     }
 
     /// Routes by name.

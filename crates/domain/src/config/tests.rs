@@ -974,3 +974,26 @@ fn the_forwarder_is_not_told_who_is_notified() {
     let again = Config::check(config(&notify).unwrap().file().clone()).unwrap();
     assert_eq!(again.notify(), config(&notify).unwrap().notify());
 }
+
+#[test]
+fn what_was_delivered_is_kept_within_two_bounds_and_only_if_asked_for() {
+    let keep = |keep: Value| config(&json!({ "keep_delivered": keep }));
+    assert!(config(&json!({})).unwrap().keep_delivered().is_none());
+    let bounds = |it: Config| it.keep_delivered().map(|it| (it.count(), it.bytes()));
+    assert_eq!(keep(json!({})).map(bounds).unwrap(), Some((1_000, 10_485_760)));
+    let both = json!({ "count": 1_000_000, "bytes": u32::MAX });
+    assert_eq!(keep(both).map(bounds).unwrap(), Some((1_000_000, u32::MAX)));
+    for (wrong, problem) in [
+        (json!({ "count": 0 }), "keep_delivered.count: must be 1 to 1000000 events, is 0"),
+        (json!({ "count": 1_000_001 }), "keep_delivered.count: must be 1 to 1000000 events"),
+        (json!({ "bytes": 0 }), "keep_delivered.bytes: must be 1 to 4294967295 bytes, is 0"),
+        (json!({ "bytes": -1 }), "keep_delivered.bytes"),
+        (json!({ "for": 1 }), "unknown field"),
+    ] {
+        let error = keep(wrong).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+    // The forwarder need not know.
+    let environment = keep(json!({})).unwrap().forwarder_environment("q", "d");
+    assert!(environment.values().all(|value| !value.contains("keep")), "{environment:?}");
+}

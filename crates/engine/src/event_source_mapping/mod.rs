@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 pub(crate) use event::EventSource;
 
 use crate::clock::Uptime;
-use crate::function::{Function, InvocationError, Process, ms};
+use crate::function::{Function, INIT_TIMEOUT, InvocationError, Process, ms};
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{ReceiveRequest, ReceivedMessage, Store, StoreError};
@@ -76,6 +76,8 @@ struct Shared {
     /// When the next pause ends by itself.
     next_end: watch::Sender<Option<Timestamp>>,
     counts: Counts,
+    /// Held while a message is given to the function beside all batches.
+    once: tokio::sync::Mutex<()>,
 }
 
 /// The pauses, and where they are kept.
@@ -153,6 +155,7 @@ impl EventSourceMapping {
             next_end: watch::Sender::new(pauses.next_end()),
             pauses: tokio::sync::Mutex::new(Kept { file, pauses }),
             counts: Counts::default(),
+            once: tokio::sync::Mutex::default(),
         });
         let failures = shared.options.store.failures();
         let work = || failures.clone().task("the event source mapping", Arc::clone(&shared).work());
@@ -178,6 +181,15 @@ pub(crate) enum MappingError {
     Store(#[from] StoreError),
     #[error("whether delivery is paused cannot be read")]
     Pauses(#[from] io::Error),
+}
+
+/// Why one message has no answer of the function.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OnceError {
+    #[error("no process of the forwarder could be started{}", .0.as_ref().map(|it| format!(": {it}")).unwrap_or_default())]
+    NoProcess(Option<String>),
+    #[error(transparent)]
+    Invocation(#[from] InvocationError),
 }
 
 impl Wanted {
@@ -265,6 +277,19 @@ impl MappingHandle {
             messages_deleted: count(&counts.messages_deleted),
             messages_failed: count(&counts.messages_failed),
         }
+    }
+
+    /// Gives the function one message that is in no queue, beside all batches, and returns its answer. Those
+    /// who ask take turns, as each has a process of its own.
+    pub(crate) async fn once(&self, message: ReceivedMessage) -> Result<Bytes, OnceError> {
+        let Shared { options, once, .. } = &*self.0;
+        let _turn = once.lock().await;
+        let process = tokio::time::timeout(INIT_TIMEOUT, options.function.process()).await;
+        let mut process =
+            process.map_err(|_elapsed| OnceError::NoProcess(self.function_trouble()))?;
+        let answer = process.invoke(event::event(&[message], &options.source)).await;
+        process.end().await;
+        Ok(answer?)
     }
 
     /// Messages in a batch, at most.

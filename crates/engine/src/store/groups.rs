@@ -5,6 +5,7 @@ use rusqlite::{Row, params};
 use super::deduplication;
 use super::departure::{Departure, Why};
 use super::error::StoreError;
+use super::kept::Leaving;
 use super::ledger::{EVENT_ID_SQL, ROUTE_SQL, Way};
 use super::limits;
 use super::queue::Queue;
@@ -215,6 +216,10 @@ pub(super) fn remove(
     why: &Removal<'_>,
 ) -> Result<(), StoreError> {
     let queue_id = queue.id;
+    let leaving = match why {
+        Removal::Done { .. } => Leaving::of(tx, sequence)?,
+        _ => None,
+    };
     let removed: Option<(i64, String, String, String)> = tx.first(
         &format!(
             "DELETE FROM message WHERE sequence = ?1
@@ -226,6 +231,9 @@ pub(super) fn remove(
     let Some((group_id, route, message_id, event_id)) = removed else { return Ok(()) };
     let way = why.way(tx, &message_id)?;
     tx.count(queue_id, &route, way);
+    if let (Way::Done, Some(leaving)) = (way, leaving) {
+        leaving.keep(tx, queue)?;
+    }
     let gone = match why {
         Removal::Expired => Some(Why::Expired),
         Removal::Deleted => Some(Why::Deleted),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::quota;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,31 @@ pub struct MessageAttribute {
     pub data_type: String,
     /// The value.
     pub value: AttributeValue,
+}
+
+/// As the domain has it: of bytes their base64 text.
+impl From<&MessageAttribute> for domain::attribute::Attribute {
+    fn from(attribute: &MessageAttribute) -> Self {
+        let value = match &attribute.value {
+            AttributeValue::Text(text) => text.clone(),
+            AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
+        };
+        Self { data_type: attribute.data_type.clone(), value }
+    }
+}
+
+/// As a queue has it; `None` of what only says that it is base64.
+impl TryFrom<domain::attribute::Attribute> for MessageAttribute {
+    type Error = base64::DecodeError;
+
+    fn try_from(attribute: domain::attribute::Attribute) -> Result<Self, Self::Error> {
+        let value = if attribute.is_binary() {
+            AttributeValue::Binary(STANDARD.decode(&attribute.value)?)
+        } else {
+            AttributeValue::Text(attribute.value)
+        };
+        Ok(Self { data_type: attribute.data_type, value })
+    }
 }
 
 /// The value of a message attribute.

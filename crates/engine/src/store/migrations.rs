@@ -7,8 +7,14 @@ use super::ledger;
 
 /// The step at place N leads from version N to N + 1. Never changed once released; a schema is changed
 /// by one more.
-const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 5] =
-    [begin, count_what_is_queued, know_heads_in_flight, know_what_is_damaged, lease];
+const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 6] = [
+    begin,
+    count_what_is_queued,
+    know_heads_in_flight,
+    know_what_is_damaged,
+    lease,
+    keep_delivered,
+];
 
 /// The version that this engine works with. An engine refuses what a newer one wrote.
 pub(super) const VERSION: usize = STEPS.len();
@@ -127,5 +133,35 @@ fn lease(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
              events INTEGER,
              done INTEGER NOT NULL
          ) STRICT;",
+    )
+}
+
+/// `bytes` stands before the large columns, so that nothing of them is read to remove a row.
+fn keep_delivered(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE kept (
+             id INTEGER PRIMARY KEY,
+             queue_id INTEGER NOT NULL,
+             event_id TEXT NOT NULL,
+             group_name TEXT NOT NULL,
+             message_id TEXT NOT NULL,
+             deduplication_id TEXT NOT NULL,
+             sequence INTEGER NOT NULL,
+             sent_ms INTEGER NOT NULL,
+             delivered_ms INTEGER NOT NULL,
+             receive_count INTEGER NOT NULL,
+             from_api INTEGER NOT NULL,
+             bytes INTEGER NOT NULL,
+             trace_header TEXT,
+             attributes TEXT,
+             body TEXT NOT NULL
+         ) STRICT;
+         CREATE INDEX kept_by_event ON kept (queue_id, event_id);
+         CREATE TABLE kept_total (
+             id INTEGER PRIMARY KEY CHECK (id = 1),
+             events INTEGER NOT NULL,
+             bytes INTEGER NOT NULL
+         ) STRICT;
+         INSERT INTO kept_total VALUES (1, 0, 0);",
     )
 }

@@ -18,6 +18,7 @@ mod error;
 mod fault_switches;
 mod faults;
 mod groups;
+mod kept;
 mod lease;
 mod ledger;
 pub mod limits;
@@ -57,6 +58,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::config::KeepDelivered;
 use domain::lease::Lease;
 use domain::time::Timestamp;
 use rusqlite::Connection;
@@ -69,6 +71,7 @@ pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::fault_switches::HeldCommits;
 pub use self::faults::Faults;
 pub use self::groups::GroupLock;
+pub use self::kept::{Kept, KeptTotal};
 pub use self::lease::{LeaseProgress, LeaseRequest};
 pub use self::ledger::{QueueLedger, Ways};
 pub use self::look::{GroupCount, Place, WaitingGroup};
@@ -557,6 +560,48 @@ impl Store {
         self.jobs.run(move |tx| lease::release(tx, &name, &token)).await
     }
 
+    /// From now on keeps so much of what is delivered, and no more of what was; nothing, unless given.
+    pub async fn keep_delivered(&self, keep: Option<KeepDelivered>) -> Result<()> {
+        let mut is_more = true;
+        while is_more {
+            let trim = move |tx: &mut Tx<'_>| {
+                tx.keep(keep);
+                kept::trim(tx, keep)
+            };
+            is_more = self.jobs.run(trim).await?;
+        }
+        Ok(())
+    }
+
+    /// How much is kept of what was delivered.
+    pub async fn kept_total(&self) -> Result<KeptTotal> {
+        self.reader.look(kept::total).await
+    }
+
+    /// The event of this id that was delivered, if it is kept.
+    pub async fn kept(&self, queue: &str, event_id: &str) -> Result<Option<Kept>> {
+        let (queue, event_id) = (queue.to_owned(), event_id.to_owned());
+        self.reader.look(move |view| kept::of_event(view, &queue, &event_id)).await
+    }
+
+    /// The ids of kept events that begin with this, at most `most`.
+    pub async fn kept_beginning(
+        &self,
+        queue: &str,
+        beginning: &str,
+        most: usize,
+    ) -> Result<Vec<String>> {
+        let (queue, beginning) = (queue.to_owned(), beginning.to_owned());
+        self.reader.look(move |view| kept::beginning(view, &queue, &beginning, most)).await
+    }
+
+    /// Kept events, the newest first, some of those before the one of this number; and whether there are
+    /// more.
+    pub async fn kept_before(&self, queue: &str, before: i64) -> Result<(Vec<Kept>, bool)> {
+        let queue = queue.to_owned();
+        self.reader.look(move |view| kept::page(view, &queue, before)).await
+    }
+
     /// A queue's tags.
     pub async fn tags(&self, name: &str) -> Result<Tags> {
         let name = name.to_owned();
@@ -801,6 +846,10 @@ impl Store {
     /// and of the write-ahead log what is written in place.
     pub async fn shrink(&self, short: bool) -> Result<bool> {
         let shrink = move |tx: &mut Tx<'_>| {
+            tx.set_short(short);
+            if short {
+                kept::make_room(tx)?;
+            }
             shrink::limit_log(tx, short)?;
             shrink::shrink(tx, short)
         };

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use domain::config::KeepDelivered;
 use rusqlite::{Connection, Params, params};
 
 use super::departure::{Departure, Told};
@@ -25,6 +26,10 @@ pub(super) struct Memory {
     departures: Vec<Departure>,
     damage: Option<String>,
     told: Option<Told>,
+    /// How much of what was delivered is kept.
+    keep: Option<KeepDelivered>,
+    /// Whether nothing more of it is, as the disk has no room.
+    is_short: bool,
 }
 
 /// Where a transaction that is rolled back goes back to.
@@ -57,6 +62,13 @@ impl Memory {
             // Where nobody listens, nobody is told.
             let _unheard = self.told.as_ref().map(|told| told.send(departure));
         }
+    }
+
+    /// Keeps nothing more until there is room; tells whether anything was kept so far.
+    pub(super) fn stop_keeping(&mut self) -> bool {
+        let kept = self.keep.is_some() && !self.is_short;
+        self.is_short = true;
+        kept
     }
 
     /// What was found to be wrong with the database.
@@ -145,6 +157,21 @@ impl<'a> Tx<'a> {
     /// Tells that messages have left, once that is durable.
     pub(super) fn depart(&mut self, departure: Departure) {
         self.memory.departures.push(departure);
+    }
+
+    /// How much of what was delivered is to be kept; `None` if nothing is, now.
+    pub(super) fn keeps(&self) -> Option<KeepDelivered> {
+        self.memory.keep.filter(|_| !self.memory.is_short)
+    }
+
+    /// How much is to be kept from now on.
+    pub(super) fn keep(&mut self, keep: Option<KeepDelivered>) {
+        self.memory.keep = keep;
+    }
+
+    /// Whether the disk has no room for what is kept.
+    pub(super) fn set_short(&mut self, short: bool) {
+        self.memory.is_short = short;
     }
 
     /// The ledger, to purge.

@@ -231,6 +231,10 @@ impl Writer {
                 Err(RolledBack::ByJob) => job.found_no_room(),
                 Err(RolledBack::ByStorage(error)) => error.is_full(),
             };
+            // What is only kept for later gives way first.
+            if is_full && self.memory.stop_keeping() {
+                continue;
+            }
             let may_use_held = job.use_of_room() == UseOfRoom::Held;
             if is_full && may_use_held && self.make_room(&mut tried) {
                 continue;

@@ -8,6 +8,7 @@ mod damage;
 mod deduplication;
 mod durability;
 mod faults;
+mod kept;
 mod leases;
 mod ledger;
 mod looking;

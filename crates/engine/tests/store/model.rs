@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::config::KeepDelivered;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -26,6 +27,10 @@ enum Step {
     },
     /// Of what is in flight, the one at this place, modulo their number.
     Delete {
+        which: usize,
+    },
+    /// The same, as the function is done with it.
+    Finish {
         which: usize,
     },
     ChangeVisibility {
@@ -53,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Receive { max_messages, visibility_timeout_seconds }
         }),
         5 => any::<usize>().prop_map(|which| Step::Delete { which }),
+        5 => any::<usize>().prop_map(|which| Step::Finish { which }),
         2 => (any::<usize>(), 0..20_u32).prop_map(|(which, timeout_seconds)| {
             Step::ChangeVisibility { which, timeout_seconds }
         }),
@@ -74,12 +80,18 @@ struct Model {
     receipts: Vec<ReceivedMessage>,
     /// What should be counted.
     ways: Ways,
+    /// Bodies of what was delivered, in that order.
+    finished: Vec<String>,
 }
+
+/// How much of what was delivered is kept.
+const KEPT: usize = 3;
 
 impl Model {
     fn new(lock: GroupLock) -> Self {
         let (groups, receipts) = (BTreeMap::new(), Vec::new());
-        Self { lock, now_seconds: 0, sent: 0, groups, receipts, ways: Ways::default() }
+        let (ways, finished) = (Ways::default(), Vec::new());
+        Self { lock, now_seconds: 0, sent: 0, groups, receipts, ways, finished }
     }
 
     /// How many messages at the front of a group can be received.
@@ -133,9 +145,19 @@ impl Model {
     }
 
     fn deleted(&mut self, message: &ReceivedMessage) {
+        self.ways.deleted += 1;
+        self.left(message);
+    }
+
+    fn finished(&mut self, message: &ReceivedMessage) {
+        self.ways.done += 1;
+        self.finished.push(message.body.clone());
+        self.left(message);
+    }
+
+    fn left(&mut self, message: &ReceivedMessage) {
         let queued = self.groups.get_mut(&message.group_id).unwrap();
         queued.retain(|(body, _)| *body != message.body);
-        self.ways.deleted += 1;
         self.receipts.retain(|receipt| receipt.message_id != message.message_id);
     }
 
@@ -164,6 +186,8 @@ async fn open(
 ) -> Fixture {
     let store = Store::open(dir, clock.clone()).unwrap().with_group_lock(lock);
     store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
+    let keep = KeepDelivered::new(u32::try_from(KEPT).unwrap(), 1_000_000).unwrap();
+    store.keep_delivered(Some(keep)).await.unwrap();
     Fixture { store, clock }
 }
 
@@ -207,6 +231,14 @@ async fn take(queue: Fixture, model: &mut Model, step: Step, dir: &std::path::Pa
                 model.deleted(message);
             }
         }
+        Step::Finish { which } => {
+            let held = model.in_flight();
+            if let Some(message) = held.get(which % held.len().max(1)) {
+                let handles = vec![message.receipt_handle.clone()];
+                queue.store.finish_batch(QUEUE, handles).await.unwrap().remove(0).unwrap();
+                model.finished(message);
+            }
+        }
         Step::ChangeVisibility { which, timeout_seconds } => {
             let held = model.in_flight();
             if let Some(message) = held.get(which % held.len().max(1)) {
@@ -232,6 +264,10 @@ async fn take(queue: Fixture, model: &mut Model, step: Step, dir: &std::path::Pa
             queue.store.faults().set_commits_fail(true);
             let body = model.next_body();
             queue.store.send(QUEUE, message(&group_name(group), &body)).await.unwrap_err();
+            if let Some(message) = model.in_flight().first() {
+                let handles = vec![message.receipt_handle.clone()];
+                queue.store.finish_batch(QUEUE, handles).await.unwrap_err();
+            }
             queue.store.faults().set_commits_fail(false);
         }
         Step::Reopen => {
@@ -258,6 +294,11 @@ async fn check_history(lock: GroupLock, steps: Vec<Step>) {
         ];
         assert_eq!(counts, model.counts().map(|count| u64::try_from(count).unwrap()));
         assert_eq!(ways(&queue).await, model.ways());
+        let (kept, _) = queue.store.kept_before(QUEUE, i64::MAX).await.unwrap();
+        let kept: Vec<&str> = kept.iter().map(|kept| kept.body.as_str()).collect();
+        let newest: Vec<&str> =
+            model.finished.iter().rev().take(KEPT).map(String::as_str).collect();
+        assert_eq!(kept, newest, "what was delivered is kept, the newest of it");
     }
     queue.advance_seconds(1_000);
     model.now_seconds += 1_000;

@@ -27,6 +27,8 @@ pub(super) struct Case<'a> {
     pub(super) next_attempt: Option<String>,
     /// `None` if it is not known.
     pub(super) is_paused: Option<bool>,
+    /// Whether it was delivered, and its body is kept.
+    pub(super) is_kept: bool,
 }
 
 impl Case<'_> {
@@ -72,6 +74,10 @@ impl Case<'_> {
                 let drop = command!["dlq", "drop", environment(), event_id(), "--why", "TEXT"];
                 all.push(do_by("delete it, and keep a copy in a file", drop));
             }
+            State::Delivered if self.is_kept => {
+                let repeat = command!["repeat", environment(), event_id(), "--why", "TEXT"];
+                all.push(do_by("send it once more, marked as a repeat", repeat));
+            }
             State::Delivered => {
                 let what =
                     "nothing: the service has it; who sent it can send it again, as another event";
@@ -102,6 +108,7 @@ mod tests {
             behind_of,
             next_attempt: None,
             is_paused: Some(is_paused),
+            is_kept: state == State::Delivered && is_paused,
         };
         let commands = case.can_do().into_iter().filter_map(|it| it.command);
         let words = |command: String| command.split_once(' ').unwrap().1.to_owned();
@@ -121,6 +128,7 @@ mod tests {
                     behind_of: Some(chosen),
                     next_attempt: None,
                     is_paused: Some(false),
+                    is_kept: true,
                 };
                 for CanDo { command, .. } in case.can_do() {
                     let command = command.filter(|_| state != Unknown);
@@ -144,7 +152,8 @@ mod tests {
         assert_eq!(commands(State::Waiting, false, Some("e-0")), ["show prod e-0"]);
         assert_eq!(commands(State::Waiting, false, None), none);
         assert_eq!(commands(State::InFlight, false, None), none);
-        assert_eq!(commands(State::Delivered, true, None), none);
+        assert_eq!(commands(State::Delivered, false, None), none);
+        assert_eq!(commands(State::Delivered, true, None), ["repeat prod e-1 --why TEXT"]);
         assert_eq!(
             commands(State::Dead, false, None),
             [

@@ -32,6 +32,8 @@ pub(super) struct Found {
     pub(super) unknown: Vec<String>,
     /// What could have been told here, and was not; unlike what AWS never tells it is a failure.
     pub(super) is_in_part: bool,
+    /// Whether it was delivered and can be sent once more.
+    pub(super) is_kept: bool,
 }
 
 /// The ordering key that was typed.
@@ -65,6 +67,14 @@ struct Answer {
     group: Option<Group>,
     #[serde(default)]
     alike: BTreeSet<String>,
+    /// What is kept of it since it was delivered.
+    #[serde(default)]
+    kept: Option<Kept>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Kept {
+    letter: Letter,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +126,11 @@ async fn in_engine(
         of_group.truncate(1);
         messages = of_group;
     }
+    let kept = answer.kept.filter(|_| messages.is_empty());
+    let is_kept = kept.is_some();
+    if let Some(Kept { letter }) = kept {
+        messages.push(Lying::delivered(letter.received_by(String::new())?));
+    }
     // By a message's id the event has another.
     let event_id =
         messages.first().map_or(answer.id, |message| message.letter.event_id().to_owned());
@@ -143,7 +158,7 @@ async fn in_engine(
     }
     let event_id = event_ids.pop_first().unwrap_or_else(|| typed.clone());
     let is_in_part = !unknown.is_empty();
-    Ok(Found { event_id, lines, messages, key, unknown, is_in_part })
+    Ok(Found { event_id, lines, messages, key, unknown, is_in_part, is_kept })
 }
 
 /// What of a key has died, where nothing of it waits: the key, and of its first dead letter that itself.
@@ -238,7 +253,8 @@ async fn in_log(
         alike.pop_first().unwrap_or_else(|| typed.to_owned())
     };
     lines.retain(|line| line["event_id"] == *event_id);
-    Ok(Found { event_id, lines, messages: Vec::new(), key, unknown, is_in_part })
+    let messages = Vec::new();
+    Ok(Found { event_id, lines, messages, key, unknown, is_in_part, is_kept: false })
 }
 
 /// The dead letters of an event on AWS, or those of a key, which are received to be looked at.
@@ -297,6 +313,10 @@ fn not_clear(typed: &str, alike: &BTreeSet<String>) -> anyhow::Error {
 }
 
 impl Lying {
+    fn delivered(letter: DeadLetter) -> Self {
+        Self { state: State::Delivered, ..Self::dead(letter) }
+    }
+
     fn dead(letter: DeadLetter) -> Self {
         Self {
             state: State::Dead,

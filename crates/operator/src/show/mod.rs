@@ -113,7 +113,8 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
         in_time(read::since(&audit, since)),
         in_time(async { Switch::of(&environment)?.list().await }),
     );
-    let Found { event_id, lines, mut messages, mut key, mut unknown, mut is_in_part } = found?;
+    let Found { event_id, lines, mut messages, mut key, mut unknown, mut is_in_part, is_kept } =
+        found?;
     let actions = actions.unwrap_or_else(|error| {
         is_in_part = true;
         unknown.push(format!("what operators did ({error:#})"));
@@ -141,7 +142,8 @@ pub(crate) async fn run(given: Show) -> anyhow::Result<ExitCode> {
         bail!("{}", nothing(&environment, &given, &unknown));
     }
     let is_paused = paused.as_ref().map(Option::is_some);
-    let event = event(&environment, event_id, &lines, messages, &actions, is_paused, now);
+    let lying = (messages, is_kept);
+    let event = event(&environment, event_id, &lines, lying, &actions, is_paused, now);
     if matches!(environment.host, Host::Aws { .. })
         && event.messages.is_empty()
         && event.state != State::Delivered
@@ -234,7 +236,7 @@ fn event(
     environment: &Environment,
     event_id: String,
     lines: &[Value],
-    mut messages: Vec<Lying>,
+    (mut messages, is_kept): (Vec<Lying>, bool),
     actions: &[Line],
     is_paused: Option<bool>,
     now: Timestamp,
@@ -283,6 +285,7 @@ fn event(
         behind_of,
         next_attempt,
         is_paused,
+        is_kept,
     }
     .can_do();
     Subject {

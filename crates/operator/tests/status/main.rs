@@ -13,6 +13,7 @@ mod on_aws;
 mod preflight;
 mod redrive;
 mod refused;
+mod repeat;
 mod retry;
 mod show;
 mod skip;

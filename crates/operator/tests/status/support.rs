@@ -56,6 +56,15 @@ impl Site {
 
     /// The same with other settings of the forwarder.
     pub(crate) async fn with(destination: &str, forwarder_settings: Value) -> Self {
+        Self::with_more(destination, forwarder_settings, json!({})).await
+    }
+
+    /// An engine that keeps so much of what it delivers.
+    pub(crate) async fn keeping(destination: &str, keep: Value) -> Self {
+        Self::with_more(destination, json!({}), json!({ "keep_delivered": keep })).await
+    }
+
+    async fn with_more(destination: &str, forwarder_settings: Value, more: Value) -> Self {
         let route = |path: &str, on_reject: &str| {
             json!({
                 "path": path,
@@ -74,6 +83,7 @@ impl Site {
         });
         let settings = config["forwarder"].as_object_mut().unwrap();
         settings.extend(forwarder_settings.as_object().unwrap().clone());
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         Self { engine: engine(dir.path()).await, dir }

@@ -33,6 +33,7 @@ texts! {
     Event: "Event", "イベント";
     Refused: "Refused", "拒否した要求";
     Acts: "Acts", "操作";
+    Live: "Live", "ライブ";
     SkipToContent: "Skip to content", "本文へ移動";
 
     // The verdict
@@ -93,7 +94,7 @@ texts! {
     AcceptedAt: "Accepted at", "受付時刻";
 
     // An event
-    FindBy: "Event id, message id, or ordering key", "イベントID、メッセージID、または順序キー";
+    FindBy: "Event id, message id, ordering key, or text", "イベントID、メッセージID、順序キー、または文字列";
     Find: "Find", "検索";
     State: "State", "状態";
     Headers: "Headers", "ヘッダー";
@@ -134,6 +135,14 @@ texts! {
     FromThisPage: "From this page", "このページからの操作";
     AuditLog: "Audit log", "監査ログ";
     ForMinutes: "for minutes (empty: until resumed)", "分間(空欄: 再開するまで)";
+
+    SendAgain: "Send again", "もう一度送る";
+    Edit: "Send with this body", "この本文で送る";
+    Changed: "What was changed", "変更点";
+    Export: "Export", "エクスポート";
+    PauseView: "Pause the view", "表示を止める";
+    GoOn: "Go on", "表示を再開";
+    FoundBy: "Found by this text", "この文字列で見つかったもの";
 
     // Getting in
     StartTitle: "Who are you?", "確認";

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::diff::diff;
 use super::part::{at, error, list, name};
 use super::{Screen, View};
 use crate::act::{Act, MANY};
@@ -20,6 +21,10 @@ pub(crate) fn confirm(
     let content = html! {
         h1 { (name(view, act)) " · " (view.environment) }
         (about(view, act))
+        @if let Act::Edit { before, after, .. } = act {
+            h2 { (view.t(Text::Changed)) }
+            (diff(before, after))
+        }
         @if let Some(look) = rehearsal { (super::said(look, |said| would(view, &said.json))) }
         form.wide hx-post="/begin" hx-target="#said" {
             input type="hidden" name="token" value=(token);
@@ -44,7 +49,9 @@ pub(crate) fn confirm(
 fn about(view: &View<'_>, act: &Act) -> Markup {
     let what = match act {
         Act::Retry { keys } => keys.join(", "),
-        Act::Skip { event_id } => event_id.clone(),
+        Act::Skip { event_id } | Act::Repeat { event_id } | Act::Edit { event_id, .. } => {
+            event_id.clone()
+        }
         Act::Redrive { event_ids } | Act::Drop { event_ids } => {
             let shown: Vec<&str> = event_ids.iter().take(20).map(String::as_str).collect();
             let more = if event_ids.len() > shown.len() { ", …" } else { "" };

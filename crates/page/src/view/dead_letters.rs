@@ -140,7 +140,10 @@ fn one_by_one(view: &View<'_>, chosen: &Letters, letters: &Value, total: Option<
             p {
                 (rows.len()) " " (view.t(Text::ShownOf)) " " (total.unwrap_or_else(|| "?".to_owned())) " "
                 (prepare(view, Text::Redrive, "redrive", &fields)) " "
-                (prepare(view, Text::Drop, "drop", &fields))
+                (prepare(view, Text::Drop, "drop", &fields)) " "
+                @if view.acts {
+                    form hx-post="/export" { (hidden(chosen)) button { (view.t(Text::Export)) } }
+                }
             }
             (table(&headings.map(|it| view.t(it)), &rows))
         }

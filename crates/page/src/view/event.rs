@@ -20,14 +20,24 @@ const MASKED: [&str; 8] = [
     "apikey",
 ];
 
-pub(crate) fn event(view: &View<'_>, asked: &str, look: Option<&Look>) -> Markup {
+/// The longest body that is offered to be edited in a browser, in bytes.
+pub(crate) const EDITED_BYTES_MAX: usize = 256 * 1_024;
+
+/// `found` is what a search for the text found, where nothing else has that name.
+pub(crate) fn event(
+    view: &View<'_>,
+    asked: &str,
+    look: Option<&Look>,
+    found: Option<&Look>,
+) -> Markup {
     let content = html! {
         h1 { (view.t(Text::Event)) }
         form action="/event" role="search" {
             label { (view.t(Text::FindBy)) input.long name="q" value=(asked); }
             button { (view.t(Text::Find)) }
         }
-        @if let Some(look) = look { (super::said(look, |said| shown(view, &said.json))) }
+        @if let Some(found) = found { (super::said(found, |said| events(view, &said.json))) }
+        @else if let Some(look) = look { (super::said(look, |said| shown(view, &said.json))) }
     };
     view.page(Screen::Event, &content)
 }
@@ -45,6 +55,32 @@ fn shown(view: &View<'_>, show: &Value) -> Markup {
         }
         (history(view, show))
         (unknown(view, show))
+    }
+}
+
+/// Events that hold a text.
+fn events(view: &View<'_>, found: &Value) -> Markup {
+    let rows: Vec<Vec<Markup>> = list(found, "/events")
+        .iter()
+        .map(|event| {
+            let cell = |pointer| text(at(event, pointer).unwrap_or_default());
+            vec![
+                event_link(&at(event, "/event_id").unwrap_or_default()),
+                cell("/state"),
+                event_link(&at(event, "/group").unwrap_or_default()),
+                time_at(event, "/accepted_at"),
+                html! { (cell("/place")) " " code { (cell("/excerpt")) } },
+            ]
+        })
+        .collect();
+    let headings = [Text::Event, Text::State, Text::Key, Text::AcceptedAt, Text::Words];
+    html! {
+        h2 { (view.t(Text::FoundBy)) }
+        p {
+            (rows.len()) " " (view.t(Text::ShownOf)) " " (at(found, "/searched").unwrap_or_default())
+            @if found.pointer("/whole") == Some(&Value::Bool(false)) { " · " (view.t(Text::NotAllKnown)) }
+        }
+        (table(&headings.map(|it| view.t(it)), &rows))
     }
 }
 
@@ -109,6 +145,29 @@ fn can_do(view: &View<'_>, show: &Value) -> Markup {
         @if state == "dead" {
             (prepare(view, Text::Redrive, "redrive", &[("event_id", &event_id)])) " "
             (prepare(view, Text::Drop, "drop", &[("event_id", &event_id)]))
+            (edit(view, show, &event_id))
+        }
+        @if state == "delivered" && !list(show, "/messages").is_empty() {
+            (prepare(view, Text::SendAgain, "repeat", &[("event_id", &event_id)]))
+        }
+    }
+}
+
+/// A form with the body of a dead letter, as it came.
+fn edit(view: &View<'_>, show: &Value, event_id: &str) -> Markup {
+    let body = at(show, "/messages/0/body").filter(|body| body.len() <= EDITED_BYTES_MAX);
+    html! {
+        @if let Some(body) = body.filter(|_| view.acts) {
+            form.wide hx-post="/prepare" {
+                input type="hidden" name="act" value="edit";
+                input type="hidden" name="event_id" value=(event_id);
+                label {
+                    (view.t(Text::Body))
+                    // A line break at the beginning of a text area is none of its text.
+                    textarea name="body" rows="12" cols="80" spellcheck="false" { "\n" (body) }
+                }
+                button { (view.t(Text::Edit)) }
+            }
         }
     }
 }

@@ -3,8 +3,10 @@
 mod acts;
 mod confirm;
 mod dead_letters;
+mod diff;
 mod event;
 mod keys;
+mod live;
 mod now;
 mod part;
 mod refused;
@@ -17,8 +19,9 @@ use crate::text::{Language, Text};
 pub(crate) use acts::{act, acts};
 pub(crate) use confirm::confirm;
 pub(crate) use dead_letters::{SHOWN_MAX, dead_letters};
-pub(crate) use event::event;
+pub(crate) use event::{EDITED_BYTES_MAX, event};
 pub(crate) use keys::keys;
+pub(crate) use live::live;
 pub(crate) use now::now;
 pub(crate) use part::{Letters, error, said};
 pub(crate) use refused::refused;
@@ -42,11 +45,19 @@ pub(crate) enum Screen {
     Event,
     Refused,
     Acts,
+    Live,
 }
 
 impl Screen {
-    const ALL: [Self; 6] =
-        [Self::Now, Self::Keys, Self::DeadLetters, Self::Event, Self::Refused, Self::Acts];
+    const ALL: [Self; 7] = [
+        Self::Now,
+        Self::Live,
+        Self::Keys,
+        Self::DeadLetters,
+        Self::Event,
+        Self::Refused,
+        Self::Acts,
+    ];
 
     pub(crate) fn path(self) -> &'static str {
         match self {
@@ -56,6 +67,7 @@ impl Screen {
             Self::Event => "/event",
             Self::Refused => "/refused",
             Self::Acts => "/acts",
+            Self::Live => "/live",
         }
     }
 
@@ -67,13 +79,14 @@ impl Screen {
             Self::Event => Text::Event,
             Self::Refused => Text::Refused,
             Self::Acts => Text::Acts,
+            Self::Live => Text::Live,
         }
     }
 
     /// Whether it follows what happens by itself: what looks at dead letters may not, as on AWS a look
     /// is a receive.
     fn is_live(self) -> bool {
-        matches!(self, Self::Now | Self::Keys | Self::Acts)
+        matches!(self, Self::Now | Self::Keys | Self::Acts | Self::Live)
     }
 }
 

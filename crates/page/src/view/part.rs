@@ -140,6 +140,8 @@ pub(super) fn name(view: &View<'_>, act: &Act) -> &'static str {
         Act::Drop { .. } => Text::Drop,
         Act::Pause { .. } => Text::Pause,
         Act::Resume { .. } => Text::Resume,
+        Act::Repeat { .. } => Text::SendAgain,
+        Act::Edit { .. } => Text::Edit,
     })
 }
 

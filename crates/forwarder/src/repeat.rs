@@ -1,0 +1,123 @@
+//! An event that an operator sends once more: one attempt, marked as that, whose end is the answer. It is in
+//! no queue, so nothing of it is kept, tried again or dead-lettered.
+
+use std::time::Duration;
+
+use domain::config::LogLevel;
+use domain::message::Message;
+use domain::outcome::{Answer, Attempt, Outcome};
+use domain::route::Route;
+use serde::Serialize;
+use url::Position;
+
+use crate::forwarder::Ending;
+use crate::logging::{Line, What};
+use crate::report::{self, Report};
+
+/// How it ended, in the response of the function.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Repeated {
+    pub(crate) message_id: String,
+    /// Whether every destination has taken it.
+    pub(crate) delivered: bool,
+    pub(crate) attempts: Vec<Asked>,
+    /// Why nobody was asked, if that is so.
+    pub(crate) error: Option<String>,
+}
+
+/// What a destination made of it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Asked {
+    destination: String,
+    delivered: bool,
+    status: Option<u16>,
+    error: Option<String>,
+    latency_ms: Option<u64>,
+}
+
+impl Repeated {
+    /// By how the attempt ended.
+    pub(crate) fn of(message: &Message, route: Option<&Route>, ending: &Ending<'_>) -> Self {
+        let attempts = match (&ending.outcome, route) {
+            (Outcome::Asked(parts), Some(route)) => parts
+                .iter()
+                .zip(&ending.latencies)
+                .map(|((destination, attempt), latency)| {
+                    let (status, error) = said(attempt);
+                    Asked {
+                        destination: destination.name().to_owned(),
+                        delivered: route.verdict(attempt) == domain::outcome::Verdict::Delivered,
+                        status,
+                        error,
+                        latency_ms: latency.map(ms),
+                    }
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            message_id: message.message_id.clone(),
+            delivered: !attempts.is_empty() && attempts.iter().all(|it| it.delivered),
+            error: why_nobody(&ending.outcome),
+            attempts,
+        }
+    }
+
+    /// Tells of each destination, or why none was asked.
+    pub(crate) fn tell(&self, report: &Report, message: &Message, route: Option<&Route>) {
+        let about = Line { route: route.map(Route::name), ..report::about(message) };
+        let line = |delivered: bool| {
+            let (level, what) = if delivered {
+                (LogLevel::Info, What::Repeated)
+            } else {
+                (LogLevel::Warn, What::RepeatFailed)
+            };
+            Line { level, what, ..about }
+        };
+        if self.attempts.is_empty() {
+            report.line(Line { error: self.error.as_deref(), ..line(false) });
+        }
+        for asked in &self.attempts {
+            let to = route.into_iter().flat_map(Route::destinations);
+            let to = to.into_iter().find(|it| it.name() == asked.destination);
+            report.line(Line {
+                destination: Some(&asked.destination),
+                host: to.map(|to| &to.url()[Position::BeforeHost..Position::AfterPort]),
+                status: asked.status,
+                error: asked.error.as_deref(),
+                latency_ms: asked.latency_ms.map(Duration::from_millis),
+                ..line(asked.delivered)
+            });
+        }
+    }
+}
+
+fn said(attempt: &Attempt) -> (Option<u16>, Option<String>) {
+    match attempt {
+        Attempt::AcceptedBefore => (None, None),
+        Attempt::Answered(Answer { status, .. })
+        | Attempt::RejectedBefore(Answer { status, .. }) => (Some(*status), None),
+        Attempt::NotMade(refusal) => {
+            (None, Some(format!("not called: {}", refusal.reason.as_str())))
+        }
+        Attempt::Failed(error) => (None, Some(error.as_str().to_owned())),
+    }
+}
+
+fn why_nobody(outcome: &Outcome<'_>) -> Option<String> {
+    match outcome {
+        Outcome::Asked(_) => None,
+        Outcome::Unroutable { error } => Some(error.clone()),
+        Outcome::Malformed { error } => Some(format!("it cannot be made a request: {error}")),
+        Outcome::Unverified(error) => Some(format!("it is not verified: {error}")),
+        Outcome::SecretInDoubt { .. } => {
+            Some("it is not verified: the secret at hand may be an older one".to_owned())
+        }
+        Outcome::NoSecret { error } => Some(error.clone()),
+        Outcome::NoTime => Some("no time was left".to_owned()),
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
