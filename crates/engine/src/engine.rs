@@ -30,6 +30,7 @@ use crate::function::{
     Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
 };
 use crate::heartbeat::Heartbeat;
+use crate::history::{self, History};
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
@@ -126,6 +127,7 @@ pub struct Engine {
     api: Server,
     access: Arc<Access>,
     mapping: Option<EventSourceMapping>,
+    history: Arc<History>,
     /// What waits for its time; ends with the engine.
     waiting: JoinSet<()>,
     queue_urls: QueueUrls,
@@ -264,7 +266,9 @@ impl Engine {
             started: store.clock().uptime(),
             store: store.clone(),
         });
-        let router = api_router(&config, &admin, data_dir);
+        let history = Arc::new(History::open(Arc::clone(&admin), data_dir).await);
+        let router =
+            api_router(&config, &admin, data_dir).merge(history::router(Arc::clone(&history)));
         let mut waiting =
             departures::watch(&store, config.dead_letter_queue_name(), &log, health, disk.clone());
         if let Some(disk) = disk {
@@ -287,12 +291,23 @@ impl Engine {
         })
         .map_err(|source| EngineError::Listen { address: options.listen, source })?;
 
+        waiting.spawn(Arc::clone(&history).run());
         waiting.spawn(notifier::run(&config, data_dir, was_killed, &admin));
         if let Some(heartbeat) = Heartbeat::new(&config, &admin) {
             waiting.spawn(heartbeat.run());
         }
-        let engine =
-            Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
+        let engine = Self {
+            store,
+            log,
+            ingest,
+            api,
+            access,
+            mapping,
+            history,
+            waiting,
+            queue_urls,
+            address_file,
+        };
         engine.announce(data_dir);
         Ok(engine)
     }
@@ -357,7 +372,8 @@ impl Engine {
     /// Lets the function finish what it works on, accepting events meanwhile, and ends. Takes up to the
     /// function's timeout.
     pub async fn stop(self) {
-        let Self { store, log, ingest, api, mapping, mut waiting, address_file, .. } = self;
+        let Self { store, log, ingest, api, mapping, history, mut waiting, address_file, .. } =
+            self;
         waiting.shutdown().await;
         // The function may need the queues until its last batch has ended, and senders of webhooks need
         // not notice how long that takes.
@@ -366,6 +382,8 @@ impl Engine {
         }
         ingest.stop().await;
         api.stop().await;
+        let _in_time = tokio::time::timeout(CLOSE_TIMEOUT, history.end()).await;
+        drop(history);
         if let Some(file) = address_file {
             // A file that is left over names a process that is gone; whoever reads it can tell.
             let _left_over = std::fs::remove_file(file);
