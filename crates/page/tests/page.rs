@@ -37,6 +37,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 cd "$(dirname "$0")"
 { for word in "$@"; do printf '%s|' "$word"; done; echo; } >> calls
 case "$1" in dlq) name="dlq-$2" ;; *) name="$1" ;; esac
+case "$*" in *--history=*) name="history" ;; esac
 if [ -f "$name.sleeps" ]; then
     trap 'echo stopped >> calls; exit 130' TERM
     echo "on its way" >&2
@@ -57,6 +58,7 @@ fn serve(acts: bool) -> Served {
         "delivery": { "pauses": [] },
     });
     fs::write(dir.path().join("status.json"), status.to_string()).unwrap();
+    fs::write(dir.path().join("history.json"), history(60).to_string()).unwrap();
     let operator = Operator::new(program, "shop".to_owned(), vec!["--data-dir".into(), "d".into()]);
     let page = Page { operator, is_aws: false, acts, port: 0 };
     let (end, ended) = oneshot::channel::<()>();
@@ -76,6 +78,23 @@ fn serve(acts: bool) -> Served {
     let (_, token) = door.split_once("?token=").unwrap();
     let token = token.split('"').next().unwrap().to_owned();
     Served { dir, address, token, end: Some(end), thread: Some(thread) }
+}
+
+/// So many minutes, of which the first ten are not known.
+fn history(minutes: u64) -> serde_json::Value {
+    let minute = |n: u64| {
+        let known = (n >= 10).then_some(n * 1_000);
+        json!({
+            "at": format!("2027-01-15T12:{:02}:00Z", n % 60), "accepted": known, "delivered": known,
+            "failed": known.map(|_| 0), "dead_lettered": known, "p50_ms": known, "p99_ms": known,
+        })
+    };
+    let mut step = minute(59);
+    step["in_part"] = json!(["failed"]);
+    json!({
+        "host": "engine", "minutes": (0..minutes).map(minute).collect::<Vec<_>>(),
+        "steps": [minute(0), step], "unknown": [],
+    })
 }
 
 impl Drop for Served {
@@ -309,7 +328,10 @@ fn however_many_look_the_environment_is_asked_once() {
         }
     });
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
-    let asked = |what: &str| page.calls().iter().filter(|call| call.starts_with(what)).count();
+    let asked = |what: &str| {
+        let calls = page.calls();
+        calls.iter().filter(|it| it.starts_with(what) && !it.contains("--history=")).count()
+    };
     assert!(asked("blocked|") <= 1 + seconds, "{}", asked("blocked|"));
     assert!(asked("status|") <= 2 + seconds, "{}", asked("status|"));
 }
@@ -396,21 +418,66 @@ fn acts_end_with_the_page() {
 fn what_a_browser_loads_is_light_and_whole() {
     let page = serve(true);
     let browser = page.enter();
-    let bytes: usize =
-        ["/", "/page.css", "/page.js", "/htmx.js"].iter().map(|path| browser.get(path).len()).sum();
+    let bytes: usize = ["/", "/page.css", "/page.js", "/htmx.js", "/uplot.js", "/uplot.css"]
+        .iter()
+        .map(|path| browser.get(path).len())
+        .sum();
     assert!(bytes < 150_000, "{bytes} bytes");
     let loaded = browser.get("/");
     assert!(!loaded.contains("src=\"http") && !loaded.contains("href=\"http"), "{loaded}");
 }
 
-/// As its authors made it: htmx.org 2.0.11, `dist/htmx.min.js`.
+/// As their authors made them: `dist/` of htmx.org 2.0.11 and of uplot 1.6.32.
 #[test]
-fn htmx_is_the_one_that_its_authors_released() {
+fn what_others_made_is_what_they_released() {
     use sha2::{Digest as _, Sha256};
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assets/htmx-2.0.11.min.js");
-    let digest = Sha256::digest(fs::read(file).unwrap());
-    let digest = digest.iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"));
-    assert_eq!(digest, "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717");
+    for (name, expected) in [
+        ("htmx-2.0.11.min.js", "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"),
+        (
+            "uplot-1.6.32.iife.min.js",
+            "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+        ),
+        (
+            "uplot-1.6.32.min.css",
+            "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+        ),
+    ] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assets").join(name);
+        let digest = Sha256::digest(fs::read(file).unwrap());
+        let digest = digest.iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"));
+        assert_eq!(digest, expected, "{name}");
+    }
+}
+
+/// Charts are drawn by the script from what the section holds; without it there are the numbers.
+#[test]
+fn what_happened_in_each_minute_is_there_for_the_script_and_in_numbers() {
+    let page = serve(false);
+    let browser = page.enter();
+    let now = browser.get("/");
+    assert!(now.contains("data-from=\"2027-01-15T12:00:00Z\""), "{now}");
+    let series = now.split("data-series=\"[[").nth(1).unwrap().split(']').next().unwrap();
+    let values: Vec<&str> = series.split(',').collect();
+    assert_eq!((values.len(), values[9], values[10], values[59]), (60, "null", "10000", "59000"));
+    assert!(now.contains("<details><summary>The same in numbers"), "{now}");
+    for cell in ["?", "59000", "0+", "59 s", "–"] {
+        assert!(now.contains(&format!("\">{cell}</td>")), "{cell}: {now}");
+    }
+    assert!(!now.contains("style="), "the policy allows no inline style: {now}");
+    let scripts: Vec<&str> = now.split("<script").skip(1).collect();
+    assert!(scripts.iter().all(|it| it.starts_with(" src=\"/")), "{scripts:?}");
+    page.says("history", &history(1_440));
+    let day = browser.get("/history?back=day");
+    assert!(day.starts_with("<section id=\"history\" hx-preserve=\"true\" data-back=\"day\">"));
+    assert!(page.calls().iter().any(|it| it.contains("|--history=day|")), "{:?}", page.calls());
+    // Who has the charts keeps them when the rest is shown anew.
+    let headers = [("cookie", browser.cookie.as_str()), ("hx-request", "true")];
+    let anew = page.send("GET", "/?back=day", &headers, "").body;
+    assert!(anew.contains("data-back=\"day\"></section>"), "{anew}");
+    let page = serve(false);
+    fs::remove_file(page.dir.path().join("history.json")).unwrap();
+    let without = page.enter().get("/");
+    assert!(without.contains("history is not there") && without.contains("4711"), "{without}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod blocked;
 mod doctor;
 mod fake_cloudwatch;
 mod forwarder;
+mod history;
 mod logs;
 mod metrics;
 mod on_aws;

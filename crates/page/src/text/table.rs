@@ -63,6 +63,15 @@ texts! {
     Forwarder: "Forwarder", "フォワーダー";
     None: "none", "なし";
 
+    // Charts
+    PerMinute: "Per minute", "1分ごと";
+    LastHour: "Last hour", "直近1時間";
+    LastDay: "Last day", "直近1日";
+    FailedAttempts: "Failed attempts", "失敗した試行";
+    UntilDelivered: "From acceptance to delivery", "受付から配信まで";
+    InNumbers: "The same in numbers", "数値で見る";
+    NotOfEachMinute: "?: not known; +: not of each minute; p50 and p99: the highest of a minute", "?: 不明 / +: 一部の分のみ / p50・p99: 1分ごとの値の最大";
+
     // Tables
     Key: "Key", "キー";
     Route: "Route", "ルート";

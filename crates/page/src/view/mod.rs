@@ -4,6 +4,7 @@ mod acts;
 mod confirm;
 mod dead_letters;
 mod event;
+mod history;
 mod keys;
 mod now;
 mod part;
@@ -18,6 +19,7 @@ pub(crate) use acts::{act, acts};
 pub(crate) use confirm::confirm;
 pub(crate) use dead_letters::{SHOWN_MAX, dead_letters};
 pub(crate) use event::event;
+pub(crate) use history::{Back, history};
 pub(crate) use keys::keys;
 pub(crate) use now::now;
 pub(crate) use part::{Letters, error, said};
@@ -98,7 +100,7 @@ impl View<'_> {
         html! {
             (DOCTYPE)
             html lang=(self.language.tag()) {
-                (head(&format!("{title} · {}", self.environment)))
+                (head(&format!("{title} · {}", self.environment), screen == Screen::Now))
                 body {
                     a.skip href="#content" { (self.t(Text::SkipToContent)) }
                     header {
@@ -123,7 +125,7 @@ impl View<'_> {
 }
 
 /// What a document's head says, with the scripts that are needed.
-fn head(title: &str) -> Markup {
+fn head(title: &str, charts: bool) -> Markup {
     html! {
         head {
             meta charset="utf-8";
@@ -132,6 +134,10 @@ fn head(title: &str) -> Markup {
             title { (title) }
             link rel="icon" href="data:,";
             link rel="stylesheet" href="/page.css";
+            @if charts {
+                link rel="stylesheet" href="/uplot.css";
+                script src="/uplot.js" defer {}
+            }
             script src="/htmx.js" defer {}
             script src="/page.js" defer {}
         }

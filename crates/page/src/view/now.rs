@@ -8,18 +8,26 @@ use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::Text;
 
-pub(crate) fn now(view: &View<'_>, look: Option<&Look>) -> Markup {
+/// `history` stands below the figures.
+pub(crate) fn now(view: &View<'_>, look: Option<&Look>, history: &Markup) -> Markup {
     let content = match look {
-        None => html! { div.verdict.unsure { strong { (view.t(Text::NotYetKnown)) } } },
-        Some(look) => super::said(look, |said| status(view, &said.json)),
+        None => html! {
+            div.verdict.unsure { strong { (view.t(Text::NotYetKnown)) } }
+            (history)
+        },
+        Some(look) if look.found.is_ok() => {
+            super::said(look, |said| status(view, &said.json, history))
+        }
+        Some(look) => html! { (super::said(look, |_| html! {})) (history) },
     };
     view.page(Screen::Now, &content)
 }
 
-fn status(view: &View<'_>, status: &Value) -> Markup {
+fn status(view: &View<'_>, status: &Value, history: &Markup) -> Markup {
     html! {
         (verdict(view, status))
         (figures(view, status))
+        (history)
         (delivery(view, status))
         (destinations(view, status))
         (last_deliveries(view, status))
