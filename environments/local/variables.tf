@@ -42,6 +42,12 @@ variable "notify" {
   }
 }
 
+variable "production" {
+  description = "Whether people depend on it: for whoever looks or acts."
+  type        = bool
+  default     = false
+}
+
 variable "aws" {
   description = "Where this is deployed to, and how."
   type        = any

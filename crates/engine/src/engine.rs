@@ -263,6 +263,7 @@ impl Engine {
             limits: Limits::of(&config),
             origins,
             about: about.clone(),
+            production: config.is_production(),
             started: store.clock().uptime(),
             store: store.clone(),
         });

@@ -48,6 +48,11 @@ pub struct ConfigFile {
     #[serde(skip_serializing)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
     pub aws: Option<IgnoredAny>,
+    /// Whether people depend on it: it is named so where somebody looks or acts. Nothing else follows
+    /// from it.
+    // Not written: the forwarder need not know.
+    #[serde(default, skip_serializing)]
+    pub production: bool,
 }
 
 /// A route: from a path of the API to one or more destinations.

@@ -190,6 +190,12 @@ impl Config {
         self.notify.as_ref()
     }
 
+    /// Whether people depend on it.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.file.production
+    }
+
     /// Routes by name.
     #[must_use]
     pub fn routes(&self) -> &BTreeMap<String, Route> {
