@@ -20,6 +20,7 @@ use crate::output::Output;
 #[command(
     after_help = crate::program::help("Examples:\n  {program} status local\n  {program} status local --watch\n  \
                   {program} status local --history hour\n  \
+                  {program} status local --routes\n  \
                   {program} status dev --since 7days\n  \
                   {program} status dev --json | jq .queue.events\n\n\
                   Exit codes: 0 shown, whatever it shows; 1 it could not be asked. \
@@ -45,6 +46,12 @@ pub struct Status {
     /// one's ages are shown.
     #[arg(long, value_name = "BACK", conflicts_with_all = ["watch", "since"])]
     pub history: Option<Back>,
+
+    /// Show instead what goes where: routes, destinations, and how long deliveries are tried
+    ///
+    /// By the configuration. With each route stands a request that tries it.
+    #[arg(long, conflicts_with_all = ["watch", "since", "history"])]
+    pub routes: bool,
 
     #[command(flatten)]
     pub output: Output,

@@ -15,6 +15,7 @@ mod preflight;
 mod redrive;
 mod refused;
 mod retry;
+mod routes;
 mod show;
 mod skip;
 mod status;
