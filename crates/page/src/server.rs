@@ -185,6 +185,7 @@ fn router(shared: &Arc<Shared>, closed: watch::Receiver<bool>) -> Router {
         .route(Screen::DeadLetters.path(), get(dead_letters))
         .route(Screen::Event.path(), get(event))
         .route(Screen::Refused.path(), get(refused))
+        .route(Screen::Routes.path(), get(routes))
         .route(Screen::Acts.path(), get(acts))
         .route("/acts/{id}", get(act))
         .route("/acts/{id}/stop", post(stop))
@@ -261,6 +262,7 @@ impl Shared {
             language: Language::wanted(headers),
             environment: &self.environment,
             acts: self.act_secret.is_some(),
+            production: self.looks.is_production(),
         }
     }
 }
@@ -388,6 +390,11 @@ async fn event(
 async fn refused(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
     let look = place.shared.looks.look(&Words::new(&["refused"])).await;
     page(view::refused(&place.shared.view(&headers), &look))
+}
+
+async fn routes(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
+    let look = place.shared.looks.look(&Words::new(&["status"]).flag("--routes")).await;
+    page(view::routes(&place.shared.view(&headers), &look))
 }
 
 async fn acts(State(place): State<Place>, headers: HeaderMap) -> Html<String> {

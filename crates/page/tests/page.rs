@@ -37,7 +37,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 cd "$(dirname "$0")"
 { for word in "$@"; do printf '%s|' "$word"; done; echo; } >> calls
 case "$1" in dlq) name="dlq-$2" ;; *) name="$1" ;; esac
-case "$*" in *--history=*) name="history" ;; esac
+case "$*" in *--history=*) name="history" ;; *--routes*) name="routes" ;; esac
 if [ -f "$name.sleeps" ]; then
     trap 'echo stopped >> calls; exit 130' TERM
     echo "on its way" >&2
@@ -362,7 +362,10 @@ fn an_act_is_looked_at_says_why_and_is_done_once() {
     // Sent again, as by a second click: the same act.
     assert_eq!(browser.led("/begin", &begin), act);
     let ended = browser.await_text(&act, "done");
-    assert!(ended.contains("&quot;sent&quot;"), "{ended}");
+    // In words; the command's own are below.
+    assert!(ended.contains("<dt>Sent again</dt><dd>1</dd>"), "{ended}");
+    let own = ended.find("<details><summary>The command").unwrap();
+    assert!(ended.find("&quot;sent&quot;").unwrap() > own, "{ended}");
     let done = "dlq|redrive|shop|--data-dir|d|--json|--why=it's fixed|--|--all|";
     assert_eq!(page.acts(), [rehearsed, done]);
 }
@@ -537,4 +540,144 @@ fn a_look_at_the_door_uses_no_token_up_and_a_filter_is_for_issues_as_well() {
     browser.get("/dead-letters?grep=zzz");
     let acts = page.acts();
     assert!(acts.iter().all(|call| call.contains("|--grep=zzz|")) && acts.len() == 2, "{acts:?}");
+}
+
+/// What a command says of an act, as people say it.
+#[test]
+fn what_an_act_did_is_said_in_words() {
+    let page = serve(true);
+    let browser = page.enter();
+    let check = |form: &str, name: &str, answer: serde_json::Value, words: &[&str]| {
+        page.says(name, &answer);
+        let act = browser.act(form, "why");
+        let shown = browser.await_text(&act, "<h1>done");
+        for word in words {
+            assert!(shown.contains(word), "{form}: no {word:?} in {shown}");
+        }
+    };
+    let sent = json!({ "sent": ["a", "b"], "failed": [{ "event_id": "c", "error": "<full>" }],
+        "passed_over": [], "groups_passed_over": 3 });
+    let said =
+        ["again</dt><dd>2<", "stayed behind</dt><dd>1<", "c: &lt;full&gt;", "stay</dt><dd>3<"];
+    check("act=redrive&event_id=a", "dlq-redrive", sent, &said);
+    let dropped = json!({ "dropped": ["a"], "file": "dropped-1.jsonl" });
+    let here = std::env::current_dir().unwrap().join("dropped-1.jsonl");
+    check(
+        "act=drop&event_id=a",
+        "dlq-drop",
+        dropped,
+        &["Dropped</dt><dd>1<", here.to_str().unwrap()],
+    );
+    let resting = json!({ "groups": [{ "group": "k", "result": "resting", "messages": null,
+        "next_attempt_at": "2027-01-15T12:00:00Z" }] });
+    let said = ["asked by Retry-After", "<time datetime=\"2027-01-15T12:00:00Z\">"];
+    check("act=retry&key=k", "retry", resting, &said);
+    let skipped = json!({ "event_id": "a", "outcome": "delivered" });
+    check("act=skip&event_id=a", "skip", skipped, &["was delivered after all"]);
+    let paused = json!({ "state": "paused", "waiting": 7, "resumes_at": null });
+    check("act=pause&minutes=", "pause", paused, &["Waiting</dt><dd>7<"]);
+}
+
+#[test]
+fn an_act_in_the_audit_log_is_one_row_with_its_result() {
+    let page = serve(false);
+    let line = |at: &str, action: &str, what: serde_json::Value| json!({ "at": at, "by": "kei", "action": action, "reason": "r", "what": what });
+    let (one, two) = ("2027-01-15T12:00:00Z", "2027-01-15T13:00:00Z");
+    let log = [
+        line(one, "pause", json!({ "state": "started", "started_at": one })),
+        line(
+            two,
+            "pause",
+            json!({ "state": "ended", "started_at": one, "result": "failed", "error": "E" }),
+        ),
+        line(two, "dlq drop", json!({ "state": "started", "started_at": two })),
+        line(two, "skip", json!({})),
+    ];
+    let lines: String = log.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(page.dir.path().join("dlq-log.json"), lines).unwrap();
+    let acts = page.enter().get("/acts");
+    assert_eq!(acts.matches("<tr>").count(), 1 + 3, "{acts}");
+    assert_eq!(acts.matches("\">pause</td>").count(), 1, "{acts}");
+    assert!(acts.contains("failed, or done in part: E"), "{acts}");
+    assert!(acts.contains("no end is known") && acts.contains("\">done</td>"), "{acts}");
+}
+
+#[test]
+fn production_is_named_and_an_act_there_says_so() {
+    for (production, named) in [(json!(true), true), (json!(false), false), (json!(null), false)] {
+        let page = serve(true);
+        page.says(
+            "status",
+            &json!({ "verdict": { "kind": "nothing_to_do" }, "production": production }),
+        );
+        page.says("dlq-log", &json!({}));
+        let browser = page.enter();
+        browser.await_text("/", "Nothing to do");
+        for path in ["/", "/acts"] {
+            let shown = browser.get(path);
+            assert_eq!(shown.contains("PRODUCTION"), named, "{path}: {shown}");
+            assert_eq!(shown.contains("<header class=\"production\">"), named, "{path}: {shown}");
+        }
+        let shown = browser.get(&browser.led("/prepare", "act=pause&minutes="));
+        assert_eq!(shown.contains("Do it (in production: shop)"), named, "{shown}");
+    }
+}
+
+#[test]
+fn a_verdict_is_said_in_the_viewers_language() {
+    let page = serve(false);
+    page.says(
+        "status",
+        &json!({ "verdict": {
+            "kind": "act", "sentence": "You: look", "waits": [],
+            "findings": [
+                { "kind": "key_blocked", "since": "2027-01-15T12:00:00Z", "key": "<k>", "reason": "422" },
+                { "kind": "observed", "condition": "Restarts", "figure": 4 },
+                { "kind": "of a newer version" },
+            ],
+            "unknown": [{ "what": "loss_meter", "why": "timeout" }],
+        } }),
+    );
+    let browser = page.enter();
+    browser.await_text("/", "You: look");
+    let headers = [("cookie", browser.cookie.as_str()), ("accept-language", "ja")];
+    let japanese = page.send("GET", "/", &headers, "").body;
+    for text in [
+        "キー&lt;k&gt;は<time datetime=\"2027-01-15T12:00:00Z\">2027-01-15T12:00:00Z</time>から判断を待っています(422)",
+        "エンジンが最近4回起動しました",
+        "<p>of a newer version</p>",
+        "不明: 不明なイベントの数 (timeout)",
+    ] {
+        assert!(japanese.contains(text), "{text}: {japanese}");
+    }
+}
+
+#[test]
+fn what_goes_where_is_shown() {
+    let page = serve(false);
+    page.says(
+        "routes",
+        &json!({ "routes": [{
+            "route": "sss", "paths": ["/hook"], "url": null, "ordering_key": "$request.body.id",
+            "verify": "github", "destinations": [{ "destination": "a", "origin": "https://a.example" }],
+            "retry": { "initial_delay_seconds": 2, "max_delay_seconds": 300 },
+            "give_up_after_seconds": 259_200, "on_reject": "block",
+            "test_event": { "command": "curl 'x'" },
+        }], "unknown": ["url (somewhere)"] }),
+    );
+    let shown = page.enter().get("/routes");
+    for text in [
+        "/hook",
+        "$request.body.id",
+        "github",
+        "https://a.example",
+        "2 s – 5 min 0 s",
+        "3 d 0 h",
+        "blocked",
+        "curl 'x'",
+        "url (somewhere)",
+    ] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    assert_eq!(page.acts(), [""; 0], "it changes nothing: {:?}", page.acts());
 }

@@ -73,14 +73,15 @@ const draw = (chart) => {
   const shown = (value) => value == null ? "–" : ages ? span(value) : String(value);
   plots.set(chart, new uPlot({
     width: chart.clientWidth, height: 180,
-    series: [{ label: "", value: (_, seconds) => seconds == null ? "–" : at(seconds) },
+    series: [{ label: chart.dataset.time, value: (_, seconds) => seconds == null ? "–" : at(seconds) },
       ...JSON.parse(chart.dataset.names).map((label, place) => ({
         label, stroke: colour(colours[ages ? place * 3 : place]), width: 1.5,
         dash: dashes[ages ? place * 2 : place], value: (_, value) => shown(value),
       }))],
     axes: [{ ...axis, values: (_, splits) => splits.map(at) },
-      { ...axis, size: 64, values: (_, splits) => splits.map((value) => ages ? span(value) : Number.isInteger(value) ? value : "") }],
-    scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
+      { ...axis, size: 64, values: (_, splits) => splits.map((value) => value == null ? "" : ages ? span(value) : Number.isInteger(value) ? value : "") }],
+    scales: { y: ages ? { distr: 3, range: (_, low, high) => uPlot.rangeLog(Math.max(low ?? 1, 1), Math.max(high ?? 1000, 10), 10, true) }
+      : { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
   }, columns(chart), chart));
 };
 const charts = () => [...document.querySelectorAll(".chart[data-from]")];

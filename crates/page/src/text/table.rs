@@ -144,6 +144,51 @@ texts! {
     AuditLog: "Audit log", "監査ログ";
     ForMinutes: "for minutes (empty: until resumed)", "分間(空欄: 再開するまで)";
 
+    Sent: "Sent again", "再送済み";
+    StayedBehind: "Failed, and stayed behind", "失敗して残ったもの";
+    KeysWithOlder: "Keys with older letters that stay", "より古いレターが残るキー";
+    Dropped: "Dropped", "破棄済み";
+    WrittenTo: "Kept in the file", "保存先のファイル";
+    TriedNow: "can be attempted now", "今すぐ試行できます";
+    TriedAlready: "is attempted already, or about to be", "すでに試行中か、まもなく試行されます";
+    NothingWaits: "nothing of it waits", "待っているものはありません";
+    TriedTooOften: "was received too often: left to its schedule", "受信回数が多いため、予定どおりに試行します";
+    AskedToRest: "the destination asked by Retry-After not to be called yet", "送信先がRetry-Afterで待つよう求めています";
+    NotReached: "was not reached", "処理されていません";
+    IsSkipped: "is a dead letter now, and its key goes on", "デッドレターになり、キーは先へ進みます";
+    WasDelivered: "was delivered after all", "結局配信されました";
+    IsAsked: "becomes a dead letter with its next attempt", "次の試行でデッドレターになります";
+    PausesEnded: "Pauses ended", "終了した一時停止";
+    PausesLeft: "Pauses that are left", "残っている一時停止";
+    Answered: "The command's own words", "コマンドの出力";
+    Began: "Began", "開始";
+    Result: "Result", "結果";
+    NotEnded: "no end is known", "終了の記録なし";
+
+    // Where it goes
+    Routes: "Routes", "ルート一覧";
+    Production: "PRODUCTION", "本番";
+    InProduction: "in production", "本番環境";
+    UrlToGive: "Where webhooks go to", "Webhookの送信先URL";
+    OrderedBy: "Ordered by", "順序キー";
+    Scheme: "Signature", "署名";
+    NoScheme: "not checked", "検証なし";
+    GoesTo: "Delivered to", "配信先";
+    Retries: "Retries after", "再試行の間隔";
+    GivenUpAfter: "Given up after", "断念までの時間";
+    WhenRejected: "When rejected", "拒否されたとき";
+    TestEvent: "A test event", "テストイベント";
+    NoTestEvent: "Only its sender can make one, or its URL is not known here.", "送信元だけが作れるか、URLがここではわかりません。";
+
+    // States
+    StateWaiting: "waiting", "待機中";
+    StateInFlight: "in flight", "配信中";
+    StateRetrying: "retrying", "再試行待ち";
+    StateBlocked: "blocked", "ブロック中";
+    StateDead: "dead letter", "デッドレター";
+    StateDelivered: "delivered", "配信済み";
+    StateRejected: "rejected", "拒否";
+
     // Getting in
     StartTitle: "Who are you?", "確認";
     StartHelp: "Open the file that the command named, or paste the token that stands in it.", "コマンドが表示したファイルを開くか、その中のトークンを貼り付けてください。";

@@ -19,6 +19,9 @@ pub(crate) fn confirm(
 ) -> Markup {
     let content = html! {
         h1 { (name(view, act)) " · " (view.environment) }
+        @if view.production {
+            div.verdict.bad { strong { (view.environment) ": " (view.t(Text::Production)) } }
+        }
         (about(view, act))
         @if let Some(look) = rehearsal { (super::said(look, |said| would(view, &said.json))) }
         form.wide hx-post="/begin" hx-target="#said" {
@@ -32,7 +35,10 @@ pub(crate) fn confirm(
                     input name="number" inputmode="numeric" required size="8";
                 }
             }
-            button.grave autofocus[!act.takes_why()] { (view.t(Text::Confirm)) }
+            button.grave autofocus[!act.takes_why()] {
+                (view.t(Text::Confirm))
+                @if view.production { " (" (view.t(Text::InProduction)) ": " (view.environment) ")" }
+            }
             div #said role="alert" {}
         }
         h2 { (view.t(Text::TheCommand)) }

@@ -68,10 +68,10 @@ fn charts(view: &View<'_>, history: &Value) -> Markup {
     let ages: Vec<Value> = AGES.iter().map(|(name, _)| series(name)).collect();
     let names = FIGURES.map(|(_, name)| view.t(name));
     html! {
-        div.chart data-kind="counts" data-names=(json!(names)) data-series=(json!(counts))
+        div.chart data-kind="counts" data-time=(view.t(Text::Time)) data-names=(json!(names)) data-series=(json!(counts))
             data-from=[at(history, "/minutes/0/at")] role="img" aria-label=(view.t(Text::PerMinute)) {}
         h3 { (view.t(Text::UntilDelivered)) }
-        div.chart data-kind="ages" data-names=(json!(AGES.map(|(_, name)| name))) data-series=(json!(ages))
+        div.chart data-kind="ages" data-time=(view.t(Text::Time)) data-names=(json!(AGES.map(|(_, name)| name))) data-series=(json!(ages))
             data-from=[at(history, "/minutes/0/at")] role="img" aria-label=(view.t(Text::UntilDelivered)) {}
         details {
             summary { (view.t(Text::InNumbers)) }

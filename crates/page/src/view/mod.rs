@@ -9,7 +9,10 @@ mod keys;
 mod now;
 mod part;
 mod refused;
+mod result;
+mod routes;
 mod start;
+mod verdict;
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -24,6 +27,7 @@ pub(crate) use keys::keys;
 pub(crate) use now::now;
 pub(crate) use part::{Letters, error, said};
 pub(crate) use refused::refused;
+pub(crate) use routes::routes;
 pub(crate) use start::{entered, start};
 
 /// What every screen needs to know.
@@ -33,6 +37,8 @@ pub(crate) struct View<'v> {
     pub(crate) environment: &'v str,
     /// Whether acts can be begun here.
     pub(crate) acts: bool,
+    /// Whether people depend on the environment, as far as that is known.
+    pub(crate) production: bool,
 }
 
 /// A screen.
@@ -43,12 +49,20 @@ pub(crate) enum Screen {
     DeadLetters,
     Event,
     Refused,
+    Routes,
     Acts,
 }
 
 impl Screen {
-    const ALL: [Self; 6] =
-        [Self::Now, Self::Keys, Self::DeadLetters, Self::Event, Self::Refused, Self::Acts];
+    const ALL: [Self; 7] = [
+        Self::Now,
+        Self::Keys,
+        Self::DeadLetters,
+        Self::Event,
+        Self::Refused,
+        Self::Routes,
+        Self::Acts,
+    ];
 
     pub(crate) fn path(self) -> &'static str {
         match self {
@@ -57,6 +71,7 @@ impl Screen {
             Self::DeadLetters => "/dead-letters",
             Self::Event => "/event",
             Self::Refused => "/refused",
+            Self::Routes => "/routes",
             Self::Acts => "/acts",
         }
     }
@@ -68,6 +83,7 @@ impl Screen {
             Self::DeadLetters => Text::DeadLetters,
             Self::Event => Text::Event,
             Self::Refused => Text::Refused,
+            Self::Routes => Text::Routes,
             Self::Acts => Text::Acts,
         }
     }
@@ -103,8 +119,11 @@ impl View<'_> {
                 (head(&format!("{title} · {}", self.environment), screen == Screen::Now))
                 body {
                     a.skip href="#content" { (self.t(Text::SkipToContent)) }
-                    header {
-                        strong { (self.environment) }
+                    header.production[self.production] {
+                        strong {
+                            (self.environment)
+                            @if self.production { " " span.badge { (self.t(Text::Production)) } }
+                        }
                         nav {
                             @for other in Screen::ALL {
                                 a href=(other.path()) aria-current=[(other == screen).then_some("page")] {

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::part::{at, duration, event_link, figure, list, prepare, table, text, time_at, unknown};
+use super::verdict::verdict;
 use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::Text;
@@ -36,20 +37,6 @@ fn status(view: &View<'_>, status: &Value, history: &Markup) -> Markup {
         @if let Some(release) = at(status, "/release/id") {
             h2 { (view.t(Text::Release)) }
             p { (release) " " (time_at(status, "/release/at")) }
-        }
-    }
-}
-
-fn verdict(view: &View<'_>, status: &Value) -> Markup {
-    let (class, title) = match at(status, "/verdict/kind").as_deref() {
-        Some("nothing_to_do") => ("good", Text::NothingToDo),
-        Some("act") => ("bad", Text::YouMustAct),
-        _ => ("unsure", Text::NotAllKnown),
-    };
-    html! {
-        div class={ "verdict " (class) } role="status" {
-            strong { (view.t(title)) }
-            p lang="en" { (at(status, "/verdict/sentence").unwrap_or_default()) }
         }
     }
 }
