@@ -58,6 +58,8 @@ const clock = new Intl.DateTimeFormat(document.documentElement.lang, {
   hour: "2-digit", minute: "2-digit", hourCycle: "h23",
 });
 const at = (seconds) => clock.format(new Date(seconds * 1000));
+// Where ages are marked: from a millisecond to three days.
+const steps = [1, 10, 100, 1000, 10000, 60000, 600000, 3600000, 36000000, 259200000];
 const plots = new Map();
 const columns = (chart) => {
   const series = JSON.parse(chart.dataset.series);
@@ -79,7 +81,7 @@ const draw = (chart) => {
         dash: dashes[ages ? place * 2 : place], value: (_, value) => shown(value),
       }))],
     axes: [{ ...axis, values: (_, splits) => splits.map(at) },
-      { ...axis, size: 64, values: (_, splits) => splits.map((value) => value == null ? "" : ages ? span(value) : Number.isInteger(value) ? value : "") }],
+      { ...axis, size: 64, ...(ages ? { splits: (plot) => steps.filter((ms) => plot.scales.y.min <= ms && ms <= plot.scales.y.max), filter: (_, splits) => splits } : {}), values: (_, splits) => splits.map((value) => value == null ? "" : ages ? span(value) : Number.isInteger(value) ? value : "") }],
     scales: { y: ages ? { distr: 3, range: (_, low, high) => uPlot.rangeLog(Math.max(low ?? 1, 1), Math.max(high ?? 1000, 10), 10, true) }
       : { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
   }, columns(chart), chart));

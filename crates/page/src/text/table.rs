@@ -188,6 +188,12 @@ texts! {
     StateDead: "dead letter", "デッドレター";
     StateDelivered: "delivered", "配信済み";
     StateRejected: "rejected", "拒否";
+    StateGaveUp: "given up", "断念";
+    StateUnroutable: "of no route", "ルートなし";
+    StateMalformed: "malformed", "形式不正";
+    StateUnverified: "signature not good", "署名不正";
+    StateSkipped: "skipped", "スキップ";
+    StateReceiveCount: "received too often", "受信回数の超過";
 
     // Getting in
     StartTitle: "Who are you?", "確認";

@@ -104,7 +104,7 @@ fn numbers(view: &View<'_>, history: &Value) -> Markup {
     let rows: Vec<Vec<Markup>> = list(history, "/steps").iter().rev().map(row).collect();
     let names = FIGURES.map(|(_, name)| view.t(name));
     let headings: Vec<&str> =
-        [view.t(Text::Since)].into_iter().chain(names).chain(AGES.map(|(_, name)| name)).collect();
+        [view.t(Text::Began)].into_iter().chain(names).chain(AGES.map(|(_, name)| name)).collect();
     table(&headings, &rows)
 }
 

@@ -131,7 +131,7 @@ pub(super) fn prepare(view: &View<'_>, label: Text, act: &str, fields: &[(&str, 
     }
 }
 
-/// A state of an event, or why its key waits, in the viewer's language.
+/// A state of an event, or why its key waits or it is a dead letter, in the viewer's language.
 pub(super) fn state_name(view: &View<'_>, state: &str) -> String {
     let text = match state {
         "waiting" => Text::StateWaiting,
@@ -141,6 +141,12 @@ pub(super) fn state_name(view: &View<'_>, state: &str) -> String {
         "dead" => Text::StateDead,
         "delivered" => Text::StateDelivered,
         "rejected" => Text::StateRejected,
+        "gave_up" => Text::StateGaveUp,
+        "unroutable" => Text::StateUnroutable,
+        "malformed" => Text::StateMalformed,
+        "unverified" => Text::StateUnverified,
+        "skipped" => Text::StateSkipped,
+        "receive_count" => Text::StateReceiveCount,
         other => return other.to_owned(),
     };
     view.t(text).to_owned()
