@@ -25,7 +25,7 @@ async fn what_goes_where_is_told_without_what_may_be_secret_and_can_be_tried() {
     let origin = service.url().parse::<url::Url>().unwrap().origin().ascii_serialization();
     assert_eq!(sss["destinations"][0]["origin"], origin);
     let command = sss["test_event"]["command"].as_str().unwrap();
-    let tried = std::process::Command::new("sh").args(["-c", command]).output();
+    let tried = tokio::process::Command::new("sh").args(["-c", command]).output().await;
     let tried = String::from_utf8(tried.unwrap().stdout).unwrap();
     assert!(tried.starts_with("HTTP/1.1 200"), "{command}: {tried}");
     site.wait_for(|status| status["loss_meter"]["routes"]["sss"]["delivered"] == 1).await;
