@@ -54,6 +54,12 @@ variable "keep_delivered" {
   }
 }
 
+variable "production" {
+  description = "Whether people depend on it: for whoever looks or acts."
+  type        = bool
+  default     = false
+}
+
 variable "aws" {
   description = "Where this is deployed to, and how."
   type        = any

@@ -99,7 +99,7 @@ environment_and! {
 
 environment_and! {
     /// The text
-    Text, TypedText, text: String, "TEXT"
+    Text, TypedText, text: String, NonEmptyStringValueParser, "TEXT"
 }
 
 environment_and! {

@@ -42,7 +42,7 @@ pub use resume::Resume;
 pub use retry::Retry;
 pub use show::Show;
 pub use skip::Skip;
-pub use status::Status;
+pub use status::{Back, Status};
 pub use trace::Trace;
 
 /// A command of an operator.

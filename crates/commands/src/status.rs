@@ -19,6 +19,8 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = crate::program::help("Examples:\n  {program} status local\n  {program} status local --watch\n  \
+                  {program} status local --history hour\n  \
+                  {program} status local --routes\n  \
                   {program} status dev --since 7days\n  \
                   {program} status dev --json | jq .queue.events\n\n\
                   Exit codes: 0 shown, whatever it shows; 1 it could not be asked. \
@@ -36,8 +38,32 @@ pub struct Status {
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     pub since: Option<Duration>,
 
+    /// Show instead what happened in each minute of the last hour or day
+    ///
+    /// What was accepted, delivered, failed and became a dead letter, and how old events were when they were
+    /// delivered. A minute of which nothing is known, as no engine ran, is a gap and never 0. On AWS it is
+    /// `CloudWatch`'s, some minutes late; there a redrive counts as accepted, and of several routes the slowest
+    /// one's ages are shown.
+    #[arg(long, value_name = "BACK", conflicts_with_all = ["watch", "since"])]
+    pub history: Option<Back>,
+
+    /// Show instead what goes where: routes, destinations, and how long deliveries are tried
+    ///
+    /// By the configuration. With each route stands a request that tries it.
+    #[arg(long, conflicts_with_all = ["watch", "since", "history"])]
+    pub routes: bool,
+
     #[command(flatten)]
     pub output: Output,
+}
+
+/// How far back a history goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Back {
+    /// 60 minutes
+    Hour,
+    /// 1,440 minutes
+    Day,
 }
 
 /// How far back the loss meter may count: `CloudWatch` keeps minutes for 15 days. Source: `CloudWatch`

@@ -24,6 +24,7 @@ pub fn config(url: &str) -> ConfigFile {
         aws: None,
         notify: None,
         keep_delivered: None,
+        production: false,
     }
 }
 

@@ -22,7 +22,7 @@ pub const SKIPS_VARIABLE: &str = "WEBHOOK_QUEUE_SKIPS";
 pub const SKIPS_FILE: &str = "skips.json";
 
 /// How the names of the files in an engine's data directory begin.
-const DATA_FILES: [&str; 11] = [
+const DATA_FILES: [&str; 12] = [
     "queues.db",
     "reserve.",
     "engine.",
@@ -35,6 +35,7 @@ const DATA_FILES: [&str; 11] = [
     "lock",
     "audit.",
     "skips.",
+    "history.",
 ];
 
 /// Whether an engine's data directory has a file of this name; others in it are somebody else's.

@@ -23,7 +23,8 @@ use crate::files::write_durably;
 const FILE: &str = "access-key-id";
 
 /// What may be looked at from this machine without an id: it changes nothing, and names no event.
-const OPEN_PATHS: [&str; 3] = ["/metrics", "/_engine/health", "/_engine/status"];
+const OPEN_PATHS: [&str; 4] =
+    ["/metrics", "/_engine/health", "/_engine/status", "/_engine/history"];
 
 /// What callers of the API have to show.
 #[derive(Debug)]

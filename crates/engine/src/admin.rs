@@ -53,6 +53,8 @@ pub(crate) struct Admin {
     /// Where deliveries go, by route and destination: scheme, host and port, as the rest of a URL may
     /// hold a token.
     pub(crate) origins: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether people depend on this environment.
+    pub(crate) production: bool,
     pub(crate) started: Uptime,
     pub(crate) about: About,
 }

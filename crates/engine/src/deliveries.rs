@@ -7,10 +7,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::failing::{Failing, Last};
+use crate::history::Ages;
 
 /// Deliveries that are remembered.
 const LAST: usize = 10;
@@ -24,6 +26,15 @@ pub(crate) const BUCKETS_MS: [u64; 12] =
 pub(crate) struct Deliveries {
     seen: Mutex<Seen>,
     failing: Mutex<Failing>,
+    attempts: Mutex<Attempts>,
+}
+
+/// Attempts since somebody took them.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    /// Those that were no delivery: what the forwarder's metric of this name counts.
+    pub(crate) failed: u64,
+    pub(crate) ages: Ages,
 }
 
 /// What was seen since the engine started.
@@ -87,6 +98,8 @@ struct Line {
     status: Option<u16>,
     attempt: Option<u32>,
     latency_ms: Option<u64>,
+    /// From acceptance to delivery.
+    age_ms: Option<u64>,
 }
 
 impl Deliveries {
@@ -99,7 +112,13 @@ impl Deliveries {
                 failing.note(sequence, Last::from(&line));
             }
         }
+        self.attempts().note(&line);
         self.seen().note(line);
+    }
+
+    /// The attempts since this was asked before.
+    pub(crate) fn take_attempts(&self) -> Attempts {
+        std::mem::take(&mut *self.attempts())
     }
 
     /// What was seen so far.
@@ -120,8 +139,26 @@ impl Deliveries {
         self.failing.lock().expect("no code panics while it holds what failed")
     }
 
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().expect("no code panics while it holds the attempts")
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("no code panics while it holds what was seen")
+    }
+}
+
+impl Attempts {
+    fn note(&mut self, line: &Line) {
+        match line.message.as_str() {
+            "delivered" => {
+                if let Some(ms) = line.age_ms {
+                    self.ages.note(Duration::from_millis(ms));
+                }
+            }
+            "retry" | "rejected" | "blocked" | "skipped" => self.failed += 1,
+            _ => {}
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::admin::{self, About, Admin, Limits};
 use crate::clock::{Clock, SystemClock};
 use crate::conditions::Conditions;
 use crate::deliveries::Deliveries;
-use crate::disk::RESERVE_BYTES;
+use crate::disk::{Disk, RESERVE_BYTES};
 use crate::error::EngineError;
 use crate::error_text::in_full;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle, MappingOptions};
@@ -31,6 +31,7 @@ use crate::function::{
     Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
 };
 use crate::heartbeat::Heartbeat;
+use crate::history::{self, History};
 use crate::ingest::{Backend, Ingest};
 use crate::lambda_api::{self, LambdaApi};
 use crate::log::Log;
@@ -127,6 +128,7 @@ pub struct Engine {
     api: Server,
     access: Arc<Access>,
     mapping: Option<EventSourceMapping>,
+    history: Arc<History>,
     /// What waits for its time; ends with the engine.
     waiting: JoinSet<()>,
     queue_urls: QueueUrls,
@@ -218,11 +220,7 @@ impl Engine {
         let store = store.with_group_lock(options.group_lock);
         *failures = Some(store.failures().clone());
         ensure_queues(&store, &config, &log).await?;
-        if let Err(error) = store.keep_delivered(config.keep_delivered()).await {
-            // To deliver is worth more; what is too much goes with what is delivered next.
-            let fields = json!({ "error": in_full(&error) });
-            log.line(LogLevel::Warn, "what was delivered is kept as before", fields);
-        }
+        keep_delivered(&store, &config, &log).await;
         let keep = options.keep_destinations;
         let origins = destinations::settle(&store, &config, data_dir, keep, &log).await?;
         let ingest_listener = listener(options.sockets.ingest, options.listen).await?;
@@ -267,21 +265,16 @@ impl Engine {
             limits: Limits::of(&config),
             origins,
             about: about.clone(),
+            production: config.is_production(),
             started: store.clock().uptime(),
             store: store.clone(),
         });
-        let router = api_router(&config, &admin, data_dir);
+        let history = Arc::new(History::open(Arc::clone(&admin), data_dir).await);
+        let router =
+            api_router(&config, &admin, data_dir).merge(history::router(Arc::clone(&history)));
         let mut waiting =
             departures::watch(&store, config.dead_letter_queue_name(), &log, health, disk.clone());
-        if let Some(disk) = disk {
-            let watch = disk.watch(Arc::clone(store.clock()));
-            waiting.spawn(store.failures().clone().task("what looks for room", watch));
-        }
-        if let Some(mapping) = &mapping {
-            let clock = Arc::clone(store.clock());
-            let ends = pauses_api::end_in_time(mapping.handle(), clock, log.clone());
-            waiting.spawn(store.failures().clone().task("what ends pauses", ends));
-        }
+        watch(&mut waiting, &store, disk, mapping.as_ref(), &log);
         // Before anybody is answered: who finds the engine well finds this as well.
         let ingest_address = reachable(address_of(&ingest_listener, options.listen)?);
         let found = Found::new(ingest_address, api_address, access.id(), &about);
@@ -293,12 +286,23 @@ impl Engine {
         })
         .map_err(|source| EngineError::Listen { address: options.listen, source })?;
 
+        waiting.spawn(Arc::clone(&history).run());
         waiting.spawn(notifier::run(&config, data_dir, was_killed, &admin));
         if let Some(heartbeat) = Heartbeat::new(&config, &admin) {
             waiting.spawn(heartbeat.run());
         }
-        let engine =
-            Self { store, log, ingest, api, access, mapping, waiting, queue_urls, address_file };
+        let engine = Self {
+            store,
+            log,
+            ingest,
+            api,
+            access,
+            mapping,
+            history,
+            waiting,
+            queue_urls,
+            address_file,
+        };
         engine.announce(data_dir);
         Ok(engine)
     }
@@ -363,7 +367,8 @@ impl Engine {
     /// Lets the function finish what it works on, accepting events meanwhile, and ends. Takes up to the
     /// function's timeout.
     pub async fn stop(self) {
-        let Self { store, log, ingest, api, mapping, mut waiting, address_file, .. } = self;
+        let Self { store, log, ingest, api, mapping, history, mut waiting, address_file, .. } =
+            self;
         waiting.shutdown().await;
         // The function may need the queues until its last batch has ended, and senders of webhooks need
         // not notice how long that takes.
@@ -372,6 +377,8 @@ impl Engine {
         }
         ingest.stop().await;
         api.stop().await;
+        let _in_time = tokio::time::timeout(CLOSE_TIMEOUT, history.end()).await;
+        drop(history);
         if let Some(file) = address_file {
             // A file that is left over names a process that is gone; whoever reads it can tell.
             let _left_over = std::fs::remove_file(file);
@@ -414,6 +421,34 @@ impl QueueUrls {
             config_file,
             data_dir_inode: data_dir.and_then(|dir| dir.metadata().ok()).map(|it| it.ino()),
         }
+    }
+}
+
+/// Keeps of what was delivered as much as is configured.
+async fn keep_delivered(store: &Store, config: &Config, log: &Log) {
+    if let Err(error) = store.keep_delivered(config.keep_delivered()).await {
+        // To deliver is worth more; what is too much goes with what is delivered next.
+        let fields = json!({ "error": in_full(&error) });
+        log.line(LogLevel::Warn, "what was delivered is kept as before", fields);
+    }
+}
+
+/// Begins what looks for room and what ends pauses.
+fn watch(
+    tasks: &mut JoinSet<()>,
+    store: &Store,
+    disk: Option<Arc<Disk>>,
+    mapping: Option<&EventSourceMapping>,
+    log: &Log,
+) {
+    if let Some(disk) = disk {
+        let watch = disk.watch(Arc::clone(store.clock()));
+        tasks.spawn(store.failures().clone().task("what looks for room", watch));
+    }
+    if let Some(mapping) = mapping {
+        let clock = Arc::clone(store.clock());
+        let ends = pauses_api::end_in_time(mapping.handle(), clock, log.clone());
+        tasks.spawn(store.failures().clone().task("what ends pauses", ends));
     }
 }
 

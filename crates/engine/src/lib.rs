@@ -10,7 +10,7 @@
 //! | from the queue to the function | `event_source_mapping` |
 //! | the function's processes | `function`, `runtime_api` |
 //! | who may use the API | `access` |
-//! | the engine's own API | `admin`, `status`, `metrics`, [`operators`] |
+//! | the engine's own API | `admin`, `status`, `metrics`, `history`, [`operators`] |
 //! | telling a person of what needs one | `notifier` |
 //! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
@@ -42,6 +42,7 @@ mod files;
 mod function;
 mod gateway;
 mod heartbeat;
+mod history;
 mod http;
 mod ingest;
 mod lambda_api;

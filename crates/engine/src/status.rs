@@ -71,6 +71,7 @@ pub(crate) struct Status {
     limits: Limits,
     /// Where deliveries go, by route and destination.
     origins: BTreeMap<String, BTreeMap<String, String>>,
+    production: bool,
 }
 
 /// See [`loss_meter`].
@@ -272,6 +273,7 @@ impl Status {
             conditions: admin.conditions.told(),
             limits: admin.limits.clone(),
             origins: admin.origins.clone(),
+            production: admin.production,
         })
     }
 }

@@ -50,6 +50,8 @@ pub(crate) enum Metric {
     /// One of the forwarder's, of every route that has written it within two weeks, also of routes
     /// that the configuration does not know any more. Source: `CloudWatch` guide, "Search expressions".
     Routes { environment: String, name: &'static str },
+    /// How old a route's events were at their delivery, as a percentile such as `p99`, in milliseconds.
+    Age { environment: String, route: String, percentile: &'static str },
 }
 
 impl Metric {
@@ -58,6 +60,7 @@ impl Metric {
             Self::Queue { queue, name, .. } => format!("{name} of {queue}"),
             Self::Route { route, name, .. } => format!("{name} of route {route}"),
             Self::Routes { name, .. } => format!("{name} of all routes"),
+            Self::Age { route, percentile, .. } => format!("age ({percentile}) of route {route}"),
         }
     }
 }
@@ -168,6 +171,11 @@ fn query(place: usize, metric: &Metric) -> MetricDataQuery {
         Metric::Route { environment, route, name } => {
             let dimensions = [("environment", environment.as_str()), ("route", route)];
             query.metric_stat(stat(FORWARDER, name, &dimensions, "Sum")).label(route).build()
+        }
+        Metric::Age { environment, route, percentile } => {
+            let dimensions = [("environment", environment.as_str()), ("route", route)];
+            let age = stat(FORWARDER, "AgeAtDelivery", &dimensions, percentile);
+            query.metric_stat(age).label(route).build()
         }
         Metric::Routes { environment, name } => query
             .expression(format!(

@@ -33,6 +33,8 @@ pub(crate) struct EngineStatus {
     pub(crate) conditions: Option<Conditions>,
     pub(crate) limits: Option<Limits>,
     pub(crate) origins: Origins,
+    /// An engine of before does not tell.
+    pub(crate) production: Option<bool>,
 }
 
 /// Where deliveries go, by route and destination.

@@ -355,6 +355,17 @@ impl Environment {
         }
     }
 
+    /// Where an engine that was found by its data directory takes webhooks.
+    pub(crate) fn ingest(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Ingest {
+            ingest: String,
+        }
+        let Host::Engine { data_dir: Some(dir), .. } = &self.host else { return None };
+        let text = std::fs::read(dir.join(ENGINE_FILE)).ok()?;
+        Some(serde_json::from_slice::<Ingest>(&text).ok()?.ingest)
+    }
+
     /// The audit log.
     pub(crate) fn audit(&self) -> AuditLog {
         match &self.host {

@@ -28,6 +28,7 @@ const ANSWER_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Begun {
     pub(crate) id: String,
+    pub(crate) act: Act,
     pub(crate) typed: String,
     /// What it tells on its way.
     pub(crate) lines: Vec<String>,
@@ -112,8 +113,9 @@ impl Acts {
         act.check(why, number)?;
         let words = act.words(why);
         let child = operator.start(&words)?;
+        let act = act.clone();
         prepared.remove(token);
-        Ok(self.follow(child, operator.typed(&words), token.to_owned()))
+        Ok(self.follow(child, act, operator.typed(&words), token.to_owned()))
     }
 
     fn number(&self) -> u64 {
@@ -122,11 +124,18 @@ impl Acts {
         *next
     }
 
-    fn follow(&self, child: Child, typed: String, token: String) -> String {
+    fn follow(&self, child: Child, act: Act, typed: String, token: String) -> String {
         let number = self.number();
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
-        let begun =
-            Begun { id: number.to_string(), typed, lines: Vec::new(), ended: None, pid, token };
+        let begun = Begun {
+            id: number.to_string(),
+            act,
+            typed,
+            lines: Vec::new(),
+            ended: None,
+            pid,
+            token,
+        };
         let id = begun.id.clone();
         let mut all = lock(&self.begun);
         all.insert(number, begun);

@@ -1,6 +1,7 @@
 //! Looks that everybody who looks shares: however many view the page, an environment is asked once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,7 @@ pub(crate) struct Looks {
     places: Mutex<BTreeMap<String, Arc<Place>>>,
     status: watch::Sender<Option<Look>>,
     last_viewed: Mutex<Instant>,
+    production: AtomicBool,
 }
 
 impl Looks {
@@ -53,6 +55,7 @@ impl Looks {
             places: Mutex::default(),
             status: watch::Sender::new(None),
             last_viewed: Mutex::new(Instant::now()),
+            production: AtomicBool::new(false),
         }
     }
 
@@ -109,6 +112,11 @@ impl Looks {
         self.status.subscribe()
     }
 
+    /// Whether the last status that was told says that people depend on the environment.
+    pub(crate) fn is_production(&self) -> bool {
+        self.production.load(Ordering::Relaxed)
+    }
+
     /// Asks for the status every `interval` while somebody looks, without end.
     pub(crate) async fn watch(&self, interval: Duration) {
         let words = Words::new(&["status"]);
@@ -118,6 +126,12 @@ impl Looks {
                 lock(&self.last_viewed).elapsed() < WATCHED_FOR || self.status.receiver_count() > 0;
             if is_viewed || self.status.borrow().is_none() {
                 let found = self.operator.ask(&words).await;
+                let said =
+                    found.as_ref().ok().and_then(|said| said.json.get("production")?.as_bool());
+                // One that was not told changes nothing.
+                if let Some(is_production) = said {
+                    self.production.store(is_production, Ordering::Relaxed);
+                }
                 self.status.send_replace(Some(Look { found, at: Instant::now() }));
             }
             tokio::time::sleep(interval.saturating_sub(began.elapsed())).await;

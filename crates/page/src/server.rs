@@ -34,7 +34,7 @@ use crate::live::{Live, Seen};
 use crate::looks::{Look, Looks};
 use crate::operator::{Operator, Said, Words};
 use crate::text::{Language, Text};
-use crate::view::{self, Letters, Screen, View};
+use crate::view::{self, Back, Letters, Screen, View};
 
 /// Nothing is loaded from elsewhere, and what services and senders wrote runs nowhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -42,6 +42,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// htmx 2.0.11, with its licence (0BSD) beside it.
 const HTMX: &str = include_str!("assets/htmx-2.0.11.min.js");
+/// uPlot 1.6.32, with its licence (MIT) beside it.
+const UPLOT: &str = include_str!("assets/uplot-1.6.32.iife.min.js");
+const UPLOT_STYLE: &str = include_str!("assets/uplot-1.6.32.min.css");
 const SCRIPT: &str = include_str!("assets/page.js");
 const STYLE: &str = include_str!("assets/page.css");
 
@@ -50,6 +53,12 @@ const WATCH_ENGINE_EVERY: Duration = Duration::from_secs(2);
 
 /// The same on AWS, whose metrics are told once a minute.
 const WATCH_AWS_EVERY: Duration = Duration::from_secs(30);
+
+/// How long what happened in each minute is shown again: it changes by the minute.
+const ENGINE_HISTORY_FOR: Duration = Duration::from_secs(5);
+
+/// The same on AWS, where each question costs.
+const AWS_HISTORY_FOR: Duration = Duration::from_mins(1);
 
 /// How long the first view waits for the first status.
 const FIRST_STATUS: Duration = Duration::from_secs(5);
@@ -197,10 +206,12 @@ fn router(shared: &Arc<Shared>, closed: watch::Receiver<bool>) -> Router {
     let place = Place { shared: Arc::clone(shared), closed };
     let inside = Router::new()
         .route(Screen::Now.path(), get(now))
+        .route("/history", get(history))
         .route(Screen::Keys.path(), get(keys))
         .route(Screen::DeadLetters.path(), get(dead_letters))
         .route(Screen::Event.path(), get(event))
         .route(Screen::Refused.path(), get(refused))
+        .route(Screen::Routes.path(), get(routes))
         .route(Screen::Acts.path(), get(acts))
         .route(Screen::Live.path(), get(live))
         .route("/acts/{id}", get(act))
@@ -218,6 +229,8 @@ fn router(shared: &Arc<Shared>, closed: watch::Receiver<bool>) -> Router {
         .merge(inside)
         .route("/start", get(start).post(start_typed))
         .route("/htmx.js", asset("text/javascript; charset=utf-8", HTMX))
+        .route("/uplot.js", asset("text/javascript; charset=utf-8", UPLOT))
+        .route("/uplot.css", asset("text/css; charset=utf-8", UPLOT_STYLE))
         .route("/page.js", asset("text/javascript; charset=utf-8", SCRIPT))
         .route("/page.css", asset("text/css; charset=utf-8", STYLE))
         .fallback(not_found)
@@ -282,6 +295,7 @@ impl Shared {
             language: Language::wanted(headers),
             environment: &self.environment,
             acts: self.act_secret.is_some(),
+            production: self.looks.is_production(),
         }
     }
 }
@@ -290,12 +304,45 @@ fn page(markup: Markup) -> Html<String> {
     Html(markup.into_string())
 }
 
-async fn now(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
-    let mut status = place.shared.looks.status();
-    // The first one comes a moment after the start.
-    let first = tokio::time::timeout(FIRST_STATUS, status.wait_for(Option::is_some)).await;
-    let look = first.ok().and_then(Result::ok).and_then(|look| look.clone());
-    page(view::now(&place.shared.view(&headers), look.as_ref()))
+#[derive(Debug, Default, Deserialize)]
+struct Charted {
+    #[serde(default)]
+    back: Back,
+}
+
+async fn now(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Query(Charted { back }): Query<Charted>,
+) -> Html<String> {
+    let shared = &place.shared;
+    let mut status = shared.looks.status();
+    let status = async {
+        // The first one comes a moment after the start.
+        let first = tokio::time::timeout(FIRST_STATUS, status.wait_for(Option::is_some)).await;
+        first.ok().and_then(Result::ok).and_then(|look| look.clone())
+    };
+    // Who has the screen already keeps the charts. Source: htmx, "Request Headers".
+    let stays = headers.contains_key("hx-request");
+    let history = async { if stays { None } else { Some(history_of(shared, back).await) } };
+    let (look, history) = tokio::join!(status, history);
+    let view = shared.view(&headers);
+    page(view::now(&view, look.as_ref(), &view::history(&view, back, history.as_ref())))
+}
+
+async fn history(
+    State(place): State<Place>,
+    headers: HeaderMap,
+    Query(Charted { back }): Query<Charted>,
+) -> Html<String> {
+    let look = history_of(&place.shared, back).await;
+    page(view::history(&place.shared.view(&headers), back, Some(&look)))
+}
+
+async fn history_of(shared: &Shared, back: Back) -> Look {
+    let age = if shared.is_aws { AWS_HISTORY_FOR } else { ENGINE_HISTORY_FOR };
+    let words = Words::new(&["status"]).option("--history", back.name());
+    shared.looks.look_within(&words, age).await
 }
 
 async fn keys(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
@@ -410,6 +457,11 @@ async fn live(
 async fn refused(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
     let look = place.shared.looks.look(&Words::new(&["refused"])).await;
     page(view::refused(&place.shared.view(&headers), &look))
+}
+
+async fn routes(State(place): State<Place>, headers: HeaderMap) -> Html<String> {
+    let look = place.shared.looks.look(&Words::new(&["status"]).flag("--routes")).await;
+    page(view::routes(&place.shared.view(&headers), &look))
 }
 
 async fn acts(State(place): State<Place>, headers: HeaderMap) -> Html<String> {

@@ -37,6 +37,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 cd "$(dirname "$0")"
 { for word in "$@"; do printf '%s|' "$word"; done; echo; } >> calls
 case "$1" in dlq) name="dlq-$2" ;; *) name="$1" ;; esac
+case "$*" in *--history=*) name="history" ;; *--routes*) name="routes" ;; esac
 if [ -f "$name.sleeps" ]; then
     trap 'echo stopped >> calls; exit 130' TERM
     echo "on its way" >&2
@@ -59,6 +60,7 @@ fn serve(acts: bool) -> Served {
         "delivery": { "pauses": [] },
     });
     fs::write(dir.path().join("status.json"), status.to_string()).unwrap();
+    fs::write(dir.path().join("history.json"), history(60).to_string()).unwrap();
     let operator = Operator::new(program, "shop".to_owned(), vec!["--data-dir".into(), "d".into()]);
     let page = Page { operator, is_aws: false, acts, port: 0 };
     let (end, ended) = oneshot::channel::<()>();
@@ -78,6 +80,23 @@ fn serve(acts: bool) -> Served {
     let (_, token) = door.split_once("?token=").unwrap();
     let token = token.split('"').next().unwrap().to_owned();
     Served { dir, address, token, end: Some(end), thread: Some(thread) }
+}
+
+/// So many minutes, of which the first ten are not known.
+fn history(minutes: u64) -> serde_json::Value {
+    let minute = |n: u64| {
+        let known = (n >= 10).then_some(n * 1_000);
+        json!({
+            "at": format!("2027-01-15T12:{:02}:00Z", n % 60), "accepted": known, "delivered": known,
+            "failed": known.map(|_| 0), "dead_lettered": known, "p50_ms": known, "p99_ms": known,
+        })
+    };
+    let mut step = minute(59);
+    step["in_part"] = json!(["failed"]);
+    json!({
+        "host": "engine", "minutes": (0..minutes).map(minute).collect::<Vec<_>>(),
+        "steps": [minute(0), step], "unknown": [],
+    })
 }
 
 impl Drop for Served {
@@ -323,7 +342,10 @@ fn however_many_look_the_environment_is_asked_once() {
         }
     });
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
-    let asked = |what: &str| page.calls().iter().filter(|call| call.starts_with(what)).count();
+    let asked = |what: &str| {
+        let calls = page.calls();
+        calls.iter().filter(|it| it.starts_with(what) && !it.contains("--history=")).count()
+    };
     assert!(asked("blocked|") <= 1 + seconds, "{}", asked("blocked|"));
     assert!(asked("status|") <= 2 + seconds, "{}", asked("status|"));
 }
@@ -354,7 +376,10 @@ fn an_act_is_looked_at_says_why_and_is_done_once() {
     // Sent again, as by a second click: the same act.
     assert_eq!(browser.led("/begin", &begin), act);
     let ended = browser.await_text(&act, "done");
-    assert!(ended.contains("&quot;sent&quot;"), "{ended}");
+    // In words; the command's own are below.
+    assert!(ended.contains("<dt>Sent again</dt><dd>1</dd>"), "{ended}");
+    let own = ended.find("<details><summary>The command").unwrap();
+    assert!(ended.find("&quot;sent&quot;").unwrap() > own, "{ended}");
     let done = "dlq|redrive|shop|--data-dir|d|--json|--why=it's fixed|--|--all|";
     assert_eq!(page.acts(), [rehearsed, done]);
 }
@@ -410,21 +435,66 @@ fn acts_end_with_the_page() {
 fn what_a_browser_loads_is_light_and_whole() {
     let page = serve(true);
     let browser = page.enter();
-    let bytes: usize =
-        ["/", "/page.css", "/page.js", "/htmx.js"].iter().map(|path| browser.get(path).len()).sum();
+    let bytes: usize = ["/", "/page.css", "/page.js", "/htmx.js", "/uplot.js", "/uplot.css"]
+        .iter()
+        .map(|path| browser.get(path).len())
+        .sum();
     assert!(bytes < 150_000, "{bytes} bytes");
     let loaded = browser.get("/");
     assert!(!loaded.contains("src=\"http") && !loaded.contains("href=\"http"), "{loaded}");
 }
 
-/// As its authors made it: htmx.org 2.0.11, `dist/htmx.min.js`.
+/// As their authors made them: `dist/` of htmx.org 2.0.11 and of uplot 1.6.32.
 #[test]
-fn htmx_is_the_one_that_its_authors_released() {
+fn what_others_made_is_what_they_released() {
     use sha2::{Digest as _, Sha256};
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assets/htmx-2.0.11.min.js");
-    let digest = Sha256::digest(fs::read(file).unwrap());
-    let digest = digest.iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"));
-    assert_eq!(digest, "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717");
+    for (name, expected) in [
+        ("htmx-2.0.11.min.js", "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"),
+        (
+            "uplot-1.6.32.iife.min.js",
+            "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+        ),
+        (
+            "uplot-1.6.32.min.css",
+            "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+        ),
+    ] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assets").join(name);
+        let digest = Sha256::digest(fs::read(file).unwrap());
+        let digest = digest.iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"));
+        assert_eq!(digest, expected, "{name}");
+    }
+}
+
+/// Charts are drawn by the script from what the section holds; without it there are the numbers.
+#[test]
+fn what_happened_in_each_minute_is_there_for_the_script_and_in_numbers() {
+    let page = serve(false);
+    let browser = page.enter();
+    let now = browser.get("/");
+    assert!(now.contains("data-from=\"2027-01-15T12:00:00Z\""), "{now}");
+    let series = now.split("data-series=\"[[").nth(1).unwrap().split(']').next().unwrap();
+    let values: Vec<&str> = series.split(',').collect();
+    assert_eq!((values.len(), values[9], values[10], values[59]), (60, "null", "10000", "59000"));
+    assert!(now.contains("<details><summary>The same in numbers"), "{now}");
+    for cell in ["?", "59000", "0+", "59 s", "–"] {
+        assert!(now.contains(&format!("\">{cell}</td>")), "{cell}: {now}");
+    }
+    assert!(!now.contains("style="), "the policy allows no inline style: {now}");
+    let scripts: Vec<&str> = now.split("<script").skip(1).collect();
+    assert!(scripts.iter().all(|it| it.starts_with(" src=\"/")), "{scripts:?}");
+    page.says("history", &history(1_440));
+    let day = browser.get("/history?back=day");
+    assert!(day.starts_with("<section id=\"history\" hx-preserve=\"true\" data-back=\"day\">"));
+    assert!(page.calls().iter().any(|it| it.contains("|--history=day|")), "{:?}", page.calls());
+    // Who has the charts keeps them when the rest is shown anew.
+    let headers = [("cookie", browser.cookie.as_str()), ("hx-request", "true")];
+    let anew = page.send("GET", "/?back=day", &headers, "").body;
+    assert!(anew.contains("data-back=\"day\"></section>"), "{anew}");
+    let page = serve(false);
+    fs::remove_file(page.dir.path().join("history.json")).unwrap();
+    let without = page.enter().get("/");
+    assert!(without.contains("history is not there") && without.contains("4711"), "{without}");
 }
 
 #[test]
@@ -623,4 +693,144 @@ fn a_text_that_names_nothing_is_looked_for() {
     page.says("find", &json!({ "events": [], "searched": 3, "whole": true }));
     let none = browser.get("/event?q=nobody");
     assert!(none.contains("show is not there"), "{none}");
+}
+
+/// What a command says of an act, as people say it.
+#[test]
+fn what_an_act_did_is_said_in_words() {
+    let page = serve(true);
+    let browser = page.enter();
+    let check = |form: &str, name: &str, answer: serde_json::Value, words: &[&str]| {
+        page.says(name, &answer);
+        let act = browser.act(form, "why");
+        let shown = browser.await_text(&act, "<h1>done");
+        for word in words {
+            assert!(shown.contains(word), "{form}: no {word:?} in {shown}");
+        }
+    };
+    let sent = json!({ "sent": ["a", "b"], "failed": [{ "event_id": "c", "error": "<full>" }],
+        "passed_over": [], "groups_passed_over": 3 });
+    let said =
+        ["again</dt><dd>2<", "stayed behind</dt><dd>1<", "c: &lt;full&gt;", "stay</dt><dd>3<"];
+    check("act=redrive&event_id=a", "dlq-redrive", sent, &said);
+    let dropped = json!({ "dropped": ["a"], "file": "dropped-1.jsonl" });
+    let here = std::env::current_dir().unwrap().join("dropped-1.jsonl");
+    check(
+        "act=drop&event_id=a",
+        "dlq-drop",
+        dropped,
+        &["Dropped</dt><dd>1<", here.to_str().unwrap()],
+    );
+    let resting = json!({ "groups": [{ "group": "k", "result": "resting", "messages": null,
+        "next_attempt_at": "2027-01-15T12:00:00Z" }] });
+    let said = ["asked by Retry-After", "<time datetime=\"2027-01-15T12:00:00Z\">"];
+    check("act=retry&key=k", "retry", resting, &said);
+    let skipped = json!({ "event_id": "a", "outcome": "delivered" });
+    check("act=skip&event_id=a", "skip", skipped, &["was delivered after all"]);
+    let paused = json!({ "state": "paused", "waiting": 7, "resumes_at": null });
+    check("act=pause&minutes=", "pause", paused, &["Waiting</dt><dd>7<"]);
+}
+
+#[test]
+fn an_act_in_the_audit_log_is_one_row_with_its_result() {
+    let page = serve(false);
+    let line = |at: &str, action: &str, what: serde_json::Value| json!({ "at": at, "by": "kei", "action": action, "reason": "r", "what": what });
+    let (one, two) = ("2027-01-15T12:00:00Z", "2027-01-15T13:00:00Z");
+    let log = [
+        line(one, "pause", json!({ "state": "started", "started_at": one })),
+        line(
+            two,
+            "pause",
+            json!({ "state": "ended", "started_at": one, "result": "failed", "error": "E" }),
+        ),
+        line(two, "dlq drop", json!({ "state": "started", "started_at": two })),
+        line(two, "skip", json!({})),
+    ];
+    let lines: String = log.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(page.dir.path().join("dlq-log.json"), lines).unwrap();
+    let acts = page.enter().get("/acts");
+    assert_eq!(acts.matches("<tr>").count(), 1 + 3, "{acts}");
+    assert_eq!(acts.matches("\">pause</td>").count(), 1, "{acts}");
+    assert!(acts.contains("failed, or done in part: E"), "{acts}");
+    assert!(acts.contains("no end is known") && acts.contains("\">done</td>"), "{acts}");
+}
+
+#[test]
+fn production_is_named_and_an_act_there_says_so() {
+    for (production, named) in [(json!(true), true), (json!(false), false), (json!(null), false)] {
+        let page = serve(true);
+        page.says(
+            "status",
+            &json!({ "verdict": { "kind": "nothing_to_do" }, "production": production }),
+        );
+        page.says("dlq-log", &json!({}));
+        let browser = page.enter();
+        browser.await_text("/", "Nothing to do");
+        for path in ["/", "/acts"] {
+            let shown = browser.get(path);
+            assert_eq!(shown.contains("PRODUCTION"), named, "{path}: {shown}");
+            assert_eq!(shown.contains("<header class=\"production\">"), named, "{path}: {shown}");
+        }
+        let shown = browser.get(&browser.led("/prepare", "act=pause&minutes="));
+        assert_eq!(shown.contains("Do it (in production: shop)"), named, "{shown}");
+    }
+}
+
+#[test]
+fn a_verdict_is_said_in_the_viewers_language() {
+    let page = serve(false);
+    page.says(
+        "status",
+        &json!({ "verdict": {
+            "kind": "act", "sentence": "You: look", "waits": [],
+            "findings": [
+                { "kind": "key_blocked", "since": "2027-01-15T12:00:00Z", "key": "<k>", "reason": "422" },
+                { "kind": "observed", "condition": "Restarts", "figure": 4 },
+                { "kind": "of a newer version" },
+            ],
+            "unknown": [{ "what": "loss_meter", "why": "timeout" }],
+        } }),
+    );
+    let browser = page.enter();
+    browser.await_text("/", "You: look");
+    let headers = [("cookie", browser.cookie.as_str()), ("accept-language", "ja")];
+    let japanese = page.send("GET", "/", &headers, "").body;
+    for text in [
+        "キー&lt;k&gt;は<time datetime=\"2027-01-15T12:00:00Z\">2027-01-15T12:00:00Z</time>から判断を待っています(422)",
+        "エンジンが最近4回起動しました",
+        "<p>of a newer version</p>",
+        "不明: 不明なイベントの数 (timeout)",
+    ] {
+        assert!(japanese.contains(text), "{text}: {japanese}");
+    }
+}
+
+#[test]
+fn what_goes_where_is_shown() {
+    let page = serve(false);
+    page.says(
+        "routes",
+        &json!({ "routes": [{
+            "route": "sss", "paths": ["/hook"], "url": null, "ordering_key": "$request.body.id",
+            "verify": "github", "destinations": [{ "destination": "a", "origin": "https://a.example" }],
+            "retry": { "initial_delay_seconds": 2, "max_delay_seconds": 300 },
+            "give_up_after_seconds": 259_200, "on_reject": "block",
+            "test_event": { "command": "curl 'x'" },
+        }], "unknown": ["url (somewhere)"] }),
+    );
+    let shown = page.enter().get("/routes");
+    for text in [
+        "/hook",
+        "$request.body.id",
+        "github",
+        "https://a.example",
+        "2 s – 5 min 0 s",
+        "3 d 0 h",
+        "blocked",
+        "curl 'x'",
+        "url (somewhere)",
+    ] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    assert_eq!(page.acts(), [""; 0], "it changes nothing: {:?}", page.acts());
 }

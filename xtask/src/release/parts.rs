@@ -205,6 +205,13 @@ fn others(crates: &BTreeMap<Id, Crate>, programs: &Programs) -> anyhow::Result<V
             text: it.dir.join("src/assets/htmx-LICENSE"),
             of: Some("page"),
         });
+        others.push(Other {
+            name: "uplot",
+            version: "1.6.32".to_owned(),
+            license: "MIT",
+            text: it.dir.join("src/assets/uplot-LICENSE"),
+            of: Some("page"),
+        });
     }
     if let Some(zig) = &programs.zig {
         let version = programs.tools.iter().find_map(|it| it.strip_prefix("ziglang=="));

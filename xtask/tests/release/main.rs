@@ -192,6 +192,7 @@ fn the_bill_of_materials_and_the_licences_tell_of_the_same_parts() {
         ("crate:domain@", true, true, true),
         ("pkg:cargo/axum@", true, false, true),
         ("other:htmx@", false, false, true),
+        ("other:uplot@", false, false, true),
         ("other:sqlite@", true, false, true),
         ("pkg:cargo/lambda_runtime@", false, true, false),
         ("pkg:cargo/aws-sdk-ssm@", false, false, true),

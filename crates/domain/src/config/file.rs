@@ -54,6 +54,11 @@ pub struct ConfigFile {
     // Not written: the forwarder need not know.
     #[serde(default, skip_serializing)]
     pub keep_delivered: Option<KeepDeliveredFile>,
+    /// Whether people depend on it: it is named so where somebody looks or acts. Nothing else follows
+    /// from it.
+    // Not written: the forwarder need not know.
+    #[serde(default, skip_serializing)]
+    pub production: bool,
 }
 
 /// A route: from a path of the API to one or more destinations.

@@ -203,6 +203,12 @@ impl Config {
         self.keep_delivered
     }
 
+    /// Whether people depend on it.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.file.production
+    }
+
     /// Routes by name.
     #[must_use]
     pub fn routes(&self) -> &BTreeMap<String, Route> {

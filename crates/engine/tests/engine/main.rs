@@ -8,6 +8,7 @@ mod disk;
 mod faults;
 mod function;
 mod gateway;
+mod history;
 mod ingest;
 mod looking;
 mod monitoring;

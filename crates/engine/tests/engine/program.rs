@@ -296,7 +296,7 @@ async fn who_does_not_know_the_key_can_neither_look_into_the_queues_nor_change_t
         let text = answer.text().await.unwrap();
         assert!(text.contains("InvalidClientTokenId") && text.contains("engine.json"), "{text}");
     }
-    for path in ["/metrics", "/_engine/health", "/_engine/status"] {
+    for path in ["/metrics", "/_engine/health", "/_engine/status", "/_engine/history"] {
         let get = || client.get(format!("{url}{path}"));
         // Without a forwarder, health is 503.
         assert_ne!(get().send().await.unwrap().status().as_u16(), 403, "{path}");

@@ -149,6 +149,7 @@ pub(super) async fn report(
         release,
         alarms,
         unknown: known.0.iter().map(|(what, why)| format!("{what} ({why})")).collect(),
+        production: Some(config.is_production()),
     })
 }
 

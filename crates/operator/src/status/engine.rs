@@ -112,6 +112,7 @@ pub(crate) async fn report(
         }),
         alarms: None,
         unknown,
+        production: status.production,
     };
     Ok((report, status.origins))
 }

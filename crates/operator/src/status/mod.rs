@@ -3,8 +3,10 @@
 mod aws;
 pub(crate) mod engine;
 mod meter;
+mod minutes;
 mod pause;
 pub(crate) mod report;
+mod routes;
 mod screen;
 pub(crate) mod sentence;
 
@@ -37,6 +39,12 @@ const LOSS_SINCE: Duration = Duration::from_hours(24);
 const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
 
 pub(crate) async fn run(given: Status) -> anyhow::Result<ExitCode> {
+    if given.routes {
+        return routes::run(&given).await;
+    }
+    if let Some(back) = given.history {
+        return minutes::run(&given, back).await;
+    }
     if given.watch {
         return Box::pin(watch(&given)).await;
     }

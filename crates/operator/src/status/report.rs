@@ -32,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) alarms: Option<Vec<Alarm>>,
     /// What could not be told, and why.
     pub(crate) unknown: Vec<String>,
+    /// Whether people depend on it, by its configuration.
+    pub(crate) production: Option<bool>,
 }
 
 /// A verdict, and the same in a sentence.

@@ -37,7 +37,8 @@ pub(super) fn render(report: &Report) -> String {
     let lines: Vec<String> =
         lines.into_iter().map(|(label, text)| format!("{label:<LABEL$} {text}\n")).collect();
     let host = if report.host == "aws" { "AWS" } else { "one machine" };
-    let title = format!("{} on {host} at {}", report.environment, zone::in_words(now));
+    let production = if report.production == Some(true) { " (PRODUCTION)" } else { "" };
+    let title = format!("{}{production} on {host} at {}", report.environment, zone::in_words(now));
     let meter = report.loss_meter.as_ref();
     // Without a route and without a sum there is nothing to show.
     let meter = meter.filter(|meter| !meter.routes.is_empty());

@@ -48,3 +48,66 @@ if (document.querySelector("main[data-live]")) {
     }
   });
 }
+
+// Charts. Colours are the page's, and change with its scheme; a minute that is not known is a gap.
+const colours = ["--link", "--good", "--bad", "--unsure"];
+const dashes = [[], [], [6, 3], [2, 3]];
+const span = (ms) => ms < 1000 ? `${ms} ms` : ms < 60000 ? `${+(ms / 1000).toFixed(1)} s`
+  : ms < 3600000 ? `${+(ms / 60000).toFixed(1)} min` : `${+(ms / 3600000).toFixed(1)} h`;
+const clock = new Intl.DateTimeFormat(document.documentElement.lang, {
+  hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+});
+const at = (seconds) => clock.format(new Date(seconds * 1000));
+// Where ages are marked: from a millisecond to three days.
+const steps = [1, 10, 100, 1000, 10000, 60000, 600000, 3600000, 36000000, 259200000];
+const plots = new Map();
+const columns = (chart) => {
+  const series = JSON.parse(chart.dataset.series);
+  const from = Date.parse(chart.dataset.from) / 1000;
+  return [series[0].map((_, minute) => from + minute * 60), ...series];
+};
+const draw = (chart) => {
+  plots.get(chart)?.destroy();
+  const css = getComputedStyle(document.documentElement);
+  const colour = (name) => css.getPropertyValue(name).trim();
+  const ages = chart.dataset.kind === "ages";
+  const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+  const shown = (value) => value == null ? "–" : ages ? span(value) : String(value);
+  plots.set(chart, new uPlot({
+    width: chart.clientWidth, height: 180,
+    series: [{ label: chart.dataset.time, value: (_, seconds) => seconds == null ? "–" : at(seconds) },
+      ...JSON.parse(chart.dataset.names).map((label, place) => ({
+        label, stroke: colour(colours[ages ? place * 3 : place]), width: 1.5,
+        dash: dashes[ages ? place * 2 : place], value: (_, value) => shown(value),
+      }))],
+    axes: [{ ...axis, values: (_, splits) => splits.map(at) },
+      { ...axis, size: 64, ...(ages ? { splits: (plot) => steps.filter((ms) => plot.scales.y.min <= ms && ms <= plot.scales.y.max), filter: (_, splits) => splits } : {}), values: (_, splits) => splits.map((value) => value == null ? "" : ages ? span(value) : Number.isInteger(value) ? value : "") }],
+    scales: { y: ages ? { distr: 3, range: (_, low, high) => uPlot.rangeLog(Math.max(low ?? 1, 1), Math.max(high ?? 1000, 10), 10, true) }
+      : { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
+  }, columns(chart), chart));
+};
+const charts = () => [...document.querySelectorAll(".chart[data-from]")];
+if (window.uPlot && charts().length) {
+  charts().forEach(draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts().forEach(draw));
+  addEventListener("resize", () => charts().forEach((chart) =>
+    plots.get(chart)?.setSize({ width: chart.clientWidth, height: 180 })));
+  setInterval(async () => {
+    const section = document.querySelector("#history");
+    if (document.hidden || !section) return;
+    const answer = await fetch(`/history?back=${section.dataset.back}`).catch(() => null);
+    if (!answer?.ok) return;
+    const news = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const newer = [...news.querySelectorAll(".chart[data-from]")];
+    charts().forEach((chart, place) => {
+      if (!newer[place]) return;
+      Object.assign(chart.dataset, { from: newer[place].dataset.from, series: newer[place].dataset.series });
+      plots.get(chart)?.setData(columns(chart));
+    });
+    const [numbers, newerNumbers] = [section, news].map((it) => it.querySelector(".numbers"));
+    if (numbers && newerNumbers) {
+      numbers.replaceChildren(...newerNumbers.childNodes);
+      showTimes(numbers);
+    }
+  }, 10000);
+}

@@ -1,6 +1,7 @@
 //! The page's words. Each stands in every language in one table, so none can be missing.
 
 mod table;
+pub(crate) mod verdict;
 
 pub(crate) use table::Text;
 

@@ -64,6 +64,15 @@ texts! {
     Forwarder: "Forwarder", "フォワーダー";
     None: "none", "なし";
 
+    // Charts
+    PerMinute: "Per minute", "1分ごと";
+    LastHour: "Last hour", "直近1時間";
+    LastDay: "Last day", "直近1日";
+    FailedAttempts: "Failed attempts", "失敗した試行";
+    UntilDelivered: "From acceptance to delivery", "受付から配信まで";
+    InNumbers: "The same in numbers", "数値で見る";
+    NotOfEachMinute: "?: not known; +: not of each minute; p50 and p99: the highest of a minute", "?: 不明 / +: 一部の分のみ / p50・p99: 1分ごとの値の最大";
+
     // Tables
     Key: "Key", "キー";
     Route: "Route", "ルート";
@@ -143,6 +152,57 @@ texts! {
     PauseView: "Pause the view", "表示を止める";
     GoOn: "Go on", "表示を再開";
     FoundBy: "Found by this text", "この文字列で見つかったもの";
+
+    Sent: "Sent again", "再送済み";
+    StayedBehind: "Failed, and stayed behind", "失敗して残ったもの";
+    KeysWithOlder: "Keys with older letters that stay", "より古いレターが残るキー";
+    Dropped: "Dropped", "破棄済み";
+    WrittenTo: "Kept in the file", "保存先のファイル";
+    TriedNow: "can be attempted now", "今すぐ試行できます";
+    TriedAlready: "is attempted already, or about to be", "すでに試行中か、まもなく試行されます";
+    NothingWaits: "nothing of it waits", "待っているものはありません";
+    TriedTooOften: "was received too often: left to its schedule", "受信回数が多いため、予定どおりに試行します";
+    AskedToRest: "the destination asked by Retry-After not to be called yet", "送信先がRetry-Afterで待つよう求めています";
+    NotReached: "was not reached", "処理されていません";
+    IsSkipped: "is a dead letter now, and its key goes on", "デッドレターになり、キーは先へ進みます";
+    WasDelivered: "was delivered after all", "結局配信されました";
+    IsAsked: "becomes a dead letter with its next attempt", "次の試行でデッドレターになります";
+    PausesEnded: "Pauses ended", "終了した一時停止";
+    PausesLeft: "Pauses that are left", "残っている一時停止";
+    Answered: "The command's own words", "コマンドの出力";
+    Began: "Began", "開始";
+    Result: "Result", "結果";
+    NotEnded: "no end is known", "終了の記録なし";
+
+    // Where it goes
+    Routes: "Routes", "ルート一覧";
+    Production: "PRODUCTION", "本番";
+    InProduction: "in production", "本番環境";
+    UrlToGive: "Where webhooks go to", "Webhookの送信先URL";
+    OrderedBy: "Ordered by", "順序キー";
+    Scheme: "Signature", "署名";
+    NoScheme: "not checked", "検証なし";
+    GoesTo: "Delivered to", "配信先";
+    Retries: "Retries after", "再試行の間隔";
+    GivenUpAfter: "Given up after", "断念までの時間";
+    WhenRejected: "When rejected", "拒否されたとき";
+    TestEvent: "A test event", "テストイベント";
+    NoTestEvent: "Only its sender can make one, or its URL is not known here.", "送信元だけが作れるか、URLがここではわかりません。";
+
+    // States
+    StateWaiting: "waiting", "待機中";
+    StateInFlight: "in flight", "配信中";
+    StateRetrying: "retrying", "再試行待ち";
+    StateBlocked: "blocked", "ブロック中";
+    StateDead: "dead letter", "デッドレター";
+    StateDelivered: "delivered", "配信済み";
+    StateRejected: "rejected", "拒否";
+    StateGaveUp: "given up", "断念";
+    StateUnroutable: "of no route", "ルートなし";
+    StateMalformed: "malformed", "形式不正";
+    StateUnverified: "signature not good", "署名不正";
+    StateSkipped: "skipped", "スキップ";
+    StateReceiveCount: "received too often", "受信回数の超過";
 
     // Getting in
     StartTitle: "Who are you?", "確認";

@@ -1,9 +1,12 @@
 //! Acts that were begun here, and what everybody has done.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::part::{at, table, text, time_at};
+use super::result::result;
 use super::{Screen, View};
 use crate::acts::{Begun, Ended};
 use crate::looks::Look;
@@ -40,7 +43,11 @@ pub(crate) fn act(view: &View<'_>, act: &Begun) -> Markup {
         @if act.ended.is_none() { (stop(view, act)) }
         @if !act.lines.is_empty() { pre { @for line in &act.lines { (line) "\n" } } }
         @if let Some(Ended { answer: Some(answer), .. }) = &act.ended {
-            pre { (serde_json::to_string_pretty(answer).unwrap_or_default()) }
+            (result(view, &act.act, answer))
+            details {
+                summary { (view.t(Text::Answered)) }
+                pre { (serde_json::to_string_pretty(answer).unwrap_or_default()) }
+            }
         }
     };
     view.page(Screen::Acts, &content)
@@ -65,26 +72,44 @@ fn stop(view: &View<'_>, act: &Begun) -> Markup {
     }
 }
 
+/// An act has a line when it begins and another when it ends: one row, the newest first.
 fn audit(view: &View<'_>, log: &Value) -> Markup {
     let lines = log.as_array().map_or(&[][..], Vec::as_slice);
+    let is = |line: &Value, state| at(line, "/what/state").as_deref() == Some(state);
+    let name =
+        |line: &Value| ["/what/started_at", "/by", "/action"].map(|pointer| at(line, pointer));
+    let ended: BTreeSet<_> = lines.iter().filter(|line| is(line, "ended")).map(name).collect();
     let rows: Vec<Vec<Markup>> = lines
         .iter()
         .rev()
+        .filter(|line| !is(line, "started") || !ended.contains(&name(line)))
         .take(200)
         .map(|line| {
             let cell = |pointer| text(at(line, pointer).unwrap_or_default());
+            let began = if is(line, "ended") { "/what/started_at" } else { "/at" };
             vec![
-                time_at(line, "/at"),
+                time_at(line, began),
                 cell("/by"),
                 cell("/action"),
-                cell("/what/state"),
+                text(end_of(view, line)),
                 cell("/reason"),
             ]
         })
         .collect();
-    let headings = [Text::Time, Text::Who, Text::What, Text::State, Text::Why];
+    let headings = [Text::Began, Text::Who, Text::What, Text::Result, Text::Why];
     html! {
         @if rows.is_empty() { p { (view.t(Text::None)) } }
         @else { (table(&headings.map(|it| view.t(it)), &rows)) }
     }
+}
+
+fn end_of(view: &View<'_>, line: &Value) -> String {
+    let result = match (at(line, "/what/state").as_deref(), at(line, "/what/result").as_deref()) {
+        (Some("started"), _) => Text::NotEnded,
+        (_, Some("failed")) => Text::DoneInPart,
+        (_, Some("interrupted")) => Text::Interrupted,
+        _ => Text::Done,
+    };
+    let error = at(line, "/what/error").map(|error| format!(": {error}"));
+    format!("{}{}", view.t(result), error.unwrap_or_default())
 }

@@ -20,6 +20,9 @@ pub(crate) fn confirm(
 ) -> Markup {
     let content = html! {
         h1 { (name(view, act)) " · " (view.environment) }
+        @if view.production {
+            div.verdict.bad { strong { (view.environment) ": " (view.t(Text::Production)) } }
+        }
         (about(view, act))
         @if let Act::Edit { before, after, .. } = act {
             h2 { (view.t(Text::Changed)) }
@@ -37,7 +40,10 @@ pub(crate) fn confirm(
                     input name="number" inputmode="numeric" required size="8";
                 }
             }
-            button.grave autofocus[!act.takes_why()] { (view.t(Text::Confirm)) }
+            button.grave autofocus[!act.takes_why()] {
+                (view.t(Text::Confirm))
+                @if view.production { " (" (view.t(Text::InProduction)) ": " (view.environment) ")" }
+            }
             div #said role="alert" {}
         }
         h2 { (view.t(Text::TheCommand)) }

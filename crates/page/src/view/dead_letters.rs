@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::part::{Letters, at, event_link, figure, list, prepare, table, text, time_at};
+use super::part::{
+    Letters, at, event_link, figure, list, prepare, state_name, table, text, time_at,
+};
 use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::Text;
@@ -108,7 +110,8 @@ fn one_by_one(view: &View<'_>, chosen: &Letters, letters: &Value, total: Option<
         .iter()
         .map(|letter| {
             let event_id = at(letter, "/event_id").unwrap_or_default();
-            let why = [at(letter, "/reason"), at(letter, "/status"), at(letter, "/error")];
+            let reason = at(letter, "/reason").map(|reason| state_name(view, &reason));
+            let why = [reason, at(letter, "/status"), at(letter, "/error")];
             vec![
                 event_link(&event_id),
                 event_link(&at(letter, "/group").unwrap_or_default()),

@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::part::{at, duration, event_link, list, prepare, table, text, time_at, unknown};
+use super::part::{
+    at, duration, event_link, list, prepare, state_name, table, text, time_at, unknown,
+};
 use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::Text;
@@ -88,7 +90,7 @@ fn facts(view: &View<'_>, show: &Value) -> Markup {
     let event_id = at(show, "/event_id");
     let facts = [
         (Text::Event, event_id.as_deref().map(text)),
-        (Text::State, at(show, "/state").map(text)),
+        (Text::State, at(show, "/state").map(|state| text(state_name(view, &state)))),
         (Text::Route, at(show, "/route").map(text)),
         (
             Text::Key,

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::part::{at, event_link, list, prepare, table, text, time_at, unknown};
+use super::part::{at, event_link, list, prepare, state_name, table, text, time_at, unknown};
 use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::Text;
@@ -38,7 +38,8 @@ fn waiting(view: &View<'_>, blocked: &Value) -> Markup {
 fn row(view: &View<'_>, group: &Value) -> Vec<Markup> {
     let (key, event_id) =
         (at(group, "/group").unwrap_or_default(), at(group, "/event_id").unwrap_or_default());
-    let why = [at(group, "/why"), at(group, "/reason"), at(group, "/destination")];
+    let kind = at(group, "/why").map(|why| state_name(view, &why));
+    let why = [kind, at(group, "/reason"), at(group, "/destination")];
     vec![
         event_link(&key),
         event_link(&event_id),

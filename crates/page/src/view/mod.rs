@@ -5,12 +5,16 @@ mod confirm;
 mod dead_letters;
 mod diff;
 mod event;
+mod history;
 mod keys;
 mod live;
 mod now;
 mod part;
 mod refused;
+mod result;
+mod routes;
 mod start;
+mod verdict;
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -20,11 +24,13 @@ pub(crate) use acts::{act, acts};
 pub(crate) use confirm::confirm;
 pub(crate) use dead_letters::{SHOWN_MAX, dead_letters};
 pub(crate) use event::{EDITED_BYTES_MAX, event};
+pub(crate) use history::{Back, history};
 pub(crate) use keys::keys;
 pub(crate) use live::live;
 pub(crate) use now::now;
 pub(crate) use part::{Letters, error, said};
 pub(crate) use refused::refused;
+pub(crate) use routes::routes;
 pub(crate) use start::{entered, start};
 
 /// What every screen needs to know.
@@ -34,6 +40,8 @@ pub(crate) struct View<'v> {
     pub(crate) environment: &'v str,
     /// Whether acts can be begun here.
     pub(crate) acts: bool,
+    /// Whether people depend on the environment, as far as that is known.
+    pub(crate) production: bool,
 }
 
 /// A screen.
@@ -44,18 +52,20 @@ pub(crate) enum Screen {
     DeadLetters,
     Event,
     Refused,
+    Routes,
     Acts,
     Live,
 }
 
 impl Screen {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Now,
         Self::Live,
         Self::Keys,
         Self::DeadLetters,
         Self::Event,
         Self::Refused,
+        Self::Routes,
         Self::Acts,
     ];
 
@@ -66,6 +76,7 @@ impl Screen {
             Self::DeadLetters => "/dead-letters",
             Self::Event => "/event",
             Self::Refused => "/refused",
+            Self::Routes => "/routes",
             Self::Acts => "/acts",
             Self::Live => "/live",
         }
@@ -78,6 +89,7 @@ impl Screen {
             Self::DeadLetters => Text::DeadLetters,
             Self::Event => Text::Event,
             Self::Refused => Text::Refused,
+            Self::Routes => Text::Routes,
             Self::Acts => Text::Acts,
             Self::Live => Text::Live,
         }
@@ -111,11 +123,14 @@ impl View<'_> {
         html! {
             (DOCTYPE)
             html lang=(self.language.tag()) {
-                (head(&format!("{title} · {}", self.environment)))
+                (head(&format!("{title} · {}", self.environment), screen == Screen::Now))
                 body {
                     a.skip href="#content" { (self.t(Text::SkipToContent)) }
-                    header {
-                        strong { (self.environment) }
+                    header.production[self.production] {
+                        strong {
+                            (self.environment)
+                            @if self.production { " " span.badge { (self.t(Text::Production)) } }
+                        }
                         nav {
                             @for other in Screen::ALL {
                                 a href=(other.path()) aria-current=[(other == screen).then_some("page")] {
@@ -136,7 +151,7 @@ impl View<'_> {
 }
 
 /// What a document's head says, with the scripts that are needed.
-fn head(title: &str) -> Markup {
+fn head(title: &str, charts: bool) -> Markup {
     html! {
         head {
             meta charset="utf-8";
@@ -145,6 +160,10 @@ fn head(title: &str) -> Markup {
             title { (title) }
             link rel="icon" href="data:,";
             link rel="stylesheet" href="/page.css";
+            @if charts {
+                link rel="stylesheet" href="/uplot.css";
+                script src="/uplot.js" defer {}
+            }
             script src="/htmx.js" defer {}
             script src="/page.js" defer {}
         }

@@ -4,22 +4,31 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::part::{at, duration, event_link, figure, list, prepare, table, text, time_at, unknown};
+use super::verdict::verdict;
 use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::Text;
 
-pub(crate) fn now(view: &View<'_>, look: Option<&Look>) -> Markup {
+/// `history` stands below the figures.
+pub(crate) fn now(view: &View<'_>, look: Option<&Look>, history: &Markup) -> Markup {
     let content = match look {
-        None => html! { div.verdict.unsure { strong { (view.t(Text::NotYetKnown)) } } },
-        Some(look) => super::said(look, |said| status(view, &said.json)),
+        None => html! {
+            div.verdict.unsure { strong { (view.t(Text::NotYetKnown)) } }
+            (history)
+        },
+        Some(look) if look.found.is_ok() => {
+            super::said(look, |said| status(view, &said.json, history))
+        }
+        Some(look) => html! { (super::said(look, |_| html! {})) (history) },
     };
     view.page(Screen::Now, &content)
 }
 
-fn status(view: &View<'_>, status: &Value) -> Markup {
+fn status(view: &View<'_>, status: &Value, history: &Markup) -> Markup {
     html! {
         (verdict(view, status))
         (figures(view, status))
+        (history)
         (delivery(view, status))
         (destinations(view, status))
         (last_deliveries(view, status))
@@ -28,20 +37,6 @@ fn status(view: &View<'_>, status: &Value) -> Markup {
         @if let Some(release) = at(status, "/release/id") {
             h2 { (view.t(Text::Release)) }
             p { (release) " " (time_at(status, "/release/at")) }
-        }
-    }
-}
-
-fn verdict(view: &View<'_>, status: &Value) -> Markup {
-    let (class, title) = match at(status, "/verdict/kind").as_deref() {
-        Some("nothing_to_do") => ("good", Text::NothingToDo),
-        Some("act") => ("bad", Text::YouMustAct),
-        _ => ("unsure", Text::NotAllKnown),
-    };
-    html! {
-        div class={ "verdict " (class) } role="status" {
-            strong { (view.t(title)) }
-            p lang="en" { (at(status, "/verdict/sentence").unwrap_or_default()) }
         }
     }
 }

@@ -131,6 +131,27 @@ pub(super) fn prepare(view: &View<'_>, label: Text, act: &str, fields: &[(&str, 
     }
 }
 
+/// A state of an event, or why its key waits or it is a dead letter, in the viewer's language.
+pub(super) fn state_name(view: &View<'_>, state: &str) -> String {
+    let text = match state {
+        "waiting" => Text::StateWaiting,
+        "in_flight" => Text::StateInFlight,
+        "retrying" | "retry" => Text::StateRetrying,
+        "blocked" => Text::StateBlocked,
+        "dead" => Text::StateDead,
+        "delivered" => Text::StateDelivered,
+        "rejected" => Text::StateRejected,
+        "gave_up" => Text::StateGaveUp,
+        "unroutable" => Text::StateUnroutable,
+        "malformed" => Text::StateMalformed,
+        "unverified" => Text::StateUnverified,
+        "skipped" => Text::StateSkipped,
+        "receive_count" => Text::StateReceiveCount,
+        other => return other.to_owned(),
+    };
+    view.t(text).to_owned()
+}
+
 /// What an act is called.
 pub(super) fn name(view: &View<'_>, act: &Act) -> &'static str {
     view.t(match act {

@@ -10,7 +10,7 @@ pub(crate) fn start(view: &View<'_>, wrong: bool) -> Markup {
     html! {
         (DOCTYPE)
         html lang=(view.language.tag()) {
-            (head(view.environment))
+            (head(view.environment, false))
             body {
                 main {
                     h1 { (view.environment) ": " (view.t(Text::StartTitle)) }

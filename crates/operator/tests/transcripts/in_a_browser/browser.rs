@@ -49,22 +49,7 @@ pub(crate) struct Browser {
 impl Browser {
     /// Opens one; `None`, with a word, where there is none on this machine.
     pub(crate) async fn open(window: Window) -> Option<Self> {
-        let mut driver = Command::new("chromedriver");
-        driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let Ok(mut driver) = driver.spawn() else {
-            println!("skipped: chromedriver is not installed (Debian: chromium-driver)");
-            return None;
-        };
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let driver_port: u16 = loop {
-            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap();
-            let line = line.unwrap().expect("chromedriver says where it listens");
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                break port.trim_end_matches('.').parse().unwrap();
-            }
-        };
-        // Its later lines have a reader for as long as it runs.
-        tokio::spawn(async move { while let Ok(Some(_line)) = lines.next_line().await {} });
+        let (driver, driver_port) = driver().await?;
         let profile = tempfile::tempdir().unwrap();
         let Window { language, width, has_script, .. } = window;
         let options = json!({
@@ -191,6 +176,31 @@ impl Drop for Browser {
             let _gone = driver.write_all(request.as_bytes());
             let _answer = driver.read(&mut [0; 1024]);
         }
+    }
+}
+
+/// A driver, and where it listens; `None`, with a word, where there is none on this machine.
+async fn driver() -> Option<(Child, u16)> {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let mut driver = Command::new("chromedriver");
+        driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let Ok(mut driver) = driver.spawn() else {
+            println!("skipped: chromedriver is not installed (Debian: chromium-driver)");
+            return None;
+        };
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        while let Some(line) =
+            tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap()
+        {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                // Its later lines have a reader for as long as it runs.
+                tokio::spawn(async move { while let Ok(Some(_line)) = lines.next_line().await {} });
+                return Some((driver, port.trim_end_matches('.').parse().unwrap()));
+            }
+        }
+        // Another one that started just then may have taken its port.
+        assert!(Instant::now() < limit, "chromedriver says where it listens");
     }
 }
 
