@@ -21,7 +21,7 @@ use crate::admin::{self, About, Admin, Limits};
 use crate::clock::{Clock, SystemClock};
 use crate::conditions::Conditions;
 use crate::deliveries::Deliveries;
-use crate::disk::RESERVE_BYTES;
+use crate::disk::{Disk, RESERVE_BYTES};
 use crate::error::EngineError;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle, MappingOptions};
 use crate::failure::{Failure, Failures};
@@ -272,15 +272,7 @@ impl Engine {
             api_router(&config, &admin, data_dir).merge(history::router(Arc::clone(&history)));
         let mut waiting =
             departures::watch(&store, config.dead_letter_queue_name(), &log, health, disk.clone());
-        if let Some(disk) = disk {
-            let watch = disk.watch(Arc::clone(store.clock()));
-            waiting.spawn(store.failures().clone().task("what looks for room", watch));
-        }
-        if let Some(mapping) = &mapping {
-            let clock = Arc::clone(store.clock());
-            let ends = pauses_api::end_in_time(mapping.handle(), clock, log.clone());
-            waiting.spawn(store.failures().clone().task("what ends pauses", ends));
-        }
+        watch(&mut waiting, disk, mapping.as_ref(), &store, &log);
         // Before anybody is answered: who finds the engine well finds this as well.
         let ingest_address = reachable(address_of(&ingest_listener, options.listen)?);
         let found = Found::new(ingest_address, api_address, access.id(), &about);
@@ -427,6 +419,25 @@ impl QueueUrls {
             config_file,
             data_dir_inode: data_dir.and_then(|dir| dir.metadata().ok()).map(|it| it.ino()),
         }
+    }
+}
+
+/// What looks for room on the disk, and what ends pauses.
+fn watch(
+    waiting: &mut JoinSet<()>,
+    disk: Option<Arc<Disk>>,
+    mapping: Option<&EventSourceMapping>,
+    store: &Store,
+    log: &Log,
+) {
+    if let Some(disk) = disk {
+        let watch = disk.watch(Arc::clone(store.clock()));
+        waiting.spawn(store.failures().clone().task("what looks for room", watch));
+    }
+    if let Some(mapping) = mapping {
+        let clock = Arc::clone(store.clock());
+        let ends = pauses_api::end_in_time(mapping.handle(), clock, log.clone());
+        waiting.spawn(store.failures().clone().task("what ends pauses", ends));
     }
 }
 

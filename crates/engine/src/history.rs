@@ -25,6 +25,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::admin::Admin;
+use crate::ages::Ages;
 use crate::deliveries::Attempts;
 use crate::error_text::in_full;
 use crate::files::own_file;
@@ -41,15 +42,6 @@ const MINUTE_MS: u64 = 60_000;
 /// Name of the file in the data directory: beside the database, which an event's commit need not share
 /// with a chart.
 const FILE: &str = "history.json";
-
-/// Buckets of ages: the first is of 1 ms, each bound is √2 of the one before, and the last, of 4 days and
-/// more, has none. In the middle of one an age is told within 19 %.
-const BUCKETS: u8 = 58;
-
-/// How old events were at their delivery, by bucket.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Ages(BTreeMap<u8, u64>);
 
 /// A minute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +165,7 @@ impl History {
             totals.dead_lettered += balance.dead_lettered;
         }
         let now = store.clock().wall();
-        day.look(minute_of(now), totals, deliveries.take_attempts());
+        day.look(minute_of(now), totals, &deliveries.take_attempts());
         Ok(now)
     }
 
@@ -212,7 +204,7 @@ impl History {
 
 impl Day {
     /// What was counted since the last look is of the minute of that look: there is one at each minute's end.
-    fn look(&mut self, now: u64, totals: Totals, attempts: Attempts) {
+    fn look(&mut self, now: u64, totals: Totals, attempts: &Attempts) {
         let last = self.last.replace(Look { minute: now, totals });
         let of = last.as_ref().map_or(now, |last| last.minute);
         // At the first look nothing has been counted yet: totals are of all times.
@@ -240,42 +232,6 @@ impl Day {
             }
         }
     }
-}
-
-impl Ages {
-    pub(crate) fn note(&mut self, age: Duration) {
-        let ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        let bucket = (0..BUCKETS - 1).find(|bucket| ms <= bound(f64::from(*bucket)));
-        *self.0.entry(bucket.unwrap_or(BUCKETS - 1)).or_default() += 1;
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (bucket, count) in &other.0 {
-            *self.0.entry(*bucket).or_default() += count;
-        }
-    }
-
-    /// The age, in milliseconds, that so many percent were not above; `None` if there are none.
-    fn percentile(&self, percent: u64) -> Option<u64> {
-        let all: u64 = self.0.values().sum();
-        let rank = (all * percent).div_ceil(100);
-        let mut counted = 0;
-        let bucket = self.0.iter().find(|(_, count)| {
-            counted += *count;
-            counted >= rank
-        });
-        bucket.map(|(bucket, _)| bound((f64::from(*bucket) - 0.5).max(0.0)))
-    }
-}
-
-/// Where a bucket ends, in milliseconds; half a bucket less is its middle.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "2 to the power of 0 to 29"
-)]
-fn bound(bucket: f64) -> u64 {
-    (bucket / 2.0).exp2().round() as u64
 }
 
 impl From<Row> for Minute {
@@ -330,16 +286,16 @@ mod tests {
     #[test]
     fn what_was_counted_is_of_the_minute_in_which_it_began_and_gaps_stay() {
         let mut day = Day::default();
-        day.look(10, totals(1_000), Attempts::default());
-        day.look(10, totals(1_003), Attempts::default());
-        day.look(11, totals(1_005), Attempts { failed: 2, ages: Ages::default() });
+        day.look(10, totals(1_000), &Attempts::default());
+        day.look(10, totals(1_003), &Attempts::default());
+        day.look(11, totals(1_005), &Attempts { failed: 2, ages: Ages::default() });
         assert_eq!(counts(&day), [(10, 5), (11, 0)], "what was there before is not of this minute");
         assert_eq!((day.minutes[&10].delivered, day.minutes[&10].failed), (2, 2));
         // The machine slept.
-        day.look(20, totals(1_006), Attempts::default());
+        day.look(20, totals(1_006), &Attempts::default());
         assert_eq!(counts(&day), [(10, 5), (11, 1), (20, 0)]);
         // Totals never shrink, but if they did that is no event.
-        day.look(20, totals(0), Attempts::default());
+        day.look(20, totals(0), &Attempts::default());
         assert_eq!(day.minutes[&20].accepted, 0);
     }
 
@@ -348,49 +304,31 @@ mod tests {
         let mut day = Day::default();
         let max = MINUTES_MAX as u64;
         for minute in 0..max + 10 {
-            day.look(minute, totals(minute), Attempts::default());
+            day.look(minute, totals(minute), &Attempts::default());
             assert!(day.minutes.len() <= MINUTES_MAX);
         }
         assert_eq!(day.minutes.first_key_value().unwrap().0, &10);
         let whole: Vec<u64> = day.minutes.keys().copied().collect();
         let ahead = max + 10 + 80 * 60;
-        day.look(ahead, totals(max + 20), Attempts::default());
-        day.look(max + 9, totals(max + 21), Attempts::default());
-        day.look(max + 10, totals(max + 21), Attempts::default());
+        day.look(ahead, totals(max + 20), &Attempts::default());
+        day.look(max + 9, totals(max + 21), &Attempts::default());
+        day.look(max + 10, totals(max + 21), &Attempts::default());
         let after: Vec<u64> = day.minutes.keys().copied().collect();
         assert!(!after.contains(&ahead), "what was ahead goes first");
         assert_eq!(after[..MINUTES_MAX - 1], whole[1..], "{:?}", &after[..3]);
         // Back to yesterday: what is there adds up.
         let before = day.minutes[&20].accepted;
-        day.look(20, totals(max + 21), Attempts::default());
-        day.look(20, totals(max + 22), Attempts::default());
+        day.look(20, totals(max + 21), &Attempts::default());
+        day.look(20, totals(max + 22), &Attempts::default());
         assert_eq!(day.minutes[&20].accepted, before + 1);
-    }
-
-    #[test]
-    fn ages_are_told_within_19_percent() {
-        let mut ages = Ages::default();
-        assert_eq!(ages.percentile(50), None, "nothing was delivered");
-        for ms in [0_u64, 1, 2, 3, 7, 100, 250, 1_340, 60_000, 3_600_000, 259_200_000] {
-            let mut one = Ages::default();
-            one.note(Duration::from_millis(ms));
-            let told = one.percentile(50).unwrap();
-            assert!(told.abs_diff(ms) * 100 <= ms * 19 + 100, "{ms}: {told}");
-        }
-        (0..99).for_each(|_| ages.note(Duration::from_millis(100)));
-        ages.note(Duration::from_hours(1));
-        let (p50, p99) = (ages.percentile(50).unwrap(), ages.percentile(99).unwrap());
-        assert_eq!(p50, p99);
-        ages.note(Duration::from_hours(1));
-        assert!(ages.percentile(99).unwrap() > 3_000_000);
-        ages.note(Duration::MAX);
-        assert_eq!(ages.0.last_key_value().unwrap().0, &(BUCKETS - 1));
     }
 
     #[test]
     fn a_full_day_s_file_is_small() {
         let mut minute = Minute { accepted: 60_000, delivered: 60_000, ..Minute::default() };
-        [2, 3, 5, 8].map(|ms| minute.ages.note(Duration::from_millis(ms)));
+        for ms in [2, 3, 5, 8] {
+            minute.ages.note(Duration::from_millis(ms));
+        }
         let minutes = (0..MINUTES_MAX as u64).map(|it| (29_000_000 + it, minute.clone())).collect();
         let text = serde_json::to_vec(&Kept { minutes }).unwrap();
         assert!(text.len() < 150_000, "{}", text.len());
