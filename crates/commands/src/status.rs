@@ -41,8 +41,8 @@ pub struct Status {
     /// Show instead what happened in each minute of the last hour or day
     ///
     /// What was accepted, delivered, failed and became a dead letter, and how old events were when they were
-    /// delivered. A minute of which nothing is known, as no engine ran, is a gap and never 0. On AWS it is
-    /// `CloudWatch`'s, some minutes late; there a redrive counts as accepted, and of several routes the slowest
+    /// delivered. A minute of which nothing is known, as no engine ran, is a gap and never 0. On AWS its
+    /// metrics tell, some minutes late; there a redrive counts as accepted, and of several routes the slowest
     /// one's ages are shown.
     #[arg(long, value_name = "BACK", conflicts_with_all = ["watch", "since"])]
     pub history: Option<Back>,

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ages::Ages;
 use crate::failing::{Failing, Last};
-use crate::history::Ages;
 
 /// Deliveries that are remembered.
 const LAST: usize = 10;

@@ -25,6 +25,7 @@ pub mod store;
 
 mod access;
 mod admin;
+mod ages;
 mod check;
 mod conditions;
 mod damage_api;

@@ -308,7 +308,9 @@ fn it_shows_what_the_commands_say_and_what_others_wrote_is_text() {
     page.says(
         "show",
         &json!({
-            "event_id": "e<1>", "state": "dead", "messages": [{
+            "event_id": "e<1>", "state": "dead",
+            "history": [{ "at": "2027-01-15T12:00:00Z", "what": "retry", "text": "answered <503>" }],
+            "messages": [{
                 "headers": { "x-api-key": "s3cret", "content-type": "text/html" },
                 "body": "<script>alert('山田')</script>",
             }],
@@ -318,6 +320,10 @@ fn it_shows_what_the_commands_say_and_what_others_wrote_is_text() {
     assert!(event.contains("&lt;script&gt;alert('山田')&lt;/script&gt;"), "{event}");
     assert!(!event.contains("<script>") && !event.contains("s3cret"), "{event}");
     assert!(event.contains("text/html"), "{event}");
+    assert!(event.contains("<span lang=\"en\">answered &lt;503&gt;</span>"), "{event}");
+    let headers = [("cookie", browser.cookie.as_str()), ("accept-language", "ja")];
+    let event = page.send("GET", "/event?q=e", &headers, "").body;
+    assert!(event.contains("再試行待ち · <span") && event.contains("デッドレター"), "{event}");
     assert!(page.acts().contains(&"show|shop|--data-dir|d|--json|--|<script>|".to_owned()));
     let failed = browser.get("/keys");
     assert!(failed.contains("blocked is not there"), "{failed}");

@@ -202,6 +202,10 @@ texts! {
     StateMalformed: "malformed", "形式不正";
     StateUnverified: "signature not good", "署名不正";
     StateSkipped: "skipped", "スキップ";
+    StateAccepted: "accepted", "受付";
+    StateNotAttempted: "not attempted", "試行なし";
+    StateDeadLettered: "dead-lettered", "デッドレター化";
+    StateRedriven: "sent again", "再送";
     StateReceiveCount: "received too often", "受信回数の超過";
 
     // Getting in

@@ -8,7 +8,7 @@ use super::part::{
 };
 use super::{Screen, View};
 use crate::looks::Look;
-use crate::text::Text;
+use crate::text::{Language, Text};
 
 /// Headers whose values say who somebody is: shown to nobody.
 const MASKED: [&str; 8] = [
@@ -132,7 +132,7 @@ fn can_do(view: &View<'_>, show: &Value) -> Markup {
     let key = at(show, "/group").or_else(|| at(show, "/key/group")).unwrap_or_default();
     html! {
         h2 { (view.t(Text::CanDo)) }
-        ul {
+        ul lang="en" {
             @for act in acts {
                 li {
                     (at(act, "/what").unwrap_or_default())
@@ -211,7 +211,13 @@ fn history(view: &View<'_>, show: &Value) -> Markup {
             h2 { (view.t(Text::History)) }
             ol.steps {
                 @for step in steps {
-                    li { (time_at(step, "/at")) " " (at(step, "/text").unwrap_or_default()) }
+                    li {
+                        (time_at(step, "/at")) " "
+                        @if view.language != Language::English {
+                            (state_name(view, &at(step, "/what").unwrap_or_default())) " · "
+                        }
+                        span lang="en" { (at(step, "/text").unwrap_or_default()) }
+                    }
                 }
             }
         }

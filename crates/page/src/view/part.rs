@@ -131,7 +131,7 @@ pub(super) fn prepare(view: &View<'_>, label: Text, act: &str, fields: &[(&str, 
     }
 }
 
-/// A state of an event, or why its key waits or it is a dead letter, in the viewer's language.
+/// A state of an event or a step on its way, or why its key waits or it is a dead letter, in the viewer's language.
 pub(super) fn state_name(view: &View<'_>, state: &str) -> String {
     let text = match state {
         "waiting" => Text::StateWaiting,
@@ -146,6 +146,10 @@ pub(super) fn state_name(view: &View<'_>, state: &str) -> String {
         "malformed" => Text::StateMalformed,
         "unverified" => Text::StateUnverified,
         "skipped" => Text::StateSkipped,
+        "accepted" => Text::StateAccepted,
+        "not_attempted" => Text::StateNotAttempted,
+        "dead_lettered" => Text::StateDeadLettered,
+        "redriven" => Text::StateRedriven,
         "receive_count" => Text::StateReceiveCount,
         other => return other.to_owned(),
     };
