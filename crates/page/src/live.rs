@@ -121,16 +121,16 @@ impl Live {
         });
         loop {
             tokio::select! {
-                line = lines.next_line() => match line {
-                    Ok(Some(line)) => self.note(&line),
-                    Ok(None) | Err(_) => {
+                line = lines.next_line() => {
+                    let Ok(Some(line)) = line else {
                         let told = told.await.unwrap_or_default();
                         return self.ended(match told.trim() {
                             "" => "the log is not followed any more".to_owned(),
                             told => told.to_owned(),
                         });
-                    }
-                },
+                    };
+                    self.note(&line);
+                }
                 () = tokio::time::sleep(PAUSE) => {}
             }
             if !self.is_viewed() {

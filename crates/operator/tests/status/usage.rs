@@ -4,7 +4,9 @@ use crate::support::{Done, Service, Site, operator};
 
 #[tokio::test]
 async fn help_teaches() {
-    for command in ["status", "trace", "show", "blocked", "refused", "skip", "doctor", "repeat", "find"] {
+    for command in
+        ["status", "trace", "show", "blocked", "refused", "skip", "doctor", "repeat", "find"]
+    {
         let help: Done = operator(&[command, "--help"]).output().await.unwrap().into();
         assert_eq!(help.code, Some(0));
         insta::assert_snapshot!(format!("{command}_help"), help.stdout);
