@@ -13,7 +13,7 @@ use crate::output::Output;
 /// On one machine all of this is read, and nothing is received. On AWS it comes from the log: a message
 /// that waits can be read only by who receives it, so its headers and body are not shown; those of a
 /// dead letter are, which is received for it as `dlq list --help` says. What was delivered is nowhere any
-/// more, and the log alone tells of it. The service's answers are in the log where the configuration says
+/// more, and the log alone tells of it, unless the engine keeps it (`keep_delivered`). The service's answers are in the log where the configuration says
 /// `logs.answers`.
 #[derive(Debug, clap::Args)]
 #[command(

@@ -107,13 +107,12 @@ fn said(attempt: &Attempt) -> (Option<u16>, Option<String>) {
 fn why_nobody(outcome: &Outcome<'_>) -> Option<String> {
     match outcome {
         Outcome::Asked(_) => None,
-        Outcome::Unroutable { error } => Some(error.clone()),
+        Outcome::Unroutable { error } | Outcome::NoSecret { error } => Some(error.clone()),
         Outcome::Malformed { error } => Some(format!("it cannot be made a request: {error}")),
         Outcome::Unverified(error) => Some(format!("it is not verified: {error}")),
         Outcome::SecretInDoubt { .. } => {
             Some("it is not verified: the secret at hand may be an older one".to_owned())
         }
-        Outcome::NoSecret { error } => Some(error.clone()),
         Outcome::NoTime => Some("no time was left".to_owned()),
     }
 }

@@ -15,7 +15,7 @@ use crate::zone;
 /// `/_engine/search`
 #[derive(Debug, Deserialize)]
 struct Answer {
-    events: Vec<Event>,
+    events: Vec<Found>,
     /// Events that were looked at.
     searched: u64,
     /// Whether these are all that there are.
@@ -23,7 +23,7 @@ struct Answer {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Event {
+struct Found {
     event_id: String,
     state: String,
     route: Option<String>,
@@ -54,7 +54,7 @@ pub(crate) async fn run(given: Find) -> anyhow::Result<ExitCode> {
         println!("{report:#}");
         return Ok(ExitCode::SUCCESS);
     }
-    let row = |it: &Event| {
+    let row = |it: &Found| {
         [
             printable(&it.event_id),
             it.state.replace('_', " "),

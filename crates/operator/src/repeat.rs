@@ -170,7 +170,7 @@ fn refusal(name: &str, event_id: &str, answer: &Answer) -> Option<String> {
 
 fn in_words(name: &str, event_id: &str, answer: &Answer) -> String {
     let shown = printable(event_id);
-    let mut text = match answer.result {
+    let text = match answer.result {
         Outcome::Delivered => format!("{shown} was sent once more, and taken\n"),
         Outcome::Begun => format!(
             "{shown} is sent once more; `{}` tells what came of it\n",
@@ -181,18 +181,21 @@ fn in_words(name: &str, event_id: &str, answer: &Answer) -> String {
         }
         _ => format!("whether the service has {shown} once more is not known\n"),
     };
-    for Attempt { destination, status, error, latency_ms, .. } in &answer.attempts {
+    let told = |attempt: &Attempt| {
+        let Attempt { destination, status, error, latency_ms, .. } = attempt;
         let took = latency_ms.map(|ms| format!(" in {ms} ms")).unwrap_or_default();
         let to = printable(destination);
-        text += &match (status, error) {
+        match (status, error) {
             (Some(status), _) => format!("{to} answered {status}{took}\n"),
             (None, error) => {
                 let error = error.as_deref().unwrap_or("no answer");
                 format!("no answer from {to}: {}{took}\n", printable(error))
             }
-        };
-    }
-    text + &answer.error.as_ref().map(|it| format!("{}\n", printable(it))).unwrap_or_default()
+        }
+    };
+    let attempts: String = answer.attempts.iter().map(told).collect();
+    let error = answer.error.as_ref().map(|it| format!("{}\n", printable(it)));
+    text + &attempts + &error.unwrap_or_default()
 }
 
 #[cfg(test)]

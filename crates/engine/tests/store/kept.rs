@@ -8,8 +8,8 @@ use engine::store::{KeptTotal, MessageAttribute, NewMessage, Store, Ways};
 
 use crate::support::{DEAD, Fixture, QUEUE, attributes, manual_clock, message, version_1};
 
-fn bounds(count: u32, bytes: u32) -> Option<KeepDelivered> {
-    Some(KeepDelivered::new(count, bytes).unwrap())
+fn bounds(count: u32, bytes: u32) -> KeepDelivered {
+    KeepDelivered::new(count, bytes).unwrap()
 }
 
 /// Receives all that can be received, and is done with it.
@@ -43,7 +43,7 @@ async fn nothing_is_kept_unless_it_is_asked_for() {
 async fn the_oldest_goes_at_either_bound_and_what_has_no_room_alone_is_not_kept() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    store.keep_delivered(bounds(3, 1_000_000)).await.unwrap();
+    store.keep_delivered(Some(bounds(3, 1_000_000))).await.unwrap();
     for body in ["1", "2", "3", "4"] {
         fixture.send("a", body).await;
         deliver(&fixture).await;
@@ -52,9 +52,9 @@ async fn the_oldest_goes_at_either_bound_and_what_has_no_room_alone_is_not_kept(
     let (_, three) = total(store).await;
     // Room for two of them, less a byte.
     let two = u32::try_from(three / 3 * 2).unwrap();
-    store.keep_delivered(bounds(3, two)).await.unwrap();
+    store.keep_delivered(Some(bounds(3, two))).await.unwrap();
     assert_eq!(kept(store).await, ["4", "3"]);
-    store.keep_delivered(bounds(3, two - 1)).await.unwrap();
+    store.keep_delivered(Some(bounds(3, two - 1))).await.unwrap();
     assert_eq!(kept(store).await, ["4"]);
     store.send(QUEUE, message("a", &"x".repeat(two as usize))).await.unwrap();
     deliver(&fixture).await;
@@ -68,7 +68,7 @@ async fn the_oldest_goes_at_either_bound_and_what_has_no_room_alone_is_not_kept(
 async fn only_what_was_delivered_is_kept_and_nothing_counts_it_as_queued() {
     let fixture = Fixture::with_dead_letters(9).await;
     let store = &fixture.store;
-    store.keep_delivered(bounds(10, 1_000_000)).await.unwrap();
+    store.keep_delivered(Some(bounds(10, 1_000_000))).await.unwrap();
     for body in ["done", "dead", "deleted"] {
         store.accept(QUEUE, message(body, body)).await.unwrap();
     }
@@ -99,7 +99,7 @@ async fn only_what_was_delivered_is_kept_and_nothing_counts_it_as_queued() {
 #[tokio::test]
 async fn the_token_of_a_provider_is_not_kept_in_clear() {
     let fixture = Fixture::new().await;
-    fixture.store.keep_delivered(bounds(10, 1_000_000)).await.unwrap();
+    fixture.store.keep_delivered(Some(bounds(10, 1_000_000))).await.unwrap();
     let mut new = message("a", "1");
     new.attributes.insert("token".to_owned(), MessageAttribute::string("planted"));
     fixture.store.accept(QUEUE, new).await.unwrap();
@@ -119,7 +119,7 @@ async fn it_is_kept_by_the_transaction_that_deletes_it_and_over_a_restart() {
     };
     let fixture = open();
     fixture.store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
-    fixture.store.keep_delivered(bounds(10, 1_000_000)).await.unwrap();
+    fixture.store.keep_delivered(Some(bounds(10, 1_000_000))).await.unwrap();
     fixture.send("a", "1").await;
     let received = fixture.receive(1).await.remove(0);
     fixture.store.faults().set_commits_fail(true);
@@ -142,7 +142,7 @@ async fn on_a_full_disk_keeping_gives_way_and_not_the_delivery() {
     store.ensure_queue(QUEUE, &attributes([("FifoQueue", "true")])).await.unwrap();
     let fixture = Fixture { store, clock };
     let store = &fixture.store;
-    store.keep_delivered(bounds(1_000, 100_000_000)).await.unwrap();
+    store.keep_delivered(Some(bounds(1_000, 100_000_000))).await.unwrap();
     for n in 0..200 {
         let body = format!("{n:0300}");
         let new = NewMessage { body, ..message(&n.to_string(), &n.to_string()) };
@@ -176,6 +176,6 @@ async fn a_database_of_before_has_room_for_it() {
     let dir = tempfile::tempdir().unwrap();
     version_1(dir.path(), Timestamp::from_ms(1_800_000_000_000), "");
     let store = Store::open(dir.path(), manual_clock()).unwrap();
-    store.keep_delivered(bounds(1, 1)).await.unwrap();
+    store.keep_delivered(Some(bounds(1, 1))).await.unwrap();
     assert_eq!(total(&store).await, (0, 0));
 }

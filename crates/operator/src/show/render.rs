@@ -80,7 +80,7 @@ impl Shown<'_> {
         lines.extend(self.paused.as_ref().map(|pauses| field("paused", pauses)));
         lines.extend(last_answer.as_ref().map(|it| field("last answer", &self.answer(it))));
         if messages.is_empty() && *state == State::Delivered {
-            let what = "gone with it: what was delivered is kept nowhere";
+            let what = "gone with it: nothing of it is kept";
             lines.push(field("body", what));
         }
         lines
