@@ -107,6 +107,26 @@ impl Default for Hiding {
     }
 }
 
+impl Hiding {
+    /// The same where a queue shows so many.
+    fn for_many(self, shown: u64) -> Self {
+        let many = u32::try_from(shown).unwrap_or(u32::MAX).min(IN_FLIGHT_MAX);
+        let seconds = self.seconds + many / RECEIVED_PER_SECOND_MIN;
+        Self { seconds: seconds.min(self.most_seconds), ..self }
+    }
+
+    /// Whether what was hidden so long ago is to be hidden anew: the half of the time is left for that.
+    fn is_due(self, hidden: Duration) -> bool {
+        hidden >= Duration::from_secs(self.seconds.into()) / 2
+    }
+
+    /// Whether what was received so long ago cannot be hidden for as long again.
+    fn is_over(self, received: Duration) -> bool {
+        let held = received + Duration::from_secs(self.seconds.into());
+        held > Duration::from_secs(self.most_seconds.into())
+    }
+}
+
 /// Whether what was held is still held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
@@ -198,12 +218,10 @@ impl<'a> Held<'a> {
         mut choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<Self> {
         let before = Counts::of(client, queue_url).await?;
-        let many = u32::try_from(before.shown).unwrap_or(u32::MAX).min(IN_FLIGHT_MAX);
-        let seconds = time.seconds + many / RECEIVED_PER_SECOND_MIN;
         let mut held = Self {
             client,
             queue_url,
-            hold: Hiding { seconds: seconds.min(time.most_seconds), ..time },
+            hold: time.for_many(before.shown),
             received_since: Instant::now(),
             hidden_since: Instant::now(),
             seen: 0,
@@ -427,14 +445,13 @@ impl<'a> Held<'a> {
 
     /// Whether they have been held for as long as SQS allows: whoever goes on has to look again.
     pub(crate) fn is_over(&self) -> bool {
-        let held = self.received_since.elapsed() + Duration::from_secs(self.hold.seconds.into());
-        held > Duration::from_secs(self.hold.most_seconds.into())
+        self.hold.is_over(self.received_since.elapsed())
     }
 
     /// Makes sure that all that is held stays hidden while it is worked on: a delete after the
     /// visibility timeout fails on a FIFO queue. What SQS does not hold any longer is let go.
     pub(crate) async fn keep(&mut self) -> anyhow::Result<Kept> {
-        if self.hidden_since.elapsed() < Duration::from_secs(self.hold.seconds.into()) / 2 {
+        if !self.hold.is_due(self.hidden_since.elapsed()) {
             return Ok(Kept::All);
         }
         let now = Instant::now();
@@ -630,4 +647,36 @@ fn sdk_attribute(attribute: Attribute) -> anyhow::Result<MessageAttributeValue> 
         builder.string_value(attribute.value)
     };
     Ok(builder.build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIDING: Hiding = Hiding { seconds: 120, most_seconds: 43_200 };
+
+    #[test]
+    fn many_are_hidden_longer_and_never_longer_than_sqs_allows() {
+        let seconds = |shown| HIDING.for_many(shown).seconds;
+        assert_eq!([seconds(0), seconds(49), seconds(1_000)], [120, 120, 140]);
+        // More than that cannot be received.
+        assert_eq!([seconds(120_000), seconds(u64::MAX)], [2_520, 2_520]);
+        let short = Hiding { most_seconds: 130, ..HIDING }.for_many(1_000);
+        assert_eq!((short.seconds, short.most_seconds), (130, 130));
+    }
+
+    #[test]
+    fn what_is_held_is_hidden_anew_at_half_of_the_time_and_over_when_there_is_no_time_left() {
+        let second = Duration::from_secs;
+        assert!(!HIDING.is_due(second(59)) && HIDING.is_due(second(60)));
+        let most = second(43_200 - 120);
+        assert!(!HIDING.is_over(most) && HIDING.is_over(most + second(1)));
+    }
+
+    #[test]
+    fn what_was_not_seen_is_said_and_nothing_if_all_was() {
+        let text = Looked { seen: 3, all: 5 }.text().unwrap();
+        assert!(text.starts_with("looked at 3 of about 5 dead letters: 2 are hidden"), "{text}");
+        assert_eq!(Looked { seen: 5, all: 5 }.text(), None);
+    }
 }
