@@ -271,4 +271,10 @@ mod tests {
             assert!(text.contains(" blocked dev` tells why"), "{text}");
         }
     }
+
+    #[test]
+    fn after_five_seconds_a_queue_that_gets_no_emptier_is_said_not_to() {
+        assert_eq!(pace(&[(0, 5), (4, 5)]).text("dev"), "no estimate yet");
+        assert!(pace(&[(0, 5), (5, 5)]).text("dev").starts_with("not getting fewer"));
+    }
 }

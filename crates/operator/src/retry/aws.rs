@@ -220,4 +220,15 @@ mod tests {
         ];
         assert!(kept(&delivered.concat()).is_empty());
     }
+
+    #[test]
+    fn an_event_that_was_sent_again_is_not_reached_by_its_handles_of_before() {
+        let before = line(1, "e-1", &json!({ "receipt_handles": ["old"], "receive_count": 1 }));
+        let again = line(2, "e-1", &json!({ "sequence": "another" }));
+        let of_group = &kept(&[before, again])["g"];
+        assert_eq!(of_group.handles, [""; 0]);
+        // When it is shown again is known without them.
+        let shown_at = of_group.shown_at.unwrap().to_string();
+        assert_eq!(shown_at, "2026-01-01T00:01:02.000Z");
+    }
 }

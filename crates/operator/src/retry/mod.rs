@@ -349,4 +349,14 @@ mod tests {
             rests.iter().map(|it| (it.destination.as_str(), it.until.as_str())).collect();
         assert_eq!(told, [("a", "2026-01-01T00:01:01.000Z")]);
     }
+
+    #[test]
+    fn a_destination_whose_time_is_over_is_not_left_alone() {
+        let line = json!({
+            "timestamp": "2026-01-01T00:00:00.000Z", "message": "retry", "route": "sss",
+            "destination": "a", "retry_after_ms": 10_000,
+        });
+        let rests = |now: &str| rests(std::slice::from_ref(&line), now.parse().unwrap()).len();
+        assert_eq!((rests("2026-01-01T00:00:09.999Z"), rests("2026-01-01T00:00:10Z")), (1, 0));
+    }
 }
