@@ -50,12 +50,12 @@ const TABLES: &str = "
         message_id TEXT NOT NULL UNIQUE,
         handle TEXT NOT NULL,
         event_id TEXT,
-        message_group TEXT,
         group_name TEXT,
         place TEXT,
         letter TEXT
     );
     CREATE INDEX held_by_group ON held (group_name, place, number) WHERE letter IS NOT NULL;
+    CREATE TABLE received (message_group TEXT PRIMARY KEY, messages INTEGER) WITHOUT ROWID;
     CREATE TABLE not_chosen (group_name TEXT, place TEXT, event_id TEXT);
     CREATE INDEX not_chosen_by_group ON not_chosen (group_name, place);";
 
@@ -288,26 +288,21 @@ impl<'a> Held<'a> {
             return Ok(());
         }
         self.seen += 1;
+        let count = "INSERT INTO received VALUES (?1, 1)
+                     ON CONFLICT DO UPDATE SET messages = messages + 1";
+        self.scratch.change(count, [group_id])?;
         if choose(letter) {
             let json = serde_json::to_string(&Letter::from(letter))?;
             let (event_id, group) = (letter.event_id(), group_of(letter));
             self.scratch.change(
                 "INSERT INTO held
-                 (message_id, handle, message_group, event_id, group_name, place, letter)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                [
-                    message_id,
-                    receipt_handle,
-                    group_id,
-                    event_id,
-                    &group,
-                    &redrive_order(letter),
-                    &json,
-                ],
+                 (message_id, handle, event_id, group_name, place, letter)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                [message_id, receipt_handle, event_id, &group, &redrive_order(letter), &json],
             )?;
         } else {
-            let insert = "INSERT INTO held (message_id, handle, message_group) VALUES (?1, ?2, ?3)";
-            self.scratch.change(insert, [message_id, receipt_handle, group_id])?;
+            let insert = "INSERT INTO held (message_id, handle) VALUES (?1, ?2)";
+            self.scratch.change(insert, [message_id, receipt_handle])?;
             let insert = "INSERT INTO not_chosen VALUES (?1, ?2, ?3)";
             let (group, place) = (group_of(letter), redrive_order(letter));
             self.scratch.change(insert, [&*group, &*place, letter.event_id()])?;
@@ -320,12 +315,11 @@ impl<'a> Held<'a> {
         Looked { seen: self.seen, all: self.before.all().max(self.seen) }
     }
 
-    /// Whether what was not seen can only stand behind what is held: SQS shows ten of a group at a time,
-    /// and what it moved itself stands in the groups of the webhook queue.
+    /// Whether what was not seen can only stand behind what was: SQS shows ten of a group at a time, chosen
+    /// or not, and what it moved itself stands in the groups of the webhook queue.
     pub(crate) fn rest_is_behind(&self) -> anyhow::Result<bool> {
         let full = self.scratch.first(
-            "SELECT 1 FROM held WHERE message_group IS NOT NULL
-             GROUP BY message_group HAVING count(*) >= ?1 LIMIT 1",
+            "SELECT 1 FROM received WHERE messages >= ?1 LIMIT 1",
             [SHOWN_OF_A_GROUP],
             |_row| Ok(()),
         )?;
