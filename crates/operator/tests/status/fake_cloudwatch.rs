@@ -70,11 +70,16 @@ impl FakeCloudWatch {
         format!("http://{}", self.address)
     }
 
-    /// When the only schedule that there is comes, if there is one.
-    pub(crate) fn scheduled_at(&self) -> Option<String> {
+    /// The only schedule that there is, if there is one.
+    pub(crate) fn schedule(&self) -> Option<Value> {
         let schedules = self.shared.schedules.lock().unwrap();
         assert!(schedules.len() <= 1, "{schedules:?}");
-        let schedule = schedules.values().next()?;
+        schedules.values().next().cloned()
+    }
+
+    /// When it comes.
+    pub(crate) fn scheduled_at(&self) -> Option<String> {
+        let schedule = self.schedule()?;
         let expression = schedule["ScheduleExpression"].as_str().unwrap();
         let at = expression.strip_prefix("at(").and_then(|it| it.strip_suffix(')'));
         Some(at.unwrap().to_owned())

@@ -10,6 +10,7 @@ mod forwarder;
 mod logs;
 mod metrics;
 mod on_aws;
+mod pauses;
 mod preflight;
 mod redrive;
 mod refused;
