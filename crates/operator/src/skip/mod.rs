@@ -307,3 +307,32 @@ fn outcome(lines: &[Value]) -> Option<Outcome> {
         Ended::DeadLettered => Outcome::Skipped,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_attempt_is_due_when_its_time_has_come() {
+        let line = json!({
+            "timestamp": "2026-01-01T00:00:00.000Z", "message": "retry", "group": "g",
+            "event_id": "e-1", "sequence": "1", "attempt": 1, "retry_in_ms": 60_000,
+        });
+        let [head] = blocked::of_log(&[line]).try_into().unwrap();
+        let next_attempt = |now: &str| next_attempt(&head, now.parse().unwrap());
+        assert_eq!(next_attempt("2026-01-01T00:00:10Z"), "its next attempt is in 50 s");
+        for now in ["2026-01-01T00:01:00Z", "2026-01-01T00:02:00Z"] {
+            assert_eq!(next_attempt(now), "its next attempt is due");
+        }
+    }
+
+    #[test]
+    fn what_the_log_says_became_of_it_is_the_outcome() {
+        let line = |message: &str| json!({ "attempt": 3, "message": message });
+        assert_eq!(outcome(&[]), None);
+        assert_eq!(outcome(&[line("blocked")]), None);
+        assert_eq!(outcome(&[line("delivered")]), Some(Outcome::Delivered));
+        let skipped = [line("skipped"), json!({ "message": "dead_lettered" })];
+        assert_eq!(outcome(&skipped), Some(Outcome::Skipped));
+    }
+}
