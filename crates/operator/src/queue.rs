@@ -673,4 +673,57 @@ mod tests {
         assert!(text.starts_with("looked at 3 of about 5 dead letters: 2 are hidden"), "{text}");
         assert_eq!(Looked { seen: 5, all: 5 }.text(), None);
     }
+
+    fn client() -> Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+            .region(aws_sdk_sqs::config::Region::new("us-east-1"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http());
+        Client::from_conf(config.build())
+    }
+
+    fn held(client: &Client) -> Held<'_> {
+        Held {
+            client,
+            queue_url: "",
+            hold: HIDING,
+            received_since: Instant::now(),
+            hidden_since: Instant::now(),
+            seen: 0,
+            before: Counts::default(),
+            scratch: Scratch::with(TABLES).unwrap(),
+        }
+    }
+
+    fn letter(group: &str, id: &str, handle: &str) -> DeadLetter {
+        let letter = serde_json::json!({
+            "event_id": id, "message_id": id, "group_id": group, "sequence_number": "1",
+            "receive_count": 1, "sent_at_ms": 0, "attributes": {}, "body": "{}",
+        });
+        serde_json::from_value::<Letter>(letter).unwrap().received_by(handle.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn one_that_shows_again_is_the_same_with_another_receipt() {
+        let client = client();
+        let mut held = held(&client);
+        for handle in ["first", "second"] {
+            held.add(&letter("a", "a-1", handle), |_| true).unwrap();
+        }
+        assert_eq!((held.seen, held.chosen().unwrap()), (1, (1, 1)));
+        assert_eq!(held.load("a-1").unwrap().receipt_handle, "second");
+    }
+
+    #[test]
+    fn behind_ten_of_a_group_are_the_others_whether_the_ten_were_chosen_or_not() {
+        let client = client();
+        let mut held = held(&client);
+        for number in 0..SHOWN_OF_A_GROUP - 1 {
+            held.add(&letter("a", &format!("a-{number}"), ""), |_| false).unwrap();
+        }
+        held.add(&letter("b", "b-1", ""), |_| true).unwrap();
+        assert!(!held.rest_is_behind().unwrap());
+        held.add(&letter("a", "a-last", ""), |_| true).unwrap();
+        assert!(held.rest_is_behind().unwrap());
+    }
 }

@@ -103,7 +103,7 @@ impl<'a> OnAws<'a> {
         };
         if kept.shown_at.is_none_or(|at| at <= self.now) {
             // It is received again, or about to be, and who has it now has other handles.
-            return Ok(Group { next_attempt_at: None, ..Group::of(key, Outcome::NotWaiting) });
+            return Ok(Group::of(key, Outcome::NotWaiting));
         }
         if !may_be_early(kept.receive_count, self.max_receive_count) {
             return Ok(Group { result: Outcome::TooOften, ..group });

@@ -141,3 +141,30 @@ async fn a_group_is_said_to_be_passed_over_once_however_often_is_looked() {
     assert_eq!(report["groups_passed_over"], 1, "{report:#}");
     assert!(report["sent"].as_array().unwrap().len() > 5, "it has looked again: {report:#}");
 }
+
+#[tokio::test]
+async fn an_event_is_said_to_be_dropped_once_when_nothing_is_left_of_it() {
+    let queues = Queues::start().await;
+    queues.add_rejected(Event::new("a", "a-1", 1)).await;
+    queues.add_rejected(Event::new("a", "a-1", 2).dead_as("again")).await;
+    queues.add_rejected(Event::new("b", "b-1", 3)).await;
+    let file = queues.file("dropped.jsonl");
+    let drop = ["drop", "test", "--all", "--why", "r", "--yes", "--export", &file, "--json"];
+    let done = queues.dlq(&drop).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(report(&done)["dropped"], json!(["a-1", "b-1"]));
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 3);
+}
+
+#[tokio::test]
+async fn an_export_of_a_route_that_there_is_not_is_refused() {
+    let queues = three().await;
+    let [none, all] = ["none.jsonl", "all.jsonl"].map(|name| queues.file(name));
+    let done = queues.dlq(&["export", "test", &none, "--route", "typo"]).await;
+    assert_eq!(done.code, Some(2), "{}", done.stdout);
+    let done = queues.dlq(&["export", "test", &all, "--route", "sss"]).await;
+    assert!(done.stdout.starts_with("3 dead letters written to "), "{}", done.stdout);
+    let done = queues.dlq(&["export", "test", "-"]).await;
+    assert_eq!(done.stdout.lines().count(), 3, "nothing but dead letters");
+    assert!(done.stderr.contains("3 dead letters written to "), "{}", done.stderr);
+}

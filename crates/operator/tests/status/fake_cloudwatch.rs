@@ -133,6 +133,10 @@ async fn answer(
 
 /// Source: `EventBridge` Scheduler API reference, `CreateSchedule`, `UpdateSchedule`, `DeleteSchedule`.
 fn schedule(shared: &Shared, method: &Method, name: &str, body: &[u8]) -> Response<Body> {
+    if let Some(kind) = shared.answers.trouble {
+        let response = Response::builder().status(403).header("x-amzn-errortype", kind);
+        return response.body(json!({ "Message": "on demand" }).to_string().into()).unwrap();
+    }
     let mut schedules = shared.schedules.lock().unwrap();
     let is_there = schedules.contains_key(name);
     let error = match (method.as_str(), is_there) {

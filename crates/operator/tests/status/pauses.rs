@@ -33,6 +33,7 @@ async fn resume_says_how_the_queue_got_empty_only_if_it_watched() {
     site.post("/sqs-hook", "order-7", "2").await;
     let text = said(&["resume", "local"]).await;
     assert!(text.contains("\nthe queue is empty after "), "{text}");
+    assert_eq!(service.delivered(), ["1", "2"]);
 
     let done = site.operate(&["resume", "local", "--name", "nobody"]).await;
     assert_eq!(done.code, Some(1), "{}", done.stdout);
@@ -80,4 +81,23 @@ async fn the_end_of_a_pause_is_scheduled_once_at_the_very_time_and_says_why() {
     assert!(target["Arn"].as_str().unwrap().ends_with(":lambda:updateEventSourceMapping"));
     let input: Value = serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
     assert!(input["Enabled"] == true && input["Uuid"].is_string(), "{input}");
+}
+
+/// One that is still scheduled would end a pause that has no end.
+#[tokio::test]
+async fn an_end_that_cannot_be_taken_back_or_scheduled_is_an_error() {
+    let site = Site::start("http://127.0.0.1:9").await;
+    let trouble = Some("AccessDeniedException");
+    let fake = FakeCloudWatch::start(Answers { trouble, ..Answers::default() }).await;
+    for (more, said) in [
+        (&["--for", "30m"][..], "scheduling the end of the pause, local-webhook-resume"),
+        (&["--name", "another"], "deleting the scheduled end local-webhook-resume"),
+    ] {
+        let pause = [&["pause", "local", "--why", "r"], more].concat();
+        let done = site.operate_on_aws(&fake, &pause).await;
+        assert_eq!(done.code, Some(1), "{}", done.stdout);
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+        let resumed = site.operate_on_aws(&fake, &["resume", "local", "--all", "--no-wait"]).await;
+        assert_eq!(resumed.code, Some(1), "{}", resumed.stdout);
+    }
 }

@@ -1,6 +1,7 @@
 //! `skip`: an event out of the way of its group.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -189,4 +190,37 @@ async fn what_was_asked_for_is_listed_and_taken_back() {
     service.requested(requests + 2).await;
     assert_eq!(site.json(&["dlq", "list", "local"]).await, json!([]), "it stays where it was");
     assert_eq!(service.delivered(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_said_with_when_it_happens() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    let first = blocked(&site).await;
+    let skip = ["skip", "local", &first, "--why", "test", "--no-wait"];
+    site.set_delivery(false).await;
+    let said = site.operate(&skip).await.stdout;
+    assert!(said.contains("delivery is paused, so it happens after `"), "{said}");
+    site.set_delivery(true).await;
+    site.wait_for(|status| status["waiting_groups"] == 0).await;
+
+    service.set(Behavior::Answer(422));
+    let next = site.post("/strict", "order-8", "9").await;
+    site.wait_for(|status| status["waiting_groups"] == 1).await;
+    let said = site.operate(&["skip", "local", &next, "--why", "test", "--no-wait"]).await.stdout;
+    assert!(said.contains("` tells when it has happened"), "{said}");
+}
+
+/// While it is attempted an event does not wait, and does again a moment later.
+#[tokio::test]
+async fn an_event_that_does_not_wait_is_looked_for_for_a_while() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    blocked(&site).await;
+    let begun = Instant::now();
+    let refused = site.operate(&["skip", "local", "no such event", "--why", "test"]).await;
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
 }
