@@ -168,3 +168,18 @@ async fn an_export_of_a_route_that_there_is_not_is_refused() {
     assert_eq!(done.stdout.lines().count(), 3, "nothing but dead letters");
     assert!(done.stderr.contains("3 dead letters written to "), "{}", done.stderr);
 }
+
+/// The count is of before the look, and may be of what is gone.
+#[tokio::test]
+async fn dead_letters_that_were_taken_away_meanwhile_are_not_said_to_be_hidden() {
+    let queues = three().await;
+    let gate = Arc::<Gate>::default();
+    queues.set_fault(Fault::Hold("ReceiveMessage", Arc::clone(&gate)));
+    let list = queues.start_dlq(&["list", "test"]);
+    gate.reached.notified().await;
+    queues.set_fault(Fault::None);
+    assert_eq!(queues.take_dead_letters().await, 3);
+    gate.open.notify_one();
+    let done: Done = list.wait_with_output().await.unwrap().into();
+    assert_eq!((done.code, done.stdout.trim()), (Some(0), "no dead letters"), "{}", done.stderr);
+}
