@@ -1,6 +1,6 @@
 //! `CloudWatch` and its logs as the operator asks them: answers what a test says, and keeps what was
 //! asked. Alarms and metrics speak CBOR (Smithy RPC v2), logs JSON. And `EventBridge` Scheduler, which
-//! keeps schedules and does nothing when their time has come.
+//! keeps schedules and does nothing when their time has come, and a parameter of Systems Manager.
 //!
 //! Sources: `CloudWatch` API reference, `DescribeAlarms`, `GetMetricData`; `CloudWatch` Logs API
 //! reference, `FilterLogEvents`; Smithy, "RPC v2 CBOR".
@@ -28,6 +28,10 @@ pub(crate) struct Answers {
     pub(crate) series: Vec<Found>,
     /// Lines of the log group, in order of time.
     pub(crate) log: Vec<Value>,
+    /// Lines that are there once a parameter was written.
+    pub(crate) log_later: Vec<Value>,
+    /// The parameter, if it is there.
+    pub(crate) parameter: Option<String>,
     /// How many of them are on a page; 0 for all.
     pub(crate) log_page: usize,
     /// Instead of an answer, an error of this code; `hang` for none at all.
@@ -53,12 +57,15 @@ struct Shared {
     answers: Answers,
     asked: Mutex<Vec<(String, Value)>>,
     schedules: Mutex<BTreeMap<String, Value>>,
+    /// The versions of the parameter.
+    parameter: Mutex<Vec<String>>,
 }
 
 impl FakeCloudWatch {
     pub(crate) async fn start(answers: Answers) -> Self {
-        let shared =
-            Arc::new(Shared { answers, asked: Mutex::default(), schedules: Mutex::default() });
+        let parameter = Mutex::new(answers.parameter.iter().cloned().collect());
+        let (asked, schedules) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { answers, asked, schedules, parameter });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -85,6 +92,11 @@ impl FakeCloudWatch {
         Some(at.unwrap().to_owned())
     }
 
+    /// What the parameter is.
+    pub(crate) fn parameter(&self) -> Value {
+        serde_json::from_str(self.shared.parameter.lock().unwrap().last().unwrap()).unwrap()
+    }
+
     /// What was asked of an operation.
     pub(crate) fn asked(&self, operation: &str) -> Vec<Value> {
         let asked = self.shared.asked.lock().unwrap();
@@ -103,7 +115,12 @@ async fn answer(
         return schedule(&shared, &method, name, &body);
     }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let logs = header("x-amz-target").and_then(|it| it.strip_prefix("Logs_20140328."));
+    let target = header("x-amz-target");
+    if let Some(operation) = target.and_then(|it| it.strip_prefix("AmazonSSM.")) {
+        let input = serde_json::from_slice(&body).unwrap();
+        return parameter(&shared, operation, &input);
+    }
+    let logs = target.and_then(|it| it.strip_prefix("Logs_20140328."));
     let metrics = uri.path().strip_prefix("/service/GraniteServiceVersion20100801/operation/");
     let operation = logs.or(metrics).unwrap_or_default().to_owned();
     let input = match metrics {
@@ -113,7 +130,11 @@ async fn answer(
     shared.asked.lock().unwrap().push((operation.clone(), input.clone()));
     let answers = &shared.answers;
     if logs.is_some() {
-        return reply(StatusCode::OK, None, filter_log_events(answers, &input).to_string().into());
+        let is_later = !shared.parameter.lock().unwrap().is_empty();
+        let mut answers = answers.clone();
+        answers.log.extend(answers.log_later.clone().into_iter().filter(|_| is_later));
+        let found = filter_log_events(&answers, &input);
+        return reply(StatusCode::OK, None, found.to_string().into());
     }
     match answers.trouble {
         Some("hang") => std::future::pending().await,
@@ -129,6 +150,22 @@ async fn answer(
         _ => panic!("{operation} is not known"),
     };
     reply(StatusCode::OK, Some("rpc-v2-cbor"), encoded(&output))
+}
+
+/// Source: Systems Manager API reference, `GetParameter`, `PutParameter`.
+fn parameter(shared: &Shared, operation: &str, input: &Value) -> Response<Body> {
+    let mut versions = shared.parameter.lock().unwrap();
+    if operation == "PutParameter" {
+        versions.push(input["Value"].as_str().unwrap().to_owned());
+        let written = json!({ "Version": versions.len() });
+        return reply(StatusCode::OK, None, written.to_string().into());
+    }
+    let Some(value) = versions.last() else {
+        let error = json!({ "__type": "ParameterNotFound", "message": "on demand" });
+        return reply(StatusCode::BAD_REQUEST, None, error.to_string().into());
+    };
+    let parameter = json!({ "Name": input["Name"], "Value": value, "Version": versions.len() });
+    reply(StatusCode::OK, None, json!({ "Parameter": parameter }).to_string().into())
 }
 
 /// Source: `EventBridge` Scheduler API reference, `CreateSchedule`, `UpdateSchedule`, `DeleteSchedule`.
