@@ -183,3 +183,14 @@ async fn dead_letters_that_were_taken_away_meanwhile_are_not_said_to_be_hidden()
     let done: Done = list.wait_with_output().await.unwrap().into();
     assert_eq!((done.code, done.stdout.trim()), (Some(0), "no dead letters"), "{}", done.stderr);
 }
+
+#[tokio::test]
+async fn where_deliveries_are_not_logged_none_is_not_said_to_have_been_since() {
+    let queues = three().await;
+    let plan = ["redrive", "test", "--all", "--dry-run", "--json"];
+    let logged = report(&queues.dlq(&plan).await);
+    assert_eq!(logged["groups"][0]["delivered_since"], 0, "{logged:#}");
+    queues.set_fault(Fault::LogsErrorsOnly);
+    let not_logged = report(&queues.dlq(&plan).await);
+    assert_eq!(not_logged["groups"][0]["delivered_since"], Value::Null, "{not_logged:#}");
+}
