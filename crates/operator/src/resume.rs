@@ -328,7 +328,9 @@ mod tests {
         // An engine tells how many stand behind.
         let on_engine = |behind| {
             let mut groups = blocked::of_log(&blocked);
-            groups.iter_mut().for_each(|it| it.behind = Some(behind));
+            for it in &mut groups {
+                it.behind = Some(behind);
+            }
             groups
         };
         assert_eq!(all_blocked(&on_engine(3), true, 8), b);

@@ -188,7 +188,9 @@ mod tests {
 
     fn skips(ids: &[&str]) -> Skips {
         let mut skips = Skips::default();
-        ids.iter().for_each(|id| skips.add(id, "1"));
+        for id in ids {
+            skips.add(id, "1");
+        }
         skips
     }
 
