@@ -515,3 +515,27 @@ async fn a_redrive_pauses_nothing_before_all_dead_letters_are_shown() {
     assert!(!dir.path().join("pauses.json").exists(), "it was paused");
     engine.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_that_pauses_sends_nothing_before_what_is_under_way_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    let handle = add_in_flight(&engine, dir.path(), "event-1").await;
+    add_dead_letter(dir.path(), "event-2").await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND").kill_on_drop(true);
+    command.args(REDRIVE).arg("test").arg("--data-dir").arg(dir.path());
+    let mut redrive = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    while delivers(dir.path()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(2), redrive.wait()).await;
+    assert!(ended.is_err(), "a delivery is under way");
+    let queue = engine.queue_url().rsplit('/').next().unwrap();
+    engine.store().delete(queue, &handle).await.unwrap();
+    let done = redrive.wait_with_output().await.unwrap();
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((done.status.code(), &report["sent"]), (Some(0), &json!(["event-2"])));
+    assert!(delivers(dir.path()));
+    engine.stop().await;
+}
