@@ -206,7 +206,8 @@ fn change_file(file: &Path, from: &Look, content: &[u8]) -> anyhow::Result<bool>
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};
 
     use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -222,10 +223,13 @@ mod tests {
     /// Version and content of the only object of a bucket.
     type Object = Arc<Mutex<Option<(u32, Vec<u8>)>>>;
 
+    /// Whether the next write is answered with an error although it was carried out.
+    type LosesAnswer = Arc<AtomicBool>;
+
     /// As much of S3 as is asked here. It is an hour and more ahead of this machine.
     /// Source: S3 API reference, `ListObjectsV2`, `GetObject`, `PutObject`.
     async fn s3(
-        State(object): State<Object>,
+        State((object, loses_answer)): State<(Object, LosesAnswer)>,
         method: Method,
         uri: Uri,
         headers: HeaderMap,
@@ -244,6 +248,9 @@ mod tests {
             }
             let version = object.as_ref().map_or(1, |(version, _)| version + 1);
             *object = Some((version, body.to_vec()));
+            if loses_answer.swap(false, Ordering::Relaxed) {
+                return answer.status(503).body(Body::empty()).unwrap();
+            }
             return answer.body(Body::empty()).unwrap();
         }
         if uri.path() == format!("/bucket/{KEY}") {
@@ -260,7 +267,17 @@ mod tests {
     }
 
     async fn in_bucket() -> Document {
-        let app = axum::Router::new().fallback(any(s3)).with_state(Object::default());
+        document(LosesAnswer::default()).await
+    }
+
+    /// The first write is carried out, and its answer does not arrive.
+    pub(crate) async fn in_bucket_that_loses_an_answer() -> Document {
+        document(Arc::new(AtomicBool::new(true))).await
+    }
+
+    async fn document(loses_answer: LosesAnswer) -> Document {
+        let app = axum::Router::new().fallback(any(s3));
+        let app = app.with_state((Object::default(), loses_answer));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });

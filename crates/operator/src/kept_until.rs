@@ -49,12 +49,17 @@ impl KeptUntil {
     }
 
     /// How long the oldest event is kept from now on; `None` if that is not known.
-    pub(crate) fn left(&self) -> Option<Duration> {
+    fn left(&self) -> Option<Duration> {
         match self.oldest {
             Oldest::None => Some(self.retention),
             Oldest::Age(age) | Oldest::AtMost(age) => Some(self.retention.saturating_sub(age)),
             Oldest::Unknown(_) => None,
         }
+    }
+
+    /// Whether events are deleted before a pause of this length ends, as far as is known.
+    pub(crate) fn ends_before(&self, pause: Duration) -> bool {
+        self.left().is_some_and(|left| pause > left)
     }
 
     /// For people.
@@ -156,5 +161,13 @@ mod tests {
         assert_eq!((unknown.left(), unknown.json()["for_ms"].as_u64()), (None, None));
         assert!(unknown.text().contains("unknown (no answer within 10 s)"), "{}", unknown.text());
         assert_eq!(hold(Oldest::None).left(), Some(Duration::from_hours(14 * 24)));
+    }
+
+    #[test]
+    fn a_pause_is_too_long_when_it_is_longer_than_what_is_held() {
+        let day = Duration::from_hours(24);
+        let ends_before = |pause| hold(Oldest::Age(day)).ends_before(pause);
+        assert!(!ends_before(day * 13) && ends_before(day * 13 + Duration::from_secs(1)));
+        assert!(!hold(Oldest::Unknown("no answer".to_owned())).ends_before(day * 99));
     }
 }

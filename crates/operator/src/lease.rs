@@ -79,7 +79,7 @@ pub(crate) async fn with_lease<T>(
             let _not_given_back = api.delete::<Answer>(&path).await;
         })
     });
-    let done = alongside(RENEWED_EVERY, async || lease.try_to_renew().await, work(&lease)).await;
+    let done = lease.renewed_while(work(&lease)).await;
     if let Err(error) = lease.release().await {
         eprintln!("note: the lease was not given back, and expires within a minute: {error:#}");
     }
@@ -234,6 +234,11 @@ impl<'a> RedriveLease<'a> {
         Ok(())
     }
 
+    /// What comes of `work`, while the lease is renewed.
+    async fn renewed_while<T>(&self, work: impl Future<Output = T>) -> T {
+        alongside(RENEWED_EVERY, async || self.try_to_renew().await, work).await
+    }
+
     /// What could not be renewed may be at the next time; `check` tells when that is too late.
     async fn try_to_renew(&self) {
         if let Err(error) = self.renew().await {
@@ -363,7 +368,9 @@ mod tests {
         let lease = kept(dir.path());
         keep(dir.path(), &Lease { until: lease.since, ..lease });
         let second = acquire(dir.path(), "bob").await.unwrap();
+        let of_second = kept(dir.path());
         killed.renew().await.unwrap();
+        assert_eq!(kept(dir.path()).until, of_second.until, "it has renewed another's");
         let error = killed.check().unwrap_err().to_string();
         assert!(error.starts_with("bob redrives") && error.contains("has stopped"), "{error}");
         // Nor does it end another's.
@@ -398,5 +405,31 @@ mod tests {
         lease.check().unwrap();
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(lease.check().unwrap_err().to_string().contains("could not be renewed for 1 min"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_renewed_for_as_long_as_the_work_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let lease = acquire(dir.path(), "alice").await.unwrap();
+        let work = async {
+            tokio::time::sleep(TIME * 5).await;
+            lease.check()
+        };
+        lease.renewed_while(work).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_that_was_written_is_ours_although_the_answer_was_lost() {
+        let place = Place::Aws(crate::document::tests::in_bucket_that_loses_an_answer().await);
+        let lease = RedriveLease::acquire_at(place, "alice".to_owned(), None).await.unwrap();
+        lease.renew().await.unwrap();
+        lease.check().unwrap();
+    }
+
+    #[test]
+    fn a_token_is_random_in_both_halves() {
+        let (one, other) = (unique(), unique());
+        assert!(one >> 64 != 0 && one >> 64 != other >> 64);
+        assert!(one << 64 != other << 64);
     }
 }

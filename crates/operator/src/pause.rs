@@ -72,9 +72,7 @@ pub(crate) async fn run(given: Pause) -> anyhow::Result<ExitCode> {
             None => println!("{resume} ends it"),
         }
     }
-    if let (Some(duration), Some(left)) = (given.duration, kept.left())
-        && duration > left
-    {
+    if given.duration.is_some_and(|pause| kept.ends_before(pause)) {
         eprintln!("warning: the pause is longer than that: SQS will delete events before it ends");
     }
     Ok(ExitCode::SUCCESS)

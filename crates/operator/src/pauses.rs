@@ -321,4 +321,41 @@ mod tests {
             read(&look).unwrap().all().iter().map(|it| it.name.clone()).collect();
         assert_eq!(names, ["a", "b"]);
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_renewal_moves_the_end_and_brings_back_no_pause_that_was_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = json!({
+            "environment": "test",
+            "routes": { "sss": {
+                "path": "/sqs-hook", "ordering_key": "one",
+                "destinations": [{ "name": "sss", "url": "http://127.0.0.1:9/" }],
+            }},
+        });
+        let config = domain::config::Config::parse(&config.to_string()).unwrap();
+        let engine = engine::Engine::start(engine::EngineOptions {
+            storage: engine::Storage::Directory(dir.path().to_owned()),
+            forwarder: Some("/nowhere".into()),
+            ..engine::EngineOptions::in_memory(config)
+        });
+        let engine = engine.await.unwrap();
+        let given = commands::EnvironmentArgs {
+            environment: None,
+            config: None,
+            data_dir: Some(dir.path().to_owned()),
+            api: None,
+        };
+        let environment = crate::environment::connect(&given).await.unwrap();
+        let switch = Switch::of(&environment).unwrap();
+        let begun = switch.begin("release", "ops", "r", Some(Duration::from_mins(10))).await;
+        let hour = Duration::from_hours(1);
+        assert!(switch.renew("release", hour).await.unwrap());
+        let renewed = switch.list().await.unwrap();
+        let moved = renewed[0].until.unwrap().since(begun.unwrap()[0].until.unwrap());
+        assert!(moved > Duration::from_mins(40), "{moved:?}");
+        switch.end(&["release".to_owned()]).await.unwrap();
+        assert!(!switch.renew("release", hour).await.unwrap());
+        assert_eq!(switch.list().await.unwrap(), []);
+        engine.stop().await;
+    }
 }

@@ -50,12 +50,12 @@ const TABLES: &str = "
         message_id TEXT NOT NULL UNIQUE,
         handle TEXT NOT NULL,
         event_id TEXT,
-        message_group TEXT,
         group_name TEXT,
         place TEXT,
         letter TEXT
     );
     CREATE INDEX held_by_group ON held (group_name, place, number) WHERE letter IS NOT NULL;
+    CREATE TABLE received (message_group TEXT PRIMARY KEY, messages INTEGER) WITHOUT ROWID;
     CREATE TABLE not_chosen (group_name TEXT, place TEXT, event_id TEXT);
     CREATE INDEX not_chosen_by_group ON not_chosen (group_name, place);";
 
@@ -104,6 +104,26 @@ pub(crate) struct Hiding {
 impl Default for Hiding {
     fn default() -> Self {
         Self { seconds: 120, most_seconds: quota::VISIBILITY_CHANGE_SECONDS_MAX }
+    }
+}
+
+impl Hiding {
+    /// The same where a queue shows so many.
+    fn for_many(self, shown: u64) -> Self {
+        let many = u32::try_from(shown).unwrap_or(u32::MAX).min(IN_FLIGHT_MAX);
+        let seconds = self.seconds + many / RECEIVED_PER_SECOND_MIN;
+        Self { seconds: seconds.min(self.most_seconds), ..self }
+    }
+
+    /// Whether what was hidden so long ago is to be hidden anew: the half of the time is left for that.
+    fn is_due(self, hidden: Duration) -> bool {
+        hidden >= Duration::from_secs(self.seconds.into()) / 2
+    }
+
+    /// Whether what was received so long ago cannot be hidden for as long again.
+    fn is_over(self, received: Duration) -> bool {
+        let held = received + Duration::from_secs(self.seconds.into());
+        held > Duration::from_secs(self.most_seconds.into())
     }
 }
 
@@ -198,12 +218,10 @@ impl<'a> Held<'a> {
         mut choose: impl FnMut(&DeadLetter) -> bool,
     ) -> anyhow::Result<Self> {
         let before = Counts::of(client, queue_url).await?;
-        let many = u32::try_from(before.shown).unwrap_or(u32::MAX).min(IN_FLIGHT_MAX);
-        let seconds = time.seconds + many / RECEIVED_PER_SECOND_MIN;
         let mut held = Self {
             client,
             queue_url,
-            hold: Hiding { seconds: seconds.min(time.most_seconds), ..time },
+            hold: time.for_many(before.shown),
             received_since: Instant::now(),
             hidden_since: Instant::now(),
             seen: 0,
@@ -270,26 +288,21 @@ impl<'a> Held<'a> {
             return Ok(());
         }
         self.seen += 1;
+        let count = "INSERT INTO received VALUES (?1, 1)
+                     ON CONFLICT DO UPDATE SET messages = messages + 1";
+        self.scratch.change(count, [group_id])?;
         if choose(letter) {
             let json = serde_json::to_string(&Letter::from(letter))?;
             let (event_id, group) = (letter.event_id(), group_of(letter));
             self.scratch.change(
                 "INSERT INTO held
-                 (message_id, handle, message_group, event_id, group_name, place, letter)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                [
-                    message_id,
-                    receipt_handle,
-                    group_id,
-                    event_id,
-                    &group,
-                    &redrive_order(letter),
-                    &json,
-                ],
+                 (message_id, handle, event_id, group_name, place, letter)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                [message_id, receipt_handle, event_id, &group, &redrive_order(letter), &json],
             )?;
         } else {
-            let insert = "INSERT INTO held (message_id, handle, message_group) VALUES (?1, ?2, ?3)";
-            self.scratch.change(insert, [message_id, receipt_handle, group_id])?;
+            let insert = "INSERT INTO held (message_id, handle) VALUES (?1, ?2)";
+            self.scratch.change(insert, [message_id, receipt_handle])?;
             let insert = "INSERT INTO not_chosen VALUES (?1, ?2, ?3)";
             let (group, place) = (group_of(letter), redrive_order(letter));
             self.scratch.change(insert, [&*group, &*place, letter.event_id()])?;
@@ -302,12 +315,11 @@ impl<'a> Held<'a> {
         Looked { seen: self.seen, all: self.before.all().max(self.seen) }
     }
 
-    /// Whether what was not seen can only stand behind what is held: SQS shows ten of a group at a time,
-    /// and what it moved itself stands in the groups of the webhook queue.
+    /// Whether what was not seen can only stand behind what was: SQS shows ten of a group at a time, chosen
+    /// or not, and what it moved itself stands in the groups of the webhook queue.
     pub(crate) fn rest_is_behind(&self) -> anyhow::Result<bool> {
         let full = self.scratch.first(
-            "SELECT 1 FROM held WHERE message_group IS NOT NULL
-             GROUP BY message_group HAVING count(*) >= ?1 LIMIT 1",
+            "SELECT 1 FROM received WHERE messages >= ?1 LIMIT 1",
             [SHOWN_OF_A_GROUP],
             |_row| Ok(()),
         )?;
@@ -427,14 +439,13 @@ impl<'a> Held<'a> {
 
     /// Whether they have been held for as long as SQS allows: whoever goes on has to look again.
     pub(crate) fn is_over(&self) -> bool {
-        let held = self.received_since.elapsed() + Duration::from_secs(self.hold.seconds.into());
-        held > Duration::from_secs(self.hold.most_seconds.into())
+        self.hold.is_over(self.received_since.elapsed())
     }
 
     /// Makes sure that all that is held stays hidden while it is worked on: a delete after the
     /// visibility timeout fails on a FIFO queue. What SQS does not hold any longer is let go.
     pub(crate) async fn keep(&mut self) -> anyhow::Result<Kept> {
-        if self.hidden_since.elapsed() < Duration::from_secs(self.hold.seconds.into()) / 2 {
+        if !self.hold.is_due(self.hidden_since.elapsed()) {
             return Ok(Kept::All);
         }
         let now = Instant::now();
@@ -630,4 +641,89 @@ fn sdk_attribute(attribute: Attribute) -> anyhow::Result<MessageAttributeValue> 
         builder.string_value(attribute.value)
     };
     Ok(builder.build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIDING: Hiding = Hiding { seconds: 120, most_seconds: 43_200 };
+
+    #[test]
+    fn many_are_hidden_longer_and_never_longer_than_sqs_allows() {
+        let seconds = |shown| HIDING.for_many(shown).seconds;
+        assert_eq!([seconds(0), seconds(49), seconds(1_000)], [120, 120, 140]);
+        // More than that cannot be received.
+        assert_eq!([seconds(120_000), seconds(u64::MAX)], [2_520, 2_520]);
+        let short = Hiding { most_seconds: 130, ..HIDING }.for_many(1_000);
+        assert_eq!((short.seconds, short.most_seconds), (130, 130));
+    }
+
+    #[test]
+    fn what_is_held_is_hidden_anew_at_half_of_the_time_and_over_when_there_is_no_time_left() {
+        let second = Duration::from_secs;
+        assert!(!HIDING.is_due(second(59)) && HIDING.is_due(second(60)));
+        let most = second(43_200 - 120);
+        assert!(!HIDING.is_over(most) && HIDING.is_over(most + second(1)));
+    }
+
+    #[test]
+    fn what_was_not_seen_is_said_and_nothing_if_all_was() {
+        let text = Looked { seen: 3, all: 5 }.text().unwrap();
+        assert!(text.starts_with("looked at 3 of about 5 dead letters: 2 are hidden"), "{text}");
+        assert_eq!(Looked { seen: 5, all: 5 }.text(), None);
+    }
+
+    fn client() -> Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+            .region(aws_sdk_sqs::config::Region::new("us-east-1"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http());
+        Client::from_conf(config.build())
+    }
+
+    fn held(client: &Client) -> Held<'_> {
+        Held {
+            client,
+            queue_url: "",
+            hold: HIDING,
+            received_since: Instant::now(),
+            hidden_since: Instant::now(),
+            seen: 0,
+            before: Counts::default(),
+            scratch: Scratch::with(TABLES).unwrap(),
+        }
+    }
+
+    fn letter(group: &str, id: &str, handle: &str) -> DeadLetter {
+        let letter = serde_json::json!({
+            "event_id": id, "message_id": id, "group_id": group, "sequence_number": "1",
+            "receive_count": 1, "sent_at_ms": 0, "attributes": {}, "body": "{}",
+        });
+        serde_json::from_value::<Letter>(letter).unwrap().received_by(handle.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn one_that_shows_again_is_the_same_with_another_receipt() {
+        let client = client();
+        let mut held = held(&client);
+        for handle in ["first", "second"] {
+            held.add(&letter("a", "a-1", handle), |_| true).unwrap();
+        }
+        assert_eq!((held.seen, held.chosen().unwrap()), (1, (1, 1)));
+        assert_eq!(held.load("a-1").unwrap().receipt_handle, "second");
+    }
+
+    #[test]
+    fn behind_ten_of_a_group_are_the_others_whether_the_ten_were_chosen_or_not() {
+        let client = client();
+        let mut held = held(&client);
+        for number in 0..SHOWN_OF_A_GROUP - 1 {
+            held.add(&letter("a", &format!("a-{number}"), ""), |_| false).unwrap();
+        }
+        held.add(&letter("b", "b-1", ""), |_| true).unwrap();
+        assert!(!held.rest_is_behind().unwrap());
+        held.add(&letter("a", "a-last", ""), |_| true).unwrap();
+        assert!(held.rest_is_behind().unwrap());
+    }
 }

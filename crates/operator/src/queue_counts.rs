@@ -55,13 +55,27 @@ pub(crate) async fn settled(environment: &Environment) -> anyhow::Result<Counts>
     // timeout does not tell which. After the longest run of a function it is the latter.
     let visibility_timeout_seconds: u32 =
         environment.attribute(QueueAttributeName::VisibilityTimeout).await?;
-    let longest_run_seconds =
-        visibility_timeout_seconds / quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT;
-    let deadline = Instant::now() + Duration::from_secs(u64::from(longest_run_seconds));
+    let deadline = Instant::now() + longest_run(visibility_timeout_seconds);
     let mut waiting = environment.waiting().await?;
     while waiting.hidden > 0 && Instant::now() < deadline {
         tokio::time::sleep(LOOK_EVERY).await;
         waiting = environment.waiting().await?;
     }
     Ok(waiting)
+}
+
+/// How long a function runs at most, by the visibility timeout of its queue.
+fn longest_run(visibility_timeout_seconds: u32) -> Duration {
+    let seconds = visibility_timeout_seconds / quota::FUNCTION_TIMEOUTS_PER_VISIBILITY_TIMEOUT;
+    Duration::from_secs(seconds.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_a_sixth_of_the_visibility_timeout() {
+        assert_eq!(longest_run(180), Duration::from_secs(30));
+    }
 }

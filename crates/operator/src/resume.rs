@@ -11,7 +11,7 @@ use domain::pause::Pause;
 use serde_json::json;
 use terminal::exit::Failure;
 
-use crate::blocked;
+use crate::blocked::{self, WaitingGroup};
 use crate::environment::{self, Environment};
 use crate::interrupt::{self, interrupted};
 use crate::pauses::{self, Ended, Switch};
@@ -151,7 +151,7 @@ impl Environment {
         let begun = Instant::now();
         let mut most = waiting.all();
         let mut pace = Pace::default();
-        let mut changed = begun;
+        let mut watch = Watch::default();
         let bar = progress::drain(most);
         while waiting.all() > 0 {
             pace.saw(begun.elapsed(), waiting.all());
@@ -165,12 +165,9 @@ impl Environment {
             }
             let before = waiting.all();
             *waiting = self.waiting().await?;
-            if waiting.all() < before {
-                changed = Instant::now();
-            } else if waiting.all() > 0 && changed.elapsed() >= PACE_LEAST {
-                // If not, it is looked for again after as long.
-                changed = Instant::now();
-                if let Some(key) = self.all_blocked(waiting.all()).await? {
+            if watch.is_stuck(begun.elapsed(), before, waiting.all()) {
+                let (groups, unknown) = blocked::waiting(self).await?;
+                if let Some(key) = all_blocked(&groups, unknown.is_empty(), waiting.all()) {
                     bar.finish_and_clear();
                     return Ok(Drained::Blocked(key));
                 }
@@ -183,21 +180,37 @@ impl Environment {
         bar.finish_and_clear();
         Ok(Drained::Empty)
     }
+}
 
-    /// The key that has waited longest for an event that is rejected, if nothing else waits than such
-    /// events and what is behind them. AWS does not tell how much that is: there it is all that waits.
-    async fn all_blocked(&self, waiting: u64) -> anyhow::Result<Option<String>> {
-        let (groups, unknown) = blocked::waiting(self).await?;
-        let mut rejected = groups.iter().filter(|it| it.why == "rejected").peekable();
-        let Some(first) = rejected.peek().map(|it| it.group.clone()) else { return Ok(None) };
-        let are_all = match rejected.map(|it| it.behind).sum::<Option<u64>>() {
-            Some(behind) => {
-                let heads = groups.iter().filter(|it| it.why == "rejected").count() as u64;
-                heads + behind >= waiting
-            }
-            None => unknown.is_empty() && groups.iter().all(|it| it.why == "rejected"),
-        };
-        Ok(are_all.then_some(first))
+/// The key that has waited longest for an event that is rejected, if nothing else of `waiting` waits than
+/// such events and what is behind them. AWS does not tell how much that is: there all groups have to be
+/// known, and to wait for such events.
+fn all_blocked(groups: &[WaitingGroup], all_known: bool, waiting: u64) -> Option<String> {
+    let rejected: Vec<&WaitingGroup> = groups.iter().filter(|it| it.why == "rejected").collect();
+    let first = rejected.first()?;
+    let are_all = match rejected.iter().map(|it| it.behind).sum::<Option<u64>>() {
+        Some(behind) => rejected.len() as u64 + behind >= waiting,
+        None => all_known && rejected.len() == groups.len(),
+    };
+    are_all.then(|| first.group.clone())
+}
+
+/// Tells when it is time to look why a queue gets no emptier.
+#[derive(Debug, Default)]
+struct Watch {
+    /// When it got emptier, or was looked into.
+    since: Duration,
+}
+
+impl Watch {
+    /// Whether it has not got emptier for so long, and something waits; then again after as long.
+    fn is_stuck(&mut self, at: Duration, before: u64, waiting: u64) -> bool {
+        let is_emptier = waiting < before;
+        let is_stuck = !is_emptier && waiting > 0 && at.saturating_sub(self.since) >= PACE_LEAST;
+        if is_emptier || is_stuck {
+            self.since = at;
+        }
+        is_stuck
     }
 }
 
@@ -270,5 +283,57 @@ mod tests {
             let text = pace(&looks).text("dev");
             assert!(text.contains(" blocked dev` tells why"), "{text}");
         }
+    }
+
+    #[test]
+    fn after_five_seconds_a_queue_that_gets_no_emptier_is_said_not_to() {
+        assert_eq!(pace(&[(0, 5), (4, 5)]).text("dev"), "no estimate yet");
+        assert!(pace(&[(0, 5), (5, 5)]).text("dev").starts_with("not getting fewer"));
+    }
+
+    #[test]
+    fn it_is_looked_for_a_reason_when_nothing_went_out_for_long_and_again_after_as_long() {
+        let mut watch = Watch::default();
+        let mut is_stuck =
+            |at, before, waiting| watch.is_stuck(Duration::from_secs(at), before, waiting);
+        assert!(!is_stuck(4, 9, 9));
+        assert!(is_stuck(5, 9, 9));
+        assert!(!is_stuck(9, 9, 10) && is_stuck(10, 10, 10));
+        // One went out.
+        assert!(!is_stuck(15, 10, 9));
+        assert!(!is_stuck(19, 9, 9) && is_stuck(20, 9, 9));
+        // Nothing waits.
+        assert!(!is_stuck(60, 0, 0));
+    }
+
+    #[test]
+    fn a_queue_is_blocked_if_all_that_waits_stands_behind_what_is_rejected() {
+        let line = |second: u32, group: &str, message: &str| {
+            json!({
+                "timestamp": format!("2026-01-01T00:00:{second:02}.000Z"), "message": message,
+                "group": group, "event_id": format!("first-of-{group}"), "sequence": "1",
+                "attempt": 1, "retry_in_ms": 1_000,
+            })
+        };
+        let blocked = [line(1, "b", "blocked"), line(2, "a", "blocked")];
+        let on_aws = blocked::of_log(&blocked);
+        let b = Some("b".to_owned());
+        assert_eq!(all_blocked(&on_aws, true, 99), b, "it has waited longest");
+        assert_eq!(all_blocked(&on_aws, false, 99), None, "another group may be attempted");
+        let with_retry = [&blocked[..], &[line(3, "c", "retry")]].concat();
+        let with_retry = blocked::of_log(&with_retry);
+        assert_eq!(all_blocked(&with_retry, true, 99), None);
+        assert_eq!(all_blocked(&[], true, 1), None);
+
+        // An engine tells how many stand behind.
+        let on_engine = |behind| {
+            let mut groups = blocked::of_log(&blocked);
+            for it in &mut groups {
+                it.behind = Some(behind);
+            }
+            groups
+        };
+        assert_eq!(all_blocked(&on_engine(3), true, 8), b);
+        assert_eq!(all_blocked(&on_engine(3), true, 9), None);
     }
 }

@@ -141,4 +141,9 @@ mod tests {
         let role = "arn:aws-cn:iam::123456789012:role/dev-webhook-resume";
         assert_eq!(role_arn(queue, "dev-webhook-resume"), role);
     }
+
+    #[test]
+    fn the_schedule_is_called_as_its_role() {
+        assert_eq!(schedule_name("dev"), "dev-webhook-resume");
+    }
 }

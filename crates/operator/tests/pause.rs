@@ -478,3 +478,64 @@ async fn what_is_interrupted_exits_with_130_and_the_audit_log_tells_what_it_did(
     assert_eq!(skips.await.unwrap().stdout, b"event-1\n", "it stays asked for");
     engine.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_there_once_what_is_under_way_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    let handle = add_in_flight(&engine, dir.path(), "event-1").await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND").kill_on_drop(true);
+    command.args(["pause", "--why", "upgrade", "--json", "test", "--data-dir"]).arg(dir.path());
+    let mut pause = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    while delivers(dir.path()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(2), pause.wait()).await;
+    assert!(ended.is_err(), "a delivery is under way");
+    let queue = engine.queue_url().rsplit('/').next().unwrap();
+    engine.store().delete(queue, &handle).await.unwrap();
+    let done = pause.wait_with_output().await.unwrap();
+    let paused: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(paused["waiting"], 0, "{paused}");
+    engine.stop().await;
+}
+
+/// With the dead letters of others hidden nothing is sent, so nothing is to be paused for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_pauses_nothing_before_all_dead_letters_are_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    add_dead_letter(dir.path(), "event-1").await;
+    let queue = engine.dead_letter_queue_url().rsplit('/').next().unwrap();
+    let hidden = engine.store().receive(queue, ReceiveRequest::default()).await.unwrap();
+    assert_eq!(hidden.len(), 1);
+    let done = operator(dir.path(), &[&REDRIVE[..], &["--wait", "1s"]].concat()).await;
+    assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stdout));
+    assert!(!dir.path().join("pauses.json").exists(), "it was paused");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_that_pauses_sends_nothing_before_what_is_under_way_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    let handle = add_in_flight(&engine, dir.path(), "event-1").await;
+    add_dead_letter(dir.path(), "event-2").await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook-operator"));
+    command.arg0("webhook-operator").env_remove("SUDO_COMMAND").kill_on_drop(true);
+    command.args(REDRIVE).arg("test").arg("--data-dir").arg(dir.path());
+    let mut redrive = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    while delivers(dir.path()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(2), redrive.wait()).await;
+    assert!(ended.is_err(), "a delivery is under way");
+    let queue = engine.queue_url().rsplit('/').next().unwrap();
+    engine.store().delete(queue, &handle).await.unwrap();
+    let done = redrive.wait_with_output().await.unwrap();
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((done.status.code(), &report["sent"]), (Some(0), &json!(["event-2"])));
+    assert!(delivers(dir.path()));
+    engine.stop().await;
+}

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, ensure};
 use terminal::exit::Failure;
 use tokio::sync::oneshot;
 
@@ -45,8 +45,22 @@ pub(super) async fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
         answer.context("reading the answer")
     });
     let answer = answer.await.inspect_err(|_interrupted| eprint!("\n"))?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => bail!("not confirmed; nothing was changed"),
+    ensure!(is_yes(&answer), "not confirmed; nothing was changed");
+    Ok(())
+}
+
+/// Whether it is meant as yes.
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_yes_is_yes() {
+        assert!(["y\n", "yes\n", " Yes \r\n"].into_iter().all(is_yes));
+        assert!(!["", "\n", "n\n", "yes please\n"].into_iter().any(is_yes));
     }
 }

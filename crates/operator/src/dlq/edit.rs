@@ -238,4 +238,12 @@ mod tests {
         let large = "x".repeat(quota::MESSAGE_BYTES_MAX as usize + 1);
         assert!(refused(&large).contains("1044481 bytes"));
     }
+
+    #[test]
+    fn a_line_break_that_the_editor_added_is_none_of_the_body() {
+        let file = |body: &str| read(file_with(body).unwrap().path(), "{}").unwrap();
+        assert_eq!([file("{1}\n"), file("{1}")], ["{1}", "{1}"]);
+        let with_break = |body: &str| read(file_with(body).unwrap().path(), "{}\n").unwrap();
+        assert_eq!([with_break("{1}\n"), with_break("{1}")], ["{1}\n", "{1}"]);
+    }
 }

@@ -86,9 +86,8 @@ impl ExportFile {
         let exists =
             || format!("{} is there already, and may hold what is nowhere else", path.display());
         ensure!(!path.try_exists().unwrap_or(true), exists());
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         // Readable for its owner only. Source: tempfile, "Security".
-        let file = NamedTempFile::with_prefix_in(".dead-letters-", dir.unwrap_or(Path::new(".")));
+        let file = NamedTempFile::with_prefix_in(".dead-letters-", dir_of(&path));
         let file = file.with_context(|| format!("creating {}", path.display()))?;
         Ok(Self { path, out: Out::File(BufWriter::new(file)), count: 0 })
     }
@@ -118,14 +117,18 @@ impl ExportFile {
                 let file = file.with_context(writing)?;
                 file.as_file().sync_all().with_context(writing)?;
                 file.persist_noclobber(&self.path).with_context(writing)?;
-                let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
-                let dir =
-                    std::fs::File::open(dir.unwrap_or(Path::new("."))).with_context(writing)?;
+                let dir = std::fs::File::open(dir_of(&self.path)).with_context(writing)?;
                 dir.sync_all().with_context(writing)?;
             }
         }
         Ok(self.count)
     }
+}
+
+/// The directory that a file is in.
+fn dir_of(file: &Path) -> &Path {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    dir.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -146,5 +149,11 @@ mod tests {
         assert!(ExportFile::create(&path).is_err());
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_without_a_directory_is_in_this_one() {
+        let dir = |file: &'static str| dir_of(Path::new(file)).to_str().unwrap();
+        assert_eq!([dir("all.jsonl"), dir("a/all.jsonl"), dir("/all.jsonl")], [".", "a", "/"]);
     }
 }

@@ -110,4 +110,10 @@ mod tests {
         assert_eq!(told(&json!({ "event_ids": ["a", "b"] })), "event_ids a b");
         assert_eq!(told(&json!({})), "-");
     }
+
+    #[test]
+    fn as_many_as_fit_are_named() {
+        let ids: Vec<String> = (0..TOLD_MAX).map(|n| n.to_string()).collect();
+        assert_eq!(told(&json!({ "sent_ids": ids })), "sent_ids 0 1 2 3 4 5 6 7 8 9");
+    }
 }

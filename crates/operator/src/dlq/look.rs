@@ -224,4 +224,13 @@ mod tests {
         assert!(no_such("e-1", looked).contains("4 are hidden"));
         assert!(!no_such("e-1", Looked { seen: 2, all: 2 }).contains("hidden"));
     }
+
+    #[test]
+    fn of_many_ids_that_begin_like_it_the_first_are_named() {
+        let ids = ["e-1", "e-2", "e-3", "e-4", "e-5", "e-6"];
+        let error = resolved(&["e"], &ids).unwrap_err();
+        assert!(error.contains("6 events: e-1, e-2, e-3, e-4, e-5, …; type more"), "{error}");
+        let error = resolved(&["e"], &ids[..5]).unwrap_err();
+        assert!(error.contains("5 events: e-1, e-2, e-3, e-4, e-5; type more"), "{error}");
+    }
 }

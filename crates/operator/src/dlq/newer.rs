@@ -109,7 +109,7 @@ impl Newer {
         environment: &Environment,
         since: Timestamp,
     ) -> anyhow::Result<bool> {
-        if log_level(environment).await? > LogLevel::Info {
+        if !logs_deliveries(log_level(environment).await?) {
             return Ok(false);
         }
         let noted = RefCell::new(Ok(()));
@@ -176,10 +176,26 @@ fn say(known: anyhow::Result<bool>, what: &str) -> bool {
     })
 }
 
-/// The forwarder's log level: above `info` it does not log what ends well.
+/// Above `info` the forwarder does not log what ends well.
+fn logs_deliveries(level: LogLevel) -> bool {
+    level <= LogLevel::Info
+}
+
+/// The forwarder's log level.
 async fn log_level(environment: &Environment) -> anyhow::Result<LogLevel> {
     Ok(match &environment.host {
         Host::Engine { api, .. } => api.status().await?.log_level,
         Host::Aws { deployment, .. } => deployment.config.forwarder().log_level,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_well_is_logged_up_to_info() {
+        let levels = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
+        assert_eq!(levels.map(logs_deliveries), [true, true, false, false]);
+    }
 }

@@ -118,3 +118,19 @@ impl Report {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_groups_as_fit_are_named_and_all_are_counted() {
+        let mut report = Report::new(true);
+        for number in 1..=GROUPS_NAMED + 2 {
+            let group = format!("group-{number}");
+            report.passed_over(&PassedOver { group, count: 1, event_ids: Vec::new() });
+            assert_eq!(report.groups_passed_over, number);
+            assert_eq!(report.passed_over.len() as u64, number.min(GROUPS_NAMED));
+        }
+    }
+}

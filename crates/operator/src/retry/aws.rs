@@ -103,7 +103,7 @@ impl<'a> OnAws<'a> {
         };
         if kept.shown_at.is_none_or(|at| at <= self.now) {
             // It is received again, or about to be, and who has it now has other handles.
-            return Ok(Group { next_attempt_at: None, ..Group::of(key, Outcome::NotWaiting) });
+            return Ok(Group::of(key, Outcome::NotWaiting));
         }
         if !may_be_early(kept.receive_count, self.max_receive_count) {
             return Ok(Group { result: Outcome::TooOften, ..group });
@@ -219,5 +219,16 @@ mod tests {
             &[line(3, "e-1", &json!({ "message": "delivered", "retry_in_ms": null }))],
         ];
         assert!(kept(&delivered.concat()).is_empty());
+    }
+
+    #[test]
+    fn an_event_that_was_sent_again_is_not_reached_by_its_handles_of_before() {
+        let before = line(1, "e-1", &json!({ "receipt_handles": ["old"], "receive_count": 1 }));
+        let again = line(2, "e-1", &json!({ "sequence": "another" }));
+        let of_group = &kept(&[before, again])["g"];
+        assert_eq!(of_group.handles, [""; 0]);
+        // When it is shown again is known without them.
+        let shown_at = of_group.shown_at.unwrap().to_string();
+        assert_eq!(shown_at, "2026-01-01T00:01:02.000Z");
     }
 }

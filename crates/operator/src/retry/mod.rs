@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use commands::Retry;
+use domain::pause::Pause;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -195,33 +196,17 @@ async fn report(
     unknown: &[String],
 ) -> anyhow::Result<()> {
     let pauses = Switch::of(environment)?.list().await?;
+    let left = asked - groups.len();
     if given.json {
         let report = json!({
             "environment": environment.name, "groups": groups,
-            "not_reached": asked - groups.len(), "paused": !pauses.is_empty(),
+            "not_reached": left, "paused": !pauses.is_empty(),
             "rests": rests, "unknown": unknown,
         });
         println!("{report:#}");
         return Ok(());
     }
-    let now = groups.iter().filter(|it| it.result == Outcome::Now).count();
-    let others = groups.iter().filter(|it| it.result != Outcome::Now);
-    let others = others.map(|it| format!("{}: {}\n", printable(&it.name), it.reason()));
-    let left = asked - groups.len();
-    let parts = [
-        Some(if pauses.is_empty() {
-            format!("{} attempted now\n", are(now))
-        } else {
-            format!("{} attempted once delivery goes on\n", are(now))
-        }),
-        Some(others.collect()),
-        (left > 0).then(|| format!("{} not reached\n", are(left))),
-        (!pauses.is_empty()).then(|| {
-            let pauses = pauses::in_a_line(&pauses);
-            format!("delivery is paused: {pauses}\n")
-        }),
-    ];
-    let text: String = parts.into_iter().flatten().collect();
+    let text = told(groups, left, &pauses);
     let rests = rests.iter().map(|it| {
         let until = people::time(&it.until).map_or_else(|| it.until.clone(), zone::in_words);
         format!(
@@ -234,6 +219,27 @@ async fn report(
     let unknown = unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
     print!("{text}{}{}", rests.collect::<String>(), unknown.collect::<String>());
     Ok(())
+}
+
+/// What came of the groups, for people; `left` were not reached.
+fn told(groups: &[Group], left: usize, pauses: &[Pause]) -> String {
+    let now = groups.iter().filter(|it| it.result == Outcome::Now).count();
+    let others = groups.iter().filter(|it| it.result != Outcome::Now);
+    let others = others.map(|it| format!("{}: {}\n", printable(&it.name), it.reason()));
+    let parts = [
+        Some(if pauses.is_empty() {
+            format!("{} attempted now\n", are(now))
+        } else {
+            format!("{} attempted once delivery goes on\n", are(now))
+        }),
+        Some(others.collect()),
+        (left > 0).then(|| format!("{} not reached\n", are(left))),
+        (!pauses.is_empty()).then(|| {
+            let pauses = pauses::in_a_line(pauses);
+            format!("delivery is paused: {pauses}\n")
+        }),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 /// The groups that wait for a destination which asked not to be called, and until when: another process
@@ -348,5 +354,46 @@ mod tests {
         let told: Vec<(&str, &str)> =
             rests.iter().map(|it| (it.destination.as_str(), it.until.as_str())).collect();
         assert_eq!(told, [("a", "2026-01-01T00:01:01.000Z")]);
+    }
+
+    #[test]
+    fn a_destination_whose_time_is_over_is_not_left_alone() {
+        let line = json!({
+            "timestamp": "2026-01-01T00:00:00.000Z", "message": "retry", "route": "sss",
+            "destination": "a", "retry_after_ms": 10_000,
+        });
+        let rests = |now: &str| rests(std::slice::from_ref(&line), now.parse().unwrap()).len();
+        assert_eq!((rests("2026-01-01T00:00:09.999Z"), rests("2026-01-01T00:00:10Z")), (1, 0));
+    }
+
+    #[test]
+    fn what_came_of_the_groups_is_told_of_each_that_is_not_attempted_now() {
+        let [now, gone] = [Group::of("a", Outcome::Now), Group::of("b", Outcome::NoGroup)];
+        assert_eq!(
+            told(&[now, gone], 0, &[]),
+            "1 group is attempted now\nb: nothing of this key waits\n"
+        );
+        let now = || Group::of("a", Outcome::Now);
+        assert_eq!(
+            told(&[now(), now()], 1, &[]),
+            "2 groups are attempted now\n1 group is not reached\n"
+        );
+        assert_eq!(told(&[], 0, &[]), "0 groups are attempted now\n");
+    }
+
+    #[test]
+    fn a_group_that_waits_for_another_destination_or_route_is_not_left_alone() {
+        let line = |group: &str, route: &str, destination: &str| {
+            json!({
+                "timestamp": "2026-01-01T00:00:00.000Z", "message": "retry", "group": group,
+                "event_id": group, "route": route, "destination": destination, "attempt": 1,
+                "sequence": "1", "retry_in_ms": 1_000,
+            })
+        };
+        let waiting = [line("a", "sss", "a"), line("b", "sss", "b"), line("c", "other", "a")];
+        let until = "2026-01-01T00:01:00.000Z".to_owned();
+        let rest = Rest { route: "sss".to_owned(), destination: "a".to_owned(), until };
+        let resting = resting(&blocked::of_log(&waiting), std::slice::from_ref(&rest));
+        assert_eq!(resting, BTreeMap::from([("a".to_owned(), rest.until)]));
     }
 }

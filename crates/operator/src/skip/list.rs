@@ -110,3 +110,117 @@ async fn read(client: &Client, name: &str) -> anyhow::Result<(Skips, i64)> {
     let skips = Skips::parse(json.as_bytes()).with_context(|| format!("in parameter {name}"))?;
     Ok((skips, parameter.version()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_sdk_ssm::config::{BehaviorVersion, Credentials, Region};
+    use axum::body::{Body, Bytes};
+    use axum::extract::State;
+    use axum::http::{HeaderMap, Response};
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A parameter: its versions, what somebody else writes before the next write, and the error that
+    /// is the answer to everything.
+    #[derive(Debug, Default, Clone)]
+    struct Parameter {
+        versions: Vec<String>,
+        others: Option<String>,
+        trouble: Option<&'static str>,
+    }
+
+    type Shared = Arc<Mutex<Parameter>>;
+
+    /// Source: Systems Manager API reference, `GetParameter`, `PutParameter`.
+    async fn answer(
+        State(shared): State<Shared>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response<Body> {
+        let mut parameter = shared.lock().unwrap();
+        let input: Value = serde_json::from_slice(&body).unwrap();
+        let refused = |kind: &str| {
+            let body = json!({ "__type": kind, "message": "on demand" }).to_string();
+            Response::builder().status(400).body(body.into()).unwrap()
+        };
+        if let Some(trouble) = parameter.trouble {
+            return refused(trouble);
+        }
+        if headers["x-amz-target"] == "AmazonSSM.PutParameter" {
+            assert!(input["Overwrite"] == true && input["Name"] == "skips", "{input}");
+            let others = parameter.others.take();
+            parameter.versions.extend(others);
+            parameter.versions.push(input["Value"].as_str().unwrap().to_owned());
+            let version = parameter.versions.len();
+            return Response::new(json!({ "Version": version }).to_string().into());
+        }
+        let name = input["Name"].as_str().unwrap();
+        let version = match name.split_once(':') {
+            Some((_, version)) => version.parse().unwrap(),
+            None => parameter.versions.len(),
+        };
+        let Some(value) = version.checked_sub(1).and_then(|it| parameter.versions.get(it)) else {
+            return refused("ParameterNotFound");
+        };
+        let parameter = json!({ "Name": "skips", "Value": value, "Version": version });
+        Response::new(json!({ "Parameter": parameter }).to_string().into())
+    }
+
+    async fn list(parameter: Parameter) -> (SkipList, Shared) {
+        let shared = Arc::new(Mutex::new(parameter));
+        let app = axum::Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let config = aws_sdk_ssm::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("a", "b", None, None, "test"))
+            .endpoint_url(endpoint)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        let client = Client::from_conf(config);
+        (SkipList::Parameter { client, name: "skips".to_owned() }, shared)
+    }
+
+    fn skips(ids: &[&str]) -> Skips {
+        let mut skips = Skips::default();
+        for id in ids {
+            skips.add(id, "1");
+        }
+        skips
+    }
+
+    #[tokio::test]
+    async fn of_a_parameter_that_is_not_there_the_first_change_makes_one() {
+        let (list, shared) = list(Parameter::default()).await;
+        assert_eq!(list.read().await.unwrap(), skips(&[]));
+        list.change(&skips(&[]), &skips(&["a", "b"])).await.unwrap();
+        list.change(&skips(&["a"]), &skips(&["c"])).await.unwrap();
+        assert_eq!(list.read().await.unwrap(), skips(&["b", "c"]));
+        assert_eq!(shared.lock().unwrap().versions.len(), 2, "each is one write");
+    }
+
+    #[tokio::test]
+    async fn what_was_overwritten_of_somebody_else_s_is_taken_up() {
+        let before = skips(&["a"]).to_json().unwrap();
+        let others = Some(skips(&["a", "b"]).to_json().unwrap());
+        let (list, shared) =
+            list(Parameter { versions: vec![before], others, trouble: None }).await;
+        list.change(&skips(&["a"]), &skips(&["c"])).await.unwrap();
+        assert_eq!(list.read().await.unwrap(), skips(&["b", "c"]));
+        assert_eq!(shared.lock().unwrap().versions.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_parameter_that_may_not_be_read_is_no_empty_list() {
+        let trouble = Some("AccessDeniedException");
+        let (list, shared) = list(Parameter { trouble, ..Parameter::default() }).await;
+        assert!(list.read().await.is_err());
+        assert!(list.change(&skips(&[]), &skips(&["a"])).await.is_err());
+        assert!(shared.lock().unwrap().versions.is_empty());
+    }
+}

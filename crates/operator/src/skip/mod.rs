@@ -276,11 +276,17 @@ async fn left_engine(
     sequence: &str,
 ) -> anyhow::Result<Option<Outcome>> {
     let places = trace::places(api, event_id).await?;
-    if places.iter().any(|place| !place.dead_letter && place.sequence == sequence) {
-        return Ok(None);
+    let places = places.iter().map(|place| (place.dead_letter, place.sequence.as_str()));
+    Ok(left_by_places(&places.collect::<Vec<_>>(), sequence))
+}
+
+/// By where its event is, as a dead letter or not, and under which sequence number.
+fn left_by_places(places: &[(bool, &str)], sequence: &str) -> Option<Outcome> {
+    if places.contains(&(false, sequence)) {
+        return None;
     }
-    let is_dead = places.iter().any(|place| place.dead_letter);
-    Ok(Some(if is_dead { Outcome::Skipped } else { Outcome::Delivered }))
+    let is_dead = places.iter().any(|(dead_letter, _)| *dead_letter);
+    Some(if is_dead { Outcome::Skipped } else { Outcome::Delivered })
 }
 
 async fn left_by_log(
@@ -306,4 +312,44 @@ fn outcome(lines: &[Value]) -> Option<Outcome> {
         Ended::Delivered => Outcome::Delivered,
         Ended::DeadLettered => Outcome::Skipped,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_attempt_is_due_when_its_time_has_come() {
+        let line = json!({
+            "timestamp": "2026-01-01T00:00:00.000Z", "message": "retry", "group": "g",
+            "event_id": "e-1", "sequence": "1", "attempt": 1, "retry_in_ms": 60_000,
+        });
+        let [head] = blocked::of_log(&[line]).try_into().unwrap();
+        let next_attempt = |now: &str| next_attempt(&head, now.parse().unwrap());
+        assert_eq!(next_attempt("2026-01-01T00:00:10Z"), "its next attempt is in 50 s");
+        for now in ["2026-01-01T00:01:00Z", "2026-01-01T00:02:00Z"] {
+            assert_eq!(next_attempt(now), "its next attempt is due");
+        }
+    }
+
+    #[test]
+    fn what_the_log_says_became_of_it_is_the_outcome() {
+        let line = |message: &str| json!({ "attempt": 3, "message": message });
+        assert_eq!(outcome(&[]), None);
+        assert_eq!(outcome(&[line("blocked")]), None);
+        assert_eq!(outcome(&[line("delivered")]), Some(Outcome::Delivered));
+        let skipped = [line("skipped"), json!({ "message": "dead_lettered" })];
+        assert_eq!(outcome(&skipped), Some(Outcome::Skipped));
+    }
+
+    #[test]
+    fn an_event_that_was_sent_again_has_left_as_what_it_was() {
+        assert_eq!(left_by_places(&[(false, "1")], "1"), None);
+        assert_eq!(left_by_places(&[(false, "1"), (true, "9")], "1"), None);
+        assert_eq!(left_by_places(&[(true, "9")], "1"), Some(Outcome::Skipped));
+        // A dead letter has a number of its own, which is nobody's of the queue.
+        assert_eq!(left_by_places(&[(true, "1")], "1"), Some(Outcome::Skipped));
+        assert_eq!(left_by_places(&[(false, "2")], "1"), Some(Outcome::Delivered));
+        assert_eq!(left_by_places(&[], "1"), Some(Outcome::Delivered));
+    }
 }

@@ -535,4 +535,67 @@ mod tests {
     fn people_time(text: &str) -> Timestamp {
         crate::people::time(text).unwrap()
     }
+
+    #[test]
+    fn a_balance_that_cannot_be_struck_yet_says_from_which_minutes_on() {
+        let mut meter = idle();
+        meter.queue.visible.retain(|minute, _| *minute >= NOW - SETTLED_AFTER_MINUTES);
+        let why = meter.balance(time(BEGIN), time(NOW), 0, None).unwrap_err();
+        assert!(why.contains("a minute of 15 to 25 minutes ago"), "{why}");
+    }
+
+    #[test]
+    fn what_moved_at_both_ends_and_was_swallowed_is_added_up() {
+        let mut meter = idle();
+        let end = NOW - SETTLED_AFTER_MINUTES;
+        // 3 in each minute of either choice, but for the first and the last; 1 of them leaves again.
+        for minute in (BEGIN..=BEGIN + CHOICE_MINUTES + 1).chain(end - CHOICE_MINUTES - 1..=end + 1)
+        {
+            add(&mut meter.queue.sent, minute, 3);
+            add(&mut meter.dead_letters.deleted, minute, 1);
+        }
+        add(&mut meter.deduplicated, BEGIN + 30, 5);
+        let told = balance(&meter, &Operated::default());
+        // Two minutes at the beginning, before which nothing is told, and three at the end.
+        assert_eq!(told.uncertain_by, Some(2 * 4 + 3 * 4 + 5), "{told:?}");
+    }
+
+    #[test]
+    fn what_was_there_before_is_accepted_as_well() {
+        let mut meter = idle();
+        for minute in BEGIN..NOW {
+            meter.queue.visible.insert(minute, 3.0);
+            meter.dead_letters.visible.insert(minute, 2.0);
+        }
+        deliver(&mut meter, BEGIN + 20, 7);
+        let total = check(&meter, 0).total.unwrap();
+        assert_eq!((total.accepted, total.delivered, total.queued), (Some(12), 7, Some(3)));
+        assert!(meter.has_counts_of_the_forwarder());
+    }
+
+    #[test]
+    fn a_gap_of_a_quarter_of_an_hour_is_none() {
+        let mut meter = idle();
+        for minute in BEGIN + 10..BEGIN + 10 + GAP_MINUTES - 1 {
+            meter.queue.visible.remove(&minute);
+        }
+        let told = check(&meter, 0);
+        assert_eq!(people_time(&told.since), time(BEGIN), "{}", told.since);
+        meter.queue.visible.remove(&(BEGIN + 10 + GAP_MINUTES - 1));
+        let told = check(&meter, 0);
+        assert_eq!(people_time(&told.since), time(BEGIN + 10 + GAP_MINUTES), "{}", told.since);
+    }
+
+    #[test]
+    fn a_dead_letter_queue_that_is_told_of_only_lately_does_not_shift_the_beginning() {
+        let mut meter = idle();
+        let settled = NOW - SETTLED_AFTER_MINUTES;
+        meter.dead_letters.visible.retain(|minute, _| *minute > settled);
+        let told = check(&meter, 0);
+        assert_eq!(people_time(&told.since), time(BEGIN), "{}", told.since);
+        // Told of in between, it is counted from then on.
+        meter.dead_letters.visible.insert(BEGIN + 8, 0.0);
+        let told = check(&meter, 0);
+        assert_eq!(people_time(&told.since), time(BEGIN + 8), "{}", told.since);
+    }
 }

@@ -11,5 +11,6 @@ mod select;
 mod show;
 mod signals;
 mod support;
+mod told;
 mod truth;
 mod usage;

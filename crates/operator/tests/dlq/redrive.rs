@@ -226,6 +226,8 @@ async fn interrupted_it_ends_between_two_events() {
     let done: Done = redrive.wait_with_output().await.unwrap().into();
     assert_eq!(done.code, Some(130), "{}", done.stderr);
     assert_eq!(done.stdout, "sent a-1 to group a\nsent 1 event\n");
+    let noted = queues.audit_lines().await.pop().unwrap();
+    assert_eq!(noted["what"]["result"], "interrupted");
     assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1")]);
     assert_eq!(queues.take_dead_letters().await, 4, "they are shown again at once");
 }
@@ -319,4 +321,16 @@ async fn a_redrive_that_takes_longer_than_sqs_holds_them_looks_again_and_goes_on
     let sent: Vec<_> =
         queues.audit_lines().await.iter().map(|line| line["what"]["sent"].clone()).collect();
     assert_eq!(sent, [serde_json::Value::Null, 5.into()], "it is one redrive");
+}
+
+#[tokio::test]
+async fn who_is_named_whole_goes_back_without_those_whose_ids_begin_like_it() {
+    let queues = Queues::start().await;
+    for (sequence, id) in (1..).zip(["a-1", "a-10", "a-11"]) {
+        queues.add_rejected(Event::new("a", id, sequence)).await;
+    }
+    let done = queues.dlq(&["redrive", "test", "a-1"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(order(&queues.take_webhooks().await), [("a", "a-1")]);
+    assert_eq!(queues.take_dead_letters().await, 2);
 }

@@ -55,6 +55,8 @@ pub(crate) enum Fault {
     RefuseGroup(&'static str),
     /// Of messages that are to be hidden for longer, the last but one is said to be shown to others.
     LoseLastButOne,
+    /// The engine says that it logs errors only.
+    LogsErrorsOnly,
 }
 
 /// Where requests wait until a test lets them through.
@@ -395,6 +397,11 @@ async fn interfere(
             answer.headers_mut().insert("date", date.parse().unwrap());
             return answer;
         }
+        Fault::LogsErrorsOnly if request.uri().path() == "/_engine/status" => {
+            let mut status = status();
+            status["log_level"] = json!("ERROR");
+            return status.to_string().into_response();
+        }
         Fault::Refuse(refused) if operation == refused => {
             let error =
                 "{\"__type\":\"com.amazonaws.sqs#ReceiptHandleIsInvalid\",\"message\":\"no\"}";
@@ -435,7 +442,8 @@ async fn interfere(
         | Fault::Hold(..)
         | Fault::RefuseGroup(_)
         | Fault::Refuse(_)
-        | Fault::LoseLastButOne => {}
+        | Fault::LoseLastButOne
+        | Fault::LogsErrorsOnly => {}
     }
     next.run(request).await
 }

@@ -1,6 +1,6 @@
 //! `CloudWatch` and its logs as the operator asks them: answers what a test says, and keeps what was
 //! asked. Alarms and metrics speak CBOR (Smithy RPC v2), logs JSON. And `EventBridge` Scheduler, which
-//! keeps schedules and does nothing when their time has come.
+//! keeps schedules and does nothing when their time has come, and a parameter of Systems Manager.
 //!
 //! Sources: `CloudWatch` API reference, `DescribeAlarms`, `GetMetricData`; `CloudWatch` Logs API
 //! reference, `FilterLogEvents`; Smithy, "RPC v2 CBOR".
@@ -28,6 +28,10 @@ pub(crate) struct Answers {
     pub(crate) series: Vec<Found>,
     /// Lines of the log group, in order of time.
     pub(crate) log: Vec<Value>,
+    /// Lines that are there once a parameter was written.
+    pub(crate) log_later: Vec<Value>,
+    /// The parameter, if it is there.
+    pub(crate) parameter: Option<String>,
     /// How many of them are on a page; 0 for all.
     pub(crate) log_page: usize,
     /// Instead of an answer, an error of this code; `hang` for none at all.
@@ -53,15 +57,15 @@ struct Shared {
     answers: Mutex<Answers>,
     asked: Mutex<Vec<(String, Value)>>,
     schedules: Mutex<BTreeMap<String, Value>>,
+    /// The versions of the parameter.
+    parameter: Mutex<Vec<String>>,
 }
 
 impl FakeCloudWatch {
     pub(crate) async fn start(answers: Answers) -> Self {
-        let shared = Arc::new(Shared {
-            answers: Mutex::new(answers),
-            asked: Mutex::default(),
-            schedules: Mutex::default(),
-        });
+        let parameter = Mutex::new(answers.parameter.iter().cloned().collect());
+        let (asked, schedules) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { answers: Mutex::new(answers), asked, schedules, parameter });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -80,14 +84,24 @@ impl FakeCloudWatch {
         answers.log.sort_by_key(at_ms);
     }
 
-    /// When the only schedule that there is comes, if there is one.
-    pub(crate) fn scheduled_at(&self) -> Option<String> {
+    /// The only schedule that there is, if there is one.
+    pub(crate) fn schedule(&self) -> Option<Value> {
         let schedules = self.shared.schedules.lock().unwrap();
         assert!(schedules.len() <= 1, "{schedules:?}");
-        let schedule = schedules.values().next()?;
+        schedules.values().next().cloned()
+    }
+
+    /// When it comes.
+    pub(crate) fn scheduled_at(&self) -> Option<String> {
+        let schedule = self.schedule()?;
         let expression = schedule["ScheduleExpression"].as_str().unwrap();
         let at = expression.strip_prefix("at(").and_then(|it| it.strip_suffix(')'));
         Some(at.unwrap().to_owned())
+    }
+
+    /// What the parameter is.
+    pub(crate) fn parameter(&self) -> Value {
+        serde_json::from_str(self.shared.parameter.lock().unwrap().last().unwrap()).unwrap()
     }
 
     /// What was asked of an operation.
@@ -108,7 +122,12 @@ async fn answer(
         return schedule(&shared, &method, name, &body);
     }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let logs = header("x-amz-target").and_then(|it| it.strip_prefix("Logs_20140328."));
+    let target = header("x-amz-target");
+    if let Some(operation) = target.and_then(|it| it.strip_prefix("AmazonSSM.")) {
+        let input = serde_json::from_slice(&body).unwrap();
+        return parameter(&shared, operation, &input);
+    }
+    let logs = target.and_then(|it| it.strip_prefix("Logs_20140328."));
     let metrics = uri.path().strip_prefix("/service/GraniteServiceVersion20100801/operation/");
     let operation = logs.or(metrics).unwrap_or_default().to_owned();
     let input = match metrics {
@@ -118,7 +137,11 @@ async fn answer(
     shared.asked.lock().unwrap().push((operation.clone(), input.clone()));
     let answers = &shared.answers.lock().unwrap().clone();
     if logs.is_some() {
-        return reply(StatusCode::OK, None, filter_log_events(answers, &input).to_string().into());
+        let is_later = !shared.parameter.lock().unwrap().is_empty();
+        let mut answers = answers.clone();
+        answers.log.extend(answers.log_later.clone().into_iter().filter(|_| is_later));
+        let found = filter_log_events(&answers, &input);
+        return reply(StatusCode::OK, None, found.to_string().into());
     }
     match answers.trouble {
         Some("hang") => std::future::pending().await,
@@ -136,8 +159,28 @@ async fn answer(
     reply(StatusCode::OK, Some("rpc-v2-cbor"), encoded(&output))
 }
 
+/// Source: Systems Manager API reference, `GetParameter`, `PutParameter`.
+fn parameter(shared: &Shared, operation: &str, input: &Value) -> Response<Body> {
+    let mut versions = shared.parameter.lock().unwrap();
+    if operation == "PutParameter" {
+        versions.push(input["Value"].as_str().unwrap().to_owned());
+        let written = json!({ "Version": versions.len() });
+        return reply(StatusCode::OK, None, written.to_string().into());
+    }
+    let Some(value) = versions.last() else {
+        let error = json!({ "__type": "ParameterNotFound", "message": "on demand" });
+        return reply(StatusCode::BAD_REQUEST, None, error.to_string().into());
+    };
+    let parameter = json!({ "Name": input["Name"], "Value": value, "Version": versions.len() });
+    reply(StatusCode::OK, None, json!({ "Parameter": parameter }).to_string().into())
+}
+
 /// Source: `EventBridge` Scheduler API reference, `CreateSchedule`, `UpdateSchedule`, `DeleteSchedule`.
 fn schedule(shared: &Shared, method: &Method, name: &str, body: &[u8]) -> Response<Body> {
+    if let Some(kind) = shared.answers.lock().unwrap().trouble {
+        let response = Response::builder().status(403).header("x-amzn-errortype", kind);
+        return response.body(json!({ "Message": "on demand" }).to_string().into()).unwrap();
+    }
     let mut schedules = shared.schedules.lock().unwrap();
     let is_there = schedules.contains_key(name);
     let error = match (method.as_str(), is_there) {

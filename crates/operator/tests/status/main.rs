@@ -11,6 +11,7 @@ mod history;
 mod logs;
 mod metrics;
 mod on_aws;
+mod pauses;
 mod preflight;
 mod redrive;
 mod refused;

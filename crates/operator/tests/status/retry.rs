@@ -105,7 +105,12 @@ async fn all_that_waits_is_reached_and_what_is_not_is_named() {
             ("b", "too_often"),
         ]
     );
-    assert_eq!(groups[4]["max_receive_count"], 1_000);
+    assert_eq!(
+        (&groups[4]["receive_count"], &groups[4]["max_receive_count"]),
+        (&json!(900), &json!(1_000))
+    );
+    let why = groups[2]["reason"].as_str().unwrap();
+    assert!(why.starts_with("the log does not have the receipt handles"), "{why}");
     let shown = site.fail_all().await;
     assert_eq!(of(&shown).0, ["x", "y", "x", "y"], "of group a, and of f, which was not received");
 }
@@ -131,6 +136,8 @@ async fn a_key_that_the_log_does_not_know_is_a_failure() {
     let site = site(&[], &[]).await;
     let (code, report) = retry(&site, Vec::new(), &["order-7"]).await;
     assert_eq!((code, &report["groups"][0]["result"]), (Some(1), &json!("no_group")));
+    let why = report["groups"][0]["reason"].as_str().unwrap();
+    assert!(why.starts_with("no line of the last "), "{why}");
     let (code, report) = retry(&site, Vec::new(), &["--all"]).await;
     assert_eq!((code, &report["groups"]), (Some(0), &json!([])));
 }
@@ -209,4 +216,33 @@ async fn what_is_interrupted_says_what_it_did_not_reach() {
         (&last["action"], &last["what"]["result"]),
         (&json!("retry"), &json!("interrupted"))
     );
+}
+
+/// A log that is longer than is read: a group that waits may be missing.
+#[tokio::test]
+async fn of_a_log_that_was_not_read_as_a_whole_all_is_not_said_to_be_attempted() {
+    let site = site(&[], &[]).await;
+    let log = (0..60).map(|n| failed(700, &format!("group-{n}"), &[])).collect();
+    let fake = FakeCloudWatch::start(Answers { log, log_page: 1, ..Answers::default() }).await;
+    let done = site.operate_on_aws(&fake, &["retry", "local", "--all", "--json", "--rate", "1000"]);
+    let done = done.await;
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    let unknown = report["unknown"][0].as_str().unwrap();
+    assert!(unknown.ends_with("a group that was not tried since is missing"), "{unknown}");
+    assert_eq!(done.code, Some(1));
+}
+
+#[tokio::test]
+async fn what_came_of_it_is_in_the_audit_log() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Answer(500));
+    let site = Site::start(&service.url()).await;
+    site.post("/sqs-hook", "order-7", "1").await;
+    site.wait_for(|status| status["waiting_groups"] == 1).await;
+    for (key, result) in [("order-7", "done"), ("nobody", "failed")] {
+        site.operate(&["retry", "local", key]).await;
+        let log = std::fs::read_to_string(site.file("audit.jsonl")).unwrap();
+        let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["action"], &last["what"]["result"]), (&json!("retry"), &json!(result)));
+    }
 }

@@ -1,9 +1,13 @@
 //! `skip`: an event out of the way of its group.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant, SystemTime};
 
+use domain::time::Timestamp;
 use serde_json::{Value, json};
 
+use crate::fake_cloudwatch::{Answers, FakeCloudWatch};
+use crate::on_aws::line;
 use crate::support::{Behavior, Service, Site};
 
 /// A group whose first event is rejected, with two behind it; its id.
@@ -189,4 +193,73 @@ async fn what_was_asked_for_is_listed_and_taken_back() {
     service.requested(requests + 2).await;
     assert_eq!(site.json(&["dlq", "list", "local"]).await, json!([]), "it stays where it was");
     assert_eq!(service.delivered(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_said_with_when_it_happens() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    let first = blocked(&site).await;
+    let skip = ["skip", "local", &first, "--why", "test", "--no-wait"];
+    site.set_delivery(false).await;
+    let said = site.operate(&skip).await.stdout;
+    assert!(said.contains("delivery is paused, so it happens after `"), "{said}");
+    site.set_delivery(true).await;
+    site.wait_for(|status| status["waiting_groups"] == 0).await;
+
+    service.set(Behavior::Answer(422));
+    let next = site.post("/strict", "order-8", "9").await;
+    site.wait_for(|status| status["waiting_groups"] == 1).await;
+    let said = site.operate(&["skip", "local", &next, "--why", "test", "--no-wait"]).await.stdout;
+    assert!(said.contains("` tells when it has happened"), "{said}");
+}
+
+/// While it is attempted an event does not wait, and does again a moment later.
+#[tokio::test]
+async fn an_event_that_does_not_wait_is_looked_for_for_a_while() {
+    let service = Service::anywhere().await;
+    service.set(Behavior::Refuse("1"));
+    let site = Site::start(&service.url()).await;
+    blocked(&site).await;
+    let begun = Instant::now();
+    let refused = site.operate(&["skip", "local", "no such event", "--why", "test"]).await;
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+/// What was asked for of an event that has left is over, and of one that was sent again it is not.
+#[tokio::test]
+async fn on_aws_the_log_tells_which_skips_are_over() {
+    let site = Site::start("http://127.0.0.1:9").await;
+    let retry = json!({ "retry_in_ms": 600_000, "status": 503, "attempt": 2, "sequence": "3" });
+    let log = vec![
+        line(30, "dead_lettered", "gone", &json!({ "reason": "skipped", "sequence": "1" })),
+        line(20, "delivered", "again", &json!({ "status": 200, "attempt": 1, "sequence": "2" })),
+        line(5, "retry", "e-1", &retry),
+    ];
+    let parameter = Some(json!({ "skips": { "gone": "1", "again": "1" } }).to_string());
+    let fake = FakeCloudWatch::start(Answers { log, parameter, ..Answers::default() }).await;
+    let skip = ["skip", "local", "e-1", "--why", "wrong", "--no-wait"];
+    let done = site.operate_on_aws(&fake, &skip).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(fake.parameter(), json!({ "skips": { "again": "1", "e-1": "3" } }));
+}
+
+#[tokio::test]
+async fn on_aws_the_log_tells_when_it_has_happened() {
+    let site = Site::start("http://127.0.0.1:9").await;
+    let retry = json!({ "retry_in_ms": 600_000, "status": 503, "attempt": 2, "sequence": "3" });
+    let log = vec![line(5, "retry", "e-1", &retry)];
+    let soon = Timestamp::from(SystemTime::now() + Duration::from_mins(1)).to_string();
+    let mut dead =
+        line(0, "dead_lettered", "e-1", &json!({ "reason": "skipped", "sequence": "3" }));
+    dead["timestamp"] = json!(soon);
+    let log_later = vec![dead];
+    let fake = FakeCloudWatch::start(Answers { log, log_later, ..Answers::default() }).await;
+    let skip = ["skip", "local", "e-1", "--why", "wrong", "--json"];
+    let done = site.operate_on_aws(&fake, &skip).await;
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((done.code, &report["outcome"]), (Some(0), &json!("skipped")), "{}", done.stderr);
+    assert_eq!(fake.parameter(), json!({ "skips": {} }), "it is over");
 }

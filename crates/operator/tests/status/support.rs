@@ -303,6 +303,7 @@ impl Site {
         command.env("AWS_ENDPOINT_URL_CLOUDWATCH", fake.url());
         command.env("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", fake.url());
         command.env("AWS_ENDPOINT_URL_SCHEDULER", fake.url());
+        command.env("AWS_ENDPOINT_URL_SSM", fake.url());
         command
     }
 
