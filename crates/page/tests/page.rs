@@ -752,7 +752,7 @@ fn an_act_in_the_audit_log_is_one_row_with_its_result() {
         line(two, "dlq drop", json!({ "state": "started", "started_at": two })),
         line(two, "skip", json!({})),
     ];
-    let lines: String = log.iter().map(|line| format!("{line}\n")).collect();
+    let lines = log.map(|line| line.to_string()).join("\n");
     fs::write(page.dir.path().join("dlq-log.json"), lines).unwrap();
     let acts = page.enter().get("/acts");
     assert_eq!(acts.matches("<tr>").count(), 1 + 3, "{acts}");

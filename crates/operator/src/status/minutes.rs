@@ -281,9 +281,10 @@ fn shown(history: &History, width: Width) -> String {
     let from = zone::heading("FROM");
     let headings = [&from, "ACCEPTED", "DELIVERED", "FAILED", "DEAD", "P50 MAX", "P99 MAX"];
     let lines = table::render(headings, &rows, width);
-    let unknown: String =
+    let unknown: Vec<String> =
         history.unknown.iter().map(|it| format!("unknown: {}\n", people::printable(it))).collect();
-    format!("{lines}?: not known; +: not of all of its minutes\n{unknown}")
+    let note = "?: not known; +: not of all of its minutes";
+    format!("{lines}{note}\n{}", unknown.concat())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::people::{self, printable, span};
 
 /// The JSON of `status --routes --json`.
 #[derive(Debug, Serialize)]
-struct Routes {
+struct Told {
     environment: String,
     /// `engine` or `aws`.
     host: &'static str,
@@ -49,7 +49,8 @@ struct Shown {
 
 #[derive(Debug, Serialize)]
 struct Destination {
-    destination: String,
+    #[serde(rename = "destination")]
+    name: String,
     /// Scheme, host and port: the rest of a URL may hold a token.
     origin: String,
     timeout_seconds: u64,
@@ -87,7 +88,7 @@ pub(super) async fn run(given: &Status) -> anyhow::Result<ExitCode> {
     }
     let routes = config.routes().iter();
     let routes = routes.map(|(name, route)| shown(&config, name, route, ingest.as_deref()));
-    let routes = Routes {
+    let told = Told {
         environment: environment.name,
         host,
         production: config.is_production(),
@@ -95,9 +96,9 @@ pub(super) async fn run(given: &Status) -> anyhow::Result<ExitCode> {
         unknown,
     };
     if given.output.json() {
-        println!("{}", serde_json::to_string_pretty(&routes)?);
+        println!("{}", serde_json::to_string_pretty(&told)?);
     } else {
-        print!("{}", text(&routes, given));
+        print!("{}", text(&told, given));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -125,7 +126,7 @@ fn shown(config: &Config, name: &str, route: &Route, ingest: Option<&str>) -> Sh
     let file = &config.file().routes[name];
     let url = ingest.map(|address| format!("http://{address}{}", route.path()));
     let destination = |it: &domain::route::Destination| Destination {
-        destination: it.name().to_owned(),
+        name: it.name().to_owned(),
         origin: it.url().origin().ascii_serialization(),
         timeout_seconds: it.timeout().as_secs(),
         signed: it.sign().is_some(),
@@ -153,16 +154,16 @@ fn test_event(route: &Route, url: Option<&str>) -> TestEvent {
     let body = json!({ "test_event": true, "key": KEY }).to_string();
     let is_whole = route.verify().is_none() && route.path().parameters().next().is_none();
     let command = url.filter(|_| is_whole).map(|url| {
-        let options: String =
+        let options: Vec<String> =
             headers.iter().map(|(name, value)| format!(" -H '{name}: {value}'")).collect();
-        format!("curl -i {url}{options} -d '{body}'")
+        format!("curl -i {url}{} -d '{body}'", options.concat())
     });
     TestEvent { headers, body, command }
 }
 
-fn text(routes: &Routes, given: &Status) -> String {
-    let production = if routes.production { " (PRODUCTION)" } else { "" };
-    let rows = routes.routes.iter().flat_map(|it| {
+fn text(told: &Told, given: &Status) -> String {
+    let production = if told.production { " (PRODUCTION)" } else { "" };
+    let rows = told.routes.iter().flat_map(|it| {
         it.destinations.iter().map(move |to| {
             let seconds = |seconds| span(Duration::from_secs(seconds));
             let RetryFile { initial_delay_seconds, max_delay_seconds } = it.retry;
@@ -170,7 +171,7 @@ fn text(routes: &Routes, given: &Status) -> String {
                 printable(&it.route),
                 printable(it.url.as_ref().unwrap_or(&it.paths[0])),
                 it.verify.map_or_else(|| "-".to_owned(), |scheme| name_of(&scheme)),
-                format!("{} ({})", printable(&to.origin), printable(&to.destination)),
+                format!("{} ({})", printable(&to.origin), printable(&to.name)),
                 format!(
                     "{} to {}",
                     seconds(initial_delay_seconds.into()),
@@ -185,14 +186,16 @@ fn text(routes: &Routes, given: &Status) -> String {
     let headings =
         ["ROUTE", "WEBHOOKS TO", "SCHEME", "DELIVERED TO", "RETRIES", "GIVEN UP", "REJECTED"];
     let table = table::render(headings, &rows, people::width(given.output));
-    let tried = routes.routes.iter().filter_map(|it| it.test_event.command.as_ref());
-    let tried: String = tried.map(|command| format!("{}\n", printable(command))).collect();
-    let unknown = routes.unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
+    let tried = told.routes.iter().filter_map(|it| it.test_event.command.as_ref());
+    let tried: Vec<String> = tried.map(|command| format!("{}\n", printable(command))).collect();
+    let unknown = told.unknown.iter().map(|it| format!("unknown: {}\n", printable(it)));
+    let unknown: Vec<String> = unknown.collect();
     let to_try = if tried.is_empty() { "" } else { "\nto try it:\n" };
     format!(
-        "{}{production}\n{table}{}{to_try}{tried}",
-        routes.environment,
-        unknown.collect::<String>()
+        "{}{production}\n{table}{}{to_try}{}",
+        told.environment,
+        unknown.concat(),
+        tried.concat()
     )
 }
 
