@@ -179,3 +179,18 @@ async fn a_database_of_before_has_room_for_it() {
     store.keep_delivered(Some(bounds(1, 1))).await.unwrap();
     assert_eq!(total(&store).await, (0, 0));
 }
+
+#[tokio::test]
+async fn of_events_with_one_id_the_last_is_meant() {
+    let fixture = Fixture::new().await;
+    fixture.store.keep_delivered(Some(bounds(10, 1_000_000))).await.unwrap();
+    for body in ["1", "2"] {
+        let mut new = message("a", body);
+        new.attributes.insert("event_id".to_owned(), MessageAttribute::string("evt-1"));
+        fixture.store.accept(QUEUE, new).await.unwrap();
+        deliver(&fixture).await;
+    }
+    let one = fixture.store.kept(QUEUE, "evt-1").await.unwrap().unwrap();
+    assert_eq!(one.body, "2");
+    assert_eq!(fixture.store.kept_beginning(QUEUE, "evt", 5).await.unwrap(), ["evt-1"]);
+}
