@@ -37,13 +37,11 @@ fn no_command_takes_nothing_for_something() {
         words[0] = "x".to_owned();
         for argument in command.get_arguments().filter(|it| is_text(it)) {
             let mut typed = words.clone();
-            match argument.get_long() {
-                Some(option) => typed.extend([format!("--{option}"), String::new()]),
-                None => {
-                    let before = argument.get_index().unwrap() - 1;
-                    typed
-                        .extend(std::iter::repeat_n("y".to_owned(), before).chain([String::new()]));
-                }
+            if let Some(option) = argument.get_long() {
+                typed.extend([format!("--{option}"), String::new()]);
+            } else {
+                let before = argument.get_index().unwrap() - 1;
+                typed.extend(std::iter::repeat_n("y".to_owned(), before).chain([String::new()]));
             }
             let refused = Cli::command().try_get_matches_from(&typed).map_err(|it| it.kind());
             let is_refused =

@@ -1,6 +1,6 @@
 //! Chromium, driven as a person would.
 //!
-//! Sources: W3C, "WebDriver"; `ChromeDriver`, "Capabilities" and "Performance Log".
+//! Sources: W3C, "`WebDriver`"; `ChromeDriver`, "Capabilities" and "Performance Log".
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
