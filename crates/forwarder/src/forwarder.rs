@@ -79,9 +79,9 @@ pub struct Response {
 }
 
 /// How a receive ended, and how long each attempt of it took.
-pub(crate) struct Ending<'r> {
-    pub(crate) outcome: Outcome<'r>,
-    pub(crate) latencies: Vec<Option<Duration>>,
+struct Ending<'r> {
+    outcome: Outcome<'r>,
+    latencies: Vec<Option<Duration>>,
 }
 
 impl<'r> From<Outcome<'r>> for Ending<'r> {
@@ -204,7 +204,7 @@ impl Forwarder {
         };
         lock(&self.memory).forget(message);
         let route = route.ok();
-        let repeated = Repeated::of(message, route, &ending);
+        let repeated = Repeated::of(message, route, &ending.outcome, &ending.latencies);
         repeated.tell(&self.report, message, route);
         repeated
     }

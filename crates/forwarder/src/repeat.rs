@@ -10,7 +10,6 @@ use domain::route::Route;
 use serde::Serialize;
 use url::Position;
 
-use crate::forwarder::Ending;
 use crate::logging::{Line, What};
 use crate::report::{self, Report};
 
@@ -36,12 +35,17 @@ pub(crate) struct Asked {
 }
 
 impl Repeated {
-    /// By how the attempt ended.
-    pub(crate) fn of(message: &Message, route: Option<&Route>, ending: &Ending<'_>) -> Self {
-        let attempts = match (&ending.outcome, route) {
+    /// By how the attempt ended, and how long each destination took.
+    pub(crate) fn of(
+        message: &Message,
+        route: Option<&Route>,
+        outcome: &Outcome<'_>,
+        latencies: &[Option<Duration>],
+    ) -> Self {
+        let attempts = match (outcome, route) {
             (Outcome::Asked(parts), Some(route)) => parts
                 .iter()
-                .zip(&ending.latencies)
+                .zip(latencies)
                 .map(|((destination, attempt), latency)| {
                     let (status, error) = said(attempt);
                     Asked {
@@ -58,7 +62,7 @@ impl Repeated {
         Self {
             message_id: message.message_id.clone(),
             delivered: !attempts.is_empty() && attempts.iter().all(|it| it.delivered),
-            error: why_nobody(&ending.outcome),
+            error: why_nobody(outcome),
             attempts,
         }
     }
