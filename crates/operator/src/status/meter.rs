@@ -532,6 +532,16 @@ mod tests {
         assert_eq!([at(&meter.dead_lettered["sss"]), at(&meter.dead_lettered["gone"])], [13, 14]);
     }
 
+    #[test]
+    fn what_moved_in_the_minute_of_the_beginning_was_there_then() {
+        let mut meter = idle();
+        for minute in BEGIN..=BEGIN + CHOICE_MINUTES + 5 {
+            add(&mut meter.queue.sent, minute, 1);
+            stay(&mut meter.queue.visible, minute, 1);
+        }
+        assert_eq!(check(&meter, 0).difference, Some(0));
+    }
+
     fn people_time(text: &str) -> Timestamp {
         crate::people::time(text).unwrap()
     }

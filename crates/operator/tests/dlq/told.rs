@@ -194,3 +194,15 @@ async fn where_deliveries_are_not_logged_none_is_not_said_to_have_been_since() {
     let not_logged = report(&queues.dlq(&plan).await);
     assert_eq!(not_logged["groups"][0]["delivered_since"], Value::Null, "{not_logged:#}");
 }
+
+#[tokio::test]
+async fn where_the_log_is_not_there_a_letter_is_shown_and_what_happened_is_said_to_be_unknown() {
+    let queues = three().await;
+    std::fs::remove_file(queues.file("engine.log")).unwrap();
+    let shown = queues.dlq(&["show", "test", "a-1"]).await;
+    assert_eq!(shown.code, Some(1), "{}", shown.stdout);
+    assert!(shown.stdout.contains("a-1"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("unknown: what "), "{}", shown.stderr);
+    let shown = queues.dlq(&["show", "test", "a-1", "--json"]).await;
+    assert!(!shown.stderr.contains("unknown: "), "{}", shown.stderr);
+}
