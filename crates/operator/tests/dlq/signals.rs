@@ -32,7 +32,9 @@ async fn at_the_question_of_a_drop_a_signal_ends_it_and_nothing_is_changed() {
         let words = std::iter::once(drop.get_program()).chain(drop.get_args());
         let words =
             words.map(|word| shlex::try_quote(word.to_str().unwrap()).unwrap().into_owned());
-        let command = format!("exec {}", words.collect::<Vec<_>>().join(" "));
+        // Who runs the tests by `nohup` has made HUP ignored for all that they start.
+        let words = words.collect::<Vec<_>>().join(" ");
+        let command = format!("exec env --default-signal=HUP {words}");
         // It gives a terminal to ask at, and its exit code is the command's.
         let mut script = tokio::process::Command::new("script");
         script.args(["-qefc", &command, "/dev/null"]);
