@@ -72,7 +72,14 @@ impl Browser {
         });
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities.as_object().unwrap().clone());
-        let client = builder.connect(&format!("http://127.0.0.1:{driver_port}")).await.unwrap();
+        let client = match builder.connect(&format!("http://127.0.0.1:{driver_port}")).await {
+            Ok(client) => client,
+            // Such as for want of what it needs of the system.
+            Err(error) => {
+                println!("skipped: no browser starts: {error}");
+                return None;
+            }
+        };
         let session = client.session_id().await.unwrap().unwrap();
         let browser = Self { client, session, driver_port, _driver: driver, _profile: profile };
         let scheme = if window.is_dark { "dark" } else { "light" };
