@@ -53,6 +53,19 @@ pub enum Attempt {
     Failed(TransportError),
 }
 
+impl Attempt {
+    /// The status of the answer, or else why there is none.
+    #[must_use]
+    pub fn said(&self) -> (Option<u16>, Option<&str>) {
+        match self {
+            Self::AcceptedBefore => (None, None),
+            Self::Answered(answer) | Self::RejectedBefore(answer) => (Some(answer.status), None),
+            Self::NotMade(refusal) => (None, Some(refusal.reason.as_str())),
+            Self::Failed(error) => (None, Some(error.as_str())),
+        }
+    }
+}
+
 /// How one receive of a message ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<'r> {

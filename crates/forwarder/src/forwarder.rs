@@ -185,7 +185,9 @@ impl Forwarder {
             logging::write(&metrics.take(now()));
         }
         let mut response = SqsBatchResponse::default();
-        response.set_failures(kept.into_iter().map(|kept| kept.message_id));
+        let failed = repeats.iter().filter(|repeat| !repeat.delivered);
+        let failed = failed.map(|repeat| repeat.message_id.clone());
+        response.set_failures(kept.into_iter().map(|kept| kept.message_id).chain(failed));
         Ok(Response { batch_item_failures: response.batch_item_failures, repeats })
     }
 

@@ -1,11 +1,12 @@
 //! An event that an operator sends once more: one attempt, marked as that, whose end is the answer. It is in
-//! no queue, so nothing of it is kept, tried again or dead-lettered.
+//! no queue, so nothing of it is kept, tried again or dead-lettered. Should a queue have one after all, by
+//! somebody who marks what they send, it stays there if it fails, as any message does.
 
 use std::time::Duration;
 
 use domain::config::LogLevel;
 use domain::message::Message;
-use domain::outcome::{Answer, Attempt, Outcome};
+use domain::outcome::{Attempt, Outcome, Verdict};
 use domain::route::Route;
 use serde::Serialize;
 use url::Position;
@@ -47,10 +48,13 @@ impl Repeated {
                 .iter()
                 .zip(latencies)
                 .map(|((destination, attempt), latency)| {
-                    let (status, error) = said(attempt);
+                    let (status, error) = attempt.said();
+                    let before =
+                        if matches!(attempt, Attempt::NotMade(_)) { "not called: " } else { "" };
+                    let error = error.map(|error| format!("{before}{error}"));
                     Asked {
                         destination: destination.name().to_owned(),
-                        delivered: route.verdict(attempt) == domain::outcome::Verdict::Delivered,
+                        delivered: route.verdict(attempt) == Verdict::Delivered,
                         status,
                         error,
                         latency_ms: latency.map(ms),
@@ -93,18 +97,6 @@ impl Repeated {
                 ..line(asked.delivered)
             });
         }
-    }
-}
-
-fn said(attempt: &Attempt) -> (Option<u16>, Option<String>) {
-    match attempt {
-        Attempt::AcceptedBefore => (None, None),
-        Attempt::Answered(Answer { status, .. })
-        | Attempt::RejectedBefore(Answer { status, .. }) => (Some(*status), None),
-        Attempt::NotMade(refusal) => {
-            (None, Some(format!("not called: {}", refusal.reason.as_str())))
-        }
-        Attempt::Failed(error) => (None, Some(error.as_str().to_owned())),
     }
 }
 

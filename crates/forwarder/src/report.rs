@@ -9,7 +9,7 @@ use domain::config::LogLevel;
 use domain::dead_letter::{Class, excerpt};
 use domain::gate::RefusalReason;
 use domain::message::Message;
-use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive, Verdict};
+use domain::outcome::{Attempt, Because, Next, Outcome, Receive, Verdict};
 use domain::route::{Destination, Route};
 use url::Position;
 
@@ -138,13 +138,11 @@ impl Report {
         receive: Receive<'_>,
         next: &Next,
     ) {
-        let (status, error) = match attempt {
+        if matches!(attempt, Attempt::AcceptedBefore | Attempt::RejectedBefore(_)) {
             // Told when it happened.
-            Attempt::AcceptedBefore | Attempt::RejectedBefore(_) => return,
-            Attempt::NotMade(refusal) => (None, Some(refusal.reason.as_str())),
-            Attempt::Answered(Answer { status, .. }) => (Some(*status), None),
-            Attempt::Failed(error) => (None, Some(error.as_str())),
-        };
+            return;
+        }
+        let (status, error) = attempt.said();
         let (level, what) = told(route.verdict(attempt), next);
         let not_attempted = what == What::NotAttempted;
         self.line(Line {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fake_cloudwatch::{Answers, FakeCloudWatch, Found};
 use crate::on_aws::{QUEUE, series, this_minute};
-use crate::support::{Behavior, Service, Site};
+use crate::support::{Service, Site};
 
 /// All figures of a kind, together.
 fn sum(history: &Value, name: &str) -> u64 {
@@ -16,13 +16,7 @@ fn sum(history: &Value, name: &str) -> u64 {
 async fn an_engine_tells_what_came_and_went_and_nothing_of_when_it_was_not_there() {
     let service = Service::anywhere().await;
     let site = Site::start(&service.url()).await;
-    for n in 0..3 {
-        site.post("/sqs-hook", &format!("k{n}"), "{}").await;
-    }
-    let delivered = |status: &Value| status["loss_meter"]["routes"]["sss"]["delivered"] == 3;
-    site.wait_for(delivered).await;
-    service.set(Behavior::Answer(422));
-    site.post("/sqs-hook", "k", "{}").await;
+    site.post_three_and_a_rejected_one(&service).await;
     site.wait_for(|status| status["dead_letter_queue"]["visible"] == 1).await;
 
     for (back, minutes) in [("hour", 60), ("day", 1_440)] {

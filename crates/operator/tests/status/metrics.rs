@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
-use crate::support::{Behavior, Service, Site};
+use crate::support::{Service, Site};
 
 /// The samples by name and labels. Every one must belong to a family that was announced.
 fn parse(text: &str) -> BTreeMap<String, String> {
@@ -33,13 +33,7 @@ fn parse(text: &str) -> BTreeMap<String, String> {
 async fn metrics_agree_with_the_status() {
     let service = Service::anywhere().await;
     let site = Site::start(&service.url()).await;
-    for n in 0..3 {
-        site.post("/sqs-hook", &format!("k{n}"), "{}").await;
-    }
-    let delivered = |status: &Value| status["loss_meter"]["routes"]["sss"]["delivered"] == 3;
-    site.wait_for(delivered).await;
-    service.set(Behavior::Answer(422));
-    site.post("/sqs-hook", "k", "{}").await;
+    site.post_three_and_a_rejected_one(&service).await;
     site.post("/strict", "k", "{}").await;
     let settled = |status: &Value| {
         status["dead_letter_queue"]["visible"] == 1 && status["waiting_groups"] == 1

@@ -110,6 +110,16 @@ impl Site {
         id.unwrap().trim().to_owned()
     }
 
+    /// Three events are delivered, and then one is posted that the service rejects.
+    pub(crate) async fn post_three_and_a_rejected_one(&self, service: &Service) {
+        for n in 0..3 {
+            self.post("/sqs-hook", &format!("k{n}"), "{}").await;
+        }
+        self.wait_for(|status| status["loss_meter"]["routes"]["sss"]["delivered"] == 3).await;
+        service.set(Behavior::Answer(422));
+        self.post("/sqs-hook", "k", "{}").await;
+    }
+
     /// Posts an event to a route's path, and gives its id.
     pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> String {
         let address = self.engine.ingest_address();

@@ -341,16 +341,8 @@ async fn it_is_used_by_keyboard_alone_and_read_without_a_script() {
     assert_eq!(got.all(), Vec::<String>::new());
 
     let plain = Window { has_script: false, ..Window::default() };
-    let Some(plain) = served_anew(&stage, plain).await else { return };
+    let only_shown = Served::start(&stage, "").await;
+    let Some(plain) = only_shown.enter(plain).await else { return };
     let text = plain.until("the verdict", |text| text.contains("1 dead letter waits")).await;
     assert!(text.contains("UTC") || text.contains('Z'), "times as the queue has them: {text}");
-}
-
-/// A browser that was let in to a page that only shows.
-async fn served_anew(stage: &Stage, window: Window) -> Option<Browser> {
-    let served = Served::start(stage, "").await;
-    let browser = served.enter(window).await;
-    // As long as the test runs.
-    std::mem::forget(served);
-    browser
 }
