@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::files::own_file;
 use crate::log::Log;
 use crate::spare_room::spare_files;
-use crate::store::DATABASE_FILE;
+use crate::store::{DATABASE_FILE, Growth};
 
 /// Room that is kept from new events unless told otherwise, in bytes: the write-ahead log's 64 MiB, and
 /// as much again for dead letters and the log.
@@ -43,6 +43,7 @@ const FILES_LEAST: u64 = 16;
 /// The disk that holds a data directory.
 pub(crate) struct Disk {
     dir: PathBuf,
+    growth: Growth,
     reserve_bytes: u64,
     free_bytes: AtomicU64,
     has_room: AtomicBool,
@@ -66,8 +67,15 @@ pub(crate) struct DiskStatus {
 
 /// What is not there, or cannot be looked at, takes no room that we know of.
 fn database_bytes(dir: &Path) -> u64 {
-    let bytes = |end| dir.join(format!("{DATABASE_FILE}{end}")).metadata().map(|it| it.len());
-    ["", "-wal"].into_iter().filter_map(|end| bytes(end).ok()).sum()
+    file_bytes(dir, "") + log_bytes(dir)
+}
+
+fn log_bytes(dir: &Path) -> u64 {
+    file_bytes(dir, "-wal")
+}
+
+fn file_bytes(dir: &Path, end: &str) -> u64 {
+    fs::metadata(dir.join(format!("{DATABASE_FILE}{end}"))).map_or(0, |it| it.len())
 }
 
 /// Gives up the reserve in a data directory where a start would find no room.
@@ -81,9 +89,15 @@ pub(crate) fn make_room_to_start(dir: &Path, reserve_bytes: u64) -> io::Result<(
 
 impl Disk {
     /// Looks for the first time.
-    pub(crate) fn new(dir: &Path, reserve_bytes: u64, log: Log) -> io::Result<Self> {
+    pub(crate) fn new(
+        dir: &Path,
+        growth: Growth,
+        reserve_bytes: u64,
+        log: Log,
+    ) -> io::Result<Self> {
         let disk = Self {
             dir: dir.to_owned(),
+            growth,
             reserve_bytes,
             free_bytes: AtomicU64::new(0),
             has_room: AtomicBool::new(true),
@@ -134,8 +148,10 @@ impl Disk {
         }
         if room.free_bytes > self.reserve_bytes {
             take_spare(&self.dir, self.reserve_bytes);
+            self.growth
+                .hold(log_bytes(&self.dir).min(self.reserve_bytes / 4) + self.reserve_bytes / 8);
         }
-        let free_bytes = room.free_bytes + room.held_bytes;
+        let free_bytes = room.free_bytes + room.held_bytes + self.growth.held_bytes();
         self.free_bytes.store(free_bytes, Ordering::Relaxed);
         let has_room = free_bytes >= self.reserve_bytes;
         if self.has_room.swap(has_room, Ordering::Relaxed) != has_room {

@@ -26,7 +26,7 @@ use crate::error::EngineError;
 use crate::error_text::in_full;
 use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle, MappingOptions};
 use crate::failure::{Failure, Failures};
-use crate::files::{write_durably, write_in_place};
+use crate::files::{replace, write_durably, write_in_place};
 use crate::function::{
     Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
 };
@@ -156,12 +156,11 @@ impl<'a> Found<'a> {
         let Some(file) = data_dir.map(|dir| dir.join(ADDRESS_FILE)) else { return Ok(None) };
         let write = || {
             let text = format!("{}\n", serde_json::to_string_pretty(self)?);
-            let written = write_durably(&file, text.as_bytes());
-            match written {
+            match replace(&file, text.as_bytes()) {
                 // One that was killed has left its own.
                 Err(error) if is_full(&error) => match write_in_place(&file, text.as_bytes()) {
                     Ok(true) => Ok(()),
-                    _ => Err(error),
+                    _ => write_durably(&file, text.as_bytes()),
                 },
                 written => written,
             }

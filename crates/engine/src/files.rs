@@ -10,7 +10,7 @@ use domain::environment::is_data_file;
 use rustix::fs::OFlags;
 use rustix::process::{getegid, geteuid};
 
-use crate::spare_room::{is_full, with_room};
+use crate::spare_room::{hand_over_one, is_full};
 
 /// What others may not do: read, write, execute.
 const OTHERS: u32 = 0o077;
@@ -186,19 +186,32 @@ pub(crate) fn own_file() -> OpenOptions {
     options
 }
 
-/// Replaces a file in one step, with room that is held for it where there is none.
+/// Replaces a file in one step. The room that is held for what matters is not taken for it.
+pub(crate) fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+    let new = file.with_extension("new");
+    write_new(&new, text)
+        .and_then(|()| fs::rename(&new, file))
+        .inspect_err(|_in_part| drop(fs::remove_file(&new)))
+}
+
+/// The same, durably, and with room that is held for it where there is none.
 pub(crate) fn write_durably(file: &Path, text: &[u8]) -> io::Result<()> {
     let dir = file.parent().unwrap_or(Path::new(""));
-    let new = file.with_extension("new");
-    let write = || {
-        let mut out = own_file().write(true).truncate(true).open(&new)?;
-        out.write_all(text)?;
-        out.sync_all()
-    };
-    // One that is there in part takes room.
-    with_room(dir, is_full, || write().inspect_err(|_full| drop(fs::remove_file(&new))))?;
-    fs::rename(&new, file)?;
+    let mut written = replace(file, text);
+    // What is held is written into, as somebody may wait for what is given up.
+    while written.as_ref().is_err_and(is_full) && hand_over_one(dir, &file.with_extension("new")) {
+        written = replace(file, text);
+    }
+    written?;
     File::open(dir)?.sync_all()
+}
+
+/// Writes a file over what is there, in the room that that has, and beyond.
+fn write_new(file: &Path, text: &[u8]) -> io::Result<()> {
+    let mut out = own_file().write(true).truncate(false).open(file)?;
+    out.write_all(text)?;
+    out.set_len(text.len() as u64)?;
+    out.sync_all()
 }
 
 /// Writes over a file in place, in the room that it has; tells whether it has enough. Whoever reads it just

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::admin::Admin;
 use crate::ages::Ages;
 use crate::deliveries::Attempts;
 use crate::error_text::in_full;
-use crate::files::own_file;
+use crate::files::replace;
 use crate::http::{answer, failed};
 use crate::loss_meter;
 use crate::store::StoreError;
@@ -257,18 +257,6 @@ fn read(file: &Path) -> io::Result<Kept> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
         Err(error) => Err(error),
     }
-}
-
-/// Replaces the file in one step. The room that is held for what matters is not taken for it.
-fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let write = || {
-        let mut out = own_file().write(true).truncate(true).open(&new)?;
-        out.write_all(text)?;
-        out.sync_data()?;
-        fs::rename(&new, file)
-    };
-    write().inspect_err(|_in_part| drop(fs::remove_file(&new)))
 }
 
 #[cfg(test)]

@@ -34,6 +34,12 @@ pub(crate) fn spare_files(dir: &Path) -> impl Iterator<Item = PathBuf> {
     (0..FILES_COUNT).map(move |number| dir.join(format!("{FILES}{number}")))
 }
 
+/// Has one of them be `file`, with the room that it has: nobody else can take that meanwhile. Tells whether
+/// there was one.
+pub(crate) fn hand_over_one(dir: &Path, file: &Path) -> bool {
+    spare_files(dir).any(|spare| fs::rename(spare, file).is_ok())
+}
+
 /// Gives up one of them; tells whether there was one.
 pub(crate) fn give_up_one(dir: &Path) -> bool {
     spare_files(dir).any(|file| fs::remove_file(file).is_ok())
@@ -42,6 +48,20 @@ pub(crate) fn give_up_one(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_handed_over_keeps_its_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "in part").unwrap();
+        assert!(!hand_over_one(dir.path(), &file));
+        for spare in spare_files(dir.path()).take(2) {
+            fs::write(spare, [0; 9]).unwrap();
+        }
+        assert!(hand_over_one(dir.path(), &file));
+        assert_eq!(fs::read(&file).unwrap(), [0; 9]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "one at a time");
+    }
 
     #[test]
     fn a_write_that_finds_no_room_is_done_again_as_long_as_there_is_some_to_give_up() {

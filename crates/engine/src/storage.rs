@@ -75,7 +75,8 @@ impl Kept {
         }
         let log = Log::new(clock, log_level, outs, store.failures()).map_err(EngineError::Log)?;
         let health = StorageHealth::new(log.clone());
-        let disk = data_dir.map(|dir| Disk::new(dir, reserve_bytes, log.clone())).transpose();
+        let disk = |dir| Disk::new(dir, store.growth(), reserve_bytes, log.clone());
+        let disk = data_dir.map(disk).transpose();
         let disk = disk.map_err(failed("looking for room"))?.map(Arc::new);
         Ok(Self { store, access: Arc::new(access), log, health, disk })
     }

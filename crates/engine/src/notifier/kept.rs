@@ -16,7 +16,7 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::files::write_durably;
+use crate::files::replace;
 
 /// Name of the file in the data directory.
 const FILE: &str = "notifications.json";
@@ -103,7 +103,7 @@ impl Keeper {
         let Some(file) = self.file.clone() else { return Ok(()) };
         if self.writing.is_empty() {
             let text = serde_json::to_vec(kept)?;
-            self.writing.spawn_blocking(move || write_durably(&file, &text));
+            self.writing.spawn_blocking(move || replace(&file, &text));
         }
         match tokio::time::timeout(WRITE_TIMEOUT, self.writing.join_next()).await {
             Ok(Some(Ok(written))) => written,

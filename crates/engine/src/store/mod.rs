@@ -18,6 +18,7 @@ mod error;
 mod fault_switches;
 mod faults;
 mod groups;
+mod growth;
 mod kept;
 mod lease;
 mod ledger;
@@ -71,6 +72,7 @@ pub use self::error::{OpenError, StorageError, StoreError};
 pub use self::fault_switches::HeldCommits;
 pub use self::faults::Faults;
 pub use self::groups::GroupLock;
+pub(crate) use self::growth::Growth;
 pub use self::kept::{Kept, KeptTotal};
 pub use self::lease::{LeaseProgress, LeaseRequest};
 pub use self::ledger::{QueueLedger, Ways};
@@ -138,6 +140,7 @@ pub struct Store {
     departures: Arc<Mutex<Option<Departures>>>,
     /// Where the database is, unless in memory.
     dir: Option<Arc<Path>>,
+    growth: Growth,
     group_lock: GroupLock,
 }
 
@@ -154,7 +157,9 @@ impl Store {
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let lock = open::lock(data_dir, User::OfThisProcess)?;
         let connection = open::database(data_dir)?;
-        Self::start(connection, clock, Some(data_dir), lock, |beside| {
+        let file = growth::open(data_dir).map_err(in_dir(data_dir))?;
+        let growth = Growth::of(&file);
+        let store = Self::start(connection, clock, Some(data_dir), (file, lock), |beside| {
             let connection = open::reader(data_dir)?;
             let in_use = beside.in_use.clone();
             let reader = Reader::start(connection, beside.clock, in_use, beside.failures)
@@ -162,7 +167,8 @@ impl Store {
             let jobs = beside.jobs.downgrade();
             check::beside_use(data_dir, jobs, beside.in_use, beside.failures)?;
             Ok(reader)
-        })
+        })?;
+        Ok(Self { growth, ..store })
     }
 
     /// Queues that are gone when the last handle is dropped.
@@ -216,6 +222,7 @@ impl Store {
             failures,
             departures,
             dir: dir.map(Arc::from),
+            growth: Growth::default(),
             group_lock: GroupLock::default(),
         };
         for task in unfinished {
@@ -246,6 +253,11 @@ impl Store {
     /// Is ready once the store cannot go on.
     pub async fn failed(&self) -> Failure {
         self.failures.heard().await
+    }
+
+    /// Where the database holds room to grow.
+    pub(crate) fn growth(&self) -> Growth {
+        self.growth.clone()
     }
 
     /// Where else to tell of what ends it.

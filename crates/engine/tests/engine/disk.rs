@@ -175,6 +175,38 @@ async fn an_engine_that_was_killed_on_a_disk_without_any_room_delivers_what_is_q
     drop(filler);
 }
 
+/// Nobody frees a byte, and little is held for writes that find no room: what the log holds goes into the
+/// database's own room, and the log begins anew in place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_put_into_the_database_on_a_disk_without_any_room() {
+    const QUEUED: usize = 300;
+    const BODY_BYTES: usize = 4_000;
+    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let function = Function::new("");
+    let client = http_client();
+    let data_dir = disk.path().join("data");
+    let (config, reserve) = (config(json!({})), ["--reserve", "16"]);
+    let program = Program::start_with(&config, &data_dir, Path::new("/nowhere"), &reserve);
+    for number in 0..QUEUED {
+        let body = format!("k-{number:0BODY_BYTES$}");
+        assert_eq!(post_to(&client, &program.ingest, "k", body).await.unwrap(), 200);
+    }
+    program.kill();
+    for number in 2..16 {
+        fs::remove_file(data_dir.join(format!("reserve.spare.{number}"))).unwrap();
+    }
+    for number in 0..4 {
+        fs::remove_file(data_dir.join(format!("reserve.{number}"))).unwrap();
+    }
+    disk.fill();
+    let program = Program::start_with(&config, &data_dir, &function.executable(), &reserve);
+    let record = function.wait_for(|record| record.len() >= QUEUED).await;
+    assert_eq!(record.len(), QUEUED, "each was delivered, once");
+    crate::faults::check_order(&record);
+    program.wait_for_status(|status| status["queue"]["visible"] == 0).await;
+    program.kill();
+}
+
 /// What filled the disk was this queue itself: once it is delivered there is room again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_filled_its_disk_goes_on_once_it_is_delivered() {
