@@ -46,8 +46,8 @@ impl Test {
             process::run(tests.env("FORWARDER_BINARY", workspace::program("forwarder")))
         });
         steps.add("demo", || demo::run(false));
-        lint::add(&mut steps);
-        steps.add_optional("deploy local, on an AWS emulator", || on_emulator("local::"));
+        let deploy = || on_emulator("local::");
+        steps.add_beside("deploy local, on an AWS emulator", deploy, lint::add);
         for (step, name) in [
             ("rights, on an AWS emulator", "rights::"),
             ("the original is moved, on an AWS emulator", "moving::"),
