@@ -65,6 +65,9 @@ pub(crate) struct EventSourceMapping {
     workers: JoinSet<()>,
 }
 
+/// How long a pause is not answered while messages are received, which takes as long as a commit.
+const RECEIVES_END_WITHIN: Duration = Duration::from_secs(5);
+
 /// What to ask of a mapping, or change about it.
 #[derive(Clone)]
 pub(crate) struct MappingHandle(Arc<Shared>);
@@ -76,6 +79,8 @@ struct Shared {
     /// When the next pause ends by itself.
     next_end: watch::Sender<Option<Timestamp>>,
     counts: Counts,
+    /// Workers that may take messages from the queue.
+    receiving: watch::Sender<usize>,
     /// Held while a message is given to the function beside all batches.
     once: tokio::sync::Mutex<()>,
 }
@@ -95,7 +100,7 @@ enum Wanted {
 
 #[derive(Default)]
 struct Counts {
-    batches_in_flight: AtomicU64,
+    batches_in_flight: Arc<AtomicU64>,
     invocations: AtomicU64,
     invocation_errors: AtomicU64,
     messages_deleted: AtomicU64,
@@ -107,7 +112,7 @@ struct Counts {
 pub(crate) struct MappingStatus {
     /// Whether it is to poll.
     pub(crate) enabled: bool,
-    /// `Enabled`, `Disabling` while batches are under way, `Disabled`.
+    /// `Enabled`, `Disabling` while messages are received or batches under way, `Disabled`.
     pub(crate) state: &'static str,
     /// Batches that the function works on.
     pub(crate) batches_in_flight: u64,
@@ -126,6 +131,39 @@ struct Batch {
     messages: Vec<ReceivedMessage>,
     event: Bytes,
     received: Uptime,
+    _in_flight: InFlight,
+}
+
+/// Counts a batch for as long as it is in flight.
+struct InFlight(Arc<AtomicU64>);
+
+impl InFlight {
+    fn begin(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts a worker for as long as it may take messages from the queue.
+struct Receiving<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Receiving<'a> {
+    fn begin(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl EventSourceMapping {
@@ -155,6 +193,7 @@ impl EventSourceMapping {
             next_end: watch::Sender::new(pauses.next_end()),
             pauses: tokio::sync::Mutex::new(Kept { file, pauses }),
             counts: Counts::default(),
+            receiving: watch::Sender::new(0),
             once: tokio::sync::Mutex::default(),
         });
         let failures = shared.options.store.failures();
@@ -215,7 +254,8 @@ impl MappingHandle {
         .await
     }
 
-    /// Changes the pauses, durably, and begins or ceases to deliver by them.
+    /// Changes the pauses, durably, and begins or ceases to deliver by them: once it has ceased, no message
+    /// that comes is given to the function, and batches under way go on.
     pub(crate) async fn change_pauses<T>(
         &self,
         change: impl FnOnce(&mut Pauses) -> T,
@@ -246,6 +286,13 @@ impl MappingHandle {
             let fields = json!({ "enabled": wanted == Wanted::Enabled });
             self.0.options.log.line(LogLevel::Info, "event_source_mapping", fields);
         }
+        drop(kept);
+        if wanted == Wanted::Disabled {
+            let mut receiving = self.0.receiving.subscribe();
+            let none = receiving.wait_for(|workers| *workers == 0);
+            // Where the storage hangs, the state says so.
+            let _hangs = tokio::time::timeout(RECEIVES_END_WITHIN, none).await;
+        }
         Ok(changed)
     }
 
@@ -263,13 +310,16 @@ impl MappingHandle {
         let counts = &self.0.counts;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let enabled = *self.0.wanted.borrow() == Wanted::Enabled;
+        // In this order, as a batch is counted before its worker no longer receives.
+        let receives = *self.0.receiving.borrow() > 0;
         let batches_in_flight = count(&counts.batches_in_flight);
+        let is_idle = !receives && batches_in_flight == 0;
         MappingStatus {
             enabled,
-            state: match (enabled, batches_in_flight) {
+            state: match (enabled, is_idle) {
                 (true, _) => "Enabled",
-                (false, 0) => "Disabled",
-                (false, _) => "Disabling",
+                (false, true) => "Disabled",
+                (false, false) => "Disabling",
             },
             batches_in_flight,
             invocations: count(&counts.invocations),
@@ -341,10 +391,8 @@ impl Shared {
                 Some(batch) => batch,
                 None => self.next(process, wanted).await?,
             };
-            self.counts.batches_in_flight.fetch_add(1, Ordering::Relaxed);
             let result = process.invoke(batch.event.clone()).await;
             let outcome = self.settle(&batch, result).await;
-            self.counts.batches_in_flight.fetch_sub(1, Ordering::Relaxed);
             match outcome {
                 Outcome::GoOn => {}
                 Outcome::ProcessGone => return None,
@@ -371,8 +419,12 @@ impl Shared {
                 _status = process.ended() => return None,
                 () = while_disabled(wanted) => {}
             }
-            if *wanted.borrow() == Wanted::Stopped {
-                return None;
+            // Before it looks whether it may, so that whoever forbids it sees that it does.
+            let receiving = Receiving::begin(&self.receiving);
+            match *wanted.borrow() {
+                Wanted::Enabled => {}
+                Wanted::Disabled => continue,
+                Wanted::Stopped => return None,
             }
             let stop = async {
                 tokio::select! {
@@ -388,9 +440,13 @@ impl Shared {
                 Ok(messages) => {
                     let received = store.clock().uptime();
                     let (messages, event) = self.fitting(messages).await;
-                    return Some(Batch { messages, event, received });
+                    let in_flight = InFlight::begin(&self.counts.batches_in_flight);
+                    return Some(Batch { messages, event, received, _in_flight: in_flight });
                 }
-                Err(_noted) => tokio::time::sleep(STORAGE_PAUSE).await,
+                Err(_noted) => {
+                    drop(receiving);
+                    tokio::time::sleep(STORAGE_PAUSE).await;
+                }
             }
         }
     }

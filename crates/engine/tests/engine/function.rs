@@ -305,6 +305,37 @@ async fn a_pause_lets_messages_wait_and_outlives_the_engine() {
     second.stop().await;
 }
 
+/// Whoever hears that delivery is paused finds nothing delivered of what comes after that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_answered_once_nothing_is_received_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let function = Function::new("");
+    let engine = kept_engine(dir.path(), &function).await.unwrap();
+    let client = crate::support::http_client();
+    assert_eq!(set_enabled(&engine, false).await, 200);
+    post(&client, &engine, "k", "1".to_owned()).await;
+    let mut commits = engine.store().faults().hold_commits();
+    assert_eq!(set_enabled(&engine, true).await, 200);
+    commits.held().await;
+    let mut pause = Box::pin(set_enabled(&engine, false));
+    let looks = async {
+        let now = mapping(&engine, |mapping| mapping["enabled"] == false).await;
+        assert_eq!((&now["state"], &now["batches_in_flight"]), (&json!("Disabling"), &json!(0)));
+        for _ in 0..10 {
+            get(&engine, "status").await;
+        }
+    };
+    tokio::select! {
+        status = &mut pause => panic!("{status} while messages are received"),
+        () = looks => drop(commits),
+    }
+    assert_eq!((&mut pause).await, 200);
+    drop(pause);
+    assert_eq!(function.wait_for(|record| record.len() == 1).await, ["1"], "it had been taken");
+    mapping(&engine, |mapping| mapping["state"] == "Disabled").await;
+    engine.stop().await;
+}
+
 /// What the engine says of its pauses after a request about them.
 async fn pauses(engine: &Engine, method: reqwest::Method, path: &str, body: Value) -> Value {
     let url = format!("http://{}/_engine/pauses{path}", engine.api_address());
