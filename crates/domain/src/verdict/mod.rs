@@ -66,6 +66,15 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
+    /// The engine does not answer: nothing is accepted or delivered.
+    EngineDown {
+        /// When it wrote the last line of its log.
+        last_line_at: Option<Timestamp>,
+        /// Why that is unknown.
+        unknown: Option<String>,
+        /// How it was found to be down, and what starts it.
+        reason: String,
+    },
     /// The storage takes nothing.
     StorageFails,
     /// The disk has too little room for further events.
@@ -310,10 +319,10 @@ impl Verdict {
         seen.verdict()
     }
 
-    /// The verdict where nothing but checks could be made.
+    /// The verdict where nothing but `findings` could be seen.
     #[must_use]
-    pub fn of_checks(failed: impl IntoIterator<Item = String>) -> Self {
-        Seen::default().verdict().with_failed_checks(failed)
+    pub fn of_findings(findings: impl IntoIterator<Item = Finding>) -> Self {
+        Seen { findings: findings.into_iter().collect(), ..Seen::default() }.verdict()
     }
 
     /// Whether nobody is needed.
@@ -654,6 +663,7 @@ impl Finding {
             | Self::SecretUnavailable { .. }
             | Self::PauseNotKept { .. }
             | Self::AlarmRings { .. }
+            | Self::EngineDown { .. }
             | Self::CheckFails { .. } => return None,
         })
     }
@@ -662,6 +672,7 @@ impl Finding {
     fn urgency(&self) -> Kind {
         let told = self.notified_as();
         told.unwrap_or(match self {
+            Self::EngineDown { .. } => Kind::StorageFails,
             Self::EventsTooMany { .. } => Kind::EventsMissing,
             Self::EventsNearRetention { .. } => Kind::DeadLettersNearRetention,
             Self::NotDeadLettered { .. } | Self::SecretUnavailable { .. } => {

@@ -531,8 +531,12 @@ fn a_verdict_says_of_what_it_is() {
 #[test]
 fn a_check_that_fails_needs_somebody_and_hides_nothing() {
     let failed = || ["clock".to_owned()];
-    assert_eq!(short(&Verdict::of_checks(failed())), "act(check_fails)");
-    assert_eq!(short(&Verdict::of_checks([])), "nothing");
+    let only = |findings: Vec<Finding>| Verdict::of_findings(findings);
+    assert_eq!(short(&only(vec![]).with_failed_checks(failed())), "act(check_fails)");
+    assert_eq!(short(&only(vec![])), "nothing");
+    let dead = Finding::EngineDown { last_line_at: None, unknown: None, reason: String::new() };
+    let (fails, full) = (Finding::StorageFails, Finding::DiskFull { free_bytes: 0 });
+    assert_eq!(short(&only(vec![full, fails, dead])), "act(engine_down,storage_fails,disk_full)");
     for (situation, expected) in [
         (down(1), "act(check_fails) waits(destination_fails)"),
         (Situation { missing: not(), ..well() }, "act(check_fails) unknown(loss_meter)"),

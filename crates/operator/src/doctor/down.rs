@@ -1,15 +1,14 @@
-//! An engine that is down: since when, what that means, and how it is started.
+//! An engine that is down: since when.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use domain::time::Timestamp;
+use domain::verdict::Finding;
 use serde_json::Value;
 
 use crate::history::time_of;
-use crate::people::{ago, printable};
-use crate::zone;
 
 /// The log in an engine's data directory, to which it writes as long as it runs.
 const LOG_FILE: &str = "engine.log";
@@ -17,22 +16,19 @@ const LOG_FILE: &str = "engine.log";
 /// So much of the log's end is read, in bytes: many lines.
 const END_BYTES: u64 = 64 * 1024;
 
-/// The verdict's sentence. `error` says how it was found to be down, and what to type to start it.
-pub(super) fn sentence(data_dir: Option<&Path>, error: &anyhow::Error, now: Timestamp) -> String {
+/// What was found. `error` says how, and what to type to start it.
+pub(super) fn finding(data_dir: Option<&Path>, error: &anyhow::Error) -> Finding {
     let last = data_dir.map(|dir| last_line_at(&dir.join(LOG_FILE)));
-    let since = match last {
-        Some(Ok(Some(at))) => {
-            format!("the last line of its log is of {} ({})", zone::in_words(at), ago(at, now))
-        }
-        Some(Ok(None)) => format!("since when is unknown ({LOG_FILE} has no line with a time)"),
+    let (last_line_at, unknown) = match last {
+        Some(Ok(Some(at))) => (Some(at), None),
+        Some(Ok(None)) => (None, Some(format!("{LOG_FILE} has no line with a time"))),
         Some(Err(error)) if error.kind() == ErrorKind::NotFound => {
-            format!("since when is unknown (there is no {LOG_FILE})")
+            (None, Some(format!("there is no {LOG_FILE}")))
         }
-        Some(Err(error)) => format!("since when is unknown ({LOG_FILE}: {error})"),
-        None => "since when its log says, in its data directory".to_owned(),
+        Some(Err(error)) => (None, Some(format!("{LOG_FILE}: {error}"))),
+        None => (None, None),
     };
-    let error = printable(&format!("{error:#}"));
-    format!("You: the engine is down, and nothing is accepted or delivered; {since}: {error}")
+    Finding::EngineDown { last_line_at, unknown, reason: format!("{error:#}") }
 }
 
 /// When the last line was written that has a time.
@@ -48,14 +44,21 @@ fn last_line_at(log: &Path) -> io::Result<Option<Timestamp>> {
 
 #[cfg(test)]
 mod tests {
+    use domain::verdict::Verdict;
+
     use super::*;
+    use crate::status::sentence::Speaker;
 
     #[test]
     fn it_is_down_since_its_last_line_that_is_whole() {
         let dir = tempfile::tempdir().unwrap();
         let now = "2026-01-01T00:10:00Z".parse().unwrap();
         let error = anyhow::anyhow!("no engine is running; start it with `x`");
-        let said = || sentence(Some(dir.path()), &error, now);
+        let said_of = |data_dir: Option<&Path>| {
+            let verdict = Verdict::of_findings([finding(data_dir, &error)]);
+            Speaker::above("local", now, 0).sentence(&verdict)
+        };
+        let said = || said_of(Some(dir.path()));
         let unknown = "since when is unknown (there is no engine.log)";
         assert!(said().contains(unknown), "{}", said());
         let line = |minute: u32| {
@@ -71,6 +74,6 @@ mod tests {
         );
         std::fs::write(dir.path().join(LOG_FILE), "torn").unwrap();
         assert!(said().contains("no line with a time"), "{}", said());
-        assert!(sentence(None, &error, now).contains("since when its log says"));
+        assert!(said_of(None).contains("since when its log says"));
     }
 }

@@ -10,6 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use commands::program;
 use deployment::Deployment;
 use domain::config::Config;
+use domain::verdict::Finding;
 use terminal::exit::{self, Failure};
 use url::Url;
 
@@ -36,8 +37,8 @@ pub(super) struct Found {
     pub(super) environment: String,
     /// How it is; `None` where it cannot be asked.
     pub(super) report: Option<Report>,
-    /// The verdict's sentence where an engine is down.
-    pub(super) down: Option<String>,
+    /// What is told of an engine that is down.
+    pub(super) down: Option<Finding>,
 }
 
 /// Checks everything.
@@ -74,7 +75,7 @@ pub(super) async fn check(
             let down = exit::failure_of(&error) == Some(Failure::Environment);
             let down = down.then(|| {
                 let data_dir = arguments.api.is_none().then(|| environment::data_dir(arguments));
-                down::sentence(data_dir.as_deref(), &error, people::now())
+                down::finding(data_dir.as_deref(), &error)
             });
             return Ok(Found { down, ..unasked(environment::name(arguments).to_owned()) });
         }
@@ -101,8 +102,7 @@ pub(super) async fn check(
                 Ok(report) => (Some(report), None),
                 Err(error) => {
                     let is_down = exit::failure_of(&error) == Some(Failure::Environment);
-                    let sentence = || down::sentence(data_dir.as_deref(), &error, people::now());
-                    (None, is_down.then(sentence))
+                    (None, is_down.then(|| down::finding(data_dir.as_deref(), &error)))
                 }
             }
         }

@@ -24,20 +24,29 @@ use checks::{Check, Checks};
 /// Keys that have a line of their own: more than fit on a screen are not read.
 const KEYS_MAX: u64 = 10;
 
+/// Checks that fail where an engine is down, as the verdict says already.
+const TOLD: [&str; 2] = ["engine", "environment"];
+
 pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
     let mut checks = Checks::default();
     let found = Box::pin(environment::check(&given.environment, &mut checks)).await?;
     let verdict = match &found.report {
         Some(report) => report.verdict.verdict.clone().with_failed_checks(checks.failed()),
-        None => Verdict::of_checks(checks.failed()),
+        None => {
+            // An engine that is down is why it could not be found or asked.
+            let told: &[&str] = if found.down.is_some() { &TOLD } else { &[] };
+            let is_news = |check: &String| !told.contains(&check.as_str());
+            let failed = checks.failed().into_iter().filter(is_news);
+            Verdict::of_findings(found.down).with_failed_checks(failed)
+        }
     };
     let events = found.report.as_ref().map_or(0, |report| report.queue.events);
     let speaker = Speaker::above(&found.environment, people::now(), events);
     let is_well = verdict.is_nothing_to_do();
-    let sentence = match (&found.report, found.down) {
-        (_, Some(down)) => down,
-        (None, _) if is_well => "Nothing to do: no check fails".to_owned(),
-        _ => speaker.sentence(&verdict),
+    let sentence = if found.report.is_none() && is_well {
+        "Nothing to do: no check fails".to_owned()
+    } else {
+        speaker.sentence(&verdict)
     };
     let mut judged = Checks::default();
     if let Some(report) = &found.report {

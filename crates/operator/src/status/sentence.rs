@@ -196,6 +196,22 @@ impl<'a> Speaker<'a> {
                 format!("{} cannot be read, and what is behind waits", events(*damaged)),
                 runbook("events-are-damaged"),
             ),
+            Finding::EngineDown { last_line_at, unknown, reason } => (
+                "engine".to_owned(),
+                format!(
+                    "the engine is down, and nothing is accepted or delivered; {}",
+                    match (last_line_at, unknown) {
+                        (Some(at), _) => format!(
+                            "the last line of its log is of {} ({})",
+                            zone::in_words(*at),
+                            people::ago(*at, self.now)
+                        ),
+                        (None, Some(why)) => format!("since when is unknown ({})", printable(why)),
+                        (None, None) => "since when its log says, in its data directory".to_owned(),
+                    }
+                ),
+                printable(reason),
+            ),
             Finding::ForwarderDown { reason } => (
                 "forwarder".to_owned(),
                 format!("no forwarder starts ({}), nothing is delivered", printable(reason)),

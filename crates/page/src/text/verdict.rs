@@ -3,6 +3,7 @@
 
 /// Why a person must act.
 pub(crate) const FINDINGS: &[(&str, &str)] = &[
+    ("engine_down", "エンジンが停止しており、受付も配信も行われていません: {reason}"),
     ("storage_fails", "ストレージに書き込めず、Webhookを拒否しています"),
     ("disk_full", "ディスクの空きが残り{free_bytes}バイトしかなく、Webhookを拒否しています"),
     ("messages_damaged", "{events}件のイベントが破損して読めず、その後続が待っています"),
