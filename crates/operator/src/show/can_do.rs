@@ -86,7 +86,7 @@ impl Case<'_> {
                     ));
                 }
                 None => {
-                    all.push(wait(Kind::AwaitTurn, "wait: its turn comes by itself".to_owned()))
+                    all.push(wait(Kind::AwaitTurn, "wait: its turn comes by itself".to_owned()));
                 }
             },
             State::InFlight => {

@@ -50,7 +50,7 @@ fn row(view: &View<'_>, line: &Value, is_aws: bool) -> Vec<Markup> {
     let is_in = what == "accepted";
     vec![
         time_at(line, "/timestamp"),
-        html! { @if is_in { "→ " } @else { "← " } (state_name(view, &what)) },
+        html! { @if is_in { "→\u{a0}" } @else { "←\u{a0}" } (state_name(view, &what)) },
         event_link(&event_id),
         html! { @if !group.is_empty() { (event_link(&group)) } },
         text(place),
