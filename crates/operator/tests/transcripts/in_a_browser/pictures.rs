@@ -110,7 +110,9 @@ impl Fixed {
         for (name, answer) in answers.as_object().unwrap() {
             let is_lines = ["logs", "dlq-log"].contains(&name.as_str());
             let text = match answer.as_array().filter(|_| is_lines) {
-                Some(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
+                Some(lines) => {
+                    lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n"
+                }
                 None => answer.to_string(),
             };
             fs::write(dir.path().join(format!("{name}.json")), text).unwrap();
@@ -238,9 +240,10 @@ async fn check(browser: &Browser, name: &str) -> Option<String> {
 
 /// What a script says of these pictures.
 async fn run(browser: &Browser, pictures: &[(&str, &str)], script: &str) -> String {
-    let given: String =
-        pictures.iter().map(|(name, it)| format!("const {name} = \"{it}\";\n")).collect();
-    let expression = format!("(async () => {{ {LOADED}\n{given}{script} }})()");
+    let given: Vec<String> =
+        pictures.iter().map(|(name, it)| format!("const {name} = \"{it}\";")).collect();
+    let given = given.join("\n");
+    let expression = format!("(async () => {{ {LOADED}\n{given}\n{script} }})()");
     let parameters =
         json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
     let answer = browser.devtools("Runtime.evaluate", &parameters).await;
