@@ -18,6 +18,7 @@ use crate::history::{History, pattern, time_of};
 use crate::mapping;
 use crate::pauses::Switch;
 use crate::people::{self, ago, count, printable, span};
+use crate::retry::{self, Rest};
 use crate::sdk::in_time;
 
 /// How far back the log is read: further than the longest pause between two attempts that a route
@@ -57,6 +58,8 @@ pub(crate) struct WaitingGroup {
     since: String,
     /// When it is tried again, if that is known, RFC 3339.
     pub(crate) next_attempt_at: Option<String>,
+    /// Until when its destination asked by `Retry-After` not to be called, RFC 3339.
+    pub(crate) not_before: Option<String>,
     /// Events of the group behind it; `None` on AWS, which does not tell.
     pub(crate) behind: Option<u64>,
     /// How the last attempt ended.
@@ -154,7 +157,17 @@ pub(crate) async fn waiting(
         )),
         Err(error) => unknown.push(format!("whether delivery is on ({error:#})")),
     }
-    Ok((of_log(&found.lines), unknown))
+    let rests = retry::rests(&found.lines, people::now());
+    Ok((resting(of_log(&found.lines), &rests), unknown))
+}
+
+/// The groups, and until when the destination of each asked not to be called.
+fn resting(mut waiting: Vec<WaitingGroup>, rests: &[Rest]) -> Vec<WaitingGroup> {
+    let mut until = retry::resting(&waiting, rests);
+    for group in &mut waiting {
+        group.not_before = until.remove(&group.group);
+    }
+    waiting
 }
 
 async fn of_engine(
@@ -164,14 +177,15 @@ async fn of_engine(
 ) -> anyhow::Result<(Vec<WaitingGroup>, Vec<String>)> {
     let Groups { groups } = api.get("/_engine/waiting-groups").await?;
     let heads: HashSet<&str> = groups.iter().map(|group| group.event_id.as_str()).collect();
-    let (last, cut) = last_lines(history, since, &heads).await?;
+    let (last, rests, cut) = last_lines(history, since, &heads).await?;
     let untold = heads.iter().filter(|event_id| !last.contains_key(**event_id)).count();
     let waiting = |group: Group| {
         let line = last.get(&group.event_id).cloned().unwrap_or_default();
         group.waiting(&line)
     };
     let unknown = unknown_why(untold, cut);
-    Ok((groups.into_iter().map(waiting).collect(), unknown.into_iter().collect()))
+    let waiting = groups.into_iter().map(waiting).collect();
+    Ok((resting(waiting, &rests), unknown.into_iter().collect()))
 }
 
 /// That the log could not tell what some groups wait for. Which groups wait, the engine knows without it.
@@ -184,20 +198,23 @@ fn groups_wait(groups: u64) -> String {
     format!("{} {}", count(groups, "group"), if groups == 1 { "waits" } else { "wait" })
 }
 
-/// The last line about each of these events that says why it did not leave; and what the log could not
-/// tell.
+/// The last line about each of these events that says why it did not leave; which destinations asked not
+/// to be called; and what the log could not tell.
 async fn last_lines(
     history: &History,
     since: Timestamp,
     events: &HashSet<&str>,
-) -> anyhow::Result<(HashMap<String, Value>, Option<String>)> {
+) -> anyhow::Result<(HashMap<String, Value>, Vec<Rest>, Option<String>)> {
     let about = |line: &Value| {
         is_attempt(line) && line["event_id"].as_str().is_some_and(|id| events.contains(id))
     };
-    let found = history.look(&pattern("message", &SAYING), since, about).await?;
+    let asked = |line: &Value| line["retry_after_ms"].is_u64();
+    let wanted = |line: &Value| about(line) || asked(line);
+    let found = history.look(&pattern("message", &SAYING), since, wanted).await?;
     let cut = history.cut(&found);
+    let rests = retry::rests(&found.lines, people::now());
     let by_event = |line: Value| Some((line["event_id"].as_str()?.to_owned(), line));
-    Ok((found.lines.into_iter().filter_map(by_event).collect(), cut))
+    Ok((found.lines.into_iter().filter(about).filter_map(by_event).collect(), rests, cut))
 }
 
 /// The groups whose first event failed, also while it is tried again. The engine knows why of what it has
@@ -224,7 +241,7 @@ pub(crate) async fn failing(api: &EngineApi, history: &History) -> Known<Vec<Wai
     if !untold.is_empty() {
         let since = people::before(people::now(), LOG_BACK);
         match in_time(last_lines(history, since, &untold)).await {
-            Ok((found, cut)) => {
+            Ok((found, _rests, cut)) => {
                 let left = untold.iter().filter(|event_id| !found.contains_key(**event_id)).count();
                 unknown.extend(unknown_why(left, cut));
                 lines = found;
@@ -339,6 +356,7 @@ impl WaitingGroup {
             attempt: line["attempt"].as_u64(),
             since: String::new(),
             next_attempt_at: None,
+            not_before: None,
             behind: None,
             failure: failure(line),
             accepted_at: None,
@@ -449,6 +467,24 @@ mod tests {
         assert_eq!(waiting[0].since, "2026-01-01T00:00:01.000Z");
         assert_eq!(waiting[0].next_attempt_at.as_deref(), Some("2026-01-01T00:00:05.000Z"));
         assert_eq!((waiting[0].reason.as_deref(), waiting[0].behind), (Some("422"), None));
+    }
+
+    #[test]
+    fn a_key_rests_as_long_as_its_destination_asked_whichever_event_it_answered() {
+        let mut asked = line(1, "retry", "a", "a-1");
+        asked["retry_after_ms"] = json!(60_000);
+        let mut elsewhere = line(1, "retry", "c", "c-1");
+        elsewhere["destination"] = json!("other");
+        let lines = [asked, line(1, "retry", "b", "b-1"), elsewhere];
+        let until = "2026-01-01T00:01:01.000Z";
+        let rests = |now: &str| retry::rests(&lines, people::time(now).unwrap());
+        let told = |now: &str| -> Vec<Option<String>> {
+            let waiting = resting(of_log(&lines), &rests(now));
+            waiting.into_iter().map(|it| it.not_before).collect()
+        };
+        let rest = Some(until.to_owned());
+        assert_eq!(told("2026-01-01T00:00:30.000Z"), [rest.clone(), rest, None]);
+        assert_eq!(told(until), [None, None, None]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ struct Place {
 #[derive(Debug)]
 pub(crate) struct Looks {
     operator: Operator,
-    places: Mutex<BTreeMap<String, Arc<Place>>>,
+    places: Mutex<BTreeMap<Words, Arc<Place>>>,
     status: watch::Sender<Option<Look>>,
     last_viewed: Mutex<Instant>,
     production: AtomicBool,
@@ -70,7 +70,7 @@ impl Looks {
 
     /// What these words say, or said at most `age` ago.
     pub(crate) async fn look_within(&self, words: &Words, age: Duration) -> Look {
-        let place = self.place(&self.operator.typed(words));
+        let place = self.place(words);
         let mut look = place.look.lock().await;
         if let Some(fresh) = look.as_ref().filter(|look| look.age() <= age) {
             return fresh.clone();
@@ -81,14 +81,14 @@ impl Looks {
 
     /// What these words said to somebody at most `age` ago; they are not asked.
     pub(crate) async fn seen(&self, words: &Words, age: Duration) -> Option<Look> {
-        let place = self.place(&self.operator.typed(words));
+        let place = self.place(words);
         let look = place.look.lock().await;
         look.clone().filter(|look| look.age() <= age)
     }
 
-    fn place(&self, typed: &str) -> Arc<Place> {
+    fn place(&self, words: &Words) -> Arc<Place> {
         let mut places = lock(&self.places);
-        if let Some(place) = places.get(typed) {
+        if let Some(place) = places.get(words) {
             return Arc::clone(place);
         }
         if places.len() == REMEMBERED_MAX {
@@ -98,12 +98,12 @@ impl Looks {
             };
             // One that is asked just now stays.
             let oldest =
-                places.iter().filter_map(|(name, place)| Some((made(place)?, name.clone())));
-            if let Some((_, name)) = oldest.min() {
-                places.remove(&name);
+                places.iter().filter_map(|(words, place)| Some((made(place)?, words.clone())));
+            if let Some((_, words)) = oldest.min() {
+                places.remove(&words);
             }
         }
-        Arc::clone(places.entry(typed.to_owned()).or_default())
+        Arc::clone(places.entry(words.clone()).or_default())
     }
 
     /// The newest status; it is asked for, again and again, while somebody looks.

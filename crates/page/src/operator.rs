@@ -141,7 +141,7 @@ fn failure(status: ExitStatus, notes: &str) -> LookError {
 
 /// A command's words, apart from the environment: what nobody else has chosen stands in `command` and
 /// `flags`, what anybody may have chosen in `options` and `values`, where it never becomes an option.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Words {
     command: Vec<&'static str>,
     options: Vec<(&'static str, String)>,

@@ -151,6 +151,23 @@ impl Served {
         Answer { status, headers: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
+    /// How many bytes of body come, as they are sent.
+    fn fetched_bytes(&self, path: &str, headers: &[(&str, &str)]) -> usize {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut request = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n");
+        write!(request, "host: 127.0.0.1:{}\r\n", self.address.port()).unwrap();
+        for (name, value) in headers {
+            write!(request, "{name}: {value}\r\n").unwrap();
+        }
+        stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}");
+        answer.len() - end - 4
+    }
+
     /// Lets a browser in: its cookie, and the secret of acts if there is one.
     fn enter(&self) -> Browser<'_> {
         let answer = self.send("GET", &format!("/start?token={}", self.token), &[], "");
@@ -839,4 +856,101 @@ fn what_goes_where_is_shown() {
         assert!(shown.contains(text), "{text}: {shown}");
     }
     assert_eq!(page.acts(), [""; 0], "it changes nothing: {:?}", page.acts());
+}
+
+#[test]
+fn within_a_retry_after_nobody_is_offered_to_call() {
+    let page = serve(true);
+    let key = |name: &str, until: serde_json::Value| json!({ "group": name, "event_id": "e", "why": "retry", "not_before": until });
+    page.says(
+        "blocked",
+        &json!({ "groups": [key("rests", json!("2027-01-15T12:00:00Z")), key("goes", json!(null))] }),
+    );
+    let browser = page.enter();
+    let keys = browser.get("/keys");
+    assert_eq!(keys.matches("value=\"retry\"").count(), 1, "{keys}");
+    assert!(keys.contains("(until <time datetime=\"2027-01-15T12:00:00Z\">"), "{keys}");
+    page.says(
+        "show",
+        &json!({
+            "event_id": "e", "state": "retrying", "group": "rests", "not_before": "2027-01-15T12:00:00Z",
+            "can_do": [
+                { "kind": "skip", "what": "take it out", "command": "skip shop e" },
+                { "kind": "of a newer version", "what": "dance", "command": null },
+            ],
+        }),
+    );
+    let headers = [("cookie", browser.cookie.as_str()), ("accept-language", "ja")];
+    let event = page.send("GET", "/event?q=e", &headers, "").body;
+    assert!(!event.contains("value=\"retry\"") && event.contains("value=\"skip\""), "{event}");
+    assert!(event.contains("キーから外し") && !event.contains("take it out"), "{event}");
+    assert!(event.contains("<span lang=\"en\">dance</span>"), "{event}");
+}
+
+/// What is asked by words that are shown alike is not answered alike.
+#[test]
+fn a_look_is_shared_by_those_only_who_ask_the_same() {
+    let page = serve(false);
+    page.says("show", &json!({ "event_id": "e", "state": "waiting" }));
+    let browser = page.enter();
+    assert!(browser.get("/event?q=%00").contains("nul byte"));
+    assert!(!browser.get("/event?q=%EF%BF%BD").contains("nul byte"));
+}
+
+/// Bytes that a browser fetches for a screen, its scripts and styles among them.
+#[test]
+fn no_screen_weighs_more_than_150_kb() {
+    const BYTES_MAX: usize = 150_000;
+    let page = serve(true);
+    page.says("history", &history(1_440));
+    let letter = |n: u64| {
+        json!({
+            "event_id": format!("01a21cb5-d0ab-70bd-{:04x}-{:012x}", n * 7_919 % 65_536, n * 2_654_435_761 % (1 << 40)),
+            "group": format!("order-{}", n % 300), "reason": "rejected", "status": 422, "attempts": 1,
+            "accepted_at": format!("2027-01-15T12:{:02}:{:02}.123Z", n / 60 % 60, n % 60),
+            "dead_since": format!("2027-01-15T12:{:02}:{:02}.456Z", n / 60 % 60, n % 60),
+        })
+    };
+    page.says("dlq-list", &(0..1_000).map(letter).collect());
+    page.says("dlq-issues", &json!({ "issues": [], "dead_letters": 1_000 }));
+    page.says("blocked", &json!({ "groups": (0..1_000).map(letter).collect::<Vec<_>>() }));
+    let log: String =
+        (0..200).map(|n| logged("delivered", letter(n)["event_id"].as_str().unwrap())).collect();
+    fs::write(page.dir.path().join("logs.json"), log).unwrap();
+    let browser = page.enter();
+    browser.await_text("/live", "delivered");
+    let weighs = |path: &str| {
+        let headers = [("cookie", browser.cookie.as_str()), ("accept-encoding", "br, gzip")];
+        page.fetched_bytes(path, &headers)
+    };
+    let assets = |charts: bool| {
+        let all = ["/htmx.js", "/page.js", "/page.css", "/uplot.js", "/uplot.css"];
+        all.iter().take(if charts { 5 } else { 3 }).map(|it| weighs(it)).sum::<usize>()
+    };
+    for (path, charts) in [
+        ("/", true),
+        ("/?back=day", true),
+        ("/keys", false),
+        ("/dead-letters", false),
+        ("/live", false),
+        ("/event", false),
+        ("/refused", false),
+        ("/routes", false),
+        ("/acts", false),
+    ] {
+        let bytes = weighs(path) + assets(charts);
+        println!("{path}: {bytes}");
+        assert!(bytes < BYTES_MAX, "{path} weighs {bytes}");
+    }
+}
+
+#[test]
+fn who_does_not_take_it_compressed_gets_it_as_it_is_and_news_never_wait() {
+    let page = serve(true);
+    let browser = page.enter();
+    let cookie = ("cookie", browser.cookie.as_str());
+    for accepts in ["", "br", "gzip;q=0", "x-gzip-not"] {
+        let answer = page.send("GET", "/", &[cookie, ("accept-encoding", accepts)], "");
+        assert!(answer.body.contains("4711") && !answer.headers.contains("content-encoding"));
+    }
 }

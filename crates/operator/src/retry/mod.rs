@@ -56,11 +56,11 @@ enum Outcome {
 
 /// A destination that asked by `Retry-After` not to be called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Rest {
+pub(crate) struct Rest {
     route: String,
     destination: String,
     /// RFC 3339.
-    until: String,
+    pub(crate) until: String,
 }
 
 /// Who is asked.
@@ -244,7 +244,7 @@ fn told(groups: &[Group], left: usize, pauses: &[Pause]) -> String {
 
 /// The groups that wait for a destination which asked not to be called, and until when: another process
 /// than the one that got its answer knows nothing of that, and would call it.
-fn resting(waiting: &[WaitingGroup], rests: &[Rest]) -> BTreeMap<String, String> {
+pub(crate) fn resting(waiting: &[WaitingGroup], rests: &[Rest]) -> BTreeMap<String, String> {
     let rest = |it: &WaitingGroup| {
         let is_its = |rest: &&Rest| {
             it.route.as_ref() == Some(&rest.route)
@@ -256,7 +256,7 @@ fn resting(waiting: &[WaitingGroup], rests: &[Rest]) -> BTreeMap<String, String>
 }
 
 /// The destinations that asked not to be called beyond `now`, and until when at the latest.
-fn rests(lines: &[Value], now: Timestamp) -> Vec<Rest> {
+pub(crate) fn rests(lines: &[Value], now: Timestamp) -> Vec<Rest> {
     let mut rests: BTreeMap<(&str, &str), Timestamp> = BTreeMap::new();
     for line in lines {
         let text = |name: &str| line[name].as_str().unwrap_or_default();

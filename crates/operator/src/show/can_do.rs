@@ -9,9 +9,31 @@ use crate::people::printable;
 /// Something that can be done.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct CanDo {
+    pub(super) kind: Kind,
     pub(super) what: String,
     /// `null` if nobody needs to do anything.
     pub(super) command: Option<String>,
+}
+
+/// What it is, for programs and for other languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    Resume,
+    ShowHead,
+    AwaitTurn,
+    AwaitAttempt,
+    AwaitSchedule,
+    AwaitDestination,
+    Retry,
+    Skip,
+    Redrive,
+    Edit,
+    Drop,
+    Repeat,
+    Nothing,
+    Blocked,
+    List,
 }
 
 /// What is known of an event, as far as it decides what can be done.
@@ -25,6 +47,8 @@ pub(super) struct Case<'a> {
     pub(super) behind_of: Option<&'a str>,
     /// When it is attempted again by itself, for people.
     pub(super) next_attempt: Option<String>,
+    /// Until when its destination asked not to be called, for people.
+    pub(super) not_before: Option<String>,
     /// `None` if it is not known.
     pub(super) is_paused: Option<bool>,
     /// Whether it was delivered, and its body is kept.
@@ -37,55 +61,87 @@ impl Case<'_> {
         let environment = || value(self.environment);
         let event_id = || value(self.event_id);
         let group = self.group.map(value);
-        let do_by =
-            |what: &str, command: String| CanDo { what: what.to_owned(), command: Some(command) };
-        let wait = |what: String| CanDo { what, command: None };
+        let do_by = |kind: Kind, what: &str, command: String| CanDo {
+            kind,
+            what: what.to_owned(),
+            command: Some(command),
+        };
+        let wait = |kind: Kind, what: String| CanDo { kind, what, command: None };
         let mut all = Vec::new();
         if self.is_paused == Some(true) && self.state != State::Delivered {
-            all.push(do_by("deliver again: delivery is paused", command!["resume", environment()]));
+            all.push(do_by(
+                Kind::Resume,
+                "deliver again: delivery is paused",
+                command!["resume", environment()],
+            ));
         }
         match self.state {
             State::Waiting => match self.behind_of {
                 Some(head) => {
                     let what = format!("look at {}, which its group waits for", printable(head));
-                    all.push(do_by(&what, command!["show", environment(), value(head)]));
+                    all.push(do_by(
+                        Kind::ShowHead,
+                        &what,
+                        command!["show", environment(), value(head)],
+                    ));
                 }
-                None => all.push(wait("wait: its turn comes by itself".to_owned())),
+                None => {
+                    all.push(wait(Kind::AwaitTurn, "wait: its turn comes by itself".to_owned()));
+                }
             },
             State::InFlight => {
-                all.push(wait("wait: it is being attempted, or was received just now".to_owned()));
+                all.push(wait(
+                    Kind::AwaitAttempt,
+                    "wait: it is being attempted, or was received just now".to_owned(),
+                ));
             }
             State::Retrying | State::Blocked => {
                 let when = self.next_attempt.as_deref().unwrap_or("by its schedule");
-                all.push(wait(format!("wait: it is attempted again {when}")));
-                if let Some(group) = group {
-                    all.push(do_by("attempt it now", command!["retry", environment(), group]));
+                all.push(wait(Kind::AwaitSchedule, format!("wait: it is attempted again {when}")));
+                match (group, &self.not_before) {
+                    (_, Some(until)) => {
+                        let what = format!(
+                            "its destination asked by Retry-After not to be called before {until}"
+                        );
+                        all.push(wait(Kind::AwaitDestination, what));
+                    }
+                    (Some(group), None) => {
+                        let retry = command!["retry", environment(), group];
+                        all.push(do_by(Kind::Retry, "attempt it now", retry));
+                    }
+                    (None, None) => {}
                 }
                 all.push(do_by(
+                    Kind::Skip,
                     "take it out of its group's way, into the dead letters",
                     command!["skip", environment(), event_id(), "--why", "TEXT"],
                 ));
             }
             State::Dead => {
                 let again = command!["dlq", "redrive", environment(), event_id()];
-                all.push(do_by("send it again", again));
+                all.push(do_by(Kind::Redrive, "send it again", again));
                 let edit = command!["dlq", "edit", environment(), event_id(), "--why", "TEXT"];
-                all.push(do_by("send it again with another body", edit));
+                all.push(do_by(Kind::Edit, "send it again with another body", edit));
                 let drop = command!["dlq", "drop", environment(), event_id(), "--why", "TEXT"];
-                all.push(do_by("delete it, and keep a copy in a file", drop));
+                all.push(do_by(Kind::Drop, "delete it, and keep a copy in a file", drop));
             }
             State::Delivered if self.is_kept => {
                 let repeat = command!["repeat", environment(), event_id(), "--why", "TEXT"];
-                all.push(do_by("send it once more, marked as a repeat", repeat));
+                all.push(do_by(Kind::Repeat, "send it once more, marked as a repeat", repeat));
             }
             State::Delivered => {
                 let what =
                     "nothing: the service has it; who sent it can send it again, as another event";
-                all.push(wait(what.to_owned()));
+                all.push(wait(Kind::Nothing, what.to_owned()));
             }
             State::Unknown => {
-                all.push(do_by("see whether its group waits", command!["blocked", environment()]));
                 all.push(do_by(
+                    Kind::Blocked,
+                    "see whether its group waits",
+                    command!["blocked", environment()],
+                ));
+                all.push(do_by(
+                    Kind::List,
                     "see whether it is a dead letter",
                     command!["dlq", "list", environment()],
                 ));
@@ -107,6 +163,7 @@ mod tests {
             state,
             behind_of,
             next_attempt: None,
+            not_before: None,
             is_paused: Some(is_paused),
             is_kept: state == State::Delivered && is_paused,
         };
@@ -127,6 +184,7 @@ mod tests {
                     state,
                     behind_of: Some(chosen),
                     next_attempt: None,
+                    not_before: None,
                     is_paused: Some(false),
                     is_kept: true,
                 };
@@ -137,6 +195,27 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn whom_nobody_may_call_yet_is_not_offered_to_be_called_now() {
+        for state in [State::Retrying, State::Blocked] {
+            let case = Case {
+                environment: "prod",
+                event_id: "e-1",
+                group: Some("g"),
+                state,
+                behind_of: None,
+                next_attempt: None,
+                not_before: Some("12:00 UTC".to_owned()),
+                is_paused: Some(false),
+                is_kept: false,
+            };
+            let all = case.can_do();
+            let kinds: Vec<Kind> = all.iter().map(|it| it.kind).collect();
+            assert_eq!(kinds, [Kind::AwaitSchedule, Kind::AwaitDestination, Kind::Skip]);
+            assert!(all[1].what.ends_with("12:00 UTC") && all[1].command.is_none());
         }
     }
 

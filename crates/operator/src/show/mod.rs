@@ -28,7 +28,7 @@ use crate::people::{self, span};
 use crate::sdk::in_time;
 use crate::trace::{self, Step};
 use crate::zone;
-use crate::{message_text, progress};
+use crate::{message_text, progress, retry};
 use can_do::{CanDo, Case};
 use find::{Found, Key};
 
@@ -84,6 +84,8 @@ struct Subject {
     route: Option<String>,
     group: Option<String>,
     next_attempt_at: Option<Timestamp>,
+    /// Until when its destination asked not to be called.
+    not_before: Option<Timestamp>,
     last_answer: Option<LastAnswer>,
     /// The one that it is about comes first.
     messages: Vec<Lying>,
@@ -277,6 +279,8 @@ fn event(
         first.and_then(|it| it.head_event_id.as_deref()).filter(|head| *head != event_id);
     let next_attempt =
         next_attempt_at.map(|at| format!("at {}, in {}", zone::in_words(at), span(at.since(now))));
+    let rests = retry::rests(lines, now).into_iter().filter_map(|it| people::time(&it.until));
+    let not_before = rests.max().filter(|_| matches!(state, State::Retrying | State::Blocked));
     let can_do = Case {
         environment: &environment.name,
         event_id: &event_id,
@@ -284,6 +288,7 @@ fn event(
         state,
         behind_of,
         next_attempt,
+        not_before: not_before.map(zone::in_words),
         is_paused,
         is_kept,
     }
@@ -296,6 +301,7 @@ fn event(
         route,
         group,
         next_attempt_at,
+        not_before,
         messages,
         event_id,
     }

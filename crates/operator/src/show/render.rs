@@ -18,6 +18,7 @@ impl Shown<'_> {
             route,
             group,
             next_attempt_at,
+            not_before,
             last_answer,
             messages,
             history,
@@ -28,6 +29,7 @@ impl Shown<'_> {
             "environment": self.environment, "event_id": event_id, "state": state,
             "route": route, "group": group, "key": self.key,
             "next_attempt_at": next_attempt_at.map(|at| at.to_string()),
+            "not_before": not_before.map(|at| at.to_string()),
             "last_answer": last_answer, "messages": messages?, "history": history,
             "can_do": can_do, "paused": self.paused.is_some(), "unknown": self.unknown,
         }))

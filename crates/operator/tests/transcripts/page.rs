@@ -41,7 +41,7 @@ pub(crate) struct Page {
 }
 
 /// Whether what is printed is to be written into the pages.
-fn is_writing() -> bool {
+pub(crate) fn is_writing() -> bool {
     std::env::var_os("TRANSCRIPTS").is_some_and(|it| it == "write")
 }
 

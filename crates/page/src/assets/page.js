@@ -25,7 +25,8 @@ const showTimes = (where) => {
   }
 };
 showTimes(document);
-document.addEventListener("htmx:load", (event) => showTimes(event.detail.elt));
+// At once: what is shown anew must not show its times in two ways.
+document.addEventListener("htmx:afterSwap", () => showTimes(document));
 
 // Who types or chooses is not disturbed.
 const isBusy = () => document.activeElement?.matches("input, textarea, select")

@@ -206,6 +206,8 @@ texts! {
     StateNotAttempted: "not attempted", "試行なし";
     StateDeadLettered: "dead-lettered", "デッドレター化";
     StateRedriven: "sent again", "再送";
+    StateRepeated: "repeated", "もう一度送信";
+    StateRepeatFailed: "repeat failed", "もう一度の送信に失敗";
     StateReceiveCount: "received too often", "受信回数の超過";
 
     // Getting in

@@ -74,6 +74,25 @@ pub(crate) const INPUTS: &[(&str, &str)] = &[
     ("alarms", "アラーム"),
 ];
 
+/// What can be done about an event.
+pub(crate) const CAN_DO: &[(&str, &str)] = &[
+    ("resume", "配信を再開する(一時停止中です)"),
+    ("show_head", "同じキーの先頭のイベントを確認する(それを待っています)"),
+    ("await_turn", "待つ: 順番が来れば自動で配信されます"),
+    ("await_attempt", "待つ: 試行中か、受信されたばかりです"),
+    ("await_schedule", "待つ: 上記の「次の試行」の時刻に自動で試行されます"),
+    ("await_destination", "送信先がRetry-Afterで待つよう求めているため、今は試行できません"),
+    ("retry", "今すぐ試行する"),
+    ("skip", "キーから外し、デッドレターにする"),
+    ("redrive", "もう一度送る"),
+    ("edit", "本文を変えてもう一度送る"),
+    ("drop", "削除する(写しをファイルに残します)"),
+    ("repeat", "再送の印を付けてもう一度送る"),
+    ("nothing", "対応は不要です: 送信先に届いています。送信元は別のイベントとして再送できます"),
+    ("blocked", "そのキーが待っているか確認する"),
+    ("list", "デッドレターになっていないか確認する"),
+];
+
 /// The sentence for a kind.
 pub(crate) fn of(table: &[(&str, &'static str)], kind: &str) -> Option<&'static str> {
     table.iter().find(|(name, _)| *name == kind).map(|(_, text)| *text)
@@ -84,9 +103,8 @@ mod tests {
     use super::*;
 
     /// The names of an enum's variants as JSON has them, and the fields of each.
-    fn variants(name: &str) -> Vec<(String, Vec<String>)> {
-        let source = include_str!("../../../domain/src/verdict/mod.rs");
-        let (_, body) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
+    fn variants(source: &str, name: &str) -> Vec<(String, Vec<String>)> {
+        let (_, body) = source.split_once(&format!(" enum {name} {{\n")).unwrap();
         let (body, _) = body.split_once("\n}\n").unwrap();
         let mut variants: Vec<(String, Vec<String>)> = Vec::new();
         for line in body.lines() {
@@ -112,8 +130,15 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_sentence_and_every_figure_in_it_is_there() {
-        for (name, table) in [("Finding", FINDINGS), ("Wait", WAITS), ("Input", INPUTS)] {
-            let variants = variants(name);
+        let domain = include_str!("../../../domain/src/verdict/mod.rs");
+        let can_do = include_str!("../../../operator/src/show/can_do.rs");
+        for (source, name, table) in [
+            (domain, "Finding", FINDINGS),
+            (domain, "Wait", WAITS),
+            (domain, "Input", INPUTS),
+            (can_do, "Kind", CAN_DO),
+        ] {
+            let variants = variants(source, name);
             let kinds: Vec<&str> = variants.iter().map(|(kind, _)| kind.as_str()).collect();
             let told: Vec<&str> = table.iter().map(|(kind, _)| *kind).collect();
             assert_eq!(told, kinds, "{name}");

@@ -4,10 +4,11 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::part::{
-    at, duration, event_link, list, prepare, state_name, table, text, time_at, unknown,
+    at, duration, event_link, list, prepare, retry, state_name, table, text, time_at, unknown,
 };
 use super::{Screen, View};
 use crate::looks::Look;
+use crate::text::verdict::{CAN_DO, of};
 use crate::text::{Language, Text};
 
 /// Headers whose values say who somebody is: shown to nobody.
@@ -68,7 +69,7 @@ fn events(view: &View<'_>, found: &Value) -> Markup {
             let cell = |pointer| text(at(event, pointer).unwrap_or_default());
             vec![
                 event_link(&at(event, "/event_id").unwrap_or_default()),
-                cell("/state"),
+                text(state_name(view, &at(event, "/state").unwrap_or_default())),
                 event_link(&at(event, "/group").unwrap_or_default()),
                 time_at(event, "/accepted_at"),
                 html! { (cell("/place")) " " code { (cell("/excerpt")) } },
@@ -132,16 +133,21 @@ fn can_do(view: &View<'_>, show: &Value) -> Markup {
     let key = at(show, "/group").or_else(|| at(show, "/key/group")).unwrap_or_default();
     html! {
         h2 { (view.t(Text::CanDo)) }
-        ul lang="en" {
+        ul {
             @for act in acts {
                 li {
-                    (at(act, "/what").unwrap_or_default())
+                    @let what = at(act, "/what").unwrap_or_default();
+                    @let japanese = at(act, "/kind").and_then(|kind| of(CAN_DO, &kind));
+                    @match (view.language, japanese) {
+                        (Language::Japanese, Some(text)) => (text),
+                        _ => span lang="en" { (what) },
+                    }
                     @if let Some(command) = at(act, "/command") { br; code { (command) } }
                 }
             }
         }
         @if matches!(state.as_str(), "retrying" | "blocked") {
-            (prepare(view, Text::RetryNow, "retry", &[("key", &key)])) " "
+            (retry(view, show, &key)) " "
             (prepare(view, Text::Skip, "skip", &[("event_id", &event_id)]))
         }
         @if state == "dead" {

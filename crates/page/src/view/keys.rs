@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::part::{at, event_link, list, prepare, state_name, table, text, time_at, unknown};
+use super::part::{
+    at, event_link, list, prepare, retry, state_name, table, text, time_at, unknown,
+};
 use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::Text;
@@ -48,7 +50,7 @@ fn row(view: &View<'_>, group: &Value) -> Vec<Markup> {
         time_at(group, "/next_attempt_at"),
         text(at(group, "/behind").unwrap_or_else(|| "?".to_owned())),
         html! {
-            (prepare(view, Text::RetryNow, "retry", &[("key", &key)])) " "
+            (retry(view, group, &key)) " "
             (prepare(view, Text::Skip, "skip", &[("event_id", &event_id)]))
         },
     ]

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::part::{at, duration, error, event_link, prepare, table, text, time_at};
+use super::part::{at, duration, error, event_link, prepare, state_name, table, text, time_at};
 use super::{Screen, View};
 use crate::live::Seen;
 use crate::text::Text;
@@ -50,7 +50,7 @@ fn row(view: &View<'_>, line: &Value, is_aws: bool) -> Vec<Markup> {
     let is_in = what == "accepted";
     vec![
         time_at(line, "/timestamp"),
-        html! { @if is_in { "→ " } @else { "← " } (what.replace('_', " ")) },
+        html! { @if is_in { "→\u{a0}" } @else { "←\u{a0}" } (state_name(view, &what)) },
         event_link(&event_id),
         html! { @if !group.is_empty() { (event_link(&group)) } },
         text(place),

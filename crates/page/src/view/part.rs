@@ -131,6 +131,18 @@ pub(super) fn prepare(view: &View<'_>, label: Text, act: &str, fields: &[(&str, 
     }
 }
 
+/// "Retry now", unless the destination asked for another time: then until when, as the command would do
+/// nothing before.
+pub(super) fn retry(view: &View<'_>, waiting: &Value, key: &str) -> Markup {
+    html! {
+        @if at(waiting, "/not_before").is_some() {
+            span.faint {
+                (view.t(Text::AskedToRest)) " (" (view.t(Text::Until)) " " (time_at(waiting, "/not_before")) ")"
+            }
+        } @else { (prepare(view, Text::RetryNow, "retry", &[("key", key)])) }
+    }
+}
+
 /// A state of an event or a step on its way, or why its key waits or it is a dead letter, in the viewer's language.
 pub(super) fn state_name(view: &View<'_>, state: &str) -> String {
     let text = match state {
@@ -151,6 +163,8 @@ pub(super) fn state_name(view: &View<'_>, state: &str) -> String {
         "dead_lettered" => Text::StateDeadLettered,
         "redriven" => Text::StateRedriven,
         "receive_count" => Text::StateReceiveCount,
+        "repeated" => Text::StateRepeated,
+        "repeat_failed" => Text::StateRepeatFailed,
         other => return other.to_owned(),
     };
     view.t(text).to_owned()

@@ -19,13 +19,22 @@ pub(super) fn verdict(view: &View<'_>, status: &Value) -> Markup {
         div class={ "verdict " (class) } role="status" {
             strong { (view.t(title)) }
             @match view.language {
-                Language::English => p { (sentence) },
+                Language::English => p { (with_code(&sentence)) },
                 Language::Japanese => {
                     (japanese(status))
                     // It has the command to type.
-                    p.faint lang="en" { (sentence) }
+                    p.faint lang="en" { (with_code(&sentence)) }
                 }
             }
+        }
+    }
+}
+
+/// What a sentence has between backticks is a command to type.
+fn with_code(sentence: &str) -> Markup {
+    html! {
+        @for (place, part) in sentence.split('`').enumerate() {
+            @if place % 2 == 0 { (part) } @else { code { (part) } }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The page as people use it: in a browser, with the mouse and with the keyboard, on an engine that delivers.
 
 mod browser;
+mod pictures;
 
 use std::sync::{Arc, Mutex};
 
