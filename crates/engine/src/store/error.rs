@@ -197,3 +197,23 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn want_of_room_is_told_from_other_failures() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(is_full(&failure(code)), "{code}");
+        }
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_CORRUPT] {
+            assert!(!is_full(&failure(code)), "{code}");
+        }
+        assert!(!is_full(&rusqlite::Error::InvalidQuery));
+    }
+}

@@ -79,7 +79,10 @@ impl Emptying {
         let began = Instant::now();
         let name: Option<String> =
             tx.first("SELECT name FROM queue WHERE id = ?1", [self.queue_id], |row| row.get(0))?;
-        let Some(name) = name else { return Ok(Self { after: self.before, ..self }) };
+        let Some(name) = name else {
+            self.after = self.before;
+            return Ok(self);
+        };
         let queue = tx.queue(&name)?;
         let next: Vec<(i64, i64)> = tx.all(
             "SELECT sequence, queue_id FROM message WHERE sequence > ?1 AND sequence < ?2
