@@ -71,7 +71,7 @@ async fn the_oldest_goes_at_either_bound_and_what_has_no_room_alone_is_not_kept(
     assert_eq!(kept(store).await, [body]);
     store.keep_delivered(None).await.unwrap();
     store.keep_delivered(Some(bounds(3, two))).await.unwrap();
-    fixture.send("a", "4").await;
+    fixture.send("a", "7").await;
     deliver(&fixture).await;
     assert_eq!(total(store).await, (1, three / 3));
     store.keep_delivered(None).await.unwrap();
