@@ -198,6 +198,13 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether it is for want of room.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if is_full(source))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,5 +222,9 @@ mod tests {
             assert!(!is_full(&failure(code)), "{code}");
         }
         assert!(!is_full(&rusqlite::Error::InvalidQuery));
+        let opening =
+            |code| OpenError::Database { file: PathBuf::from("queues.db"), source: failure(code) };
+        assert!(opening(ffi::SQLITE_FULL).is_full() && !opening(ffi::SQLITE_BUSY).is_full());
+        assert!(!OpenError::InUse { dir: PathBuf::from("data") }.is_full());
     }
 }
