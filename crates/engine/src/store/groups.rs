@@ -285,17 +285,12 @@ fn move_up(tx: &Tx<'_>, queue_id: i64, group_id: i64) -> Result<(), StoreError> 
         [group_id],
         |row| row.get(0),
     )?;
-    match next {
-        Some(next) => {
-            tx.execute(
-                "UPDATE message_group SET head_sequence = ?2 WHERE id = ?1",
-                params![group_id, next],
-            )?;
-        }
-        None => {
-            tx.execute("DELETE FROM message_group WHERE id = ?1", [group_id])?;
-            count_groups(tx, queue_id, -1)?;
-        }
+    if let Some(next) = next {
+        let sql = "UPDATE message_group SET head_sequence = ?2 WHERE id = ?1";
+        tx.execute(sql, params![group_id, next])?;
+    } else {
+        tx.execute("DELETE FROM message_group WHERE id = ?1", [group_id])?;
+        count_groups(tx, queue_id, -1)?;
     }
     Ok(())
 }
