@@ -472,7 +472,7 @@ impl Shared {
 
     /// Whether a batch that waited for a process can still be worked on before it is visible again.
     fn is_in_time(&self, batch: &Batch) -> bool {
-        self.held(batch) + self.options.function.timeout() < self.options.visibility_timeout
+        self.held(batch) + self.options.function.options.timeout < self.options.visibility_timeout
     }
 
     /// Deletes what the function is done with.

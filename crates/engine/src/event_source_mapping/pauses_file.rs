@@ -158,6 +158,14 @@ mod tests {
         assert_eq!(files(dir.path()), [FILE]);
     }
 
+    #[test]
+    fn a_former_file_that_cannot_be_removed_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        PausesFile::new(Some(dir.path())).write(&Pauses::default()).unwrap();
+        fs::create_dir(dir.path().join(FORMER_SWITCH)).unwrap();
+        open(dir.path()).unwrap_err();
+    }
+
     /// A pause would end because of it.
     #[test]
     fn a_file_that_cannot_be_understood_or_read_is_an_error() {

@@ -47,7 +47,7 @@ pub(crate) struct FunctionOptions {
 
 /// The function, for as many processes as there are to be.
 pub(crate) struct Function {
-    options: FunctionOptions,
+    pub(crate) options: FunctionOptions,
     clock: Arc<dyn Clock>,
     log: Log,
     deliveries: Arc<Deliveries>,
@@ -75,11 +75,6 @@ impl Function {
             failures: AtomicU32::new(0),
             told: Mutex::default(),
         })
-    }
-
-    /// Longest run for one event.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.options.timeout
     }
 
     /// Why no process can be started, if that is so.
@@ -168,6 +163,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn the_log_has_whole_milliseconds() {
+        assert_eq!(ms(Duration::from_micros(1_999)), 1);
+        assert_eq!(ms(Duration::from_secs(2)), 2_000);
+    }
     use crate::clock::SystemClock;
 
     const LIMIT: Duration = Duration::from_secs(30);

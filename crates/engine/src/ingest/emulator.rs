@@ -260,3 +260,27 @@ impl From<EmulatorError> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the sender did wrong is the sender's to know; the rest is the gateway's.
+    #[test]
+    fn only_a_message_that_was_refused_is_the_senders_fault() {
+        let refused = |what: &str, status| EmulatorError::Refused {
+            what: what.to_owned(),
+            status,
+            reason: "why".to_owned(),
+        };
+        for (error, is_the_senders) in [
+            (refused("SendMessage", StatusCode::BAD_REQUEST), true),
+            (refused("SendMessage", StatusCode::BAD_GATEWAY), false),
+            (refused("GetQueueUrl", StatusCode::BAD_REQUEST), false),
+        ] {
+            let said = error.to_string();
+            let refusal = Refusal::from(error);
+            assert_eq!(matches!(refusal, Refusal::Sqs(_)), is_the_senders, "{said}");
+        }
+    }
+}

@@ -290,15 +290,16 @@ pub fn compact(data_dir: &Path) -> Result<(u64, u64), CopyError> {
     let size = || fs::metadata(&file).map(|it| it.len()).map_err(in_file(&file));
     let before = size()?;
     let number = |pragma: &str| connection.query_row(pragma, [], whole(0));
-    let used_pages = || Ok(number("PRAGMA page_count")? - number("PRAGMA freelist_count")?);
-    let page_bytes = number("PRAGMA page_size").map_err(in_database(&file))?;
-    // It is written twice: into a file beside it, and from there into the write-ahead log.
-    let needed_bytes = 2 * page_bytes * used_pages().map_err(in_database(&file))?;
+    let pages = || {
+        Ok(Pages {
+            all: number("PRAGMA page_count")?,
+            free: number("PRAGMA freelist_count")?,
+            bytes_each: number("PRAGMA page_size")?,
+        })
+    };
+    let pages = pages().map_err(in_database(&file))?;
     let disk = rustix::fs::statvfs(data_dir).map_err(|error| in_file(data_dir)(error.into()))?;
-    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free_bytes < needed_bytes {
-        return Err(CopyError::NoRoom { free_bytes, needed_bytes });
-    }
+    pages.check_room(disk.f_bavail.saturating_mul(disk.f_frsize))?;
     connection
         .execute_batch(
             "PRAGMA temp_store = FILE; PRAGMA auto_vacuum = INCREMENTAL; VACUUM;
@@ -308,6 +309,25 @@ pub fn compact(data_dir: &Path) -> Result<(u64, u64), CopyError> {
     connection.close().map_err(|(_, source)| in_database(&file)(source))?;
     give_to_owner_of(data_dir)?;
     Ok((before, size()?))
+}
+
+/// What a database consists of.
+struct Pages {
+    all: u64,
+    free: u64,
+    bytes_each: u64,
+}
+
+impl Pages {
+    /// Whether the disk has room for writing those in use twice: into a file beside the database, and from
+    /// there into the write-ahead log.
+    fn check_room(&self, free_bytes: u64) -> Result<(), CopyError> {
+        let needed_bytes = 2 * self.bytes_each * (self.all - self.free);
+        if free_bytes < needed_bytes {
+            return Err(CopyError::NoRoom { free_bytes, needed_bytes });
+        }
+        Ok(())
+    }
 }
 
 /// Moves a database away, and its log with it, whole or damaged as they are.
@@ -378,4 +398,29 @@ fn in_file(file: &Path) -> impl Fn(io::Error) -> CopyError {
 
 fn in_database(file: &Path) -> impl Fn(rusqlite::Error) -> CopyError {
     move |source| CopyError::Database { file: file.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_has_to_have_room_twice() {
+        let pages = Pages { all: 10, free: 3, bytes_each: 4_096 };
+        pages.check_room(57_344).unwrap();
+        let error = pages.check_room(57_343).unwrap_err().to_string();
+        assert_eq!(error, "the disk has 57343 bytes of room, 57344 are needed");
+    }
+
+    #[test]
+    fn what_cannot_be_removed_or_moved_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join(DATABASE_FILE);
+        remove(&database).unwrap();
+        fs::write(beside(&database, "-wal"), "").unwrap();
+        fs::create_dir(beside(&database, ".replaced-1-wal")).unwrap();
+        assert!(matches!(put_aside(&database), Err(CopyError::File { .. })));
+        fs::create_dir(&database).unwrap();
+        assert!(matches!(remove(&database), Err(CopyError::File { .. })));
+    }
 }

@@ -79,6 +79,14 @@ mod tests {
         assert!(homeless(&connection).unwrap().starts_with("no such table"));
     }
 
+    #[test]
+    fn a_mark_that_cannot_be_removed_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        forget_damage(dir.path()).unwrap();
+        fs::create_dir(dir.path().join(DAMAGED_FILE)).unwrap();
+        forget_damage(dir.path()).unwrap_err();
+    }
+
     /// So a look ends when its store is closed meanwhile.
     #[test]
     fn a_look_that_was_interrupted_found_nothing() {

@@ -197,3 +197,34 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
 }
+
+impl OpenError {
+    /// Whether it is for want of room.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if is_full(source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn want_of_room_is_told_from_other_failures() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(is_full(&failure(code)), "{code}");
+        }
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_CORRUPT] {
+            assert!(!is_full(&failure(code)), "{code}");
+        }
+        assert!(!is_full(&rusqlite::Error::InvalidQuery));
+        let opening =
+            |code| OpenError::Database { file: PathBuf::from("queues.db"), source: failure(code) };
+        assert!(opening(ffi::SQLITE_FULL).is_full() && !opening(ffi::SQLITE_BUSY).is_full());
+        assert!(!OpenError::InUse { dir: PathBuf::from("data") }.is_full());
+    }
+}

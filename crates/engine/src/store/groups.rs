@@ -254,7 +254,7 @@ pub(super) fn remove(
         tx.execute("DELETE FROM damaged WHERE sequence = ?1", [sequence])?;
     }
     count(tx, queue_id, -1, 0)?;
-    move_up(tx, queue_id, group_id, sequence)?;
+    move_up(tx, queue_id, group_id)?;
     change_in_flight(tx, queue_id, group_id, -i64::from(in_flight))
 }
 
@@ -279,24 +279,97 @@ pub(super) fn mend_head(tx: &mut Tx<'_>, queue_id: i64, group_id: i64) -> Result
     change_in_flight(tx, queue_id, group_id, -i64::from(lost == Some(true)))
 }
 
-fn move_up(tx: &Tx<'_>, queue_id: i64, group_id: i64, removed: i64) -> Result<(), StoreError> {
+fn move_up(tx: &Tx<'_>, queue_id: i64, group_id: i64) -> Result<(), StoreError> {
     let next: Option<i64> = tx.first(
         "SELECT sequence FROM message WHERE group_id = ?1 ORDER BY sequence LIMIT 1",
         [group_id],
         |row| row.get(0),
     )?;
-    match next {
-        Some(next) if next < removed => {}
-        Some(next) => {
-            tx.execute(
-                "UPDATE message_group SET head_sequence = ?2 WHERE id = ?1",
-                params![group_id, next],
-            )?;
-        }
-        None => {
-            tx.execute("DELETE FROM message_group WHERE id = ?1", [group_id])?;
-            count_groups(tx, queue_id, -1)?;
-        }
+    if let Some(next) = next {
+        let sql = "UPDATE message_group SET head_sequence = ?2 WHERE id = ?1";
+        tx.execute(sql, params![group_id, next])?;
+    } else {
+        tx.execute("DELETE FROM message_group WHERE id = ?1", [group_id])?;
+        count_groups(tx, queue_id, -1)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::time::Timestamp;
+
+    use super::super::{Attributes, NewMessage, ReceiveRequest, Store, Tags};
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const QUEUE: &str = "q.fifo";
+
+    /// Two messages of a group in a queue, which are in flight for 30 seconds.
+    async fn two_in_flight() -> (Store, Arc<ManualClock>, Vec<String>) {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(1_800_000_000_000)));
+        let store = Store::in_memory(clock.clone()).unwrap();
+        let fifo = Attributes::from([("FifoQueue".to_owned(), "true".to_owned())]);
+        store.create_queue(QUEUE, &fifo, &Tags::new()).await.unwrap();
+        for body in ["1", "2"] {
+            let message = NewMessage {
+                body: body.to_owned(),
+                group_id: "a".to_owned(),
+                deduplication_id: Some(body.to_owned()),
+                ..NewMessage::default()
+            };
+            store.send(QUEUE, message).await.unwrap();
+        }
+        let handles = receive(&store).await;
+        assert_eq!((handles.len(), counts(&store).await), (2, (2, 2, 1)));
+        (store, clock, handles)
+    }
+
+    async fn receive(store: &Store) -> Vec<String> {
+        let request = ReceiveRequest { max_messages: 10, ..ReceiveRequest::default() };
+        let received = store.receive(QUEUE, request).await.unwrap();
+        received.into_iter().map(|message| message.receipt_handle).collect()
+    }
+
+    /// Messages, those in flight, and groups, as they are counted.
+    async fn counts(store: &Store) -> (i64, i64, i64) {
+        let sql = "SELECT queued, in_flight, message_groups FROM queue_count";
+        let counts = store.jobs.run(move |tx| {
+            let counts = tx.first(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(counts.unwrap())
+        });
+        counts.await.unwrap()
+    }
+
+    /// A count that grew by each message that comes back would end at the limit, and nothing be received.
+    #[tokio::test]
+    async fn what_is_not_in_flight_any_more_is_not_counted_as_that() {
+        let (store, clock, _) = two_in_flight().await;
+        clock.advance(std::time::Duration::from_secs(30));
+        let handles = receive(&store).await;
+        assert_eq!(counts(&store).await, (2, 2, 1));
+        store.change_visibility(QUEUE, &handles[1], 0).await.unwrap();
+        assert_eq!(counts(&store).await, (2, 1, 1));
+        store.delete(QUEUE, &handles[0]).await.unwrap();
+        assert_eq!(counts(&store).await, (1, 0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_group_whose_messages_are_gone_goes_once() {
+        let (store, ..) = two_in_flight().await;
+        let mend = async |sql: &'static str| {
+            let mend = move |tx: &mut Tx<'_>| {
+                tx.execute(sql, [])?;
+                mend_head(tx, 1, 1)
+            };
+            store.jobs.run(mend).await.unwrap();
+            let (_, in_flight, groups) = counts(&store).await;
+            (in_flight, groups)
+        };
+        assert_eq!(mend("DELETE FROM message WHERE body = '1'").await, (1, 1));
+        assert_eq!(mend("DELETE FROM message").await, (0, 0));
+        assert_eq!(mend("DELETE FROM message").await, (0, 0));
+    }
 }

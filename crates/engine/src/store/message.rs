@@ -284,10 +284,8 @@ fn is_number(text: &str) -> bool {
     else {
         return false;
     };
-    !digits.is_empty()
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && significant <= DIGITS_MAX
-        && (significant == 0 || (1e-128..=1e126).contains(&value))
+    // Of names of numbers, such as `nan`, none is in the range.
+    significant <= DIGITS_MAX && (significant == 0 || (1e-128..=1e126).contains(&value))
 }
 
 fn is_attribute_name(name: &str) -> bool {
@@ -379,6 +377,19 @@ mod tests {
             with_attributes(11),
         ] {
             assert!(bad.check(1024).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_attribute_is_said() {
+        for (data_type, value, expected) in [
+            ("String", text(""), "a non-empty value of type 'String'"),
+            ("Number", text("one"), "the value cannot be cast to a number"),
+            ("Binary", AttributeValue::Binary(Vec::new()), "a non-empty value of type 'Binary'"),
+            ("Binary", text("v"), "the type must be String, Number or Binary"),
+        ] {
+            let error = with_attribute("a", data_type, value).check(1024).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 

@@ -472,10 +472,7 @@ impl Store {
             found.extend(ids);
             from = next;
         }
-        while found.len() > most {
-            found.pop_last();
-        }
-        Ok(found)
+        Ok(found.into_iter().take(most).collect())
     }
 
     /// Messages of a queue as they lie there, those after `from`: nothing is received.

@@ -245,13 +245,17 @@ impl Drive {
     /// How long a step waits after one that failed.
     const PAUSE: Duration = Duration::from_secs(1);
 
+    /// Messages in a step, and the pause after it: a rate is kept in tenths of a second.
+    fn pace(&self) -> (u32, Duration) {
+        let Some(rate) = self.per_second else { return (Self::STEP, Duration::ZERO) };
+        let messages = rate.div_ceil(10);
+        let pause_ms = u64::from(messages) * 1_000 / u64::from(rate.max(1));
+        (messages, Duration::from_millis(pause_ms))
+    }
+
     /// Takes step after step until the task is over or the store is closed.
     pub(super) async fn run(self, jobs: WeakJobs, clock: Arc<dyn Clock>) {
-        // A rate is kept in tenths of a second.
-        let messages = self.per_second.map_or(Self::STEP, |rate| rate.div_ceil(10));
-        let pause = self.per_second.map_or(Duration::ZERO, |rate| {
-            Duration::from_millis(u64::from(messages) * 1_000 / u64::from(rate.max(1)))
-        });
+        let (messages, pause) = self.pace();
         while let Some(jobs) = jobs.upgrade() {
             let id = self.id.clone();
             let result = jobs.run(move |tx| step(tx, &id, messages)).await;
@@ -355,4 +359,19 @@ fn came_from(tx: &Tx<'_>, sequence: i64) -> Result<Option<String>, StoreError> {
         |row| row.get(0),
     )?;
     Ok(source.flatten().as_deref().and_then(arn::queue_name).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_kept_in_tenths_of_a_second() {
+        for (per_second, messages, pause_ms) in
+            [(None, 100, 0), (Some(1), 1, 1_000), (Some(25), 3, 120), (Some(100), 10, 100)]
+        {
+            let pace = Drive { id: String::new(), per_second }.pace();
+            assert_eq!(pace, (messages, Duration::from_millis(pause_ms)), "{per_second:?}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, accessat, fallocate};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::error::{OpenError, is_full};
+use super::error::OpenError;
 use super::{DATABASE_FILE, damage_mark, migrations};
 use crate::files::{User, check_trusted, own_file};
 use crate::spare_room::with_room;
@@ -83,11 +83,7 @@ pub(super) fn database(dir: &Path) -> Result<Connection, OpenError> {
         migrations::migrate(&mut connection, version).map_err(failed)?;
         Ok(connection)
     };
-    let is_full = |error: &OpenError| match error {
-        OpenError::Database { source, .. } => is_full(source),
-        _ => false,
-    };
-    let connection = with_room(dir, is_full, open)?;
+    let connection = with_room(dir, OpenError::is_full, open)?;
     hold_log(dir);
     Ok(connection)
 }

@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::message::{MessageAttributes, SequenceNumber};
 use super::queue::{Queue, read_json};
 use super::queue_time::QueueTime;
-use super::stored::{self, StoredMessage};
+use super::stored;
 use super::view::View;
 
 /// What one look reads at most, in bytes and messages, so that no other look waits for long.
@@ -167,18 +167,16 @@ fn read(view: &View<'_>, queue: &str, row: &Row<'_>) -> Result<Option<Peeked>, S
     let is_held = row.get::<_, Option<String>>(12)?.is_some();
     let Ok(stored) = damage::sound(stored::read_row(row), row.get(13)) else { return Ok(None) };
     let visible_at = visible_at.filter(|at| *at > view.now()).map(|at| view.shown(at));
-    let StoredMessage { attributes, .. } = &stored;
-    let attributes = match attributes {
+    let attributes = match &stored.attributes {
         Some(text) => read_json("message attributes", text)?,
         None => MessageAttributes::new(),
     };
-    let (message_id, deduplication_id, trace_header) = stored.names();
     Ok(Some(Peeked {
         queue: queue.to_owned(),
         group: row.get(14)?,
-        message_id: message_id.to_owned(),
-        deduplication_id: deduplication_id.to_owned(),
-        trace_header: trace_header.map(str::to_owned),
+        message_id: stored.message_id,
+        deduplication_id: stored.deduplication_id,
+        trace_header: stored.trace_header,
         sequence_number: SequenceNumber(stored.sequence),
         sent_at: view.shown(stored.sent),
         first_received_at: stored.first_received.map(|at| view.shown(at)),

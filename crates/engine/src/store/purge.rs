@@ -79,7 +79,10 @@ impl Emptying {
         let began = Instant::now();
         let name: Option<String> =
             tx.first("SELECT name FROM queue WHERE id = ?1", [self.queue_id], |row| row.get(0))?;
-        let Some(name) = name else { return Ok(Self { after: self.before, ..self }) };
+        let Some(name) = name else {
+            self.after = self.before;
+            return Ok(self);
+        };
         let queue = tx.queue(&name)?;
         let next: Vec<(i64, i64)> = tx.all(
             "SELECT sequence, queue_id FROM message WHERE sequence > ?1 AND sequence < ?2
@@ -148,5 +151,26 @@ mod tests {
         assert!(!emptying.is_done(), "nobody has looked whether that was all");
         let emptying = store.jobs.run(move |tx| emptying.step(tx, Duration::ZERO)).await.unwrap();
         assert!(emptying.is_done());
+    }
+
+    /// It was sent between the last step of emptying the queue and this.
+    #[tokio::test]
+    async fn what_goes_with_its_queue_is_told_as_purged() {
+        let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
+        let mut departures = store.departures().unwrap();
+        let fifo = [("FifoQueue".to_owned(), "true".to_owned())].into();
+        store.create_queue("q.fifo", &fifo, &Tags::new()).await.unwrap();
+        let message = NewMessage {
+            body: "late".to_owned(),
+            group_id: "a".to_owned(),
+            deduplication_id: Some("late".to_owned()),
+            ..NewMessage::default()
+        };
+        store.send("q.fifo", message).await.unwrap();
+        store.jobs.run(|tx| delete(tx, "q.fifo")).await.unwrap();
+        let told = departures.try_recv().unwrap();
+        assert_eq!((told.why, told.route.as_str(), told.messages), (Why::Purged, "", 1));
+        let left = store.jobs.run(|tx| Ok(tx.ledger().held(1))).await.unwrap();
+        assert_eq!(left, []);
     }
 }

@@ -21,22 +21,15 @@ pub(super) struct Receive<'a> {
 pub(super) struct StoredMessage {
     pub(super) sequence: i64,
     pub(super) sent: QueueTime,
-    message_id: String,
-    deduplication_id: String,
+    pub(super) message_id: String,
+    pub(super) deduplication_id: String,
     dead_letter_source: Option<String>,
-    trace_header: Option<String>,
+    pub(super) trace_header: Option<String>,
     pub(super) attributes: Option<String>,
     pub(super) body: String,
     pub(super) receive_count: i64,
     pub(super) first_received: Option<QueueTime>,
     sender: Sender,
-}
-
-impl StoredMessage {
-    /// `MessageId`, `MessageDeduplicationId` and `AWSTraceHeader`.
-    pub(super) fn names(&self) -> (&str, &str, Option<&str>) {
-        (&self.message_id, &self.deduplication_id, self.trace_header.as_deref())
-    }
 }
 
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {

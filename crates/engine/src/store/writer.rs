@@ -333,3 +333,69 @@ impl<E: Into<StorageError>> From<E> for RolledBack {
         Self::ByStorage(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::config::KeepDelivered;
+    use domain::time::Timestamp;
+    use rusqlite::ffi;
+
+    use super::super::{Store, open};
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::at(Timestamp::from_ms(1_800_000_000_000)))
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_half_way_leaves_nothing_and_is_no_want_of_room() {
+        let store = Store::in_memory(clock()).unwrap();
+        store.keep_delivered(Some(KeepDelivered::new(1, 1_000).unwrap())).await.unwrap();
+        let half_way = |tx: &mut Tx<'_>| {
+            tx.execute("UPDATE kept_total SET events = 7", [])?;
+            Err::<(), _>(StoreError::MissingParameter("the rest"))
+        };
+        store.jobs.run(half_way).await.unwrap_err();
+        assert_eq!(store.kept_total().await.unwrap().events, 0);
+        assert!(store.jobs.run(|tx| Ok(tx.keeps().is_some())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn damage_that_a_request_meets_is_told_and_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), clock()).unwrap();
+        let corrupt = |_: &mut Tx<'_>| {
+            let error = ffi::Error::new(ffi::SQLITE_CORRUPT);
+            Err::<(), _>(rusqlite::Error::SqliteFailure(error, None).into())
+        };
+        store.jobs.run(corrupt).await.unwrap_err();
+        assert!(matches!(store.failed().await, Failure::Damaged { .. }));
+        assert!(dir.path().join("queues.db.damaged").exists());
+    }
+
+    #[test]
+    fn a_transaction_runs_all_that_wait_and_no_more_than_it_may() {
+        let connection = open::in_memory().unwrap();
+        let clock = QueueClock::open(&connection, clock()).unwrap();
+        for (given, expected) in [(1, 1), (256, 256), (300, 256)] {
+            let (sender, mut waiting) = mpsc::channel(given);
+            let mut answers = Vec::new();
+            let mut job = || -> Box<dyn Job> {
+                let (reply, answer) = oneshot::channel();
+                answers.push(answer);
+                let body = |_: &mut Tx<'_>| Ok(());
+                Box::new(Call { body, use_of_room: UseOfRoom::Held, result: None, reply })
+            };
+            let mut group = vec![job()];
+            for _ in 1..given {
+                assert!(sender.try_send(job()).is_ok());
+            }
+            let mut memory = Memory::default();
+            let mut tx = Tx::new(&connection, &clock, &mut memory);
+            let done = run_all(&mut tx, &mut group, &mut waiting);
+            assert_eq!((done, group.len()), ((Verdict::Keep, expected), expected));
+            assert_eq!(waiting.len(), given - expected);
+        }
+    }
+}

@@ -258,6 +258,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     assert!(refused.headers().contains_key("retry-after"));
     assert_eq!(get(&engine, "health").await["storage"], "failing");
     log.wait_for("storage failed", |_| true).await;
+    assert_eq!(log.count("refused"), 0, "one line says it for all of them");
     // A load balancer sends nothing any more, and asks until it may again.
     let health = async || crate::support::healthz(&client, &engine).await;
     assert_eq!(health().await, (503, json!({ "storage": "failing" })));

@@ -200,9 +200,107 @@ async fn a_function_that_ends_is_started_again_and_its_messages_come_back() {
     let exited = log.wait_for("forwarder_exited", |_| true).await;
     assert_eq!(exited["status"], "exit status: 3");
     assert_eq!(exited["restart_in_ms"], 1_000);
+    log.wait_for("forwarder_started", |line| line["pid"] == exited["pid"]).await;
     function.set_script("");
     function.wait_for(|record| record.len() == 2).await;
     log.wait_for("forwarder_started", |line| line["pid"] != exited["pid"]).await;
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_ends_no_batch_and_begins_none_that_is_empty() {
+    let (engine, function, log) = engine("", json!({})).await;
+    log.wait_for_count("forwarder_started", 2).await;
+    set_enabled(&engine, false).await;
+    let url = format!("http://{}/_engine/pauses/another", engine.api_address());
+    let api = crate::support::api_client(engine.access_key_id());
+    let why = json!({ "by": "ops", "reason": "a test" }).to_string();
+    assert!(api.put(&url).body(why).send().await.unwrap().status().is_success());
+    assert!(api.delete(&url).send().await.unwrap().status().is_success());
+    post(&crate::support::http_client(), &engine, "k", "x".to_owned()).await;
+    set_enabled(&engine, true).await;
+    let mapping = mapping(&engine, |mapping| mapping["messages_deleted"] == 1).await;
+    assert_eq!(mapping["invocations"], 1, "{mapping}");
+    assert_eq!(log.count("released what was in flight"), 0, "nothing was");
+    // The second pause changed nothing.
+    assert_eq!(log.count("event_source_mapping"), 2);
+    engine.stop().await;
+    assert_eq!(log.count("forwarder_exited"), 2, "whoever waits for the end waits for all of it");
+    assert_eq!(function.record(), ["x"]);
+}
+
+#[tokio::test]
+async fn what_waits_is_delivered_in_batches() {
+    let (engine, function, _log) = engine("", json!({ "forwarder": { "batch_size": 10 } })).await;
+    set_enabled(&engine, false).await;
+    let client = crate::support::http_client();
+    for n in 0..20 {
+        post(&client, &engine, "k", n.to_string()).await;
+    }
+    set_enabled(&engine, true).await;
+    let mapping = mapping(&engine, |mapping| mapping["messages_deleted"] == 20).await;
+    let url = format!("http://{}/2015-03-31/event-source-mappings/", engine.api_address());
+    let listed = crate::support::api_client(engine.access_key_id()).get(url).send().await.unwrap();
+    let listed: Value = serde_json::from_slice(&listed.bytes().await.unwrap()).unwrap();
+    assert_eq!(listed["EventSourceMappings"][0]["BatchSize"], 10, "{listed}");
+    // Two, unless one was under way when the pause began.
+    assert!(mapping["invocations"].as_u64().unwrap() < 5, "{mapping}");
+    assert_eq!(mapping["messages_failed"], 0, "{mapping}");
+    engine.stop().await;
+    assert_eq!(function.record().len(), 20);
+}
+
+/// An engine in memory on a clock that stands still, whose function was given `x` and whose storage takes
+/// nothing from then on.
+async fn delivered_while_storage_fails() -> (Engine, Function, LogLines, Arc<ManualClock>) {
+    let function = Function::new("");
+    let clock = Arc::new(ManualClock::at(Timestamp::from(SystemTime::now())));
+    let (engine, log) = on_a_clock(None, Some(&function), &clock).await;
+    set_enabled(&engine, false).await;
+    post(&crate::support::http_client(), &engine, "k", "x".to_owned()).await;
+    let faults = engine.store().faults();
+    let mut receive = faults.hold_commits();
+    set_enabled(&engine, true).await;
+    receive.held().await;
+    faults.set_commits_fail(true);
+    drop(receive);
+    function.wait_for(|record| record == ["x"]).await;
+    log.wait_for("storage failed", |_| true).await;
+    (engine, function, log, clock)
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_deleted_once_storage_works_again() {
+    let (engine, function, log, _stands_still) = delivered_while_storage_fails().await;
+    engine.store().faults().set_commits_fail(false);
+    mapping(&engine, |mapping| mapping["messages_deleted"] == 1).await;
+    engine.stop().await;
+    assert_eq!((log.count("not deleted, comes again"), function.record().len()), (0, 1));
+}
+
+/// Another process may have it by then.
+#[tokio::test]
+async fn nobody_tries_to_delete_what_is_in_flight_no_more() {
+    let (engine, _function, log, clock) = delivered_while_storage_fails().await;
+    clock.advance(Duration::from_secs(6 * 4));
+    let line = log.wait_for("not deleted, comes again", |_| true).await;
+    assert_eq!(line["messages"], 1);
+    engine.store().faults().set_commits_fail(false);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_repeated_is_given_to_the_function_beside_the_queue() {
+    let (engine, function, _log) = engine("", json!({ "keep_delivered": { "count": 10 } })).await;
+    let client = crate::support::http_client();
+    post(&client, &engine, "k", "x".to_owned()).await;
+    mapping(&engine, |mapping| mapping["messages_deleted"] == 1).await;
+    let (kept, _) = engine.store().kept_before("test-webhook.fifo", i64::MAX).await.unwrap();
+    let url = format!("http://{}/_engine/repeat", engine.api_address());
+    let client = crate::support::api_client(engine.access_key_id());
+    let asked = json!({ "event_id": kept[0].event_id }).to_string();
+    assert_eq!(client.post(url).body(asked).send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(function.record(), ["x", "x"]);
     engine.stop().await;
 }
 

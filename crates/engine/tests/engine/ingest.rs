@@ -163,6 +163,22 @@ async fn who_is_refused_again_and_again_does_not_fill_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_may_be_as_long_as_the_gateway_s() {
+    let (engine, _log) = start(json!({})).await;
+    let head = "POST /sqs-hook HTTP/1.1\r\nhost: h\r\nx-key: k\r\ncontent-length: 1\r\nconnection: close\r\n";
+    let of_length = |bytes: usize| {
+        let filler = "x".repeat(bytes - head.len() - "x-long: \r\n".len());
+        format!("{head}x-long: {filler}\r\n\r\nb")
+    };
+    let largest = of_length(quota::REQUEST_HEAD_BYTES_MAX);
+    let (status, answer) = send(&engine, largest.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let over = of_length(quota::REQUEST_HEAD_BYTES_MAX + 1);
+    check_refused(&engine, over.as_bytes(), 431, "Header");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sizes_are_those_of_the_queue_and_of_the_gateway() {
     let (engine, _log) = start(json!({})).await;
     let key = "x-key: k\r\n";

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use engine::clock::Clock as _;
-use engine::store::{SequenceNumber, Store, Why};
+use engine::store::{PeekFrom, SequenceNumber, Store, Why};
 
 use crate::support::{Fixture, QUEUE, attributes, bodies, manual_clock, version_1};
 
@@ -52,6 +52,8 @@ async fn a_damaged_message_holds_back_what_is_behind_it_and_nothing_else() {
         assert_eq!(take(&queue).await, ["a-1", "b-1"], "{sql}");
         assert_eq!(departures.recv().await.unwrap().why, Why::Damaged, "{sql}");
         assert_eq!(take(&queue).await, [""; 0], "{sql}");
+        let page = queue.store.peek(QUEUE, PeekFrom::default()).await.unwrap();
+        assert_eq!((page.messages.len(), page.damaged), (1, 1), "{sql}");
         let damaged = queue.store.damaged().await.unwrap();
         let [damaged] = &damaged[..] else { panic!("{damaged:?}") };
         assert_eq!(

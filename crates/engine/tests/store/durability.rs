@@ -195,6 +195,16 @@ async fn what_was_in_flight_in_a_former_version_holds_back_what_is_behind_it() {
     assert_eq!(bodies(&all), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#, "new"]);
 }
 
+/// It is written in place then, also where the disk has no room any more.
+#[tokio::test]
+async fn the_log_has_its_room_from_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    let log = std::fs::metadata(dir.path().join("queues.db-wal")).unwrap();
+    assert!(log.len() >= 4 * 1_024 * 1_024, "{} bytes", log.len());
+    queue.store.close().await;
+}
+
 #[tokio::test]
 async fn the_data_directory_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;

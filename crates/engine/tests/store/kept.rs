@@ -59,6 +59,20 @@ async fn the_oldest_goes_at_either_bound_and_what_has_no_room_alone_is_not_kept(
     store.send(QUEUE, message("a", &"x".repeat(two as usize))).await.unwrap();
     deliver(&fixture).await;
     assert_eq!(kept(store).await, ["4"]);
+    // A large one takes the place of several.
+    store.keep_delivered(Some(bounds(3, two))).await.unwrap();
+    fixture.send("a", "5").await;
+    deliver(&fixture).await;
+    assert_eq!(kept(store).await, ["5", "4"]);
+    let body = "x".repeat(usize::try_from(three / 6).unwrap());
+    let large = NewMessage { body: body.clone(), ..message("a", "6") };
+    store.send(QUEUE, large).await.unwrap();
+    deliver(&fixture).await;
+    assert_eq!(kept(store).await, [body]);
+    store.keep_delivered(None).await.unwrap();
+    store.keep_delivered(Some(bounds(3, two))).await.unwrap();
+    fixture.send("a", "7").await;
+    deliver(&fixture).await;
     assert_eq!(total(store).await, (1, three / 3));
     store.keep_delivered(None).await.unwrap();
     assert_eq!(total(store).await, (0, 0));
@@ -169,6 +183,51 @@ async fn on_a_full_disk_keeping_gives_way_and_not_the_delivery() {
     store.shrink(false).await.unwrap();
     deliver(&fixture).await;
     assert_eq!(total(store).await.0, 10);
+}
+
+/// In memory there is no room that is held for those who bring what is there to its end.
+#[tokio::test]
+async fn where_nothing_is_held_keeping_gives_way_and_what_has_no_room_still_is_refused() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    store.keep_delivered(Some(bounds(1_000, 100_000_000))).await.unwrap();
+    for n in 0..100 {
+        let new =
+            NewMessage { body: format!("{n:0300}"), ..message(&n.to_string(), &n.to_string()) };
+        store.send(QUEUE, new).await.unwrap();
+    }
+    let received = [fixture.receive(10).await, fixture.receive(10).await].concat();
+    store.faults().fill_disk().await.unwrap();
+    for handle in received.into_iter().map(|it| it.receipt_handle) {
+        store.finish_batch(QUEUE, vec![handle]).await.unwrap().remove(0).unwrap();
+    }
+    let (events, _) = total(store).await;
+    assert!(events < 20, "{events} found room");
+    let large = NewMessage { body: "x".repeat(1_000_000), ..message("a", "large") };
+    store.send(QUEUE, large).await.unwrap_err();
+}
+
+/// One look reads a MiB of bodies, or a thousand events.
+#[tokio::test]
+async fn kept_events_come_a_page_at_a_time() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    store.keep_delivered(Some(bounds(10, 100_000_000))).await.unwrap();
+    for n in 0..5 {
+        let body = format!("{n}{}", "x".repeat(400_000));
+        let large = NewMessage { body, ..message("a", &n.to_string()) };
+        store.send(QUEUE, large).await.unwrap();
+        deliver(&fixture).await;
+    }
+    let page = async |before| {
+        let (kept, is_more) = store.kept_before(QUEUE, before).await.unwrap();
+        let bodies: String = kept.iter().map(|it| &it.body[..1]).collect();
+        (bodies, is_more, kept.last().map_or(0, |it| it.number))
+    };
+    let (bodies, is_more, last) = page(i64::MAX).await;
+    assert_eq!((bodies.as_str(), is_more), ("432", true));
+    let (bodies, is_more, _) = page(last).await;
+    assert_eq!((bodies.as_str(), is_more), ("10", false));
 }
 
 #[tokio::test]

@@ -30,6 +30,9 @@ async fn every_way_in_and_out_is_counted_by_route() {
         store.accept(QUEUE, of_route("sss", body)).await.unwrap(); // A repeat is no message.
     }
     store.send(QUEUE, of_route("other", "sent")).await.unwrap();
+    let mut returned = of_route("back", "returned");
+    returned.attributes.insert("event_id".to_owned(), MessageAttribute::string("evt-1"));
+    store.send(DEAD, returned).await.unwrap();
     let mut received = fixture.receive(5).await.into_iter();
     let mut next = || received.next().unwrap();
     let (done, dead, deleted) = (next(), next(), next());
@@ -53,6 +56,9 @@ async fn every_way_in_and_out_is_counted_by_route() {
     let (queue, dead) = ways(store, "other").await;
     assert_eq!(queue, Ways { sent: 1, moved_out: 1, ..none });
     assert_eq!(dead, Ways { moved_in: 1, queued: 1, ..none });
+
+    let (_, dead) = ways(store, "back").await;
+    assert_eq!(dead, Ways { returned: 1, queued: 1, ..none });
 
     store.purge_queue(DEAD).await.unwrap();
     let (_, dead) = ways(store, "sss").await;

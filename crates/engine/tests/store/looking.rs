@@ -215,7 +215,9 @@ async fn peek(queue: &Fixture, name: &str) -> (Vec<Peeked>, usize) {
 async fn what_is_hidden_is_seen_as_well_and_looking_changes_nothing() {
     let queue = Fixture::with_dead_letters(3).await;
     let first = queue.clock_wall();
-    for (group, body) in [("b", "1"), ("a", "2"), ("b", "3")] {
+    let traced = NewMessage { trace_header: Some("Root=1".to_owned()), ..message("b", "1") };
+    let sent = queue.store.send(QUEUE, traced).await.unwrap();
+    for (group, body) in [("a", "2"), ("b", "3")] {
         queue.send(group, body).await;
     }
     queue.advance_seconds(5);
@@ -231,6 +233,8 @@ async fn what_is_hidden_is_seen_as_well_and_looking_changes_nothing() {
         assert_eq!(seen, [("a", "2"), ("b", "1"), ("b", "3")]);
         let b = &messages[1];
         assert_eq!((b.receive_count, b.is_held, b.sent_at), (1, true, first));
+        assert_eq!((&b.message_id, &*b.deduplication_id), (&sent.message_id, "1"));
+        assert_eq!(b.trace_header.as_deref(), Some("Root=1"));
         assert_eq!(b.first_received_at, Some(first.plus(Duration::from_secs(5))));
         assert_eq!(b.visible_at, Some(first.plus(Duration::from_secs(35))));
         assert_eq!((messages[2].receive_count, messages[2].visible_at), (0, None));
@@ -262,5 +266,37 @@ async fn a_page_ends_and_the_next_goes_on_behind_it() {
     let (messages, pages) = peek(&queue, QUEUE).await;
     let numbers: String = messages.iter().map(|it| &it.body[..1]).collect();
     assert_eq!(numbers, "012345678");
-    assert!(pages > 2, "{pages} pages");
+    // Four of them are more than a MiB.
+    assert_eq!(pages, 3);
+}
+
+#[tokio::test]
+async fn what_can_be_received_now_is_not_hidden() {
+    let queue = Fixture::new().await;
+    queue.send("a", "1").await;
+    let request =
+        ReceiveRequest { receiver: Some("function".to_owned()), ..ReceiveRequest::default() };
+    assert_eq!(queue.store.receive(QUEUE, request).await.unwrap().len(), 1);
+    queue.advance_seconds(30);
+    let (messages, _) = peek(&queue, QUEUE).await;
+    assert_eq!((messages[0].visible_at, messages[0].is_held), (None, false));
+}
+
+#[tokio::test]
+async fn a_page_has_a_thousand_messages_at_most() {
+    let queue = Fixture::new().await;
+    send_many(&queue, QUEUE, 1_001).await;
+    let (messages, pages) = peek(&queue, QUEUE).await;
+    assert_eq!((messages.len(), pages), (1_001, 2));
+}
+
+#[tokio::test]
+async fn of_ids_that_begin_alike_no_more_are_given_than_asked_for() {
+    let queue = Fixture::new().await;
+    for id in ["evt-2", "evt-1", "other", "evt-3"] {
+        queue.store.send(QUEUE, of_event("a", id, id)).await.unwrap();
+    }
+    let ids = async |most| queue.store.event_ids_beginning("evt-", most).await.unwrap();
+    assert!(ids(3).await.iter().eq(["evt-1", "evt-2", "evt-3"]));
+    assert!(ids(2).await.iter().eq(["evt-1", "evt-2"]));
 }
