@@ -11,7 +11,7 @@ use crate::process::{self, cargo};
 use crate::workspace;
 
 /// Which of our crates a crate may link. Tests may use more.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("deployment", &["domain"]),
     ("forwarder", &["domain"]),
@@ -24,6 +24,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("sss-stub", &["domain", "terminal"]),
     ("bench", &["domain", "terminal"]),
     ("emulator", &["domain"]),
+    ("proof", &["terminal"]),
     ("xtask", &["commands", "deployment", "domain", "emulator", "terminal"]),
     ("contract-tests", &["domain", "emulator", "engine", "sss-stub"]),
 ];
