@@ -19,4 +19,6 @@ pub mod check;
 pub mod history;
 pub mod random;
 
+pub mod real;
+pub mod report;
 pub mod schedule;

@@ -17,12 +17,12 @@ impl Random {
     #[must_use]
     pub fn of(seed: u64, purpose: u64) -> Self {
         let mut random = Self(seed ^ purpose.wrapping_mul(0xa076_1d64_78bd_642f));
-        random.next();
+        random.number();
         random
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,7 +32,7 @@ impl Random {
 
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.number() % end
     }
 
     /// One of them.
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_its_numbers_and_a_purpose_has_its_own() {
-        let numbers = |mut random: Random| [random.next(), random.next(), random.next()];
+        let numbers = |mut random: Random| [random.number(), random.number(), random.number()];
         // The published vector of seed 1234567.
         let known =
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];

@@ -141,7 +141,7 @@ pub fn schedule(seed: u64, events: u64) -> Vec<Step> {
     let step = |(place, fault)| {
         // The last ones too meet events behind them.
         let after = (place as u64 + 1) * events / (count + 2);
-        Step { after, fault, choice: random.next() }
+        Step { after, fault, choice: random.number() }
     };
     faults.into_iter().enumerate().map(step).collect()
 }

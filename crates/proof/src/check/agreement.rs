@@ -42,7 +42,7 @@ impl Figures {
 
     fn of_status(&mut self, known: &Known<'_>, status: &Value) {
         let number = |at: &str| status.pointer(at).and_then(Value::as_i64);
-        let (dead, waiting) = (known.dead.len() as i64, known.waiting.len() as i64);
+        let (dead, waiting) = (count(known.dead), count(known.waiting));
         self.equal("status: dead letters", number("/dead_letters/count"), dead);
         self.equal("status: events in the queue", number("/queue/events"), waiting);
         self.equal("the loss meter: missing", number("/loss_meter/missing"), 0);
@@ -63,7 +63,7 @@ impl Figures {
     }
 
     fn of_metrics(&mut self, known: &Known<'_>, metrics: &str) {
-        let (dead, waiting) = (known.dead.len() as i64, known.waiting.len() as i64);
+        let (dead, waiting) = (count(known.dead), count(known.waiting));
         for (name, was) in [
             ("webhook_queue_messages{queue=\"webhook\"}", waiting),
             ("webhook_queue_messages{queue=\"dead_letter\"}", dead),
@@ -87,6 +87,10 @@ fn accepted<'a>(known: &Known<'a>) -> BTreeMap<&'a str, (i64, i64)> {
         *most += i64::from(event.accepted_at.is_some() || event.is_in_doubt);
     }
     accepted
+}
+
+fn count<T>(of: &[T]) -> i64 {
+    i64::try_from(of.len()).unwrap_or(i64::MAX)
 }
 
 fn metric(metrics: &str, name: &str) -> Option<i64> {

@@ -18,7 +18,7 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
 }
 
 fn missing(known: &Known<'_>, name: Name, event: &Event<'_>) -> Option<Violation> {
-    let id = event.event_id.unwrap_or_default();
+    let id = event.id.unwrap_or_default();
     let destinations = known.destinations(event);
     let is_delivered =
         !destinations.is_empty() && destinations.iter().all(|it| event.delivered(it).is_some());

@@ -174,7 +174,7 @@ struct Event<'a> {
     /// When a 2xx was first read.
     accepted_at: Option<Micros>,
     /// The id that it was accepted with.
-    event_id: Option<&'a str>,
+    id: Option<&'a str>,
     is_forged: bool,
     /// Whether one of its requests got no answer.
     is_in_doubt: bool,
@@ -234,7 +234,7 @@ impl<'a> Known<'a> {
                 let event = self.events.entry(*name).or_default();
                 event.sent(route, *sent_at, *is_forged);
                 event.accepted_at.get_or_insert(at);
-                event.event_id.get_or_insert(event_id);
+                event.id.get_or_insert(event_id);
                 self.by_id.insert(event_id, *name);
             }
             Seen::NotAccepted { name, route, status, sent_at, is_forged } => {
@@ -322,7 +322,7 @@ impl<'a> Event<'a> {
     }
 
     fn ids(&self) -> impl Iterator<Item = &'a str> + '_ {
-        self.event_id.into_iter().chain(self.arrivals.iter().map(|arrival| arrival.event_id))
+        self.id.into_iter().chain(self.arrivals.iter().map(|arrival| arrival.event_id))
     }
 
     fn at<'s>(&'s self, destination: &str) -> impl Iterator<Item = &'s Arrival<'a>> {

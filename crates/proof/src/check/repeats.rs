@@ -91,7 +91,7 @@ fn was_sent_again(known: &Known<'_>, event: &Event<'_>, again: &Arrival<'_>) -> 
 }
 
 fn other_id(name: Name, event: &Event<'_>) -> Option<Violation> {
-    let id = event.event_id.or_else(|| event.arrivals.first().map(|first| first.event_id))?;
+    let id = event.id.or_else(|| event.arrivals.first().map(|first| first.event_id))?;
     let other = event.arrivals.iter().find(|arrival| arrival.event_id != id)?;
     let text = format!("{name} is {id}, and {} got it as {}", other.destination, other.event_id);
     Some(Violation::of([name], text))
@@ -142,9 +142,9 @@ mod tests {
             story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
             story.got_at("right", "k1-0", status).got_at("left", "k1-0", 200);
             if holds {
-                story.holds(RepeatsExplained)
+                story.holds(RepeatsExplained);
             } else {
-                story.broken(RepeatsExplained, "left")
+                story.broken(RepeatsExplained, "left");
             }
         }
     }
@@ -161,9 +161,9 @@ mod tests {
             }
             story.act(Action::Redrive, &[], code).got("k1-0", 200).got("k1-0", 200);
             if holds {
-                story.holds(RepeatsExplained)
+                story.holds(RepeatsExplained);
             } else {
-                story.broken(RepeatsExplained, "again")
+                story.broken(RepeatsExplained, "again");
             }
         }
     }
