@@ -10,6 +10,7 @@
 //! | [`history`] | what was seen |
 //! | [`check`] | what was promised |
 //! | [`real`] | attacks the programs, over HTTP and by signals |
+//! | [`self_test`] | whether what is broken on purpose is found |
 //! | [`report`] | what was tried, and the story of what broke |
 //!
 //! Deliberately absent: anything of the product. Nothing depends on this crate, and it links none of
@@ -22,3 +23,4 @@ pub mod random;
 pub mod real;
 pub mod report;
 pub mod schedule;
+pub mod self_test;

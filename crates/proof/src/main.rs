@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use proof::real::{self, Options};
 use proof::report::Report;
+use proof::self_test;
 use terminal::exit;
 
 /// Try to break every promise, and say what was tried
@@ -59,6 +60,11 @@ struct Cli {
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
 
+    /// Try instead whether faults are found that the programs are built with on purpose; all, or those with
+    /// this text in their names
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
+    self_test: Option<String>,
+
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -77,13 +83,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let seed = cli.seed.unwrap_or_else(new_seed);
     let repeat = format!("{} --seed {seed} --events {}", cli.typed, cli.events);
     eprintln!("seed {seed}; `{repeat}` repeats it");
-    let run = real::run(&Options {
+    let options = Options {
         programs,
         seed,
         events: cli.events,
         time: Duration::from_secs(cli.minutes * 60),
+        deliberate: None,
         progress: |text| eprintln!("{text}"),
-    })?;
+    };
+    if let Some(text) = &cli.self_test {
+        return self_test(&options, text);
+    }
+    let run = real::run(&options)?;
     if let Some(file) = cli.history {
         let mut out = BufWriter::new(File::create(&file).context("making the history's file")?);
         run.history.write_to(&mut out).and_then(|()| out.flush()).context("writing the history")?;
@@ -99,6 +110,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     terminal::print::finish().context("writing to standard output")?;
     let is_whole = cli.part || report.unexercised().is_empty();
     Ok(if report.is_kept() && is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn self_test(options: &Options, text: &str) -> anyhow::Result<ExitCode> {
+    let options = Options { progress: |_text| {}, ..options.clone() };
+    let found = self_test::run(&options, text, |found| {
+        let what = if found.is_found { "found " } else { "MISSED" };
+        let error = found.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let (seconds, promise) = (found.took.as_secs(), found.promise.text());
+        println!("{what} {seconds:4} s  {:26} {promise}{error}", found.fault);
+    });
+    let missed = found.iter().filter(|found| !found.is_found).count();
+    println!("\n{} of {} deliberate faults found", found.len() - missed, found.len());
+    terminal::print::finish().context("writing to standard output")?;
+    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// One that nobody chose.

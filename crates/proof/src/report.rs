@@ -67,6 +67,13 @@ impl Report {
         self.checked.iter().all(|checked| checked.violations.is_empty())
     }
 
+    /// Whether this promise was broken.
+    #[must_use]
+    pub fn is_broken(&self, promise: Promise) -> bool {
+        let broken = |checked: &&Checked| !checked.violations.is_empty();
+        self.checked.iter().filter(broken).any(|checked| checked.promise == promise)
+    }
+
     /// Faults that were never exercised, and promises that were not while they were there, unless it was
     /// said why.
     #[must_use]

@@ -27,7 +27,7 @@ fn missing(known: &Known<'_>, name: Name, event: &Event<'_>) -> Option<Violation
         .acts
         .iter()
         .filter(|act| act.action == Action::Drop && act.event_ids.iter().any(|it| it == id))
-        .any(|act| act.has_reason);
+        .any(|act| act.has_reason && act.code == Some(0));
     if is_delivered || event.letter.is_some() || waits || is_dropped {
         return None;
     }
@@ -111,6 +111,16 @@ mod tests {
         story.accepted("k1-0", "plain").accepted("k1-1", "plain").got("k1-0", 200).got("k1-1", 500);
         story.left(vec![], &[]);
         story.broken(NothingMissing, "k1-1 was accepted");
+    }
+
+    #[test]
+    fn a_drop_that_failed_or_says_no_reason_accounts_for_nothing() {
+        for (code, has_reason) in [(Some(1), true), (None, true), (Some(0), false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422);
+            story.act_for(Action::Drop, &["k1-0"], code, has_reason).left(vec![], &[]);
+            story.broken(NothingMissing, "k1-0 was accepted");
+        }
     }
 
     #[test]

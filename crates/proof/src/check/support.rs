@@ -147,8 +147,18 @@ impl Story {
     }
 
     pub(super) fn act(&mut self, action: Action, events: &[&str], code: Option<i32>) -> &mut Self {
+        self.act_for(action, events, code, true)
+    }
+
+    pub(super) fn act_for(
+        &mut self,
+        action: Action,
+        events: &[&str],
+        code: Option<i32>,
+        has_reason: bool,
+    ) -> &mut Self {
         let (event_ids, began_at) = (events.iter().map(|event| id(event)).collect(), self.now + 1);
-        self.push(Seen::Acted { action, event_ids, has_reason: true, began_at, code })
+        self.push(Seen::Acted { action, event_ids, has_reason, began_at, code })
     }
 
     pub(super) fn healthy(&mut self) -> &mut Self {

@@ -19,6 +19,7 @@ use super::record::Record;
 use super::senders::Senders;
 use super::service::Service;
 use crate::history::{Action, DeadLetter, Seen};
+use crate::random::Random;
 use crate::schedule::{Fault, Step};
 
 /// How many requests a fault of the service meets before it ends, and how long it lasts at most.
@@ -28,10 +29,14 @@ const LASTS: Duration = Duration::from_secs(3);
 const COMES_WITHIN: Duration = Duration::from_mins(2);
 /// How many events are sent while delivery is paused.
 const WHILE_PAUSED: u64 = 100;
+/// How many events are sent while the engine is killed.
+const UNDER_LOAD: u64 = 200;
 /// How long a full disk lasts at most: the engine looks for room every second.
 const FULL_FOR: Duration = Duration::from_secs(15);
 /// How many events are sent into a full disk at a time.
 const INTO_FULL: u64 = 20;
+/// How many dead letters are tried until one is dropped.
+const DROPS_TRIED: usize = 5;
 /// Size of the data directory's own disk, in MiB.
 const DISK_MIB: u64 = 256;
 /// How long everything that waits may take, beside what each event takes: longer than is promised, so that
@@ -53,6 +58,7 @@ pub(super) struct Attack {
     released: u64,
     operators: Operators,
     edition: u64,
+    deliberate: Option<&'static str>,
     /// Faults of the service that are under way.
     failing: JoinSet<anyhow::Result<u64>>,
     used: HashMap<&'static str, (u64, u64)>,
@@ -125,6 +131,7 @@ impl Attack {
             released: 0,
             operators: Operators::new(Arc::clone(&places), Arc::clone(&record)),
             edition: options.seed,
+            deliberate: options.deliberate,
             failing: JoinSet::new(),
             used: HashMap::new(),
             files: 0,
@@ -146,7 +153,7 @@ impl Attack {
             secrets: &self.places.config.with_file_name("secrets"),
         };
         std::fs::write(&self.places.config, configuration.json(self.edition).to_string())?;
-        let (engine, ingest) = Engine::start(&self.places, &self.record).await?;
+        let (engine, ingest) = Engine::start(&self.places, self.deliberate, &self.record).await?;
         self.engine = Some(engine);
         self.ingest.send_replace(Some(ingest));
         Ok(())
@@ -161,6 +168,17 @@ impl Attack {
         self.ingest.send_replace(None);
         engine.kill().await?;
         self.start_engine().await
+    }
+
+    /// Kills it while it accepts.
+    async fn kill_engine_under_load(&mut self) -> anyhow::Result<()> {
+        let mut sent = self.record.counts.sent.subscribe();
+        let some = self.released + UNDER_LOAD / 5;
+        self.senders.release(UNDER_LOAD);
+        self.released += UNDER_LOAD;
+        let some = tokio::time::timeout(COMES_WITHIN, sent.wait_for(|sent| *sent >= some));
+        some.await.context("the senders do not send")?.context("the senders are gone")?;
+        self.kill_engine().await
     }
 
     /// Does every step, and sends every event.
@@ -214,7 +232,7 @@ impl Attack {
         }
         self.record.push(Seen::Began { fault });
         let hits = match fault {
-            Fault::KillEngine => self.kill_engine().await.map(|()| 1),
+            Fault::KillEngine => self.kill_engine_under_load().await.map(|()| 1),
             Fault::KillForwarder | Fault::KillForwarders => self.kill_forwarders(step).await,
             Fault::Reconfigure => self.reconfigure(step).await.map(|()| 1),
             Fault::FullDisk => self.full_disk().await,
@@ -350,16 +368,17 @@ impl Attack {
         Ok(())
     }
 
-    /// A dead letter that the service rejected. What was edited is not verified any more, so no other.
-    async fn rejected(&self, choice: u64) -> anyhow::Result<Option<DeadLetter>> {
+    /// Dead letters that the service rejected, in an order that a number chooses. What was edited is not
+    /// verified any more, so no others.
+    async fn rejected(&self, choice: u64) -> anyhow::Result<Vec<DeadLetter>> {
         let mut letters = self.operators.dead_letters().await?;
         letters.retain(|letter| letter.reason == "rejected");
-        let place = usize::try_from(choice % letters.len().max(1) as u64).unwrap_or_default();
-        Ok((!letters.is_empty()).then(|| letters.swap_remove(place)))
+        Random::new(choice).shuffle(&mut letters);
+        Ok(letters)
     }
 
     async fn edit(&mut self, step: Step) -> anyhow::Result<u64> {
-        let Some(letter) = self.rejected(step.choice).await? else { return Ok(0) };
+        let Some(letter) = self.rejected(step.choice).await?.pop() else { return Ok(0) };
         let id = letter.event_id;
         let Some(mut body) = self.operators.body(&id).await? else { return Ok(0) };
         body["edited"] = true.into();
@@ -378,11 +397,17 @@ impl Attack {
     }
 
     async fn drop_one(&mut self, step: Step) -> anyhow::Result<u64> {
-        let Some(letter) = self.rejected(step.choice).await? else { return Ok(0) };
-        let id = letter.event_id;
-        let arguments = ["dlq", "drop", "proof", &id, "--yes", "--why", "a test event"];
-        let output = self.operators.act(Action::Drop, vec![id.clone()], &arguments).await?;
-        Ok(u64::from(output.status.success()))
+        // Some may be hidden by a command that was killed.
+        for DeadLetter { event_id: id, .. } in
+            self.rejected(step.choice).await?.into_iter().take(DROPS_TRIED)
+        {
+            let arguments = ["dlq", "drop", "proof", &id, "--yes", "--why", "a test event"];
+            let output = self.operators.act(Action::Drop, vec![id.clone()], &arguments).await?;
+            if output.status.success() {
+                return Ok(1);
+            }
+        }
+        Ok(0)
     }
 
     /// Notes what processes use, where it is more than before.

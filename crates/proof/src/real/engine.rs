@@ -55,6 +55,7 @@ impl Engine {
     /// Starts it, and gives it and where it accepts, once it listens.
     pub(super) async fn start(
         places: &Places,
+        deliberate: Option<&str>,
         record: &Arc<Record>,
     ) -> anyhow::Result<(Self, SocketAddr)> {
         let mut command = Command::new(places.programs.join("webhook-engine"));
@@ -62,6 +63,9 @@ impl Engine {
         command.arg("--forwarder").arg(places.programs.join("forwarder"));
         command.args(["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
         command.args(["--reserve", "8", "--until-stdin-ends"]);
+        if let Some(fault) = deliberate {
+            command.env("WEBHOOK_DELIBERATE_FAULT", fault);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().context("starting webhook-engine")?;
         let stdout = child.stdout.take().context("standard output is piped")?;

@@ -36,6 +36,8 @@ pub struct Options {
     pub events: u64,
     /// After which no more faults begin.
     pub time: Duration,
+    /// A fault that the programs are built with and that is to be there.
+    pub deliberate: Option<&'static str>,
     /// Told once for each step.
     pub progress: fn(&str),
 }

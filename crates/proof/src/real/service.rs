@@ -24,6 +24,8 @@ use crate::history::{Answer, Name, Seen, Written};
 use crate::random::Random;
 use crate::schedule::Fault;
 
+/// How long a fault waits for the first who meets it.
+const COMES_WITHIN: Duration = Duration::from_secs(20);
 /// How long a listener that was taken away is waited for.
 const BIND_WITHIN: Duration = Duration::from_secs(10);
 
@@ -44,6 +46,8 @@ pub(super) struct Destination {
     record: Arc<Record>,
     is_healthy: Arc<AtomicBool>,
     fault: Mutex<Option<Fault>>,
+    /// One fault at a time.
+    turn: tokio::sync::Mutex<()>,
     /// How many requests met the fault.
     hits: watch::Sender<u64>,
     /// How often each event came.
@@ -72,6 +76,7 @@ impl Service {
                     record: Arc::clone(record),
                     is_healthy: Arc::clone(&is_healthy),
                     fault: Mutex::default(),
+                    turn: tokio::sync::Mutex::default(),
                     hits: watch::Sender::default(),
                     attempts: Mutex::default(),
                     accepting: Mutex::default(),
@@ -101,13 +106,15 @@ impl Service {
 }
 
 impl Destination {
-    /// Has it fail until it met `hits` requests, or until `within` is over; gives how many it met.
+    /// Has it fail until it met `hits` requests, or until `within` is over and it met one; gives how many it
+    /// met.
     pub(super) async fn fail(
         self: &Arc<Self>,
         fault: Fault,
         hits: u64,
         within: Duration,
     ) -> anyhow::Result<u64> {
+        let _turn = self.turn.lock().await;
         self.hits.send_replace(0);
         self.record.push(Seen::Began { fault });
         let met = if fault == Fault::Refuse {
@@ -115,9 +122,11 @@ impl Destination {
         } else {
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
             let mut seen = self.hits.subscribe();
-            // Where nobody comes, the time is over, and the table says how many came.
             let met = async { seen.wait_for(|seen| *seen >= hits).await.is_ok() };
             let _met = tokio::time::timeout(within, met).await;
+            // Delivery may have been paused, or a breaker open: where nobody ever comes, the table says so.
+            let met = async { seen.wait_for(|seen| *seen >= 1).await.is_ok() };
+            let _met = tokio::time::timeout(COMES_WITHIN, met).await;
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
             *self.hits.borrow()
         };
@@ -138,6 +147,8 @@ impl Destination {
         }
         let met = async { seen.wait_for(|seen| failed(seen) >= before + hits).await.is_ok() };
         let _met = tokio::time::timeout(within, met).await;
+        let met = async { seen.wait_for(|seen| failed(seen) > before).await.is_ok() };
+        let _met = tokio::time::timeout(COMES_WITHIN, met).await;
         self.accept(self.listen_again().await?);
         Ok(failed(&self.record.counts.failed.borrow()) - before)
     }
