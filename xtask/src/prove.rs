@@ -11,6 +11,10 @@ const PACKAGES: [&str; 4] = ["engine", "forwarder", "operator", "proof"];
 
 /// Events of `--quick`: what a debug build delivers within two minutes.
 const QUICK_EVENTS: u64 = 20_000;
+/// Events of each run of `--self-test`.
+const SELF_TEST_EVENTS: u64 = 4_000;
+/// What the programs are built with for `--self-test`, and for nothing else.
+const DELIBERATE_FAULTS: &str = "engine/deliberate-faults,forwarder/deliberate-faults";
 /// Events of a whole proof.
 const EVENTS: u64 = 1_000_000;
 
@@ -45,6 +49,11 @@ pub(crate) struct Prove {
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
 
+    /// Try instead whether faults are found that the programs are built with on purpose; all, or those with
+    /// this text in their names
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
+    self_test: Option<String>,
+
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -52,7 +61,15 @@ pub(crate) struct Prove {
 
 impl Prove {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let folder = if self.quick {
+        let folder = if self.self_test.is_some() {
+            let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
+            let mut build = cargo();
+            build.arg("build").args(packages).args(["--features", DELIBERATE_FAULTS]);
+            // Apart from what anybody else starts.
+            let dir = workspace::target_dir().join("deliberate-faults");
+            process::run(build.arg("--target-dir").arg(dir))?;
+            "deliberate-faults/debug"
+        } else if self.quick {
             process::build(&PACKAGES)?;
             "debug"
         } else {
@@ -67,7 +84,11 @@ impl Prove {
 
     /// What the proof is told.
     fn arguments(&self) -> Vec<String> {
-        let events = self.events.unwrap_or(if self.quick { QUICK_EVENTS } else { EVENTS });
+        let events = self.events.unwrap_or(match (&self.self_test, self.quick) {
+            (Some(_), _) => SELF_TEST_EVENTS,
+            (None, true) => QUICK_EVENTS,
+            (None, false) => EVENTS,
+        });
         let typed = if self.quick { "cargo xtask prove --quick" } else { "cargo xtask prove" };
         let mut arguments = vec![format!("--events={events}"), format!("--typed={typed}")];
         arguments.extend(self.seed.map(|seed| format!("--seed={seed}")));
@@ -78,6 +99,11 @@ impl Prove {
                 .and_then(|file| std::path::absolute(file).ok())
                 .map(|file| format!("--history={}", file.display())),
         );
+        if self.quick {
+            // Two minutes are too short for every fault to meet somebody.
+            arguments.push("--part".to_owned());
+        }
+        arguments.extend(self.self_test.iter().map(|text| format!("--self-test={text}")));
         arguments.extend(self.json.then(|| "--json".to_owned()));
         arguments
     }
@@ -102,7 +128,7 @@ mod tests {
         };
         assert_eq!(
             arguments("--quick --seed 7"),
-            "--events=20000 --typed=cargo xtask prove --quick --seed=7"
+            "--events=20000 --typed=cargo xtask prove --quick --seed=7 --part"
         );
         assert_eq!(
             arguments("--events 5000 --json"),

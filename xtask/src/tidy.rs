@@ -64,6 +64,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         breaches.extend(manifest(package)?);
     }
     breaches.extend(domain_is_pure()?);
+    breaches.extend(no_deliberate_faults()?);
     let files = source_files()?;
     breaches.extend(sources(&files));
     for crate_src in WITHOUT_CIRCLES {
@@ -135,6 +136,13 @@ fn domain_is_pure() -> anyhow::Result<Vec<String>> {
     let names = tree.lines().filter_map(|line| line.split(' ').next());
     let found = names.filter(|name| NOT_IN_DOMAIN.contains(name));
     Ok(found.map(|name| format!("domain must not depend on {name}")).collect())
+}
+
+/// No build has the faults on purpose by which the proof is tried, unless it was asked for them.
+fn no_deliberate_faults() -> anyhow::Result<Option<String>> {
+    let tree = process::output(cargo().args(["tree", "--workspace", "--edges", "features"]))?;
+    let found = tree.lines().find(|line| line.contains("deliberate-faults"));
+    Ok(found.map(|line| format!("deliberate faults are built in: {}", line.trim())))
 }
 
 /// All Rust files of the repository, by their paths from its root, with their texts.

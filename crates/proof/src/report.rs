@@ -154,10 +154,10 @@ impl Report {
         let heading = ["FAULT", "TIMES", "MET", "MISSING", "OVERTAKEN", "REPEATED", "GENUINE"];
         text.push_str(&table(heading, faults));
         for (fault, why) in &self.skipped {
-            text.push_str(&format!("skipped {fault:?}: {why}\n"));
+            text.extend([format!("skipped {fault:?}: {why}\n")]);
         }
         for what in self.unexercised() {
-            text.push_str(&format!("never exercised: {what}\n"));
+            text.extend([format!("never exercised: {what}\n")]);
         }
         text
     }
@@ -167,22 +167,22 @@ impl Report {
     pub fn stories(&self, history: &History) -> String {
         let mut text = String::new();
         for checked in self.checked.iter().filter(|checked| !checked.violations.is_empty()) {
-            text.push_str(&format!("\nBROKEN: {}\n", checked.promise.text()));
+            text.extend([format!("\nBROKEN: {}\n", checked.promise.text())]);
             let mut told: Vec<_> =
                 checked.violations.iter().map(|it| (it, story(history, it))).collect();
             told.sort_by_key(|(_, story)| story.len());
             for (violation, story) in told.iter().take(STORIES_MAX) {
-                text.push_str(&format!("\n{}\n", violation.text));
+                text.extend([format!("\n{}\n", violation.text)]);
                 for entry in story.iter().take(LINES_MAX) {
                     let line = serde_json::to_string(entry).unwrap_or_default();
-                    text.push_str(&format!("  {line}\n"));
+                    text.extend([format!("  {line}\n")]);
                 }
                 if story.len() > LINES_MAX {
-                    text.push_str(&format!("  … {} more\n", story.len() - LINES_MAX));
+                    text.extend([format!("  … {} more\n", story.len() - LINES_MAX)]);
                 }
             }
             if told.len() > STORIES_MAX {
-                text.push_str(&format!("\nand {} more\n", told.len() - STORIES_MAX));
+                text.extend([format!("\nand {} more\n", told.len() - STORIES_MAX)]);
             }
         }
         text

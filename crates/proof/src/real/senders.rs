@@ -160,7 +160,7 @@ impl Sender {
             let signature = hmac::sign(&key, body.as_bytes());
             head.push_str("x-hub-signature-256: sha256=");
             for byte in signature.as_ref() {
-                head.push_str(&format!("{byte:02x}"));
+                head.extend([format!("{byte:02x}")]);
             }
             head.push_str("\r\n");
         }
@@ -176,13 +176,12 @@ impl Sender {
             let is_there = |stream: &BufReader<TcpStream>| {
                 stream.get_ref().peer_addr().is_ok_and(|peer| peer == address)
             };
-            let mut stream = match self.connection.take().filter(is_there) {
-                Some(stream) => stream,
-                None => {
-                    let stream = TcpStream::connect(address).await?;
-                    stream.set_nodelay(true)?;
-                    BufReader::new(stream)
-                }
+            let mut stream = if let Some(stream) = self.connection.take().filter(is_there) {
+                stream
+            } else {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                BufReader::new(stream)
             };
             stream.write_all(request).await?;
             let answer = http::read(&mut stream).await?;
