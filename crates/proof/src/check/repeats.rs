@@ -9,6 +9,9 @@ use crate::schedule::Fault;
 /// long as the function.
 const DELETED_WITHIN: Micros = 12_000_000;
 
+/// How far apart the attempts of one receive at two destinations may arrive: they are made side by side.
+const SIDE_BY_SIDE: Micros = 500_000;
+
 pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
     let full_disks = full_disks(known);
     let mut violations = Vec::new();
@@ -76,7 +79,15 @@ fn is_explained(
             && other.at <= again.at
             && !other.answer.is_success_in_time(known.timeout_ms)
     };
-    event.arrivals.iter().any(|other| has_failed(&other)) || was_sent_again(known, event, again)
+    // Who was refused a connection, or was not called, has failed unseen.
+    let beside = before.at + SIDE_BY_SIDE;
+    let had_it =
+        |other: &String| event.at(other).any(|it| it.answer.may_be_success() && it.at <= beside);
+    let fellows = known.destinations(event).iter().filter(|other| *other != before.destination);
+    let fellow_failed = fellows.into_iter().any(|other| !had_it(other));
+    fellow_failed
+        || event.arrivals.iter().any(|other| has_failed(&other))
+        || was_sent_again(known, event, again)
 }
 
 /// Whether a command that was cut off may have sent a dead letter and not deleted it.
@@ -140,13 +151,20 @@ mod tests {
         for (status, holds) in [(500, true), (200, false)] {
             let mut story = Story::new();
             story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
-            story.got_at("right", "k1-0", status).got_at("left", "k1-0", 200);
+            story.at_once().got_at("right", "k1-0", status).got_at("left", "k1-0", 200);
             if holds {
                 story.holds(RepeatsExplained);
             } else {
                 story.broken(RepeatsExplained, "left");
             }
         }
+    }
+
+    #[test]
+    fn a_fellow_destination_that_could_not_be_reached_is_a_reason() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "pair").got_at("left", "k1-0", 200).got_at("left", "k1-0", 200);
+        story.got_at("right", "k1-0", 200).holds(RepeatsExplained);
     }
 
     #[test]

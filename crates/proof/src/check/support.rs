@@ -69,6 +69,12 @@ impl Story {
         self
     }
 
+    /// The next comes at the same time as the last.
+    pub(super) fn at_once(&mut self) -> &mut Self {
+        self.now -= 1_000_000;
+        self
+    }
+
     pub(super) fn later(&mut self, seconds: Micros) -> &mut Self {
         self.now += (seconds - 1) * 1_000_000;
         self
