@@ -23,6 +23,7 @@ mod module_docs;
 mod operate;
 mod package;
 mod process;
+mod prove;
 mod release;
 mod schema;
 mod send;
@@ -74,6 +75,7 @@ enum Command {
     Test(test::Test),
     Lint(lint::Lint),
     Bench(bench::Bench),
+    Prove(prove::Prove),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Test(command) => Ok(command.run()),
         Command::Lint(command) => Ok(command.run()),
         Command::Bench(command) => command.run(),
+        Command::Prove(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

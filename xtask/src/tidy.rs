@@ -11,7 +11,7 @@ use crate::process::{self, cargo};
 use crate::workspace;
 
 /// Which of our crates a crate may link. Tests may use more.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("deployment", &["domain"]),
     ("forwarder", &["domain"]),
@@ -24,6 +24,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("sss-stub", &["domain", "terminal"]),
     ("bench", &["domain", "terminal"]),
     ("emulator", &["domain"]),
+    ("proof", &["terminal"]),
     ("xtask", &["commands", "deployment", "domain", "emulator", "terminal"]),
     ("contract-tests", &["domain", "emulator", "engine", "sss-stub"]),
 ];
@@ -63,6 +64,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         breaches.extend(manifest(package)?);
     }
     breaches.extend(domain_is_pure()?);
+    breaches.extend(no_deliberate_faults()?);
     let files = source_files()?;
     breaches.extend(sources(&files));
     for crate_src in WITHOUT_CIRCLES {
@@ -134,6 +136,13 @@ fn domain_is_pure() -> anyhow::Result<Vec<String>> {
     let names = tree.lines().filter_map(|line| line.split(' ').next());
     let found = names.filter(|name| NOT_IN_DOMAIN.contains(name));
     Ok(found.map(|name| format!("domain must not depend on {name}")).collect())
+}
+
+/// No build has the faults on purpose by which the proof is tried, unless it was asked for them.
+fn no_deliberate_faults() -> anyhow::Result<Option<String>> {
+    let tree = process::output(cargo().args(["tree", "--workspace", "--edges", "features"]))?;
+    let found = tree.lines().find(|line| line.contains("deliberate-faults"));
+    Ok(found.map(|line| format!("deliberate faults are built in: {}", line.trim())))
 }
 
 /// All Rust files of the repository, by their paths from its root, with their texts.

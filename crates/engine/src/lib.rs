@@ -29,6 +29,7 @@ mod ages;
 mod check;
 mod conditions;
 mod damage_api;
+mod deliberate;
 mod deliveries;
 mod departures;
 mod destinations;

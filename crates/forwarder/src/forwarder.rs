@@ -9,7 +9,7 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse};
 use bytes::Bytes;
 use domain::batch::{self, Group, Kept, Step};
 use domain::config::{Config, LogLevel};
-use domain::dead_letter::{self, Class, Unreadable};
+use domain::dead_letter::{self, Cause, Class, Unreadable};
 use domain::json::JsonError;
 use domain::memory::Memory;
 use domain::message::Message;
@@ -36,7 +36,7 @@ use crate::signatures::{self, Failure};
 use crate::skips::SkipList;
 use crate::timeout::Timers;
 use crate::webhook::{self, Exchange};
-use crate::{Settings, StartError, event, lock, services, tls};
+use crate::{Settings, StartError, deliberate, event, lock, services, tls};
 
 /// The function: what is kept from one invocation to the next.
 #[derive(Debug)]
@@ -231,6 +231,10 @@ impl Forwarder {
                 self.report.line(Line { level, what, ..report::about(message) });
                 self.after_trouble(message, invocation)
             });
+            let step = match step {
+                Step::Keep { .. } if deliberate::is_there("forget-what-stays") => Step::Done,
+                step => step,
+            };
             if let Step::Keep { visible_in } = step {
                 let reason = if visible_in.is_zero() { "deadline" } else { "behind_failed" };
                 for follower in group.followers() {
@@ -328,7 +332,8 @@ impl Forwarder {
         invocation: Invocation,
     ) -> Result<Vec<HeaderMap>, Failure> {
         let time_left = || invocation.time_for_calls();
-        if let Some(verification) = route.verification_of(message) {
+        let forgets = deliberate::is_there("no-verification");
+        if let Some(verification) = route.verification_of(message).filter(|_| !forgets) {
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
         }
         for destination in route.destinations() {
@@ -385,12 +390,17 @@ impl Forwarder {
         {
             next = outcome.skipped(route, receive);
         }
+        next = with_deliberate_fault(next, route);
         let handles: Vec<&str> = match &next {
             Next::Keep { .. } => group.all().map(|it| it.receipt_handle.as_str()).collect(),
             Next::Delivered | Next::DeadLetter { .. } => Vec::new(),
         };
         let beside = Beside { latencies: &ending.latencies, handles: &handles };
         self.report.outcome(message, route, outcome, receive, &next, beside);
+        if deliberate::is_there("log-body") {
+            let about = Line { error: Some(&message.body), ..report::about(message) };
+            self.report.line(about);
+        }
         if let Next::DeadLetter { class, cause, attempts } = next {
             let delivered_to = lock(&self.memory).delivered_to(message, route);
             let letter = dead_letter::dead_letter(message, class, cause, attempts, delivered_to);
@@ -431,6 +441,15 @@ impl Forwarder {
         about: Line<'_>,
         invocation: Invocation,
     ) -> bool {
+        let is_dropped = match class {
+            Class::GaveUp => deliberate::is_there("drop-on-give-up"),
+            Class::Rejected => deliberate::is_there("drop-rejected"),
+            Class::Unverified => deliberate::is_there("drop-unverified"),
+            _ => false,
+        };
+        if is_dropped {
+            return true;
+        }
         let time_left = invocation.time_for_calls();
         let error = self.queue.send_dead_letter(letter, time_left).await.err();
         let error = error.map(|error| error.to_string());
@@ -481,6 +500,32 @@ impl Forwarder {
 
 fn now() -> Timestamp {
     SystemTime::now().into()
+}
+
+/// What one of the deliberate faults makes of it.
+fn with_deliberate_fault(next: Next, route: Option<&Route>) -> Next {
+    let there = deliberate::is_there;
+    match next {
+        Next::Delivered if there("repeat-delivered") => {
+            Next::Keep { visible_in: Duration::from_secs(1), because: Because::Failed }
+        }
+        Next::Keep { because: Because::Failed, .. } if there("delete-on-failure") => {
+            Next::Delivered
+        }
+        Next::Keep { because: Because::Failed, .. } if there("wait-too-long") => {
+            Next::Keep { visible_in: Duration::from_secs(100), because: Because::Failed }
+        }
+        Next::Keep { because: Because::Blocked, .. } if there("overtake-blocked") => {
+            let cause = Cause { status: Some(422), ..Cause::default() };
+            Next::DeadLetter { class: Class::Rejected, cause, attempts: 1 }
+        }
+        Next::DeadLetter { class: Class::Rejected, cause, attempts }
+            if there("untrue-reason") && route.is_some() =>
+        {
+            Next::DeadLetter { class: Class::GaveUp, cause, attempts }
+        }
+        next => next,
+    }
 }
 
 #[cfg(test)]

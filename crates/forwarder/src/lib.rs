@@ -8,6 +8,7 @@
 
 mod aws;
 mod client;
+mod deliberate;
 mod event;
 mod forwarder;
 mod gates;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use crate::client::Exchange;
 use crate::client::{ANYTHING, OURSELVES};
+use crate::deliberate;
 use crate::identity::Clients;
 use crate::timeout::Timers;
 
@@ -44,6 +45,9 @@ pub(crate) fn headers(
         headers.insert(name, HeaderValue::from_bytes(value.as_bytes())?);
     }
     headers.insert(WEBHOOK_ID, HeaderValue::from_str(message.event_id())?);
+    if deliberate::is_there("another-id-on-repeat") && attempt > 1 {
+        headers.insert(WEBHOOK_ID, HeaderValue::from(attempt));
+    }
     headers.insert(WEBHOOK_ATTEMPT, HeaderValue::from(attempt));
     // Some emulators do not pass these on; an empty header would say that they are empty.
     for (name, value) in

@@ -10,6 +10,7 @@ use domain::pause::{Pause, Pauses, UNKNOWN};
 use domain::time::Timestamp;
 use serde::Deserialize;
 
+use crate::deliberate;
 use crate::files::write_durably;
 
 /// Name of the file in the data directory.
@@ -47,6 +48,7 @@ impl PausesFile {
     pub(crate) fn open(&self) -> io::Result<Pauses> {
         let Some(dir) = &self.dir else { return Ok(Pauses::default()) };
         let pauses = match there(&dir.join(FILE))? {
+            Some(_) if deliberate::is_there("forget-pauses") => Pauses::default(),
             Some(json) => parsed(FILE, Pauses::parse(&json))?,
             None => match former(dir)? {
                 None => return Ok(Pauses::default()),

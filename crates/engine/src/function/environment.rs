@@ -12,6 +12,7 @@ use std::path::Path;
 use domain::config::{Config, LogLevel};
 use domain::environment::{INGEST_SENDER_VARIABLE, SKIPS_FILE, SKIPS_VARIABLE};
 
+use crate::deliberate;
 use crate::store::INGEST_SENDER_ID;
 use crate::store::arn::{ACCOUNT_ID, REGION};
 
@@ -86,7 +87,9 @@ pub(crate) fn function_environment(
         let file = dir.join(SKIPS_FILE);
         variables.insert(SKIPS_VARIABLE.to_owned(), format!("file:{}", file.display()));
     }
-    for name in config.secret_variables().chain(["PATH", "SSL_CERT_FILE"]) {
+    for name in
+        config.secret_variables().chain(["PATH", "SSL_CERT_FILE"]).chain(deliberate::passed_on())
+    {
         if let (Some(value), false) = (own(name), variables.contains_key(name)) {
             variables.insert(name.to_owned(), value);
         }

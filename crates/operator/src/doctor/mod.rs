@@ -30,15 +30,14 @@ const TOLD: [&str; 2] = ["engine", "environment"];
 pub(crate) async fn run(given: Doctor) -> anyhow::Result<ExitCode> {
     let mut checks = Checks::default();
     let found = Box::pin(environment::check(&given.environment, &mut checks)).await?;
-    let verdict = match &found.report {
-        Some(report) => report.verdict.verdict.clone().with_failed_checks(checks.failed()),
-        None => {
-            // An engine that is down is why it could not be found or asked.
-            let told: &[&str] = if found.down.is_some() { &TOLD } else { &[] };
-            let is_news = |check: &String| !told.contains(&check.as_str());
-            let failed = checks.failed().into_iter().filter(is_news);
-            Verdict::of_findings(found.down).with_failed_checks(failed)
-        }
+    let verdict = if let Some(report) = &found.report {
+        report.verdict.verdict.clone().with_failed_checks(checks.failed())
+    } else {
+        // An engine that is down is why it could not be found or asked.
+        let told: &[&str] = if found.down.is_some() { &TOLD } else { &[] };
+        let is_news = |check: &String| !told.contains(&check.as_str());
+        let failed = checks.failed().into_iter().filter(is_news);
+        Verdict::of_findings(found.down).with_failed_checks(failed)
     };
     let events = found.report.as_ref().map_or(0, |report| report.queue.events);
     let speaker = Speaker::above(&found.environment, people::now(), events);

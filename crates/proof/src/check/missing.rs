@@ -1,0 +1,156 @@
+//! Every accepted event is delivered, or a dead letter with a true reason, or waits, or was dropped by an
+//! operator who said why.
+
+use super::{Event, Known, Violation};
+use crate::history::{Action, DeadLetter, Name};
+
+pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
+    let mut violations = Vec::new();
+    let mut accepted = 0;
+    for (name, event) in &known.events {
+        if event.accepted_at.is_some() {
+            accepted += 1;
+            violations.extend(missing(known, *name, event));
+        }
+        violations.extend(untrue(known, *name, event));
+    }
+    (accepted, violations)
+}
+
+fn missing(known: &Known<'_>, name: Name, event: &Event<'_>) -> Option<Violation> {
+    let id = event.id.unwrap_or_default();
+    let destinations = known.destinations(event);
+    let is_delivered =
+        !destinations.is_empty() && destinations.iter().all(|it| event.delivered(it).is_some());
+    let waits = known.waiting.iter().any(|waiting| waiting == id);
+    let is_dropped = known
+        .acts
+        .iter()
+        .filter(|act| act.action == Action::Drop && act.event_ids.iter().any(|it| it == id))
+        .any(|act| act.has_reason && act.code == Some(0));
+    if is_delivered || event.letter.is_some() || waits || is_dropped {
+        return None;
+    }
+    let without: Vec<&str> = destinations
+        .iter()
+        .map(String::as_str)
+        .filter(|destination| event.delivered(destination).is_none())
+        .collect();
+    let text = format!(
+        "{name} was accepted as {id} on route {} and is nowhere: not at {}, no dead letter, and does \
+         not wait",
+        event.route,
+        without.join(", ")
+    );
+    Some(Violation::of([name], text))
+}
+
+/// What a dead letter, of now or of before, says that was not so.
+fn untrue(known: &Known<'_>, name: Name, event: &Event<'_>) -> Option<Violation> {
+    let text = match event.letter.and_then(|letter| untrue_letter(known, event, letter)) {
+        Some(text) => text,
+        None => event.deaths.iter().find_map(|(_, reason)| untrue_reason(known, event, reason))?,
+    };
+    Some(Violation::of([name], format!("{name} is a dead letter with an untrue reason: {text}")))
+}
+
+fn untrue_letter(known: &Known<'_>, event: &Event<'_>, letter: &DeadLetter) -> Option<String> {
+    if let Some(text) = untrue_reason(known, event, &letter.reason) {
+        return Some(text);
+    }
+    let give_up_after = known.routes.get(event.route)?.give_up_after_seconds;
+    match letter.reason.as_str() {
+        "gave_up" if letter.age_seconds < give_up_after => {
+            Some(format!("given up at the age of {} s, not {give_up_after}", letter.age_seconds))
+        }
+        "rejected" => {
+            let at = letter.destination.as_deref().unwrap_or_default();
+            let was_so = event.at(at).any(|arrival| arrival.answer.status == letter.status);
+            (!was_so).then(|| format!("{at} never answered {:?}", letter.status))
+        }
+        _ => None,
+    }
+}
+
+fn untrue_reason(known: &Known<'_>, event: &Event<'_>, reason: &str) -> Option<String> {
+    let rejects = |status: u16| {
+        !(200..300).contains(&status) && ![408, 425, 429].contains(&status) && status < 500
+    };
+    let is_true = match reason {
+        "rejected" => event.arrivals.iter().any(|it| it.answer.status.is_some_and(rejects)),
+        "unverified" => event.is_forged,
+        "skipped" => known.was_told(event, &[Action::Skip]).is_some_and(|act| act.has_reason),
+        "gave_up" => true,
+        // Nothing that is sent here is malformed or unroutable, and no receive count comes near its end.
+        _ => false,
+    };
+    (!is_true).then(|| format!("{reason:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Promise::NothingMissing;
+    use super::super::support::{Story, dead};
+    use crate::history::Action;
+
+    #[test]
+    fn what_is_delivered_dead_waiting_or_dropped_is_there() {
+        let mut story = Story::new();
+        for event in ["k1-0", "k1-1", "k1-2", "k1-3"] {
+            story.accepted(event, "plain");
+        }
+        story.got("k1-0", 200).got("k1-1", 422).got("k1-3", 422);
+        story.act(Action::Drop, &["k1-3"], Some(0));
+        story.left(vec![dead("k1-1", "rejected", Some(422), 1)], &["k1-2"]);
+        story.holds(NothingMissing);
+    }
+
+    #[test]
+    fn an_event_that_is_nowhere_is_missing() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").accepted("k1-1", "plain").got("k1-0", 200).got("k1-1", 500);
+        story.left(vec![], &[]);
+        story.broken(NothingMissing, "k1-1 was accepted");
+    }
+
+    #[test]
+    fn a_drop_that_failed_or_says_no_reason_accounts_for_nothing() {
+        for (code, has_reason) in [(Some(1), true), (None, true), (Some(0), false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422);
+            story.act_for(Action::Drop, &["k1-0"], code, has_reason).left(vec![], &[]);
+            story.broken(NothingMissing, "k1-0 was accepted");
+        }
+    }
+
+    #[test]
+    fn every_destination_of_a_route_has_to_have_it() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
+        story.left(vec![], &[]);
+        story.broken(NothingMissing, "not at right");
+    }
+
+    #[test]
+    fn a_dead_letter_with_an_untrue_reason_is_found() {
+        for (letter, says) in [
+            (dead("k1-0", "rejected", Some(410), 1), "never answered Some(410)"),
+            (dead("k1-0", "gave_up", None, 5), "given up at the age of 5 s, not 60"),
+            (dead("k1-0", "unverified", None, 1), "\"unverified\""),
+            (dead("k1-0", "skipped", Some(422), 1), "\"skipped\""),
+            (dead("k1-0", "receive_count", None, 1), "\"receive_count\""),
+        ] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422).left(vec![letter], &[]);
+            story.broken(NothingMissing, says);
+        }
+    }
+
+    #[test]
+    fn a_reason_of_before_is_looked_at_too() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).died("k1-0", "rejected").got("k1-0", 200);
+        story.left(vec![], &[]);
+        story.broken(NothingMissing, "\"rejected\"");
+    }
+}

@@ -1,0 +1,130 @@
+//! Of a key, none is attempted before those that were accepted before it are delivered or dead: A before
+//! B, if A's 2xx was read before B was sent.
+
+use std::collections::HashMap;
+
+use super::{Event, Known, Violation};
+use crate::history::{Micros, Name};
+
+/// An event of a key, at one destination.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    name: Name,
+    sent_at: Micros,
+    /// When its 2xx was read; none if it was not, and it binds nobody then.
+    accepted_at: Option<Micros>,
+    /// The place of its first attempt.
+    attempted: Option<usize>,
+    /// The place of its first success.
+    delivered: Option<usize>,
+}
+
+pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
+    let mut keys: HashMap<(&str, u32), Vec<Stop>> = HashMap::new();
+    for (name, event) in &known.events {
+        for destination in known.destinations(event) {
+            let of_key = keys.entry((destination, name.key)).or_default();
+            of_key.push(Stop {
+                name: *name,
+                sent_at: event.sent_at,
+                accepted_at: event.accepted_at.filter(|_| !may_be_overtaken(known, event)),
+                attempted: event.at(destination).map(|arrival| arrival.place).min(),
+                delivered: event.delivered(destination).map(|arrival| arrival.place),
+            });
+        }
+    }
+    let count = keys.values().flatten().filter(|stop| stop.attempted.is_some()).count();
+    let violations = keys.into_iter().flat_map(|((at, _), stops)| overtaken(at, stops)).collect();
+    (count as u64, violations)
+}
+
+/// A dead letter lets its group go on; on a route that blocks, not a rejected one.
+fn may_be_overtaken(known: &Known<'_>, event: &Event<'_>) -> bool {
+    let lets_go = |reason: &str| match reason {
+        "skipped" | "gave_up" | "unverified" => true,
+        _ => !known.is_blocking(event),
+    };
+    event.reasons().any(lets_go)
+}
+
+fn overtaken(destination: &str, stops: Vec<Stop>) -> Vec<Violation> {
+    let mut earlier = stops.clone();
+    earlier.retain(|stop| stop.accepted_at.is_some());
+    earlier.sort_by_key(|stop| stop.accepted_at);
+    let mut attempted = stops;
+    attempted.retain(|stop| stop.attempted.is_some());
+    attempted.sort_by_key(|stop| stop.sent_at);
+    let mut violations = Vec::new();
+    let mut before = earlier.into_iter().peekable();
+    // Of those that were accepted before the next was sent, the one that was delivered last.
+    let mut latest: Option<Stop> = None;
+    for stop in attempted {
+        while let Some(next) = before.next_if(|it| it.accepted_at < Some(stop.sent_at)) {
+            let place = |stop: &Stop| stop.delivered.unwrap_or(usize::MAX);
+            if latest.is_none_or(|latest| place(&latest) < place(&next)) {
+                latest = Some(next);
+            }
+        }
+        let Some(first) = latest else { continue };
+        if first.delivered.is_none_or(|delivered| Some(delivered) > stop.attempted) {
+            let (earlier, later) = (first.name, stop.name);
+            let text = format!("{destination} got {later} before {earlier} was delivered");
+            violations.push(Violation::of([earlier, later], text));
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Promise::NoneOvertaken;
+    use super::super::support::{Story, dead};
+
+    #[test]
+    fn the_order_of_acceptance_holds_and_repeats_do_not_matter() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").accepted("k1-1", "plain");
+        story.got("k1-0", 500).got("k1-0", 200).got("k1-1", 200).got("k1-0", 200);
+        story.left(vec![], &[]).holds(NoneOvertaken);
+    }
+
+    #[test]
+    fn an_attempt_before_the_earlier_is_delivered_overtakes() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").accepted("k1-1", "plain").accepted("k2-0", "plain");
+        story.got("k1-0", 500).got("k2-0", 200).got("k1-1", 200).got("k1-0", 200);
+        story.left(vec![], &[]).broken(NoneOvertaken, "sss got k1-1 before k1-0 was delivered");
+    }
+
+    #[test]
+    fn who_overtakes_what_still_waits_is_found_too() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").accepted("k1-1", "plain").got("k1-1", 200);
+        story.left(vec![], &["k1-0"]).broken(NoneOvertaken, "k1-1 before k1-0");
+    }
+
+    #[test]
+    fn what_was_sent_at_the_same_time_has_no_order() {
+        let mut story = Story::new();
+        story.accepted_together(&["k1-0", "k1-1"], "plain").got("k1-1", 200).got("k1-0", 200);
+        story.left(vec![], &[]).holds(NoneOvertaken);
+    }
+
+    #[test]
+    fn a_dead_letter_may_be_overtaken_and_a_rejected_one_of_a_blocking_route_may_not() {
+        for (route, reason, holds) in [
+            ("plain", "rejected", true),
+            ("plain", "gave_up", true),
+            ("block", "rejected", false),
+            ("block", "skipped", true),
+            ("block", "gave_up", true),
+            ("block", "unverified", true),
+        ] {
+            let mut story = Story::new();
+            story.accepted("k1-0", route).accepted("k1-1", route);
+            story.got_on(route, "k1-0", 422).got_on(route, "k1-1", 200);
+            story.left(vec![dead("k1-0", reason, Some(422), 60)], &[]);
+            if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
+        }
+    }
+}

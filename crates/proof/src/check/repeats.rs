@@ -1,0 +1,195 @@
+//! An event comes again only after an attempt of which no 2xx was seen, a crash, a success that could not
+//! be deleted, a fellow destination's failure, or by an operator; and always with the same `webhook-id`.
+
+use super::{Arrival, Event, Known, Violation};
+use crate::history::{Action, Micros, Name, Seen};
+use crate::schedule::Fault;
+
+/// How long after its answer a delivery may still have to be deleted: the rest of its batch, which has as
+/// long as the function.
+const DELETED_WITHIN: Micros = 12_000_000;
+
+/// How far apart the attempts of one receive at two destinations may arrive: they are made side by side.
+const SIDE_BY_SIDE: Micros = 500_000;
+
+pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
+    let full_disks = full_disks(known);
+    let mut violations = Vec::new();
+    let mut count = 0;
+    for (name, event) in &known.events {
+        violations.extend(other_id(*name, event));
+        for destination in known.destinations(event) {
+            let attempts: Vec<&Arrival<'_>> = event.at(destination).collect();
+            for pair in attempts.windows(2) {
+                let [before, again] = pair else { continue };
+                count += 1;
+                if !is_explained(known, event, before, again, &full_disks) {
+                    let text = format!(
+                        "{destination} got {name} again, {} ms after it had answered {}",
+                        (again.at - before.at) / 1_000,
+                        before.answer.status.unwrap_or_default(),
+                    );
+                    violations.push(Violation::of([*name], text));
+                }
+            }
+        }
+    }
+    (count, violations)
+}
+
+/// When the disk was full: nothing can be deleted then.
+fn full_disks(known: &Known<'_>) -> Vec<(Micros, Micros)> {
+    let mut full = Vec::new();
+    for entry in known.history {
+        match entry.seen {
+            Seen::Began { fault: Fault::FullDisk } => full.push((entry.at, Micros::MAX)),
+            Seen::Ended { fault: Fault::FullDisk, .. } => {
+                if let Some(last) = full.last_mut() {
+                    last.1 = entry.at;
+                }
+            }
+            _ => {}
+        }
+    }
+    full
+}
+
+fn is_explained(
+    known: &Known<'_>,
+    event: &Event<'_>,
+    before: &Arrival<'_>,
+    again: &Arrival<'_>,
+    full_disks: &[(Micros, Micros)],
+) -> bool {
+    if !before.answer.is_success_in_time(known.timeout_ms) {
+        return true;
+    }
+    let deleted_by = before.at + Micros::from(before.answer.after_ms) * 1_000 + DELETED_WITHIN;
+    let end = again.at.min(deleted_by);
+    let within = |at: &Micros| (before.at..=end).contains(at);
+    let died = known.deaths.partition_point(|at| *at < before.at);
+    if known.deaths.get(died).is_some_and(within) || event.timeouts.iter().any(within) {
+        return true;
+    }
+    if full_disks.iter().any(|(began, ended)| *began <= end && *ended >= before.at) {
+        return true;
+    }
+    let has_failed = |other: &&Arrival<'_>| {
+        other.destination != before.destination
+            && other.at <= again.at
+            && !other.answer.is_success_in_time(known.timeout_ms)
+    };
+    // Who was refused a connection, or was not called, has failed unseen.
+    let beside = before.at + SIDE_BY_SIDE;
+    let had_it =
+        |other: &String| event.at(other).any(|it| it.answer.may_be_success() && it.at <= beside);
+    let fellows = known.destinations(event).iter().filter(|other| *other != before.destination);
+    let fellow_failed = fellows.into_iter().any(|other| !had_it(other));
+    fellow_failed
+        || event.arrivals.iter().any(|other| has_failed(&other))
+        || was_sent_again(known, event, again)
+}
+
+/// Whether a command that was cut off may have sent a dead letter and not deleted it.
+fn was_sent_again(known: &Known<'_>, event: &Event<'_>, again: &Arrival<'_>) -> bool {
+    let was_dead = event.reasons().next().is_some();
+    let sends = |action| matches!(action, Action::Redrive | Action::Edit);
+    was_dead
+        && known.acts.iter().filter(|act| sends(act.action) && act.began_at < again.at).any(|act| {
+            let died = known.deaths.iter().any(|at| (act.began_at..=act.ended_at).contains(at));
+            act.code != Some(0) || died
+        })
+}
+
+fn other_id(name: Name, event: &Event<'_>) -> Option<Violation> {
+    let id = event.id.or_else(|| event.arrivals.first().map(|first| first.event_id))?;
+    let other = event.arrivals.iter().find(|arrival| arrival.event_id != id)?;
+    let text = format!("{name} is {id}, and {} got it as {}", other.destination, other.event_id);
+    Some(Violation::of([name], text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Promise::RepeatsExplained;
+    use super::super::support::Story;
+    use crate::history::Action;
+    use crate::schedule::Fault;
+
+    fn delivered() -> Story {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 200);
+        story
+    }
+
+    #[test]
+    fn a_repeat_after_a_success_needs_a_reason() {
+        delivered().got("k1-0", 200).broken(RepeatsExplained, "again");
+        delivered().killed("forwarder").got("k1-0", 200).holds(RepeatsExplained);
+        delivered().timed_out("k1-0").got("k1-0", 200).holds(RepeatsExplained);
+        delivered().during(Fault::FullDisk).got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_death_long_after_or_before_the_delivery_is_no_reason() {
+        delivered().later(13).killed("engine").got("k1-0", 200).broken(RepeatsExplained, "again");
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").killed("engine").got("k1-0", 200).got("k1-0", 200);
+        story.broken(RepeatsExplained, "again");
+    }
+
+    #[test]
+    fn a_failure_or_a_late_success_is_a_reason() {
+        for (status, after_ms) in [(500, 0), (200, 1_500)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got_late("k1-0", status, after_ms).got("k1-0", 200);
+            story.holds(RepeatsExplained);
+        }
+    }
+
+    #[test]
+    fn a_fellow_destination_that_fails_is_a_reason_and_one_that_does_not_is_none() {
+        for (status, holds) in [(500, true), (200, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
+            story.at_once().got_at("right", "k1-0", status).got_at("left", "k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "left");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fellow_destination_that_could_not_be_reached_is_a_reason() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "pair").got_at("left", "k1-0", 200).got_at("left", "k1-0", 200);
+        story.got_at("right", "k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_redrive_is_a_reason_if_it_was_cut_off_and_the_event_was_dead() {
+        for (was_dead, code, holds) in
+            [(true, None, true), (true, Some(0), false), (false, None, false)]
+        {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422);
+            if was_dead {
+                story.died("k1-0", "rejected");
+            }
+            story.act(Action::Redrive, &[], code).got("k1-0", 200).got("k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "again");
+            }
+        }
+    }
+
+    #[test]
+    fn another_webhook_id_is_found() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).got_as("k1-0", "other");
+        story.broken(RepeatsExplained, "sss got it as other");
+    }
+}

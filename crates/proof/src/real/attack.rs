@@ -1,0 +1,495 @@
+//! Carries out a schedule.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Options;
+use super::configuration::{self, Configuration};
+use super::engine::{Engine, Places};
+use super::operators::Operators;
+use super::record::Record;
+use super::senders::Senders;
+use super::service::Service;
+use crate::history::{Action, DeadLetter, Seen};
+use crate::random::Random;
+use crate::schedule::{Fault, Step};
+
+/// How many requests a fault of the service meets before it ends, and how long it lasts at most.
+const HITS: u64 = 30;
+const LASTS: Duration = Duration::from_secs(3);
+/// Longest wait for something that has to come: a busy machine's.
+const COMES_WITHIN: Duration = Duration::from_mins(2);
+/// How many events are sent while delivery is paused.
+const WHILE_PAUSED: u64 = 100;
+/// How many events are sent while the engine is killed.
+const UNDER_LOAD: u64 = 200;
+/// How long a full disk lasts at most: the engine looks for room every second.
+const FULL_FOR: Duration = Duration::from_secs(15);
+/// How many events are sent into a full disk at a time.
+const INTO_FULL: u64 = 20;
+/// How many dead letters are tried until one is dropped.
+const DROPS_TRIED: usize = 5;
+/// Size of the data directory's own disk, in MiB.
+const DISK_MIB: u64 = 256;
+/// How long everything that waits may take, beside what each event takes: longer than is promised, so that
+/// what comes too late is seen to come.
+const DRAINED_WITHIN: Duration = Duration::from_mins(3);
+
+/// An attack that is under way.
+pub(super) struct Attack {
+    events: u64,
+    ends_at: Instant,
+    progress: fn(&str),
+    record: Arc<Record>,
+    places: Arc<Places>,
+    disk: Option<Disk>,
+    service: Service,
+    engine: Option<Engine>,
+    ingest: watch::Sender<Option<SocketAddr>>,
+    senders: Senders,
+    released: u64,
+    operators: Operators,
+    edition: u64,
+    deliberate: Option<&'static str>,
+    /// Faults of the service that are under way.
+    failing: JoinSet<anyhow::Result<u64>>,
+    used: HashMap<&'static str, (u64, u64)>,
+    files: u64,
+    skipped: Vec<(Fault, String)>,
+    /// Removed with everything in it at the end.
+    _folder: tempfile::TempDir,
+}
+
+/// A disk of its own for the data directory, so that it can be full. Unmounted when dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path) -> Result<Self, String> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={DISK_MIB}m,mode=700"), "tmpfs"]).arg(at);
+        let output = mount.output().map_err(|error| format!("mount cannot be started: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(Self(at.to_owned())) } else { Err(said) }
+    }
+
+    /// Takes all room that is left.
+    fn fill(&self) -> anyhow::Result<PathBuf> {
+        use std::io::Write as _;
+
+        let filler = self.0.join("filler");
+        let mut file = std::fs::File::create(&filler).context("filling the disk")?;
+        for bytes in [1_024 * 1_024, 4_096, 1] {
+            // Until it takes no more.
+            while file.write_all(&vec![0; bytes]).is_ok() {}
+        }
+        Ok(filler)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: somebody may still look into it, and nobody is left to be told.
+        let _unmounted = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+impl Attack {
+    pub(super) async fn begin(options: &Options, record: Arc<Record>) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("making a folder")?;
+        let path = |name: &str| folder.path().join(name);
+        for name in ["disk", "desk", "secrets"] {
+            std::fs::create_dir(path(name)).context("making a folder")?;
+        }
+        std::fs::write(path("secrets").join("provider"), &record.planted.provider)?;
+        std::fs::write(path("secrets").join("ours"), &record.planted.ours)?;
+        let (disk, skipped) = match Disk::mount(&path("disk")) {
+            Ok(disk) => (Some(disk), Vec::new()),
+            Err(why) => (None, vec![(Fault::FullDisk, format!("no disk of its own: {why}"))]),
+        };
+        let places = Arc::new(Places {
+            programs: options.programs.clone(),
+            data_dir: path("disk").join("data"),
+            config: path("config.json"),
+            desk: path("desk"),
+        });
+        let ingest = watch::Sender::new(None);
+        let mut attack = Self {
+            events: options.events,
+            ends_at: Instant::now() + options.time,
+            progress: options.progress,
+            service: Service::start(options.seed, &record).await?,
+            engine: None,
+            senders: Senders::start(options.seed, &record, &ingest),
+            released: 0,
+            operators: Operators::new(Arc::clone(&places), Arc::clone(&record)),
+            edition: options.seed,
+            deliberate: options.deliberate,
+            failing: JoinSet::new(),
+            used: HashMap::new(),
+            files: 0,
+            skipped,
+            _folder: folder,
+            ingest,
+            disk,
+            places,
+            record,
+        };
+        attack.record.push(configuration::seen());
+        attack.start_engine().await?;
+        Ok(attack)
+    }
+
+    async fn start_engine(&mut self) -> anyhow::Result<()> {
+        let configuration = Configuration {
+            destinations: &self.service.addresses(),
+            secrets: &self.places.config.with_file_name("secrets"),
+        };
+        std::fs::write(&self.places.config, configuration.json(self.edition).to_string())?;
+        let (engine, ingest) = Engine::start(&self.places, self.deliberate, &self.record).await?;
+        self.engine = Some(engine);
+        self.ingest.send_replace(Some(ingest));
+        Ok(())
+    }
+
+    fn engine(&self) -> anyhow::Result<&Engine> {
+        self.engine.as_ref().context("no engine runs")
+    }
+
+    async fn kill_engine(&mut self) -> anyhow::Result<()> {
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        engine.kill().await?;
+        self.start_engine().await
+    }
+
+    /// Kills it while it accepts.
+    async fn kill_engine_under_load(&mut self) -> anyhow::Result<()> {
+        let mut sent = self.record.counts.sent.subscribe();
+        let some = self.released + UNDER_LOAD / 5;
+        self.senders.release(UNDER_LOAD);
+        self.released += UNDER_LOAD;
+        let some = tokio::time::timeout(COMES_WITHIN, sent.wait_for(|sent| *sent >= some));
+        some.await.context("the senders do not send")?.context("the senders are gone")?;
+        self.kill_engine().await
+    }
+
+    /// Does every step, and sends every event.
+    pub(super) async fn carry_out(&mut self, steps: &[Step]) -> anyhow::Result<()> {
+        for (number, step) in steps.iter().enumerate() {
+            self.send_until(step.after).await?;
+            self.look();
+            if Instant::now() > self.ends_at {
+                self.skipped.push((step.fault, "the time was over".to_owned()));
+                continue;
+            }
+            let said = format!("{}/{} {:?}", number + 1, steps.len(), step.fault);
+            (self.progress)(&format!("{said}, {} events", step.after));
+            self.carry_out_one(*step).await.with_context(|| format!("step {said}"))?;
+        }
+        self.send_until(self.events).await?;
+        self.wait_for_service().await
+    }
+
+    /// Has events sent, until this many were.
+    async fn send_until(&mut self, events: u64) -> anyhow::Result<()> {
+        self.senders.release(events.saturating_sub(self.released));
+        self.released = self.released.max(events);
+        let mut sent = self.record.counts.sent.subscribe();
+        let all = tokio::time::timeout(COMES_WITHIN, sent.wait_for(|sent| *sent >= events));
+        let came = all.await.is_ok();
+        self.senders.check()?;
+        ensure!(came, "only {} of {events} events were sent", *sent.borrow());
+        Ok(())
+    }
+
+    async fn wait_for_service(&mut self) -> anyhow::Result<()> {
+        while let Some(ended) = self.failing.join_next().await {
+            ended.context("the service")??;
+        }
+        Ok(())
+    }
+
+    async fn carry_out_one(&mut self, step: Step) -> anyhow::Result<()> {
+        let fault = step.fault;
+        if fault.is_of_service() {
+            // Two at a time: more of them, and nothing would be delivered any more.
+            while self.failing.len() > 1 {
+                if let Some(ended) = self.failing.join_next().await {
+                    ended.context("the service")??;
+                }
+            }
+            let destination = self.service.chosen(step.choice);
+            self.failing.spawn(async move { destination.fail(fault, HITS, LASTS).await });
+            return Ok(());
+        }
+        self.record.push(Seen::Began { fault });
+        let hits = match fault {
+            Fault::KillEngine => self.kill_engine_under_load().await.map(|()| 1),
+            Fault::KillForwarder | Fault::KillForwarders => self.kill_forwarders(step).await,
+            Fault::Reconfigure => self.reconfigure(step).await.map(|()| 1),
+            Fault::FullDisk => self.full_disk().await,
+            Fault::Redrive | Fault::KillRedrive => self.redrive(step).await,
+            Fault::Skip | Fault::KillSkip => self.skip(step).await,
+            Fault::Retry | Fault::KillRetry => self.retry(step).await,
+            Fault::Pause | Fault::PauseAcrossKill | Fault::KillPause | Fault::KillResume => {
+                self.pause(step).await.map(|()| 1)
+            }
+            Fault::Edit | Fault::KillEdit => self.edit(step).await,
+            Fault::Drop => self.drop_one(step).await,
+            _ => bail!("{fault:?} is the service's"),
+        }?;
+        self.record.push(Seen::Ended { fault, hits });
+        Ok(())
+    }
+
+    async fn kill_forwarders(&mut self, step: Step) -> anyhow::Result<u64> {
+        let mut forwarders = self.forwarders().await?;
+        if step.fault == Fault::KillForwarder {
+            let place = usize::try_from(step.choice % forwarders.len() as u64).unwrap_or_default();
+            forwarders = vec![forwarders[place]];
+        }
+        for forwarder in &forwarders {
+            self.engine()?.kill_forwarder(*forwarder).await?;
+        }
+        Ok(forwarders.len() as u64)
+    }
+
+    /// The engine's forwarders, once there are some.
+    async fn forwarders(&self) -> anyhow::Result<Vec<u32>> {
+        let started = Instant::now();
+        loop {
+            let forwarders = self.engine()?.forwarders();
+            if !forwarders.is_empty() {
+                return Ok(forwarders);
+            }
+            ensure!(started.elapsed() < COMES_WITHIN, "the engine starts no forwarder");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn reconfigure(&mut self, step: Step) -> anyhow::Result<()> {
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        engine.stop().await?;
+        self.edition = step.choice;
+        self.start_engine().await
+    }
+
+    async fn full_disk(&mut self) -> anyhow::Result<u64> {
+        let Some(disk) = &self.disk else { return Ok(0) };
+        let mut refused = self.record.counts.refused.subscribe();
+        let before = *refused.borrow();
+        let filler = disk.fill()?;
+        let began = Instant::now();
+        while *refused.borrow() < before + 6 && began.elapsed() < FULL_FOR {
+            self.senders.release(INTO_FULL);
+            self.released += INTO_FULL;
+            let met = async { refused.changed().await.is_ok() };
+            let _met = tokio::time::timeout(Duration::from_millis(200), met).await;
+        }
+        std::fs::remove_file(filler).context("making room again")?;
+        let met = *self.record.counts.refused.borrow() - before;
+        // Everything goes on.
+        self.send_until(self.released).await?;
+        Ok(met)
+    }
+
+    async fn redrive(&mut self, step: Step) -> anyhow::Result<u64> {
+        let letters = self.operators.dead_letters().await?;
+        // What a killed command has hidden would be waited for, two minutes long.
+        let hides =
+            self.engine()?.json("/_engine/status").await?["dead_letter_queue"]["in_flight"] != 0;
+        let mut arguments = vec!["dlq", "redrive", "proof", "--all", "--why", "they are taken now"];
+        arguments.extend(hides.then_some("--now"));
+        let ids = Vec::new();
+        if step.fault == Fault::KillRedrive {
+            let after = Duration::from_millis(5 + step.choice % 400);
+            self.operators.act_and_be_killed(Action::Redrive, ids, &arguments, after).await?;
+        } else {
+            self.operators.act(Action::Redrive, ids, &arguments).await?;
+        }
+        Ok(letters.len() as u64)
+    }
+
+    async fn skip(&mut self, step: Step) -> anyhow::Result<u64> {
+        let blocked = self.operators.json(&["blocked"]).await?;
+        let groups = blocked["groups"].as_array().cloned().unwrap_or_default();
+        let is_rejected = |group: &&Value| group["why"] == "rejected";
+        let group = groups.iter().find(is_rejected).or_else(|| groups.first());
+        let Some(id) = group.and_then(|group| group["event_id"].as_str()) else { return Ok(0) };
+        let arguments = ["skip", "proof", id, "--no-wait", "--why", "it is in the way"];
+        let ids = vec![id.to_owned()];
+        if step.fault == Fault::KillSkip {
+            let after = Duration::from_millis(2 + step.choice % 60);
+            self.operators.act_and_be_killed(Action::Skip, ids, &arguments, after).await?;
+        } else {
+            self.operators.act(Action::Skip, ids, &arguments).await?;
+        }
+        Ok(1)
+    }
+
+    async fn retry(&mut self, step: Step) -> anyhow::Result<u64> {
+        let arguments = ["retry", "--all"];
+        if step.fault == Fault::KillRetry {
+            let after = Duration::from_millis(2 + step.choice % 60);
+            self.operators.act_and_be_killed(Action::Retry, Vec::new(), &arguments, after).await?;
+        } else {
+            self.operators.act(Action::Retry, Vec::new(), &arguments).await?;
+        }
+        Ok(1)
+    }
+
+    async fn pause(&mut self, step: Step) -> anyhow::Result<()> {
+        let (pause, resume) =
+            (["pause", "--name", "proof", "--why", "a release"], ["resume", "--all", "--no-wait"]);
+        let after = Duration::from_millis(2 + step.choice % 200);
+        if step.fault == Fault::KillPause {
+            self.operators.act_and_be_killed(Action::Pause, Vec::new(), &pause, after).await?;
+        } else {
+            self.operators.act(Action::Pause, Vec::new(), &pause).await?;
+        }
+        self.send_until(self.released + WHILE_PAUSED).await?;
+        if step.fault == Fault::PauseAcrossKill {
+            self.kill_engine().await?;
+            self.send_until(self.released + WHILE_PAUSED).await?;
+        }
+        if step.fault == Fault::KillResume {
+            self.operators.act_and_be_killed(Action::Resume, Vec::new(), &resume, after).await?;
+        }
+        self.operators.act(Action::Resume, Vec::new(), &resume).await?;
+        Ok(())
+    }
+
+    /// Dead letters that the service rejected, in an order that a number chooses. What was edited is not
+    /// verified any more, so no others.
+    async fn rejected(&self, choice: u64) -> anyhow::Result<Vec<DeadLetter>> {
+        let mut letters = self.operators.dead_letters().await?;
+        letters.retain(|letter| letter.reason == "rejected");
+        Random::new(choice).shuffle(&mut letters);
+        Ok(letters)
+    }
+
+    async fn edit(&mut self, step: Step) -> anyhow::Result<u64> {
+        let Some(letter) = self.rejected(step.choice).await?.pop() else { return Ok(0) };
+        let id = letter.event_id;
+        let Some(mut body) = self.operators.body(&id).await? else { return Ok(0) };
+        body["edited"] = true.into();
+        let file = self.places.desk.join("body.json");
+        std::fs::write(&file, body.to_string()).context("writing a body")?;
+        let file = file.to_str().context("a folder's name is text")?;
+        let arguments = ["dlq", "edit", "proof", &id, "--body", file, "--why", "a wrong number"];
+        let ids = vec![id.clone()];
+        if step.fault == Fault::KillEdit {
+            let after = Duration::from_millis(5 + step.choice % 200);
+            self.operators.act_and_be_killed(Action::Edit, ids, &arguments, after).await?;
+        } else {
+            self.operators.act(Action::Edit, ids, &arguments).await?;
+        }
+        Ok(1)
+    }
+
+    async fn drop_one(&mut self, step: Step) -> anyhow::Result<u64> {
+        // Some may be hidden by a command that was killed.
+        for DeadLetter { event_id: id, .. } in
+            self.rejected(step.choice).await?.into_iter().take(DROPS_TRIED)
+        {
+            let arguments = ["dlq", "drop", "proof", &id, "--yes", "--why", "a test event"];
+            let output = self.operators.act(Action::Drop, vec![id.clone()], &arguments).await?;
+            if output.status.success() {
+                return Ok(1);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Notes what processes use, where it is more than before.
+    fn look(&mut self) {
+        for (process, memory, descriptors) in self.engine.iter().flat_map(Engine::usage) {
+            let used = self.used.entry(process).or_default();
+            *used = (used.0.max(memory), used.1.max(descriptors));
+        }
+        let files = std::fs::read_dir(&self.places.data_dir).map_or(0, Iterator::count) as u64;
+        self.files = self.files.max(files);
+    }
+
+    /// Ends every fault, waits until everything went out, and notes what is left.
+    pub(super) async fn end(mut self) -> anyhow::Result<Vec<(Fault, String)>> {
+        (self.progress)("everything is well from here on; what waits goes out");
+        self.service.be_well();
+        self.operators.run(&["resume", "--all", "--no-wait"]).await?;
+        self.record.push(Seen::Healthy);
+        let waiting = self.drain().await?;
+        self.look();
+        let dead = self.operators.dead_letters().await?;
+        let status = self.operators.json(&["status"]).await?;
+        let metrics = self.engine()?.get("/metrics").await?;
+        self.record.push(Seen::Left { dead, waiting, status, metrics });
+        if let Some(engine) = self.engine.take() {
+            engine.stop().await?;
+        }
+        self.search()?;
+        for (process, (memory_kib, descriptors)) in self.used.drain() {
+            self.record.push(Seen::Used { process, memory_kib, descriptors });
+        }
+        self.record.push(Seen::Files { count: self.files });
+        Ok(self.skipped)
+    }
+
+    /// Waits until nothing waits; gives the ids of what still does.
+    async fn drain(&self) -> anyhow::Result<Vec<String>> {
+        let engine = self.engine()?;
+        let ends_at = Instant::now() + DRAINED_WITHIN + Duration::from_millis(self.events / 10);
+        loop {
+            let status = engine.json("/_engine/status").await?;
+            let queue = &status["queue"];
+            let counts = ["visible", "in_flight", "delayed"].map(|name| queue[name].as_u64());
+            let events: u64 = counts.into_iter().flatten().sum();
+            if events == 0 {
+                return Ok(Vec::new());
+            }
+            if Instant::now() > ends_at {
+                return self.waiting().await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn waiting(&self) -> anyhow::Result<Vec<String>> {
+        let engine = self.engine()?;
+        let mut waiting = Vec::new();
+        for (_, event_id) in self.record.accepted() {
+            let found = engine.json(&format!("/_engine/messages/{event_id}")).await?;
+            let messages = found["messages"].as_array().cloned().unwrap_or_default();
+            if messages.iter().any(|message| message["state"] != "dead") {
+                waiting.push(event_id);
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Looks for what was planted in every file of the data directory but the database and the room that
+    /// is held in reserve.
+    fn search(&self) -> anyhow::Result<()> {
+        let mut bytes = 0;
+        for file in std::fs::read_dir(&self.places.data_dir).context("looking at the files")? {
+            let file = file.context("looking at the files")?.path();
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with("queues.db") || name.starts_with("reserve") || name == "filler" {
+                continue;
+            }
+            let text = std::fs::read(&file).with_context(|| format!("reading {name}"))?;
+            bytes += text.len() as u64;
+            self.record.search(&name, &text);
+        }
+        self.record.push(Seen::Searched { bytes });
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! The routes, and the configuration that an engine is started with.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::history::{Route, Seen};
+use crate::random::Random;
+
+/// How many ordering keys there are.
+pub(super) const KEYS: u32 = 180;
+/// What one attempt may take, in seconds.
+pub(super) const TIMEOUT_SECONDS: u32 = 2;
+/// At which age a failing event of the brief route is given up.
+const BRIEF_SECONDS: u64 = 4;
+/// The same of the others: as long as the queue's receive count allows.
+const LONG_SECONDS: u64 = 1_900;
+
+/// The routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RouteOf {
+    /// What everybody has.
+    Plain,
+    /// A rejected event holds back its group.
+    Block,
+    /// The provider signs, and so do we.
+    Signed,
+    /// The provider names its events, and sends again what was not answered.
+    Named,
+    /// Two destinations.
+    Pair,
+    /// Events are given up soon.
+    Brief,
+}
+
+impl RouteOf {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Plain, Self::Block, Self::Signed, Self::Named, Self::Pair, Self::Brief];
+
+    /// The route of a key.
+    pub(super) fn key(key: u32) -> Self {
+        Self::ALL[key as usize % Self::ALL.len()]
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Block => "block",
+            Self::Signed => "signed",
+            Self::Named => "named",
+            Self::Pair => "pair",
+            Self::Brief => "brief",
+        }
+    }
+
+    pub(super) fn destinations(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain => &["at-plain"],
+            Self::Block => &["at-block"],
+            Self::Signed => &["at-signed"],
+            Self::Named => &["at-named"],
+            Self::Pair => &["left", "right"],
+            Self::Brief => &["at-brief"],
+        }
+    }
+
+    fn give_up_after_seconds(self) -> u64 {
+        if self == Self::Brief { BRIEF_SECONDS } else { LONG_SECONDS }
+    }
+}
+
+/// What is asked of the configuration.
+#[derive(Debug)]
+pub(super) struct Configuration<'a> {
+    pub(super) destinations: &'a BTreeMap<&'static str, SocketAddr>,
+    /// Where the secrets are.
+    pub(super) secrets: &'a Path,
+}
+
+impl Configuration<'_> {
+    /// The configuration in its `edition`: what may differ between two starts.
+    pub(super) fn json(&self, edition: u64) -> Value {
+        let mut random = Random::of(edition, 3);
+        let routes: serde_json::Map<String, Value> = RouteOf::ALL
+            .iter()
+            .map(|route| (route.name().to_owned(), self.route(*route)))
+            .collect();
+        json!({
+            "environment": "proof",
+            "routes": routes,
+            "forwarder": {
+                "function_timeout_seconds": TIMEOUT_SECONDS + 3,
+                "batch_size": 10 - random.below(7),
+                "max_concurrency": 3 + random.below(4),
+            },
+        })
+    }
+
+    fn route(&self, route: RouteOf) -> Value {
+        let secret = |name: &str| json!([format!("file:{}", self.secrets.join(name).display())]);
+        let destinations = route.destinations().iter().map(|name| {
+            let at = self.destinations.get(name).expect("every destination listens somewhere");
+            let mut destination = json!({
+                "name": name, "url": format!("http://{at}/hook"), "timeout_seconds": TIMEOUT_SECONDS,
+            });
+            if route == RouteOf::Signed {
+                destination["sign"] = json!({ "secrets": secret("ours") });
+            }
+            destination
+        });
+        let mut json = json!({
+            "path": format!("/{}", route.name()),
+            "ordering_key": "$request.header.x-key",
+            "pass_headers": ["content-type"],
+            "destinations": destinations.collect::<Vec<_>>(),
+            "retry": { "initial_delay_seconds": 1, "max_delay_seconds": 2 },
+            "give_up_after_seconds": route.give_up_after_seconds(),
+        });
+        match route {
+            RouteOf::Block => json["on_reject"] = json!("block"),
+            RouteOf::Signed => {
+                json["verify"] = json!({ "scheme": "github", "secrets": secret("provider") });
+            }
+            RouteOf::Named => {
+                json["event_id"] = json!("$request.header.x-event");
+                json["deduplication"] = json!("$request.header.x-event");
+            }
+            _ => {}
+        }
+        json
+    }
+}
+
+/// What of it the promises depend on.
+pub(super) fn seen() -> Seen {
+    let route = |route: &RouteOf| Route {
+        name: route.name().to_owned(),
+        destinations: route.destinations().iter().map(|name| (*name).to_owned()).collect(),
+        is_blocking: *route == RouteOf::Block,
+        give_up_after_seconds: route.give_up_after_seconds(),
+    };
+    let routes = RouteOf::ALL.iter().map(route).collect();
+    Seen::Configured { routes, timeout_ms: TIMEOUT_SECONDS * 1_000 }
+}

@@ -1,0 +1,51 @@
+//! Texts that must be in no log and no file but the database: secrets, and a mark in every body.
+
+use crate::random::Random;
+
+/// What is planted.
+#[derive(Debug)]
+pub(super) struct Planted {
+    /// The secret that the provider signs with.
+    pub(super) provider: String,
+    /// The secret that requests to the service are signed with.
+    pub(super) ours: String,
+    /// Stands in every body.
+    pub(super) body: String,
+}
+
+impl Planted {
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = Random::of(seed, 2);
+        let mut text = || format!("{:016x}{:016x}", random.number(), random.number());
+        Self {
+            provider: format!("planted-{}", text()),
+            // Hexadecimal is base64 as well, of 24 bytes.
+            ours: format!("whsec_{}", text()),
+            body: format!("mark-{}", text()),
+        }
+    }
+
+    /// Which kinds are in `text`.
+    pub(super) fn find(&self, text: &[u8]) -> Vec<&'static str> {
+        let kinds = [(&self.provider, "secret"), (&self.ours, "secret"), (&self.body, "body")];
+        let found = kinds.into_iter().filter(|(planted, _)| contains(text, planted.as_bytes()));
+        found.map(|(_, kind)| kind).collect()
+    }
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_planted_is_found_wherever_it_stands() {
+        let planted = Planted::of(3);
+        assert_eq!(planted.find(b"nothing"), Vec::<&str>::new());
+        let text = format!("{{\"a\":\"{}\"}} {}", planted.body, planted.ours);
+        assert_eq!(planted.find(text.as_bytes()), ["secret", "body"]);
+    }
+}

@@ -1,0 +1,138 @@
+//! `cargo xtask prove`: starts the proof, beside the programs that it attacks.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::process::{self, cargo};
+use crate::workspace;
+
+/// What is attacked, and what attacks.
+const PACKAGES: [&str; 4] = ["engine", "forwarder", "operator", "proof"];
+
+/// Events of `--quick`: what a debug build delivers within two minutes.
+const QUICK_EVENTS: u64 = 20_000;
+/// Events of each run of `--self-test`.
+const SELF_TEST_EVENTS: u64 = 4_000;
+/// What the programs are built with for `--self-test`, and for nothing else.
+const DELIBERATE_FAULTS: &str = "engine/deliberate-faults,forwarder/deliberate-faults";
+/// Events of a whole proof.
+const EVENTS: u64 = 1_000_000;
+
+/// Try to break every promise, and say what was tried
+///
+/// Starts the engine, posts events, answers them badly, kills what runs with -9, fills the disk, operates
+/// and is killed while operating; and looks from outside whether anything accepted is missing, overtaken,
+/// repeated without a reason, forged, stuck, miscounted or leaked. Prints what was tried how often, and the
+/// story of what broke. As root it mounts a disk of its own for the data directory, so that it can be full.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask prove --quick\n  cargo xtask prove --quick --seed 7\n  cargo xtask prove --events 100000 --minutes 10\n  cargo xtask prove --json\n\nExit codes:\n  0    every promise was kept, and everything was exercised\n  1    a promise was broken, or something was never exercised\n  2    wrong arguments\n  3    a program did not start or end"
+)]
+pub(crate) struct Prove {
+    /// 20,000 events and debug builds, which takes about two minutes [default: 1,000,000 and release builds]
+    #[arg(long)]
+    quick: bool,
+
+    /// Repeats a run: the same faults at the same events [default: a new one]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// How many events are sent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
+    events: Option<u64>,
+
+    /// After this time no more faults begin [default: 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: Option<u64>,
+
+    /// Write everything that was seen into this file, a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+
+    /// Try instead whether faults are found that the programs are built with on purpose; all, or those with
+    /// this text in their names
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
+    self_test: Option<String>,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Prove {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let folder = if self.self_test.is_some() {
+            let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
+            let mut build = cargo();
+            build.arg("build").args(packages).args(["--features", DELIBERATE_FAULTS]);
+            // Apart from what anybody else starts.
+            let dir = workspace::target_dir().join("deliberate-faults");
+            process::run(build.arg("--target-dir").arg(dir))?;
+            "deliberate-faults/debug"
+        } else if self.quick {
+            process::build(&PACKAGES)?;
+            "debug"
+        } else {
+            let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
+            process::run(cargo().args(["build", "--release", "--bins"]).args(packages))?;
+            "release"
+        };
+        let proof = workspace::target_dir().join(folder).join("proof");
+        let status = process::status(process::command(proof).args(self.arguments()))?;
+        Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into())
+    }
+
+    /// What the proof is told.
+    fn arguments(&self) -> Vec<String> {
+        let events = self.events.unwrap_or(match (&self.self_test, self.quick) {
+            (Some(_), _) => SELF_TEST_EVENTS,
+            (None, true) => QUICK_EVENTS,
+            (None, false) => EVENTS,
+        });
+        let typed = if self.quick { "cargo xtask prove --quick" } else { "cargo xtask prove" };
+        let mut arguments = vec![format!("--events={events}"), format!("--typed={typed}")];
+        arguments.extend(self.seed.map(|seed| format!("--seed={seed}")));
+        arguments.extend(self.minutes.map(|minutes| format!("--minutes={minutes}")));
+        arguments.extend(
+            self.history
+                .as_ref()
+                .and_then(|file| std::path::absolute(file).ok())
+                .map(|file| format!("--history={}", file.display())),
+        );
+        if self.quick {
+            // Two minutes are too short for every fault to meet somebody.
+            arguments.push("--part".to_owned());
+        }
+        arguments.extend(self.self_test.iter().map(|text| format!("--self-test={text}")));
+        arguments.extend(self.json.then(|| "--json".to_owned()));
+        arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::{Cli, Command};
+
+    #[test]
+    fn the_command_that_repeats_a_run_is_the_one_that_was_typed() {
+        let arguments = |typed: &str| {
+            let words = format!("xtask prove {typed}");
+            let Command::Prove(prove) =
+                Cli::try_parse_from(words.split_whitespace()).unwrap().command
+            else {
+                panic!("{words}");
+            };
+            prove.arguments().join(" ")
+        };
+        assert_eq!(
+            arguments("--quick --seed 7"),
+            "--events=20000 --typed=cargo xtask prove --quick --seed=7 --part"
+        );
+        assert_eq!(
+            arguments("--events 5000 --json"),
+            "--events=5000 --typed=cargo xtask prove --json"
+        );
+    }
+}
