@@ -148,6 +148,8 @@ async fn on_an_engine_what_the_service_wants_to_be_left_alone_with_is_left_alone
     service.set(Behavior::Rest);
     let site = Site::start(&service.url()).await;
     site.post("/sqs-hook", "order-7", "1").await;
+    // It waits before its first attempt as well.
+    service.requested(1).await;
     site.wait_for(|status| status["waiting_groups"] == 1).await;
     let requests = service.requests();
     for which in ["order-7", "--all"] {

@@ -205,6 +205,8 @@ async fn what_was_asked_for_is_said_with_when_it_happens() {
     site.set_delivery(false).await;
     let said = site.operate(&skip).await.stdout;
     assert!(said.contains("delivery is paused, so it happens after `"), "{said}");
+    // What is behind it goes out, and no group waits but for a moment.
+    service.set(Behavior::Answer(200));
     site.set_delivery(true).await;
     site.wait_for(|status| status["waiting_groups"] == 0).await;
 
