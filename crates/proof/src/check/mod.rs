@@ -1,4 +1,4 @@
-//! What was promised. Each promise is one function over what was [`Known`], and names what broke it.
+//! What was promised. Each promise is one function over what was known, and names what broke it.
 
 mod agreement;
 mod bounds;
