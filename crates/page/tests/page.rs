@@ -35,7 +35,8 @@ struct Answer {
 
 const SCRIPT: &str = r#"#!/bin/sh
 cd "$(dirname "$0")"
-{ for word in "$@"; do printf '%s|' "$word"; done; echo; } >> calls
+# In one write, as calls beside each other write as well.
+line=; for word in "$@"; do line="$line$word|"; done; printf '%s\n' "$line" >> calls
 case "$1" in dlq) name="dlq-$2" ;; *) name="$1" ;; esac
 case "$*" in *--history=*) name="history" ;; *--routes*) name="routes" ;; esac
 if [ -f "$name.sleeps" ]; then
