@@ -143,6 +143,14 @@ impl Drop for Filler {
     }
 }
 
+/// Waits until the queue is empty: each of so many was delivered once, and in order.
+async fn all_are_delivered(program: &Program, function: &Function, queued: usize) {
+    let record = function.wait_for(|record| record.len() >= queued).await;
+    assert_eq!(record.len(), queued, "each was delivered, once");
+    crate::faults::check_order(&record);
+    program.wait_for_status(|status| status["queue"]["visible"] == 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_was_killed_on_a_disk_without_any_room_delivers_what_is_queued() {
     const QUEUED: usize = 300;
@@ -166,10 +174,7 @@ async fn an_engine_that_was_killed_on_a_disk_without_any_room_delivers_what_is_q
     program.kill();
 
     let program = Program::start_with(&config, &data_dir, &function.executable(), &reserve);
-    let record = function.wait_for(|record| record.len() >= QUEUED).await;
-    assert_eq!(record.len(), QUEUED, "each was delivered, once");
-    crate::faults::check_order(&record);
-    program.wait_for_status(|status| status["queue"]["visible"] == 0).await;
+    all_are_delivered(&program, &function, QUEUED).await;
     assert_eq!(program.pause("ops").await, 200);
     program.kill();
     drop(filler);
@@ -200,10 +205,7 @@ async fn a_log_is_put_into_the_database_on_a_disk_without_any_room() {
     }
     disk.fill();
     let program = Program::start_with(&config, &data_dir, &function.executable(), &reserve);
-    let record = function.wait_for(|record| record.len() >= QUEUED).await;
-    assert_eq!(record.len(), QUEUED, "each was delivered, once");
-    crate::faults::check_order(&record);
-    program.wait_for_status(|status| status["queue"]["visible"] == 0).await;
+    all_are_delivered(&program, &function, QUEUED).await;
     program.kill();
 }
 

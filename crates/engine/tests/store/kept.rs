@@ -148,6 +148,19 @@ async fn it_is_kept_by_the_transaction_that_deletes_it_and_over_a_restart() {
     assert_eq!(total(&fixture.store).await.0, 1);
 }
 
+/// Finishes twenty events on a disk that has just become full; tells how many were kept, as some found no room.
+async fn finish_on_a_full_disk(fixture: &Fixture) -> u64 {
+    let store = &fixture.store;
+    let received = [fixture.receive(10).await, fixture.receive(10).await].concat();
+    store.faults().fill_disk().await.unwrap();
+    for handle in received.into_iter().map(|it| it.receipt_handle) {
+        store.finish_batch(QUEUE, vec![handle]).await.unwrap().remove(0).unwrap();
+    }
+    let (events, _) = total(store).await;
+    assert!(events < 20, "{events} found room");
+    events
+}
+
 #[tokio::test]
 async fn on_a_full_disk_keeping_gives_way_and_not_the_delivery() {
     let dir = tempfile::tempdir().unwrap();
@@ -162,13 +175,7 @@ async fn on_a_full_disk_keeping_gives_way_and_not_the_delivery() {
         let new = NewMessage { body, ..message(&n.to_string(), &n.to_string()) };
         fixture.store.send(QUEUE, new).await.unwrap();
     }
-    let received = [fixture.receive(10).await, fixture.receive(10).await].concat();
-    store.faults().fill_disk().await.unwrap();
-    for handle in received.into_iter().map(|it| it.receipt_handle) {
-        store.finish_batch(QUEUE, vec![handle]).await.unwrap().remove(0).unwrap();
-    }
-    let (events, _) = total(store).await;
-    assert!(events < 20, "{events} found room");
+    let events = finish_on_a_full_disk(&fixture).await;
     let statistics = store.statistics(QUEUE).await.unwrap();
     assert_eq!((statistics.visible, statistics.in_flight), (180, 0));
     store.faults().empty_disk().await.unwrap();
@@ -196,13 +203,7 @@ async fn where_nothing_is_held_keeping_gives_way_and_what_has_no_room_still_is_r
             NewMessage { body: format!("{n:0300}"), ..message(&n.to_string(), &n.to_string()) };
         store.send(QUEUE, new).await.unwrap();
     }
-    let received = [fixture.receive(10).await, fixture.receive(10).await].concat();
-    store.faults().fill_disk().await.unwrap();
-    for handle in received.into_iter().map(|it| it.receipt_handle) {
-        store.finish_batch(QUEUE, vec![handle]).await.unwrap().remove(0).unwrap();
-    }
-    let (events, _) = total(store).await;
-    assert!(events < 20, "{events} found room");
+    finish_on_a_full_disk(&fixture).await;
     let large = NewMessage { body: "x".repeat(1_000_000), ..message("a", "large") };
     store.send(QUEUE, large).await.unwrap_err();
 }
