@@ -310,12 +310,9 @@ impl Attack {
         let mut arguments = vec!["dlq", "redrive", "proof", "--all", "--why", "they are taken now"];
         arguments.extend(hides.then_some("--now"));
         let ids = Vec::new();
-        if step.fault == Fault::KillRedrive {
-            let after = Duration::from_millis(5 + step.choice % 400);
-            self.operators.act_and_be_killed(Action::Redrive, ids, &arguments, after).await?;
-        } else {
-            self.operators.act(Action::Redrive, ids, &arguments).await?;
-        }
+        let after = (step.fault == Fault::KillRedrive)
+            .then(|| Duration::from_millis(5 + step.choice % 400));
+        self.operators.act_or_be_killed(Action::Redrive, ids, &arguments, after).await?;
         Ok(letters.len() as u64)
     }
 
@@ -327,23 +324,17 @@ impl Attack {
         let Some(id) = group.and_then(|group| group["event_id"].as_str()) else { return Ok(0) };
         let arguments = ["skip", "proof", id, "--no-wait", "--why", "it is in the way"];
         let ids = vec![id.to_owned()];
-        if step.fault == Fault::KillSkip {
-            let after = Duration::from_millis(2 + step.choice % 60);
-            self.operators.act_and_be_killed(Action::Skip, ids, &arguments, after).await?;
-        } else {
-            self.operators.act(Action::Skip, ids, &arguments).await?;
-        }
+        let after =
+            (step.fault == Fault::KillSkip).then(|| Duration::from_millis(2 + step.choice % 60));
+        self.operators.act_or_be_killed(Action::Skip, ids, &arguments, after).await?;
         Ok(1)
     }
 
     async fn retry(&mut self, step: Step) -> anyhow::Result<u64> {
         let arguments = ["retry", "--all"];
-        if step.fault == Fault::KillRetry {
-            let after = Duration::from_millis(2 + step.choice % 60);
-            self.operators.act_and_be_killed(Action::Retry, Vec::new(), &arguments, after).await?;
-        } else {
-            self.operators.act(Action::Retry, Vec::new(), &arguments).await?;
-        }
+        let after =
+            (step.fault == Fault::KillRetry).then(|| Duration::from_millis(2 + step.choice % 60));
+        self.operators.act_or_be_killed(Action::Retry, Vec::new(), &arguments, after).await?;
         Ok(1)
     }
 
@@ -351,18 +342,16 @@ impl Attack {
         let (pause, resume) =
             (["pause", "--name", "proof", "--why", "a release"], ["resume", "--all", "--no-wait"]);
         let after = Duration::from_millis(2 + step.choice % 200);
-        if step.fault == Fault::KillPause {
-            self.operators.act_and_be_killed(Action::Pause, Vec::new(), &pause, after).await?;
-        } else {
-            self.operators.act(Action::Pause, Vec::new(), &pause).await?;
-        }
+        let killed_after = (step.fault == Fault::KillPause).then_some(after);
+        self.operators.act_or_be_killed(Action::Pause, Vec::new(), &pause, killed_after).await?;
         self.send_until(self.released + WHILE_PAUSED).await?;
         if step.fault == Fault::PauseAcrossKill {
             self.kill_engine().await?;
             self.send_until(self.released + WHILE_PAUSED).await?;
         }
         if step.fault == Fault::KillResume {
-            self.operators.act_and_be_killed(Action::Resume, Vec::new(), &resume, after).await?;
+            let (ids, killed_after) = (Vec::new(), Some(after));
+            self.operators.act_or_be_killed(Action::Resume, ids, &resume, killed_after).await?;
         }
         self.operators.act(Action::Resume, Vec::new(), &resume).await?;
         Ok(())
@@ -387,12 +376,9 @@ impl Attack {
         let file = file.to_str().context("a folder's name is text")?;
         let arguments = ["dlq", "edit", "proof", &id, "--body", file, "--why", "a wrong number"];
         let ids = vec![id.clone()];
-        if step.fault == Fault::KillEdit {
-            let after = Duration::from_millis(5 + step.choice % 200);
-            self.operators.act_and_be_killed(Action::Edit, ids, &arguments, after).await?;
-        } else {
-            self.operators.act(Action::Edit, ids, &arguments).await?;
-        }
+        let after =
+            (step.fault == Fault::KillEdit).then(|| Duration::from_millis(5 + step.choice % 200));
+        self.operators.act_or_be_killed(Action::Edit, ids, &arguments, after).await?;
         Ok(1)
     }
 

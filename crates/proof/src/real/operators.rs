@@ -76,8 +76,22 @@ impl Operators {
         Ok(output)
     }
 
+    /// Acts, to the end or until it is killed after this time; notes it.
+    pub(super) async fn act_or_be_killed(
+        &self,
+        action: Action,
+        event_ids: Vec<String>,
+        arguments: &[&str],
+        killed_after: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        match killed_after {
+            Some(after) => self.act_and_be_killed(action, event_ids, arguments, after).await,
+            None => self.act(action, event_ids, arguments).await.map(drop),
+        }
+    }
+
     /// Acts, and is killed after this time unless it has ended; notes it.
-    pub(super) async fn act_and_be_killed(
+    async fn act_and_be_killed(
         &self,
         action: Action,
         event_ids: Vec<String>,
