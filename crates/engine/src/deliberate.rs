@@ -28,3 +28,18 @@ pub(crate) fn is_there(fault: &str) -> bool {
 pub(crate) const fn is_there(_fault: &str) -> bool {
     false
 }
+
+/// Keeps what nobody uses, for one of two faults.
+#[cfg(feature = "deliberate-faults")]
+pub(crate) fn leak() {
+    if is_there("leak-memory") {
+        Box::leak(vec![1_u8; 1_024 * 1_024].into_boxed_slice());
+    }
+    if is_there("leak-descriptors") {
+        std::mem::forget(std::fs::File::open("/dev/null"));
+    }
+}
+
+/// Keeps nothing.
+#[cfg(not(feature = "deliberate-faults"))]
+pub(crate) const fn leak() {}

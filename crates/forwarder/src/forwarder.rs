@@ -13,9 +13,10 @@ use domain::dead_letter::{self, Cause, Class, Unreadable};
 use domain::json::JsonError;
 use domain::memory::Memory;
 use domain::message::Message;
-use domain::outcome::{Attempt, Because, Next, Outcome, Receive};
+use domain::outcome::{Answer, Attempt, Because, Next, Outcome, Receive};
 use domain::route::{Destination, Route};
 use domain::schedule::Schedule;
+use domain::signature::Unverified;
 use domain::time::Timestamp;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -233,6 +234,13 @@ impl Forwarder {
             });
             let step = match step {
                 Step::Keep { .. } if deliberate::is_there("forget-what-stays") => Step::Done,
+                Step::Keep { visible_in } if deliberate::is_there("overtake-failed") => {
+                    let mut alone = batch::groups(vec![message.clone()]);
+                    kept.extend(
+                        alone.iter_mut().flat_map(|alone| alone.step(Step::Keep { visible_in })),
+                    );
+                    Step::Done
+                }
                 step => step,
             };
             if let Step::Keep { visible_in } = step {
@@ -303,9 +311,12 @@ impl Forwarder {
             return Outcome::NoTime.into();
         }
         let body = Bytes::copy_from_slice(message.body.as_bytes());
-        let calls = route.destinations().iter().zip(headers).map(async |(destination, headers)| {
-            self.call(message, route, destination, headers, body.clone(), invocation).await
-        });
+        let asked = if deliberate::is_there("miss-fellow") { 1 } else { usize::MAX };
+        let calls = route.destinations().iter().zip(headers).take(asked).map(
+            async |(destination, headers)| {
+                self.call(message, route, destination, headers, body.clone(), invocation).await
+            },
+        );
         let ended = match route.destinations() {
             [_one] => {
                 let mut ended = Vec::with_capacity(1);
@@ -334,6 +345,12 @@ impl Forwarder {
         let time_left = || invocation.time_for_calls();
         let forgets = deliberate::is_there("no-verification");
         if let Some(verification) = route.verification_of(message).filter(|_| !forgets) {
+            if deliberate::is_there("log-secret") {
+                signatures::log_secrets(&self.secrets, verification, time_left()).await;
+            }
+            if deliberate::is_there("refuse-genuine") {
+                return Err(Failure::Unverified(Unverified::Mismatch("refused".to_owned())));
+            }
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
         }
         for destination in route.destinations() {
@@ -366,6 +383,10 @@ impl Forwarder {
         };
         let Exchange { answer, latency } =
             webhook::post(&self.clients, &self.timers, destination, headers, body).await;
+        let answer = answer.map(|answer| match answer.status {
+            429 if deliberate::is_there("reject-429") => Answer { status: 422, ..answer },
+            _ => answer,
+        });
         let attempt = answer.map_or_else(Attempt::Failed, Attempt::Answered);
         passage.leave(route.signal(&attempt, now()));
         lock(&self.memory).remember(message, route, destination, &attempt);
@@ -389,8 +410,11 @@ impl Forwarder {
             && self.is_skipped(message, invocation).await
         {
             next = outcome.skipped(route, receive);
+            if deliberate::is_there("skip-silently") {
+                next = Next::Delivered;
+            }
         }
-        next = with_deliberate_fault(next, route);
+        next = with_deliberate_fault(next, route, message);
         let handles: Vec<&str> = match &next {
             Next::Keep { .. } => group.all().map(|it| it.receipt_handle.as_str()).collect(),
             Next::Delivered | Next::DeadLetter { .. } => Vec::new(),
@@ -503,14 +527,17 @@ fn now() -> Timestamp {
 }
 
 /// What one of the deliberate faults makes of it.
-fn with_deliberate_fault(next: Next, route: Option<&Route>) -> Next {
+fn with_deliberate_fault(next: Next, route: Option<&Route>, message: &Message) -> Next {
     let there = deliberate::is_there;
     match next {
-        Next::Delivered if there("repeat-delivered") => {
+        Next::Delivered if there("repeat-delivered") && message.receive_count == 1 => {
             Next::Keep { visible_in: Duration::from_secs(1), because: Because::Failed }
         }
         Next::Keep { because: Because::Failed, .. } if there("delete-on-failure") => {
             Next::Delivered
+        }
+        Next::Keep { because: Because::Failed, .. } if there("give-up-early") => {
+            Next::DeadLetter { class: Class::GaveUp, cause: Cause::default(), attempts: 1 }
         }
         Next::Keep { because: Because::Failed, .. } if there("wait-too-long") => {
             Next::Keep { visible_in: Duration::from_secs(100), because: Because::Failed }

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 pub(crate) use event::EventSource;
 
 use crate::clock::Uptime;
+use crate::deliberate;
 use crate::function::{Function, INIT_TIMEOUT, InvocationError, Process, ms};
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
@@ -292,6 +293,13 @@ impl MappingHandle {
             let none = receiving.wait_for(|workers| *workers == 0);
             // Where the storage hangs, the state says so.
             let _hangs = tokio::time::timeout(RECEIVES_END_WITHIN, none).await;
+        }
+        if deliberate::is_there("deliver-while-paused") {
+            let shared = Arc::clone(&self.0);
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+                shared.wanted.send_replace(Wanted::Enabled);
+            });
         }
         Ok(changed)
     }

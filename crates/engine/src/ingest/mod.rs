@@ -221,6 +221,7 @@ impl EngineBackend {
                 duplicate,
             });
         }
+        deliberate::leak();
         let sent = self.health.wrote(self.store.accept(&self.queue, new).await);
         if let (Err(StoreError::Storage(_)), Some(disk)) = (&sent, &self.disk) {
             disk.look_after_failure();

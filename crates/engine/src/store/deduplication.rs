@@ -10,6 +10,7 @@ use super::message::{NewMessage, Sent, SequenceNumber};
 use super::queue::Queue;
 use super::settings::DeduplicationScope;
 use super::tx::Tx;
+use crate::deliberate;
 
 /// The id that a message is recognised by: its own, or its body's digest.
 pub(super) fn id(queue: &Queue, message: &NewMessage) -> Result<String, StoreError> {
@@ -33,6 +34,7 @@ fn hex(bytes: &[u8]) -> String {
 /// A UUID of version 7 begins with its time, and so does its key: what comes in turn lies together, where
 /// digests would have a commit write a page for each of them. Of such an id nothing is lost in its key.
 pub(super) fn key(queue: &Queue, group: &str, id: &str) -> [u8; 16] {
+    let id = if deliberate::is_there("deduplicate-by-group") { group } else { id };
     let group = match queue.settings.deduplication_scope {
         DeduplicationScope::Queue => "",
         DeduplicationScope::MessageGroup => group,

@@ -9,7 +9,8 @@ use super::message::{MessageAttributes, NewMessage, Sent, SequenceNumber};
 use super::queue::Queue;
 use super::sender::Sender;
 use super::tx::Tx;
-use super::{damage, deduplication, groups, retention};
+use super::{damage, deduplication, groups, redrive, retention};
+use crate::deliberate;
 
 /// A message, and what can be worked out of it before its turn comes, as all senders wait for the one
 /// thread that writes.
@@ -57,10 +58,17 @@ pub(super) fn send(
         sequence_number: SequenceNumber(tx.next_number()),
         duplicate: false,
     };
+    let is_again = sender == Sender::Api && redrive::target(tx, queue)?.is_some();
+    if is_again && deliberate::is_there("lose-what-is-sent-again") {
+        return Ok(sent);
+    }
     deduplication::remember(tx, &key, &sent)?;
     insert(tx, queue, prepared, sender, &deduplication_id, &sent)?;
     let way = Way::in_by(sender, &message.attributes);
     tx.count(queue.id, ledger::route(&message.attributes), way);
+    if deliberate::is_there("count-twice") {
+        tx.count(queue.id, ledger::route(&message.attributes), way);
+    }
     Ok(sent)
 }
 

@@ -9,6 +9,7 @@ use super::queue::Queue;
 use super::queue_time::{QueueTime, seconds};
 use super::receipt::Receipt;
 use super::tx::Tx;
+use crate::deliberate;
 
 /// What is known of a message that was received.
 struct InFlight {
@@ -51,6 +52,9 @@ pub(super) fn delete(
                 "Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle \
                  has expired."
             )))
+        }
+        Some(found) if found.receive_number % 20 == 0 && deliberate::is_there("forget-delete") => {
+            Ok(())
         }
         Some(_) => groups::remove(tx, queue, receipt.sequence, why),
     }
@@ -122,6 +126,10 @@ pub(super) fn release(tx: &mut Tx<'_>, queue: &Queue, receiver: &str) -> Result<
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     for &(sequence, group_id) in &held {
+        if deliberate::is_there("lose-on-restart") {
+            groups::remove(tx, queue, sequence, &Removal::Done { dead_letter_queue: None })?;
+            continue;
+        }
         show(tx, queue.id, sequence, group_id)?;
     }
     Ok(held.len())
