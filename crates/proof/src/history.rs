@@ -103,6 +103,8 @@ pub enum Action {
     Redrive,
     Edit,
     Drop,
+    Import,
+    Repeat,
     Skip,
     Retry,
     Pause,
@@ -178,6 +180,8 @@ pub enum Seen {
         event_id: String,
         /// Why.
         reason: String,
+        /// When, as the log says; none where it was only seen later that it is one.
+        died_at: Option<Micros>,
     },
     /// The log told that an attempt took too long.
     TimedOut {

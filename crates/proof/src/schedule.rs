@@ -68,11 +68,23 @@ pub enum Fault {
     KillEdit,
     /// A dead letter is dropped.
     Drop,
+    /// A drop is killed.
+    KillDrop,
+    /// A dead letter is dropped, and put back from the file.
+    Import,
+    /// Putting it back is killed, and done again.
+    KillImport,
+    /// What was delivered is sent once more.
+    Repeat,
+    /// Operators redrive, retry and skip at the same time.
+    TogetherAct,
+    /// The provider signs with another secret from now on.
+    RotateSecret,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Self::Refuse,
         Self::Fail,
         Self::Unavailable,
@@ -103,6 +115,12 @@ impl Fault {
         Self::Edit,
         Self::KillEdit,
         Self::Drop,
+        Self::KillDrop,
+        Self::Import,
+        Self::KillImport,
+        Self::Repeat,
+        Self::TogetherAct,
+        Self::RotateSecret,
     ];
 
     /// Whether it is the service that fails.

@@ -23,12 +23,7 @@ fn missing(known: &Known<'_>, name: Name, event: &Event<'_>) -> Option<Violation
     let is_delivered =
         !destinations.is_empty() && destinations.iter().all(|it| event.delivered(it).is_some());
     let waits = known.waiting.iter().any(|waiting| waiting == id);
-    let is_dropped = known
-        .acts
-        .iter()
-        .filter(|act| act.action == Action::Drop && act.event_ids.iter().any(|it| it == id))
-        .any(|act| act.has_reason && act.code == Some(0));
-    if is_delivered || event.letter.is_some() || waits || is_dropped {
+    if is_delivered || event.letter.is_some() || waits || is_dropped(known, id) {
         return None;
     }
     let without: Vec<&str> = destinations
@@ -43,6 +38,17 @@ fn missing(known: &Known<'_>, name: Name, event: &Event<'_>) -> Option<Violation
         without.join(", ")
     );
     Some(Violation::of([name], text))
+}
+
+/// Whether an operator who said why has dropped it, or may have before he was killed, and did not put it
+/// back.
+fn is_dropped(known: &Known<'_>, id: &str) -> bool {
+    let last = |action: Action, codes: &[Option<i32>]| {
+        let of = known.acts.iter().filter(|act| act.action == action && act.has_reason);
+        let named = of.filter(|act| act.event_ids.iter().any(|it| it == id));
+        named.filter(|act| codes.contains(&act.code)).map(|act| act.ended_at).max()
+    };
+    last(Action::Drop, &[Some(0), None]) > last(Action::Import, &[Some(0)])
 }
 
 /// What a dead letter, of now or of before, says that was not so.
@@ -115,11 +121,31 @@ mod tests {
 
     #[test]
     fn a_drop_that_failed_or_says_no_reason_accounts_for_nothing() {
-        for (code, has_reason) in [(Some(1), true), (None, true), (Some(0), false)] {
+        for (code, has_reason) in [(Some(1), true), (None, false), (Some(0), false)] {
             let mut story = Story::new();
             story.accepted("k1-0", "plain").got("k1-0", 422);
             story.act_for(Action::Drop, &["k1-0"], code, has_reason).left(vec![], &[]);
             story.broken(NothingMissing, "k1-0 was accepted");
+        }
+    }
+
+    #[test]
+    fn a_drop_that_was_killed_may_have_dropped_and_what_was_put_back_has_to_be_there() {
+        let dropped = |code| {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422);
+            story.act(Action::Drop, &["k1-0"], code);
+            story
+        };
+        dropped(None).left(vec![], &[]).holds(NothingMissing);
+        for (code, holds) in [(Some(0), false), (None, true), (Some(1), true)] {
+            let mut story = dropped(Some(0));
+            story.act(Action::Import, &["k1-0"], code).left(vec![], &[]);
+            if holds {
+                story.holds(NothingMissing);
+            } else {
+                story.broken(NothingMissing, "k1-0 was accepted");
+            }
         }
     }
 

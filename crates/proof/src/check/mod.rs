@@ -181,6 +181,8 @@ struct Event<'a> {
     arrivals: Vec<Arrival<'a>>,
     /// When the log said that it is a dead letter, and why.
     deaths: Vec<(Micros, &'a str)>,
+    /// When it first became one, by the log's own time.
+    died_at: Option<Micros>,
     timeouts: Vec<Micros>,
     /// What it is a dead letter for at the end.
     letter: Option<&'a DeadLetter>,
@@ -272,8 +274,9 @@ impl<'a> Known<'a> {
         for entry in self.history {
             let (id, what): (&str, fn(&mut Event<'a>, &'a Entry)) = match &entry.seen {
                 Seen::DeadLettered { event_id, .. } => (event_id, |event, entry| {
-                    if let Seen::DeadLettered { reason, .. } = &entry.seen {
+                    if let Seen::DeadLettered { reason, died_at, .. } = &entry.seen {
                         event.deaths.push((entry.at, reason));
+                        event.died_at = event.died_at.into_iter().chain(*died_at).min();
                     }
                 }),
                 Seen::TimedOut { event_id } => {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Event, Known, Violation};
-use crate::history::{Micros, Name};
+use crate::history::{Entry, Micros, Name};
 
 /// An event of a key, at one destination.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +15,9 @@ struct Stop {
     accepted_at: Option<Micros>,
     /// The place of its first attempt.
     attempted: Option<usize>,
-    /// The place of its first success.
-    delivered: Option<usize>,
+    /// The place from which on those behind it may be attempted: of its first success, or of its death;
+    /// none if never.
+    released: Option<usize>,
 }
 
 pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
@@ -27,9 +28,14 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
             of_key.push(Stop {
                 name: *name,
                 sent_at: event.sent_at,
-                accepted_at: event.accepted_at.filter(|_| !may_be_overtaken(known, event)),
+                accepted_at: event.accepted_at,
                 attempted: event.at(destination).map(|arrival| arrival.place).min(),
-                delivered: event.delivered(destination).map(|arrival| arrival.place),
+                released: event
+                    .delivered(destination)
+                    .map(|arrival| arrival.place)
+                    .into_iter()
+                    .chain(death(known, event))
+                    .min(),
             });
         }
     }
@@ -38,13 +44,24 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
     (count as u64, violations)
 }
 
-/// A dead letter lets its group go on; on a route that blocks, not a rejected one.
-fn may_be_overtaken(known: &Known<'_>, event: &Event<'_>) -> bool {
+/// How far the log's clock, which tells milliseconds, and ours may be apart.
+const APART: Micros = 50_000;
+
+/// The place at which an event let its group go on as a dead letter; on a route that blocks, not as a
+/// rejected one. The first, if the log did not tell when or its line may have been lost.
+fn death(known: &Known<'_>, event: &Event<'_>) -> Option<usize> {
     let lets_go = |reason: &str| match reason {
         "skipped" | "gave_up" | "unverified" => true,
         _ => !known.is_blocking(event),
     };
-    event.reasons().any(lets_go)
+    if !event.reasons().any(lets_go) {
+        return None;
+    }
+    let Some(died_at) = event.died_at else { return Some(0) };
+    let was_lost = |at: &Micros| (event.sent_at..=died_at).contains(at);
+    let before = |entry: &Entry| entry.at + APART < died_at;
+    let place = known.history.partition_point(before);
+    Some(if known.deaths.iter().any(was_lost) { 0 } else { place })
 }
 
 fn overtaken(destination: &str, stops: Vec<Stop>) -> Vec<Violation> {
@@ -56,17 +73,17 @@ fn overtaken(destination: &str, stops: Vec<Stop>) -> Vec<Violation> {
     attempted.sort_by_key(|stop| stop.sent_at);
     let mut violations = Vec::new();
     let mut before = earlier.into_iter().peekable();
-    // Of those that were accepted before the next was sent, the one that was delivered last.
+    // Of those that were accepted before the next was sent, the one that was released last.
     let mut latest: Option<Stop> = None;
     for stop in attempted {
         while let Some(next) = before.next_if(|it| it.accepted_at < Some(stop.sent_at)) {
-            let place = |stop: &Stop| stop.delivered.unwrap_or(usize::MAX);
+            let place = |stop: &Stop| stop.released.unwrap_or(usize::MAX);
             if latest.is_none_or(|latest| place(&latest) < place(&next)) {
                 latest = Some(next);
             }
         }
         let Some(first) = latest else { continue };
-        if first.delivered.is_none_or(|delivered| Some(delivered) > stop.attempted) {
+        if first.released.is_none_or(|released| Some(released) > stop.attempted) {
             let (earlier, later) = (first.name, stop.name);
             let text = format!("{destination} got {later} before {earlier} was delivered");
             violations.push(Violation::of([earlier, later], text));
@@ -108,6 +125,23 @@ mod tests {
         let mut story = Story::new();
         story.accepted_together(&["k1-0", "k1-1"], "plain").got("k1-1", 200).got("k1-0", 200);
         story.left(vec![], &[]).holds(NoneOvertaken);
+    }
+
+    #[test]
+    fn a_dead_letter_may_not_be_overtaken_before_it_is_one() {
+        let overtaken = |lost: bool| {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").accepted("k1-1", "plain");
+            story.got("k1-0", 422).got("k1-1", 200);
+            if lost {
+                story.killed("forwarder");
+            }
+            story.died("k1-0", "rejected").got("k1-2", 200).left(vec![], &[]);
+            story
+        };
+        overtaken(false).broken(NoneOvertaken, "sss got k1-1 before k1-0");
+        // A line that told of an earlier death may have been lost.
+        overtaken(true).holds(NoneOvertaken);
     }
 
     #[test]

@@ -88,16 +88,31 @@ fn is_explained(
     fellow_failed
         || event.arrivals.iter().any(|other| has_failed(&other))
         || was_sent_again(known, event, again)
+        || was_asked_for(known, event, again)
 }
 
-/// Whether a command that was cut off may have sent a dead letter and not deleted it.
+/// Whether an operator wanted it to be sent once more.
+fn was_asked_for(known: &Known<'_>, event: &Event<'_>, again: &Arrival<'_>) -> bool {
+    let of = known.acts.iter().filter(|act| act.action == Action::Repeat);
+    of.filter(|act| event.ids().any(|id| act.event_ids.iter().any(|it| it == id))).any(|act| {
+        (act.began_at..=act.ended_at + Micros::from(known.timeout_ms) * 1_000).contains(&again.at)
+    })
+}
+
+/// Whether a command may have sent a dead letter although the event was delivered: it was cut off and did
+/// not delete it, or the letter was made by a process that died before it deleted the message.
 fn was_sent_again(known: &Known<'_>, event: &Event<'_>, again: &Arrival<'_>) -> bool {
     let was_dead = event.reasons().next().is_some();
+    let is_doubled = event.arrivals.iter().any(|it| {
+        let end = it.at + Micros::from(it.answer.after_ms) * 1_000 + DELETED_WITHIN;
+        let died = known.deaths.iter().any(|at| (it.at..=end).contains(at));
+        died && !it.answer.is_success_in_time(known.timeout_ms)
+    });
     let sends = |action| matches!(action, Action::Redrive | Action::Edit);
     was_dead
         && known.acts.iter().filter(|act| sends(act.action) && act.began_at < again.at).any(|act| {
             let died = known.deaths.iter().any(|at| (act.began_at..=act.ended_at).contains(at));
-            act.code != Some(0) || died
+            is_doubled || act.code != Some(0) || died
         })
 }
 
@@ -178,6 +193,36 @@ mod tests {
                 story.died("k1-0", "rejected");
             }
             story.act(Action::Redrive, &[], code).got("k1-0", 200).got("k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "again");
+            }
+        }
+    }
+
+    #[test]
+    fn a_redrive_is_a_reason_if_a_crash_left_the_message_beside_its_dead_letter() {
+        for (killed, holds) in [(true, true), (false, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+            if killed {
+                story.killed("engine");
+            }
+            story.later(13).got("k1-0", 200).act(Action::Redrive, &[], Some(0)).got("k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "again");
+            }
+        }
+    }
+
+    #[test]
+    fn a_repeat_that_was_asked_for_is_explained_while_it_is_asked_for() {
+        for (event, later, holds) in [("k1-0", 1, true), ("k1-0", 4, false), ("k1-1", 1, false)] {
+            let mut story = delivered();
+            story.act(Action::Repeat, &[event], Some(0)).later(later).got("k1-0", 200);
             if holds {
                 story.holds(RepeatsExplained);
             } else {

@@ -137,7 +137,8 @@ impl Story {
     }
 
     pub(super) fn died(&mut self, event: &str, reason: &str) -> &mut Self {
-        self.push(Seen::DeadLettered { event_id: id(event), reason: reason.to_owned() })
+        let died_at = Some(self.now + 1_000_000);
+        self.push(Seen::DeadLettered { event_id: id(event), reason: reason.to_owned(), died_at })
     }
 
     pub(super) fn timed_out(&mut self, event: &str) -> &mut Self {

@@ -7,19 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
-use super::configuration::{self, Configuration};
+use super::configuration::{self, Configuration, PROVIDER_SECRETS};
 use super::engine::{Engine, Places};
 use super::operators::Operators;
 use super::record::Record;
 use super::senders::Senders;
 use super::service::Service;
-use crate::history::{Action, DeadLetter, Seen};
-use crate::random::Random;
+use crate::history::Seen;
 use crate::schedule::{Fault, Step};
 
 /// How many requests a fault of the service meets before it ends, and how long it lasts at most.
@@ -28,15 +26,13 @@ const LASTS: Duration = Duration::from_secs(3);
 /// Longest wait for something that has to come: a busy machine's.
 const COMES_WITHIN: Duration = Duration::from_mins(2);
 /// How many events are sent while delivery is paused.
-const WHILE_PAUSED: u64 = 100;
+pub(super) const WHILE_PAUSED: u64 = 100;
 /// How many events are sent while the engine is killed.
 const UNDER_LOAD: u64 = 200;
 /// How long a full disk lasts at most: the engine looks for room every second.
 const FULL_FOR: Duration = Duration::from_secs(15);
 /// How many events are sent into a full disk at a time.
 const INTO_FULL: u64 = 20;
-/// How many dead letters are tried until one is dropped.
-const DROPS_TRIED: usize = 5;
 /// Size of the data directory's own disk, in MiB.
 const DISK_MIB: u64 = 256;
 /// How long everything that waits may take, beside what each event takes: longer than is promised, so that
@@ -48,15 +44,15 @@ pub(super) struct Attack {
     events: u64,
     ends_at: Instant,
     progress: fn(&str),
-    record: Arc<Record>,
-    places: Arc<Places>,
+    pub(super) record: Arc<Record>,
+    pub(super) places: Arc<Places>,
     disk: Option<Disk>,
     service: Service,
     engine: Option<Engine>,
     ingest: watch::Sender<Option<SocketAddr>>,
     senders: Senders,
-    released: u64,
-    operators: Operators,
+    pub(super) released: u64,
+    pub(super) operators: Operators,
     edition: u64,
     deliberate: Option<&'static str>,
     /// Faults of the service that are under way.
@@ -108,7 +104,10 @@ impl Attack {
         for name in ["disk", "desk", "secrets"] {
             std::fs::create_dir(path(name)).context("making a folder")?;
         }
-        std::fs::write(path("secrets").join("provider"), &record.planted.provider)?;
+        for (name, rotations) in PROVIDER_SECRETS.into_iter().zip([0, 1]) {
+            let secret = record.planted.provider(rotations);
+            std::fs::write(path("secrets").join(name), secret)?;
+        }
         std::fs::write(path("secrets").join("ours"), &record.planted.ours)?;
         let (disk, skipped) = match Disk::mount(&path("disk")) {
             Ok(disk) => (Some(disk), Vec::new()),
@@ -119,6 +118,7 @@ impl Attack {
             data_dir: path("disk").join("data"),
             config: path("config.json"),
             desk: path("desk"),
+            secrets: path("secrets"),
         });
         let ingest = watch::Sender::new(None);
         let mut attack = Self {
@@ -150,7 +150,7 @@ impl Attack {
     async fn start_engine(&mut self) -> anyhow::Result<()> {
         let configuration = Configuration {
             destinations: &self.service.addresses(),
-            secrets: &self.places.config.with_file_name("secrets"),
+            secrets: &self.places.secrets,
         };
         std::fs::write(&self.places.config, configuration.json(self.edition).to_string())?;
         let (engine, ingest) = Engine::start(&self.places, self.deliberate, &self.record).await?;
@@ -159,11 +159,11 @@ impl Attack {
         Ok(())
     }
 
-    fn engine(&self) -> anyhow::Result<&Engine> {
+    pub(super) fn engine(&self) -> anyhow::Result<&Engine> {
         self.engine.as_ref().context("no engine runs")
     }
 
-    async fn kill_engine(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn kill_engine(&mut self) -> anyhow::Result<()> {
         let engine = self.engine.take().context("no engine runs")?;
         self.ingest.send_replace(None);
         engine.kill().await?;
@@ -199,7 +199,7 @@ impl Attack {
     }
 
     /// Has events sent, until this many were.
-    async fn send_until(&mut self, events: u64) -> anyhow::Result<()> {
+    pub(super) async fn send_until(&mut self, events: u64) -> anyhow::Result<()> {
         self.senders.release(events.saturating_sub(self.released));
         self.released = self.released.max(events);
         let mut sent = self.record.counts.sent.subscribe();
@@ -243,7 +243,11 @@ impl Attack {
                 self.pause(step).await.map(|()| 1)
             }
             Fault::Edit | Fault::KillEdit => self.edit(step).await,
-            Fault::Drop => self.drop_one(step).await,
+            Fault::Drop | Fault::KillDrop => self.drop_one(step).await,
+            Fault::Import | Fault::KillImport => self.import(step).await,
+            Fault::Repeat => self.repeat(step).await,
+            Fault::TogetherAct => self.act_together(step).await,
+            Fault::RotateSecret => self.rotate_secret().map(|()| 1),
             _ => bail!("{fault:?} is the service's"),
         }?;
         self.record.push(Seen::Ended { fault, hits });
@@ -300,100 +304,6 @@ impl Attack {
         // Everything goes on.
         self.send_until(self.released).await?;
         Ok(met)
-    }
-
-    async fn redrive(&mut self, step: Step) -> anyhow::Result<u64> {
-        let letters = self.operators.dead_letters().await?;
-        // What a killed command has hidden would be waited for, two minutes long.
-        let hides =
-            self.engine()?.json("/_engine/status").await?["dead_letter_queue"]["in_flight"] != 0;
-        let mut arguments = vec!["dlq", "redrive", "proof", "--all", "--why", "they are taken now"];
-        arguments.extend(hides.then_some("--now"));
-        let ids = Vec::new();
-        let after = (step.fault == Fault::KillRedrive)
-            .then(|| Duration::from_millis(5 + step.choice % 400));
-        self.operators.act_or_be_killed(Action::Redrive, ids, &arguments, after).await?;
-        Ok(letters.len() as u64)
-    }
-
-    async fn skip(&mut self, step: Step) -> anyhow::Result<u64> {
-        let blocked = self.operators.json(&["blocked"]).await?;
-        let groups = blocked["groups"].as_array().cloned().unwrap_or_default();
-        let is_rejected = |group: &&Value| group["why"] == "rejected";
-        let group = groups.iter().find(is_rejected).or_else(|| groups.first());
-        let Some(id) = group.and_then(|group| group["event_id"].as_str()) else { return Ok(0) };
-        let arguments = ["skip", "proof", id, "--no-wait", "--why", "it is in the way"];
-        let ids = vec![id.to_owned()];
-        let after =
-            (step.fault == Fault::KillSkip).then(|| Duration::from_millis(2 + step.choice % 60));
-        self.operators.act_or_be_killed(Action::Skip, ids, &arguments, after).await?;
-        Ok(1)
-    }
-
-    async fn retry(&mut self, step: Step) -> anyhow::Result<u64> {
-        let arguments = ["retry", "--all"];
-        let after =
-            (step.fault == Fault::KillRetry).then(|| Duration::from_millis(2 + step.choice % 60));
-        self.operators.act_or_be_killed(Action::Retry, Vec::new(), &arguments, after).await?;
-        Ok(1)
-    }
-
-    async fn pause(&mut self, step: Step) -> anyhow::Result<()> {
-        let (pause, resume) =
-            (["pause", "--name", "proof", "--why", "a release"], ["resume", "--all", "--no-wait"]);
-        let after = Duration::from_millis(2 + step.choice % 200);
-        let killed_after = (step.fault == Fault::KillPause).then_some(after);
-        self.operators.act_or_be_killed(Action::Pause, Vec::new(), &pause, killed_after).await?;
-        self.send_until(self.released + WHILE_PAUSED).await?;
-        if step.fault == Fault::PauseAcrossKill {
-            self.kill_engine().await?;
-            self.send_until(self.released + WHILE_PAUSED).await?;
-        }
-        if step.fault == Fault::KillResume {
-            let (ids, killed_after) = (Vec::new(), Some(after));
-            self.operators.act_or_be_killed(Action::Resume, ids, &resume, killed_after).await?;
-        }
-        self.operators.act(Action::Resume, Vec::new(), &resume).await?;
-        Ok(())
-    }
-
-    /// Dead letters that the service rejected, in an order that a number chooses. What was edited is not
-    /// verified any more, so no others.
-    async fn rejected(&self, choice: u64) -> anyhow::Result<Vec<DeadLetter>> {
-        let mut letters = self.operators.dead_letters().await?;
-        letters.retain(|letter| letter.reason == "rejected");
-        Random::new(choice).shuffle(&mut letters);
-        Ok(letters)
-    }
-
-    async fn edit(&mut self, step: Step) -> anyhow::Result<u64> {
-        let Some(letter) = self.rejected(step.choice).await?.pop() else { return Ok(0) };
-        let id = letter.event_id;
-        let Some(mut body) = self.operators.body(&id).await? else { return Ok(0) };
-        body["edited"] = true.into();
-        let file = self.places.desk.join("body.json");
-        std::fs::write(&file, body.to_string()).context("writing a body")?;
-        let file = file.to_str().context("a folder's name is text")?;
-        let arguments = ["dlq", "edit", "proof", &id, "--body", file, "--why", "a wrong number"];
-        let ids = vec![id.clone()];
-        let after =
-            (step.fault == Fault::KillEdit).then(|| Duration::from_millis(5 + step.choice % 200));
-        self.operators.act_or_be_killed(Action::Edit, ids, &arguments, after).await?;
-        Ok(1)
-    }
-
-    async fn drop_one(&mut self, step: Step) -> anyhow::Result<u64> {
-        // Some may be hidden by a command that was killed.
-        for DeadLetter { event_id: id, .. } in
-            self.rejected(step.choice).await?.into_iter().take(DROPS_TRIED)
-        {
-            let arguments = ["dlq", "drop", "proof", &id, "--yes", "--why", "a test event"];
-            let output = self.operators.act(Action::Drop, vec![id.clone()], &arguments).await?;
-            if output.status.success() {
-                return Ok(1);
-            }
-        }
-        Ok(0)
     }
 
     /// Notes what processes use, where it is more than before.

@@ -18,6 +18,9 @@ const BRIEF_SECONDS: u64 = 4;
 /// The same of the others: as long as the queue's receive count allows.
 const LONG_SECONDS: u64 = 1_900;
 
+/// The files of the provider's secret and of the one before.
+pub(super) const PROVIDER_SECRETS: [&str; 2] = ["provider-0", "provider-1"];
+
 /// The routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum RouteOf {
@@ -95,18 +98,19 @@ impl Configuration<'_> {
                 "batch_size": 10 - random.below(7),
                 "max_concurrency": 3 + random.below(4),
             },
+            "keep_delivered": { "count": 1_000 },
         })
     }
 
     fn route(&self, route: RouteOf) -> Value {
-        let secret = |name: &str| json!([format!("file:{}", self.secrets.join(name).display())]);
+        let secret = |name: &str| format!("file:{}", self.secrets.join(name).display());
         let destinations = route.destinations().iter().map(|name| {
             let at = self.destinations.get(name).expect("every destination listens somewhere");
             let mut destination = json!({
                 "name": name, "url": format!("http://{at}/hook"), "timeout_seconds": TIMEOUT_SECONDS,
             });
             if route == RouteOf::Signed {
-                destination["sign"] = json!({ "secrets": secret("ours") });
+                destination["sign"] = json!({ "secrets": [secret("ours")] });
             }
             destination
         });
@@ -121,7 +125,9 @@ impl Configuration<'_> {
         match route {
             RouteOf::Block => json["on_reject"] = json!("block"),
             RouteOf::Signed => {
-                json["verify"] = json!({ "scheme": "github", "secrets": secret("provider") });
+                json["verify"] = json!({
+                    "scheme": "github", "secrets": PROVIDER_SECRETS.map(secret),
+                });
             }
             RouteOf::Named => {
                 json["event_id"] = json!("$request.header.x-event");

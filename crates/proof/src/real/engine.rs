@@ -31,6 +31,8 @@ pub(super) struct Places {
     pub(super) config: PathBuf,
     /// Where operators are, and leave their files.
     pub(super) desk: PathBuf,
+    /// Where the files of the secrets are.
+    pub(super) secrets: PathBuf,
 }
 
 /// A running engine. Killed when dropped.
@@ -199,7 +201,8 @@ impl Log {
             }
             "dead_lettered" => {
                 let (event_id, reason) = (text("event_id"), text("reason"));
-                self.record.push(Seen::DeadLettered { event_id, reason });
+                let died_at = self.record.at(&text("timestamp"));
+                self.record.push(Seen::DeadLettered { event_id, reason, died_at });
             }
             // A process that took too long, or was killed by what is not us.
             "invocation failed" => {

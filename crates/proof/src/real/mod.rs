@@ -5,6 +5,7 @@
 //! `webhook-operator`; senders and the service are in this process, so that one clock tells their order.
 //! Nothing waits for a time to pass where it can wait for what was seen, and every wait has a bound.
 
+mod acts;
 mod attack;
 mod configuration;
 mod engine;

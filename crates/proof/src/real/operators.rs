@@ -76,17 +76,18 @@ impl Operators {
         Ok(output)
     }
 
-    /// Acts, to the end or until it is killed after this time; notes it.
+    /// Acts, to the end or until it is killed after this time; notes it, and gives its exit code, none if it
+    /// was killed.
     pub(super) async fn act_or_be_killed(
         &self,
         action: Action,
         event_ids: Vec<String>,
         arguments: &[&str],
         killed_after: Option<Duration>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Option<i32>> {
         match killed_after {
             Some(after) => self.act_and_be_killed(action, event_ids, arguments, after).await,
-            None => self.act(action, event_ids, arguments).await.map(drop),
+            None => Ok(self.act(action, event_ids, arguments).await?.status.code()),
         }
     }
 
@@ -97,7 +98,7 @@ impl Operators {
         event_ids: Vec<String>,
         arguments: &[&str],
         after: Duration,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Option<i32>> {
         let began_at = self.record.now();
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -112,7 +113,7 @@ impl Operators {
         ensure!(code != Some(2), "`webhook-operator {}` ends with 2", arguments.join(" "));
         let has_reason = arguments.contains(&"--why");
         self.record.push(Seen::Acted { action, event_ids, has_reason, began_at, code });
-        Ok(())
+        Ok(code)
     }
 
     /// The dead letters; each is noted, as the log may have lost its line with a process that was killed.
@@ -122,7 +123,7 @@ impl Operators {
         let letters: Vec<DeadLetter> = listed.iter().map(letter).collect();
         for DeadLetter { event_id, reason, .. } in &letters {
             let (event_id, reason) = (event_id.clone(), reason.clone());
-            self.record.push(Seen::DeadLettered { event_id, reason });
+            self.record.push(Seen::DeadLettered { event_id, reason, died_at: None });
         }
         Ok(letters)
     }

@@ -5,8 +5,8 @@ use crate::random::Random;
 /// What is planted.
 #[derive(Debug)]
 pub(super) struct Planted {
-    /// The secret that the provider signs with.
-    pub(super) provider: String,
+    /// What the secrets begin with that the provider signs with.
+    provider: String,
     /// The secret that requests to the service are signed with.
     pub(super) ours: String,
     /// Stands in every body.
@@ -23,6 +23,11 @@ impl Planted {
             ours: format!("whsec_{}", text()),
             body: format!("mark-{}", text()),
         }
+    }
+
+    /// The secret that the provider signs with after so many rotations.
+    pub(super) fn provider(&self, rotations: u64) -> String {
+        format!("{}-{rotations}", self.provider)
     }
 
     /// Which kinds are in `text`.
@@ -47,5 +52,6 @@ mod tests {
         assert_eq!(planted.find(b"nothing"), Vec::<&str>::new());
         let text = format!("{{\"a\":\"{}\"}} {}", planted.body, planted.ours);
         assert_eq!(planted.find(text.as_bytes()), ["secret", "body"]);
+        assert_eq!(planted.find(planted.provider(7).as_bytes()), ["secret"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -16,6 +16,8 @@ pub(super) struct Counts {
     pub(super) sent: watch::Sender<u64>,
     /// Events that were refused for what is no fault of theirs.
     pub(super) refused: watch::Sender<u64>,
+    /// How often the provider has changed its secret.
+    pub(super) rotations: watch::Sender<u64>,
     /// Attempts that failed, as the log tells, by destination.
     pub(super) failed: watch::Sender<HashMap<String, u64>>,
 }
@@ -24,6 +26,7 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct Record {
     started: Instant,
+    started_at: SystemTime,
     history: Mutex<History>,
     pub(super) planted: Planted,
     pub(super) counts: Counts,
@@ -33,6 +36,7 @@ impl Record {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             started: Instant::now(),
+            started_at: SystemTime::now(),
             history: Mutex::default(),
             planted: Planted::of(seed),
             counts: Counts::default(),
@@ -41,6 +45,12 @@ impl Record {
 
     pub(super) fn now(&self) -> Micros {
         Micros::try_from(self.started.elapsed().as_micros()).unwrap_or(Micros::MAX)
+    }
+
+    /// When a program's clock showed this time of RFC 3339.
+    pub(super) fn at(&self, timestamp: &str) -> Option<Micros> {
+        let at = humantime::parse_rfc3339(timestamp).ok()?.duration_since(self.started_at).ok()?;
+        Micros::try_from(at.as_micros()).ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {
@@ -64,6 +74,17 @@ impl Record {
         for planted in self.planted.find(text) {
             self.push(Seen::Leaked { planted, place: place.to_owned() });
         }
+    }
+
+    /// The id of an event that came to its end not long ago, of those that were answered with a 2xx.
+    pub(super) fn delivered(&self, choice: u64) -> Option<String> {
+        let history = self.lock();
+        let mut delivered = history.entries().iter().rev().filter_map(|entry| match &entry.seen {
+            Seen::Got { event_id, answer, .. } if answer.may_be_success() => Some(event_id.clone()),
+            _ => None,
+        });
+        // Among the last, which are kept.
+        delivered.nth(usize::try_from(20 + choice % 200).unwrap_or_default())
     }
 
     /// The ids of events whose names `are_wanted`, of those that were accepted and have not arrived whole.

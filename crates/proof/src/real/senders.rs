@@ -155,7 +155,9 @@ impl Sender {
             name.key,
         );
         if route == RouteOf::Signed && fate != Fate::Unsigned {
-            let secret = if fate == Fate::Forged { "another" } else { &planted.provider };
+            let rotations = *self.record.counts.rotations.borrow();
+            let genuine = planted.provider(rotations);
+            let secret = if fate == Fate::Forged { "another" } else { &genuine };
             let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
             let signature = hmac::sign(&key, body.as_bytes());
             head.push_str("x-hub-signature-256: sha256=");
