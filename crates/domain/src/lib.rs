@@ -37,6 +37,8 @@ pub mod dead_letter;
 pub mod deadline;
 pub mod environment;
 pub mod freshness;
+#[cfg(test)]
+mod fuzz;
 pub mod gate;
 pub mod header;
 pub mod issue;

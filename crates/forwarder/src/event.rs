@@ -230,4 +230,16 @@ mod tests {
             assert!(parse(text, Timestamp::default(), None).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn fuzz_event() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            let Ok(batch) = parse(text, Timestamp::from_ms(1), Some("AIDA")) else { return };
+            // Whatever came is there, as a message or as a record that is none.
+            let event: RawEvent<'_> = serde_json::from_str(text).unwrap();
+            assert_eq!(batch.messages.len() + batch.unreadable.len(), event.records.len());
+            assert!(batch.messages.iter().all(|message| !message.body.is_empty()));
+        });
+    }
 }

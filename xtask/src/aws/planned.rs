@@ -243,4 +243,15 @@ mod tests {
             assert_eq!(planned(&plan).applyable, applyable);
         }
     }
+
+    #[test]
+    fn fuzz_plan() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(plan) = serde_json::from_slice::<Value>(bytes) else { return };
+            let Ok(resources) = Resources::of_plan(&plan) else { return };
+            let planned = || Planned::new(&plan, &resources, "a".repeat(64), None);
+            assert_eq!(planned().digest, planned().digest);
+            assert!(planned().markdown("prod").contains(&planned().digest));
+        });
+    }
 }

@@ -396,4 +396,27 @@ mod tests {
         assert!(is_asked("header.x-a", "header.x-a"));
         assert!(!is_asked("header", "header.x-a"));
     }
+
+    #[test]
+    fn fuzz_sqs_wire() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let queue = std::str::from_utf8(bytes).map(wire::queue_name);
+            assert!(!matches!(queue, Ok(Ok(name)) if name.contains('/')));
+            let request = |bytes| serde_json::from_slice::<SendRequest>(bytes);
+            let Ok(message) = request(bytes).map(SendRequest::message) else { return };
+            let Ok(message) = message else { return };
+            let digests = Digests::of(&message);
+            assert_eq!(digests.body.len(), 32);
+            // What is read is what is written.
+            let again = wire::read(
+                message
+                    .attributes
+                    .clone()
+                    .into_iter()
+                    .map(|(name, it)| (name, wire::write(it)))
+                    .collect(),
+            );
+            assert_eq!(again.unwrap(), message.attributes);
+        });
+    }
 }

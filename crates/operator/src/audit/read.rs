@@ -268,4 +268,17 @@ mod tests {
             since(&log, time).await.unwrap().into_iter().map(|it| it.action).collect();
         assert_eq!(actions, ["resume", "pause", "dlq export"]);
     }
+
+    #[test]
+    fn fuzz_audit_line() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let lines: Vec<Line> =
+                text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            for line in &lines {
+                let _told = (Told::by(line, &lines), time_of(line), events_of(line, "sent"));
+                assert!(is_about(line, "e-1") || !line.what["event_id"].eq("e-1"));
+            }
+        });
+    }
 }

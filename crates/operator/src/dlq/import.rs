@@ -135,3 +135,19 @@ async fn put_back(
     progress.finish_and_clear();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_exported_letter() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(line) = std::str::from_utf8(bytes) else { return };
+            let Ok(letter) = parse(line) else { return };
+            let copy = dead_letter::imported(&letter);
+            assert_eq!(copy.body, letter.body);
+            assert!(!letter.identity().is_empty());
+        });
+    }
+}
