@@ -38,13 +38,22 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
     (count as u64, violations)
 }
 
-/// A dead letter lets its group go on; on a route that blocks, not a rejected one.
+/// A dead letter lets its group go on; on a route that blocks, not a rejected one, until it is too old.
 fn may_be_overtaken(known: &Known<'_>, event: &Event<'_>) -> bool {
     let lets_go = |reason: &str| match reason {
         "skipped" | "gave_up" | "unverified" => true,
         _ => !known.is_blocking(event),
     };
-    event.reasons().any(lets_go)
+    event.reasons().any(lets_go) || was_given_up(known, event)
+}
+
+/// Whether it was too old when it became a dead letter, whatever it was rejected for then.
+fn was_given_up(known: &Known<'_>, event: &Event<'_>) -> bool {
+    let Some(route) = known.routes.get(event.route) else { return false };
+    let seconds = route.give_up_after_seconds;
+    let old_from = event.sent_at + seconds * 1_000_000;
+    event.letter.is_some_and(|letter| letter.age_seconds >= seconds)
+        || event.deaths.iter().any(|(at, _)| *at >= old_from)
 }
 
 fn overtaken(destination: &str, stops: Vec<Stop>) -> Vec<Violation> {
@@ -123,7 +132,16 @@ mod tests {
             let mut story = Story::new();
             story.accepted("k1-0", route).accepted("k1-1", route);
             story.got_on(route, "k1-0", 422).got_on(route, "k1-1", 200);
-            story.left(vec![dead("k1-0", reason, Some(422), 60)], &[]);
+            story.left(vec![dead("k1-0", reason, Some(422), 59)], &[]);
+            if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
+        }
+    }
+    #[test]
+    fn a_rejected_event_blocks_until_it_is_too_old() {
+        for (seconds, holds) in [(57, false), (59, true)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "block").accepted("k1-1", "block").got_on("block", "k1-0", 422);
+            story.later(seconds).died("k1-0", "rejected").got_on("block", "k1-1", 200);
             if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
         }
     }
