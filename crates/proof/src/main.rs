@@ -149,12 +149,12 @@ impl Simulate {
         let mut out = self.history.as_deref().map(create).transpose()?;
         let mut report = simulation::report(&History::default());
         let mut stories = String::new();
-        for day in self.from..self.from + self.days {
-            let history = simulation::day(seed, day, &only);
+        for (day, history, of_day) in
+            simulation::days(seed, self.from..self.from + self.days, &only)
+        {
             if let Some(out) = &mut out {
                 history.write_to(out).context("writing the history")?;
             }
-            let of_day = simulation::report(&history);
             if stories.is_empty() && !of_day.is_kept() {
                 stories = self.stories(seed, day, &of_day, &history);
             }

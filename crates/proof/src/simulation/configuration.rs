@@ -93,7 +93,7 @@ pub(super) struct Configuration {
 
 /// The longest wait that a receive count of a thousand allows.
 const RECEIVES: u64 = 800;
-const LONGEST_SECONDS: u64 = 6 * 60 * 60;
+const LONGEST_SECONDS: u64 = 4 * 60 * 60;
 
 impl Configuration {
     pub(super) fn of(seed: u64, day: u64) -> Self {
@@ -110,7 +110,7 @@ impl Configuration {
             concurrency: u32::try_from(2 + random.below(5)).unwrap_or(2),
             batch_size: 1 + random.below(10),
             initial_delay_seconds,
-            max_delay_seconds: one(&mut random, &[30, 120, 300]),
+            max_delay_seconds: one(&mut random, &[60, 180, 300]),
             brief_seconds: 60 + random.below(600),
             pace: (random.below(4) == 0).then(|| (1 + random.below(4), 1 + random.below(20))),
             high_throughput: random.below(2) == 0,

@@ -4,7 +4,7 @@
 //! Sources: Lambda guide, "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source".
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -15,10 +15,10 @@ use domain::environment::{
     CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_VARIABLE, METRICS_VARIABLE,
     QUEUE_URL_VARIABLE, SKIPS_VARIABLE,
 };
-use domain::time::Timestamp;
 use forwarder::{BatchError, Forwarder, Response, Settings};
-use serde_json::{Value, json};
-use tokio::sync::watch;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::configuration::{Kind, SKIPS};
@@ -44,6 +44,7 @@ pub(super) struct Mapping {
     service: Rc<Service>,
     random: RefCell<Random>,
     enabled: watch::Sender<bool>,
+    polling: Mutex<()>,
     /// Batches under way.
     busy: watch::Sender<u32>,
     idle: RefCell<Vec<Environment>>,
@@ -78,6 +79,7 @@ impl Mapping {
             service: Rc::clone(service),
             random: RefCell::new(world.random(31)),
             enabled: watch::Sender::new(true),
+            polling: Mutex::default(),
             busy: watch::Sender::new(0),
             idle: RefCell::default(),
             made: Cell::default(),
@@ -99,35 +101,49 @@ impl Mapping {
     }
 
     async fn work(self: Rc<Self>) {
+        loop {
+            let batch = {
+                // One after another: what one of them takes no other is woken for.
+                let _turn = self.polling.lock().await;
+                match self.next().await {
+                    Some(batch) => {
+                        self.busy.send_modify(|busy| *busy += 1);
+                        batch
+                    }
+                    None => return,
+                }
+            };
+            self.serve(&batch).await;
+            self.busy.send_modify(|busy| *busy -= 1);
+        }
+    }
+
+    /// The next batch, once there is one; `None` when the day is over.
+    async fn next(&self) -> Option<Vec<Stored>> {
         let mut enabled = self.enabled.subscribe();
         let mut changes = self.world.changes();
         loop {
-            if enabled.wait_for(|enabled| *enabled).await.is_err() {
-                return;
-            }
+            enabled.wait_for(|enabled| *enabled).await.ok()?;
             changes.mark_unchanged();
             let most = self.world.configuration.borrow().batch_size();
             let batch = self.world.receive(most);
-            if batch.is_empty() {
-                let next = self.world.next_visible().map(|at| self.world.instant(at));
-                let waits = async {
-                    match next {
-                        Some(next) => sleep_until(next).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    gone = changes.changed() => if gone.is_err() { return },
-                    () = waits => {}
-                }
-                // Nobody polls at the very moment.
-                sleep(Duration::from_micros(500 + self.below(40_000))).await;
-                continue;
+            if !batch.is_empty() {
+                return Some(batch);
             }
-            self.busy.send_modify(|busy| *busy += 1);
-            self.serve(&batch).await;
-            self.busy.send_modify(|busy| *busy -= 1);
+            let next = self.world.next_visible().map(|at| self.world.instant(at));
+            let waits = async {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                changed = changes.changed() => changed.ok()?,
+                () = waits => {}
+            }
+            // Nobody polls at the very moment.
+            sleep(Duration::from_micros(500 + self.below(40_000))).await;
         }
     }
 
@@ -208,7 +224,7 @@ impl Mapping {
 
     /// Runs the function once, unless it is cut off: after its time, at a poll, or with everything else.
     async fn invoke(&self, environment: &Environment, batch: &[Stored]) -> Ended {
-        let event = event(batch).to_string();
+        let event = event(batch);
         let most = self.world.configuration.borrow().function_timeout;
         let deadline = UNIX_EPOCH + Duration::from_millis(self.world.wall().plus(most).as_ms());
         let crash_at = self.crashes.borrow_mut().pop();
@@ -348,29 +364,66 @@ fn done<'a>(batch: &'a [Stored], response: &Value) -> Vec<&'a Stored> {
 }
 
 /// The event of a batch. Source: Lambda guide, example FIFO queue message event.
-fn event(batch: &[Stored]) -> Value {
-    let ms = |time: Timestamp| time.as_ms().to_string();
-    let record = |message: &Stored| {
-        let attributes = message.sending.attributes.iter().map(|(name, attribute)| {
-            let value = if attribute.is_binary() { "binaryValue" } else { "stringValue" };
-            (name.clone(), json!({ "dataType": attribute.data_type, value: attribute.value }))
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Event<'a> {
+    records: Vec<Record<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    message_id: &'a str,
+    receipt_handle: String,
+    body: &'a str,
+    attributes: SystemAttributes<'a>,
+    message_attributes: BTreeMap<&'a str, MessageAttribute<'a>>,
+    event_source: &'a str,
+    aws_region: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SystemAttributes<'a> {
+    approximate_receive_count: String,
+    sent_timestamp: String,
+    sequence_number: String,
+    message_group_id: &'a str,
+    sender_id: &'a str,
+    message_deduplication_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageAttribute<'a> {
+    data_type: &'a str,
+    string_value: &'a str,
+}
+
+fn event(batch: &[Stored]) -> String {
+    let records = batch.iter().map(|message| {
+        let sending = &message.sending;
+        let attributes = sending.attributes.iter().map(|(name, attribute)| {
+            // Nothing that is simulated sends bytes.
+            let (data_type, string_value) = (&*attribute.data_type, &*attribute.value);
+            (name.as_str(), MessageAttribute { data_type, string_value })
         });
-        json!({
-            "messageId": message.message_id,
-            "receiptHandle": message.receipt_handle(),
-            "body": message.sending.body,
-            "attributes": {
-                "ApproximateReceiveCount": message.receive_count.to_string(),
-                "SentTimestamp": ms(World::wall_at(message.sent_at)),
-                "SequenceNumber": message.sequence.to_string(),
-                "MessageGroupId": message.sending.group_id,
-                "SenderId": message.sending.sender,
-                "MessageDeduplicationId": message.sending.deduplication_id,
+        Record {
+            message_id: &message.message_id,
+            receipt_handle: message.receipt_handle(),
+            body: &sending.body,
+            attributes: SystemAttributes {
+                approximate_receive_count: message.receive_count.to_string(),
+                sent_timestamp: World::wall_at(message.sent_at).as_ms().to_string(),
+                sequence_number: message.sequence.to_string(),
+                message_group_id: &sending.group_id,
+                sender_id: sending.sender,
+                message_deduplication_id: &sending.deduplication_id,
             },
-            "messageAttributes": attributes.collect::<serde_json::Map<_, _>>(),
-            "eventSource": "aws:sqs",
-            "awsRegion": "ap-northeast-1",
-        })
-    };
-    json!({ "Records": batch.iter().map(record).collect::<Vec<_>>() })
+            message_attributes: attributes.collect(),
+            event_source: "aws:sqs",
+            aws_region: "ap-northeast-1",
+        }
+    });
+    serde_json::to_string(&Event { records: records.collect() }).expect("strings and lists")
 }

@@ -22,13 +22,49 @@ mod world;
 pub use plan::Only;
 pub use shrink::{Shortest, shrink};
 
+use std::ops::Range;
+use std::sync::mpsc;
+
 use crate::history::History;
 use crate::report::{Report, Scope};
+
+/// How many days of a thread wait to be looked at.
+const AHEAD: usize = 4;
 
 /// Lets a day pass, or what of it is left, and gives what was seen.
 #[must_use]
 pub fn day(seed: u64, day: u64, only: &Only) -> History {
     day::pass(seed_of(seed, day), plan::Plan::of(seed, day, only))
+}
+
+/// Lets days pass, as many at a time as there are processors, and gives them in their order with what is
+/// said of each.
+pub fn days(
+    seed: u64,
+    days: Range<u64>,
+    only: &Only,
+) -> impl Iterator<Item = (u64, History, Report)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let passing = (0..threads).map(|thread| {
+        let (passed, days_of_thread) = mpsc::sync_channel(AHEAD);
+        let (only, days) = (only.clone(), days.clone());
+        // It ends when nobody asks any more.
+        std::thread::spawn(move || {
+            for number in days.skip(thread).step_by(threads) {
+                let history = day(seed, number, &only);
+                let report = report(&history);
+                if passed.send((number, history, report)).is_err() {
+                    return;
+                }
+            }
+        });
+        days_of_thread
+    });
+    let passing: Vec<_> = passing.collect();
+    days.zip((0..threads).cycle()).map(move |(_, thread)| {
+        let days = passing.get(thread).expect("there is one for each thread");
+        days.recv().expect("no day panics")
+    })
 }
 
 /// What is said of a day.

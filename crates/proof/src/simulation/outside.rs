@@ -1,5 +1,6 @@
 //! What is outside of a simulated forwarder.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use domain::secret::{Secret, SecretReference};
 use domain::time::Timestamp;
 use forwarder::{AwsError, Exchange, IdentityError, Outside, QueueError};
 use http::HeaderMap;
-use serde_json::Value;
+use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::service::{Request, Service};
@@ -115,8 +116,9 @@ impl Outside for Simulated {
     fn write(&self, lines: &[u8]) {
         self.world.search("the forwarder's log", lines);
         for line in lines.split(|byte| *byte == b'\n') {
-            let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
-            note(&self.world, &line);
+            if let Ok(line) = serde_json::from_slice(line) {
+                note(&self.world, &line);
+            }
         }
     }
 
@@ -185,17 +187,25 @@ impl Outside for Simulated {
     }
 }
 
+/// What is asked of a line of the log.
+#[derive(Deserialize)]
+struct Line<'a> {
+    event_id: Option<&'a str>,
+    error: Option<Cow<'a, str>>,
+    group: Option<&'a str>,
+    receive_count: Option<u32>,
+    #[serde(borrow, default)]
+    receipt_handles: Vec<&'a str>,
+}
+
 /// Notes what a line of the log tells.
-fn note(world: &World, line: &Value) {
-    let event_id = line["event_id"].as_str().unwrap_or_default();
-    if line["error"] == "timeout" {
-        world.push(Seen::TimedOut { event_id: event_id.to_owned() });
+fn note(world: &World, line: &Line<'_>) {
+    if line.error.as_deref() == Some("timeout") {
+        world.push(Seen::TimedOut { event_id: line.event_id.unwrap_or_default().to_owned() });
     }
-    let (Some(group), Some(handles)) = (line["group"].as_str(), line["receipt_handles"].as_array())
-    else {
-        return;
-    };
-    let handles = handles.iter().filter_map(|it| it.as_str().map(str::to_owned)).collect();
-    let count = line["receive_count"].as_u64().and_then(|count| u32::try_from(count).ok());
-    world.kept.borrow_mut().insert(group.to_owned(), (count.unwrap_or_default(), handles));
+    if let Some(group) = line.group.filter(|_| !line.receipt_handles.is_empty()) {
+        let handles = line.receipt_handles.iter().map(|handle| (*handle).to_owned()).collect();
+        let count = line.receive_count.unwrap_or_default();
+        world.kept.borrow_mut().insert(group.to_owned(), (count, handles));
+    }
 }

@@ -5,6 +5,7 @@
 //! `docs/sqs.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use domain::attribute::Attributes;
 use domain::quota::{DEDUPLICATION_INTERVAL, VISIBILITY_TIMEOUT_SECONDS_MAX};
@@ -30,7 +31,7 @@ pub(super) struct Sending {
 pub(super) struct Stored {
     pub(super) message_id: String,
     pub(super) sequence: u64,
-    pub(super) sending: Sending,
+    pub(super) sending: Rc<Sending>,
     pub(super) sent_at: Micros,
     pub(super) receive_count: u32,
     received_at: Micros,
@@ -101,7 +102,7 @@ impl Sqs {
         let stored = Stored {
             message_id,
             sequence,
-            sending,
+            sending: Rc::new(sending),
             sent_at: now,
             receive_count: 0,
             received_at: 0,

@@ -195,7 +195,8 @@ impl World {
         for message in buried {
             // As SQS's redrive policy does it.
             let deduplication_id = message.message_id;
-            self.send_dead_letter(Sending { deduplication_id, ..message.sending });
+            let sending = Sending::clone(&message.sending);
+            self.send_dead_letter(Sending { deduplication_id, ..sending });
         }
         received
     }
