@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use proof::check::Promise;
 use proof::history::{History, Name};
 use proof::real::{self, Options};
 use proof::report::Report;
@@ -123,6 +124,14 @@ struct Simulate {
     #[arg(long, value_name = "TEXT", default_value = "proof simulate", hide = true)]
     typed: String,
 
+    /// Try instead whether faults are found that the forwarder is built with on purpose
+    #[arg(long)]
+    self_test: bool,
+
+    /// Print after how many days the promise is broken that this deliberate fault breaks
+    #[arg(long, value_name = "FAULT", hide = true)]
+    until_broken: Option<String>,
+
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -142,6 +151,12 @@ impl Simulate {
 
     fn run(&self) -> anyhow::Result<ExitCode> {
         let seed = self.seed.unwrap_or_else(new_seed);
+        if let Some(fault) = &self.until_broken {
+            return until_broken(seed, fault);
+        }
+        if self.self_test {
+            return simulated_self_test(seed);
+        }
         let repeat =
             format!("{} --seed {seed} --from {} --days {}", self.typed, self.from, self.days);
         eprintln!("seed {seed}; `{repeat}` repeats it");
@@ -154,6 +169,10 @@ impl Simulate {
         {
             if let Some(out) = &mut out {
                 history.write_to(out).context("writing the history")?;
+            }
+            let broken: Vec<&str> = of_day.broken().map(Promise::text).collect();
+            if !broken.is_empty() {
+                eprintln!("day {day} broke: {}", broken.join(", "));
             }
             if stories.is_empty() && !of_day.is_kept() {
                 stories = self.stories(seed, day, &of_day, &history);
@@ -179,7 +198,7 @@ impl Simulate {
         let whole = self.only_faults.is_none() && self.only_events.is_none();
         let mut text = String::new();
         for promise in report.broken() {
-            let shortest = simulation::shrink(seed, day, promise).filter(|_| whole);
+            let shortest = whole.then(|| simulation::shrink(seed, day, promise)).flatten();
             let Some(shortest) = shortest else {
                 text.push_str(&report.stories(history));
                 return text;
@@ -198,6 +217,28 @@ impl Simulate {
         }
         text
     }
+}
+
+fn until_broken(seed: u64, fault: &str) -> anyhow::Result<ExitCode> {
+    let found = simulation::self_test::DELIBERATE.into_iter().find(|(name, _)| *name == fault);
+    let (_, promise) = found.with_context(|| format!("no deliberate fault is called {fault}"))?;
+    let Some(day) = simulation::self_test::first_broken(seed, promise) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    println!("{}", day + 1);
+    terminal::print::finish().context("writing to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn simulated_self_test(seed: u64) -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe().context("which program is this?")?;
+    let all = simulation::self_test::run(&program, seed, |fault, promise, days| match days {
+        Some(days) => println!("found  after {days:3} days  {fault:26} {}", promise.text()),
+        None => println!("MISSED                  {fault:26} {}", promise.text()),
+    });
+    let all = all.context("starting this program once more")?;
+    terminal::print::finish().context("writing to standard output")?;
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn create(file: &Path) -> anyhow::Result<BufWriter<File>> {

@@ -73,6 +73,9 @@ impl Kind {
     }
 }
 
+/// What a breaker needs to close once everything is well: some probes.
+const BREAKER: Duration = Duration::from_secs(15);
+
 /// How a day is configured.
 #[derive(Debug, Clone)]
 pub(super) struct Configuration {
@@ -110,7 +113,7 @@ impl Configuration {
             concurrency: u32::try_from(2 + random.below(5)).unwrap_or(2),
             batch_size: 1 + random.below(10),
             initial_delay_seconds,
-            max_delay_seconds: one(&mut random, &[60, 180, 300]),
+            max_delay_seconds: one(&mut random, &[10, 60, 180, 300]),
             brief_seconds: 60 + random.below(600),
             pace: (random.below(4) == 0).then(|| (1 + random.below(4), 1 + random.below(20))),
             high_throughput: random.below(2) == 0,
@@ -219,14 +222,15 @@ impl Configuration {
             give_up_after_seconds: self.give_up_after_seconds(*kind),
         };
         let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        let visibility_timeout = self.visibility_timeout();
-        // A batch whose function was killed, and a delay or a `Retry-After` behind it.
-        let waits = Duration::from_secs(self.max_delay_seconds) + visibility_timeout;
+        // A batch whose function was killed, or the delay of what failed last; then once more a delay, as the
+        // breaker may be open; and the invocation.
+        let delay = Duration::from_secs(self.max_delay_seconds);
+        let waits = delay.max(self.visibility_timeout()) + delay + self.function_timeout;
         Seen::Configured {
             routes: self.routes.iter().map(route).collect(),
             timeout_ms: milliseconds(self.timeout),
             function_timeout_ms: milliseconds(self.function_timeout),
-            waits_at_most_ms: milliseconds(waits + self.function_timeout + Duration::from_mins(1)),
+            waits_at_most_ms: milliseconds(waits + BREAKER),
         }
     }
 }

@@ -13,6 +13,7 @@ mod lambda;
 mod operators;
 mod outside;
 mod plan;
+pub mod self_test;
 mod senders;
 mod service;
 mod shrink;

@@ -23,6 +23,11 @@ const FIRST: Micros = 5 * MINUTE;
 const LAST: Micros = 16 * 60 * MINUTE;
 /// When everything is well, and stays so.
 pub(super) const EVENING: Micros = 18 * 60 * MINUTE;
+/// How long before that the service fails for the last time, at how many destinations, and what is sent
+/// then: what waits in the evening has to go out.
+const LATE: Micros = 8 * MINUTE;
+const LATE_FAULTS: u32 = 3;
+const LATE_EVENTS: u32 = 14;
 /// Shortest and longest fault.
 const SHORTEST: Micros = 10 * SECOND;
 const DOUBLINGS: u64 = 7;
@@ -83,6 +88,11 @@ impl Plan {
         for _ in 0..EVENTS_BESIDE {
             events.push((random.below(EVENING), key(&mut random)));
         }
+        faults.extend((0..LATE_FAULTS).map(|number| late(number, &mut random)));
+        events.extend((0..LATE_EVENTS).map(|_| {
+            let at = EVENING - LATE + random.below(LATE - MINUTE);
+            (at, key(&mut random))
+        }));
         events.sort_unstable();
         let mut next = [0_u32; KEYS as usize];
         let named = events.into_iter().map(|(at, key)| {
@@ -130,6 +140,20 @@ fn faults(seed: u64, day: u64, random: &mut Random) -> Vec<Planned> {
     let mut faults: Vec<Planned> = (0..count).filter_map(planned).collect();
     faults.sort_by_key(|planned| planned.at);
     faults
+}
+
+/// A fault of the service that lasts until the evening.
+fn late(number: u32, random: &mut Random) -> Planned {
+    let faults: Vec<Fault> =
+        Fault::SIMULATED.into_iter().filter(|fault| fault.is_of_service()).collect();
+    Planned {
+        // Behind all others.
+        place: 100 + number,
+        at: EVENING - LATE - SECOND,
+        lasts: Duration::from_micros(LATE - random.below(MINUTE)),
+        fault: random.pick(&faults).copied().unwrap_or(Fault::Unavailable),
+        choice: random.number(),
+    }
 }
 
 #[cfg(test)]

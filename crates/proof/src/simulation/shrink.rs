@@ -8,7 +8,7 @@ use crate::check::{Promise, Violation, check};
 use crate::history::{History, Name};
 
 /// Days that pass at most until a story is as short as it is told.
-const DAYS_MAX: u32 = 600;
+const DAYS_MAX: u32 = 200;
 
 /// The shortest story that was found.
 #[derive(Debug)]
