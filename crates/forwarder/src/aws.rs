@@ -67,13 +67,21 @@ struct Refusal {
 
 /// Why there is no value.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AwsError {
+pub enum AwsError {
     /// The service's answer.
     #[error("{service} answered {status} {kind}")]
-    Refused { service: &'static str, status: u16, kind: String },
+    Refused {
+        /// Which service.
+        service: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// The code of its error.
+        kind: String,
+    },
     /// Parts of an answer may be secret, so it is not shown.
     #[error("the answer is not one of this service")]
     NotUnderstood,
+    /// There was none.
     #[error("no answer in time")]
     Timeout,
     /// The request could not be made or sent.
@@ -245,7 +253,7 @@ mod tests {
             _ => None,
         });
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        AwsSecrets::new(Arc::new(settings.unwrap().aws), reqwest::Client::new())
+        AwsSecrets::new(settings.unwrap().aws, reqwest::Client::new())
     }
 
     #[test]

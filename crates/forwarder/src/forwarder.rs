@@ -23,34 +23,28 @@ use futures_util::future::join_all;
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::aws::AwsSecrets;
 use crate::gates::Gates;
-use crate::identity::Clients;
 use crate::invocation::Invocation;
-use crate::logging::{self, Line, Logger, What};
+use crate::logging::{Line, Logger, What};
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::outside::{Exchange, Network, Outside};
 use crate::repeat::Repeated;
-use crate::report::{self, Beside, Report};
+use crate::report::{Beside, Report};
 use crate::secrets::Secrets;
 use crate::signatures::{self, Failure};
 use crate::skips::SkipList;
-use crate::timeout::Timers;
-use crate::webhook::{self, Exchange};
-use crate::{Settings, StartError, deliberate, event, lock, services, tls};
+use crate::{Settings, StartError, deliberate, event, identity, lock, webhook};
 
 /// The function: what is kept from one invocation to the next.
 #[derive(Debug)]
-pub struct Forwarder {
+pub struct Forwarder<O = Network> {
     config: Config,
     ingest_sender: Option<String>,
-    clients: Clients,
-    timers: Timers,
-    queue: Queue,
-    secrets: Arc<Secrets>,
+    outside: Arc<O>,
+    secrets: Arc<Secrets<O>>,
     /// Where an operator has a way to list them.
-    skips: Option<SkipList>,
-    report: Report,
+    skips: Option<SkipList<O>>,
+    report: Report<O>,
     gates: Gates,
     memory: Mutex<Memory>,
 }
@@ -98,42 +92,37 @@ impl Forwarder {
     ///
     /// [`StartError`] if certificates or HTTP client cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, StartError> {
-        let Settings {
-            config,
-            queue_url,
-            dead_letter_queue_url,
-            ingest_sender,
-            skips,
-            aws,
-            ssl_cert_file,
-            metrics,
-        } = settings;
-        let (aws, logger) = (Arc::new(aws), Logger::new(config.forwarder().log_level));
-        let tls = tls::client_config(ssl_cert_file.as_deref())?;
-        let services = services::client(tls.clone()).map_err(StartError::Client)?;
-        let aws_secrets = Arc::new(AwsSecrets::new(Arc::clone(&aws), services.clone()));
+        let network = Network::new(&settings)?;
+        Ok(Self::within(settings, network))
+    }
+}
+
+impl<O: Outside> Forwarder<O> {
+    /// A forwarder to which this is outside.
+    pub fn within(settings: Settings, outside: O) -> Self {
+        let Settings { config, ingest_sender, skips, metrics, .. } = settings;
+        let (outside, logger) = (Arc::new(outside), Logger::new(config.forwarder().log_level));
         let references = config.routes().values().flat_map(Route::secrets);
-        let secrets = Arc::new(Secrets::new(references, Arc::clone(&aws_secrets), logger));
-        Ok(Self {
+        let secrets = Arc::new(Secrets::new(references, Arc::clone(&outside), logger));
+        Self {
             report: Report {
+                outside: Arc::clone(&outside),
                 logger,
                 metrics: metrics.then(|| Metrics::new(config.environment())),
                 answers: config.logs_answers().then(|| Arc::clone(&secrets)),
             },
             secrets,
             ingest_sender,
-            skips: skips.map(|place| SkipList::new(place, aws_secrets, logger)),
-            queue: Queue::new(queue_url, dead_letter_queue_url, aws, services),
+            skips: skips.map(|place| SkipList::new(place, Arc::clone(&outside), logger)),
             gates: Gates::new(&config),
-            clients: Clients::new(
-                &tls,
-                config.proxy(),
-                config.routes().values().flat_map(Route::destinations),
-            ),
+            outside,
             config,
-            timers: Timers::default(),
             memory: Mutex::default(),
-        })
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.outside.now()
     }
 
     /// Delivers what can be delivered of a batch by `deadline` and reports the rest as failed. `trace`
@@ -148,7 +137,7 @@ impl Forwarder {
         deadline: SystemTime,
         trace: Option<&str>,
     ) -> Result<Response, BatchError> {
-        self.forward_in(event, Invocation::begin(now(), deadline.into()), trace).await
+        self.forward_in(event, Invocation::begin(self.now(), deadline.into()), trace).await
     }
 
     async fn forward_in(
@@ -159,7 +148,7 @@ impl Forwarder {
     ) -> Result<Response, BatchError> {
         // An HTTP API begins no trace, so a message seldom has one of its own.
         let trace = trace.filter(|trace| trace.contains("Sampled=1"));
-        let batch = event::parse(event, now(), self.ingest_sender.as_deref())?;
+        let batch = event::parse(event, self.now(), self.ingest_sender.as_deref())?;
         let (repeated, messages): (Vec<_>, Vec<_>) =
             batch.messages.into_iter().partition(Message::is_repeat);
         let mut repeats = Vec::new();
@@ -183,7 +172,7 @@ impl Forwarder {
             self.change_visibility(&kept, invocation).await;
         }
         if let Some(metrics) = &self.report.metrics {
-            logging::write(&metrics.take(now()));
+            self.outside.write(&metrics.take(self.now()));
         }
         let mut response = SqsBatchResponse::default();
         let failed = repeats.iter().filter(|repeat| !repeat.delivered);
@@ -229,7 +218,7 @@ impl Forwarder {
             let step = step.catch_unwind().await;
             let step = step.unwrap_or_else(|_panic| {
                 let (level, what) = (LogLevel::Error, What::Failed);
-                self.report.line(Line { level, what, ..report::about(message) });
+                self.report.line(Line { level, what, ..self.report.about(message) });
                 self.after_trouble(message, invocation)
             });
             let step = match step {
@@ -354,9 +343,9 @@ impl Forwarder {
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
         }
         for destination in route.destinations() {
-            self.clients.identify(&self.secrets, destination, time_left()).await?;
+            identity::identify(&*self.outside, &self.secrets, destination, time_left()).await?;
         }
-        signatures::headers(&self.secrets, message, route, headers, now(), time_left()).await
+        signatures::headers(&self.secrets, message, route, headers, self.now(), time_left()).await
     }
 
     /// Calls one destination, unless it need not be called, or not now.
@@ -381,14 +370,13 @@ impl Forwarder {
             Ok(passage) => passage,
             Err(refusal) => return (Attempt::NotMade(refusal), None),
         };
-        let Exchange { answer, latency } =
-            webhook::post(&self.clients, &self.timers, destination, headers, body).await;
+        let Exchange { answer, latency } = self.outside.post(destination, headers, body).await;
         let answer = answer.map(|answer| match answer.status {
             429 if deliberate::is_there("reject-429") => Answer { status: 422, ..answer },
             _ => answer,
         });
         let attempt = answer.map_or_else(Attempt::Failed, Attempt::Answered);
-        passage.leave(route.signal(&attempt, now()));
+        passage.leave(route.signal(&attempt, self.now()));
         lock(&self.memory).remember(message, route, destination, &attempt);
         (attempt, Some(latency))
     }
@@ -404,7 +392,7 @@ impl Forwarder {
         invocation: Invocation,
     ) -> Step {
         let outcome = &ending.outcome;
-        let mut next = outcome.next(route, receive, now());
+        let mut next = outcome.next(route, receive, self.now());
         if let (Next::Keep { visible_in, .. }, Some(route)) = (&next, route)
             && !visible_in.is_zero()
             && self.is_skipped(message, invocation).await
@@ -422,13 +410,13 @@ impl Forwarder {
         let beside = Beside { latencies: &ending.latencies, handles: &handles };
         self.report.outcome(message, route, outcome, receive, &next, beside);
         if deliberate::is_there("log-body") {
-            let about = Line { error: Some(&message.body), ..report::about(message) };
+            let about = Line { error: Some(&message.body), ..self.report.about(message) };
             self.report.line(about);
         }
         if let Next::DeadLetter { class, cause, attempts } = next {
             let delivered_to = lock(&self.memory).delivered_to(message, route);
             let letter = dead_letter::dead_letter(message, class, cause, attempts, delivered_to);
-            let about = Line { route: route.map(Route::name), ..report::about(message) };
+            let about = Line { route: route.map(Route::name), ..self.report.about(message) };
             next = if self.send_dead_letter(letter, class, about, invocation).await {
                 Next::Delivered
             } else {
@@ -475,7 +463,7 @@ impl Forwarder {
             return true;
         }
         let time_left = invocation.time_for_calls();
-        let error = self.queue.send_dead_letter(letter, time_left).await.err();
+        let error = self.outside.send_dead_letter(letter, time_left).await.err();
         let error = error.map(|error| error.to_string());
         self.report.dead_letter(about, class, error.as_deref());
         error.is_none()
@@ -488,7 +476,7 @@ impl Forwarder {
         groups: &mut Vec<Group>,
         invocation: Invocation,
     ) -> Result<Vec<Kept>, BatchError> {
-        let letter = dead_letter::unreadable_dead_letter(record, now());
+        let letter = dead_letter::unreadable_dead_letter(record, self.now());
         let about = Line { event_id: record.message_id.as_deref(), ..Line::default() };
         if self.send_dead_letter(letter, Class::Malformed, about, invocation).await {
             return Ok(Vec::new());
@@ -516,14 +504,10 @@ impl Forwarder {
     /// Within what is left of the invocation: the response must still get out.
     async fn change_visibility(&self, kept: &[Kept], invocation: Invocation) {
         let left = invocation.time_for_visibility();
-        if let Err(error) = self.queue.change_visibility(kept, left).await {
-            self.report.logger.error(&error.to_string());
+        if let Err(error) = self.outside.change_visibility(kept, left).await {
+            self.report.error(&error.to_string());
         }
     }
-}
-
-fn now() -> Timestamp {
-    SystemTime::now().into()
 }
 
 /// What one of the deliberate faults makes of it.
@@ -649,7 +633,7 @@ mod tests {
         let (url, requests) = service("503 Service Unavailable").await;
         let (aws, calls) = service("200 OK").await;
         let forwarder = forwarder(&url, &aws);
-        let wall = now().minus(Duration::from_hours(80));
+        let wall = Timestamp::from(SystemTime::now()).minus(Duration::from_hours(80));
         let mut record = record(1, "k", "well");
         record["attributes"]["SentTimestamp"] = json!(wall.as_ms().to_string());
         let invocation = Invocation::begin(wall, wall.plus(Duration::from_mins(1)));

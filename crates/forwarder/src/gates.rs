@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::breaker::{Pass, Signal, Standing};
 use domain::config::Config;
@@ -12,6 +12,7 @@ use domain::pace::TURN_WAIT;
 use domain::route::{Destination, Route};
 use domain::time::Uptime;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::lock;
 

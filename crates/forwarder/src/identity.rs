@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::client::Client;
 use crate::lock;
+use crate::outside::Outside;
 use crate::secrets::{Secrets, Younger};
 use crate::signatures::Failure;
 
@@ -40,11 +41,14 @@ struct Identity(Mutex<Option<(Arc<Secret>, Arc<CertifiedKey>)>>);
 
 /// Why a secret is no certificate to show. What it is instead is not said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum IdentityError {
+pub enum IdentityError {
+    /// There is no certificate.
     #[error("holds no certificate in PEM (\"-----BEGIN CERTIFICATE-----\")")]
     NoCertificate,
+    /// There is no key.
     #[error("holds no private key in PEM, without a password (\"-----BEGIN PRIVATE KEY-----\")")]
     NoKey,
+    /// Both are there, and do not belong together.
     #[error(
         "holds a certificate and a private key that cannot be used together, the certificate of this key first"
     )]
@@ -83,23 +87,31 @@ impl Clients {
         identified.map_or(&self.anonymous, |identified| &identified.client)
     }
 
-    /// Makes new connections to `destination` show the certificate that is current, if any.
-    pub(crate) async fn identify(
+    /// Makes new connections of those who are identified by `reference` show this certificate.
+    pub(crate) fn identify(
         &self,
-        secrets: &Secrets,
-        destination: &Destination,
-        time_left: Duration,
-    ) -> Result<(), Failure> {
-        let Some(reference) = destination.client_certificate() else { return Ok(()) };
-        let Identified { identity, .. } = &self.identified[reference];
-        let mut known = identity.set(&secrets.one(reference, time_left).await?);
-        // Somebody may have put it right just now.
-        if known.is_err() {
-            secrets.doubt(slice::from_ref(reference), Younger::ThanNow, time_left).await;
-            known = identity.set(&secrets.one(reference, time_left).await?);
-        }
-        known.map_err(|error| Failure::NoSecret(format!("{reference} {error}")))
+        reference: &SecretReference,
+        certificate: &Arc<Secret>,
+    ) -> Result<(), IdentityError> {
+        self.identified[reference].identity.set(certificate)
     }
+}
+
+/// Makes new connections to `destination` show the certificate that is current, if any.
+pub(crate) async fn identify<O: Outside>(
+    outside: &O,
+    secrets: &Secrets<O>,
+    destination: &Destination,
+    time_left: Duration,
+) -> Result<(), Failure> {
+    let Some(reference) = destination.client_certificate() else { return Ok(()) };
+    let mut known = outside.identify(reference, &secrets.one(reference, time_left).await?);
+    // Somebody may have put it right just now.
+    if known.is_err() {
+        secrets.doubt(slice::from_ref(reference), Younger::ThanNow, time_left).await;
+        known = outside.identify(reference, &secrets.one(reference, time_left).await?);
+    }
+    known.map_err(|error| Failure::NoSecret(format!("{reference} {error}")))
 }
 
 impl Identity {

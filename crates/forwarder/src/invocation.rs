@@ -1,9 +1,10 @@
 //! The time of an invocation: which of it is left, and how old events are in it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::deadline;
 use domain::time::Timestamp;
+use tokio::time::Instant;
 
 /// One invocation's time. It begins by the wall clock, as its deadline and the events' times are told by
 /// that, and goes on by the time that passes: a wall clock that is set meanwhile makes no event old

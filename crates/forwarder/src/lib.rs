@@ -2,9 +2,9 @@
 //! to their destinations.
 //!
 //! `forwarder.rs` walks a batch; what an outcome leads to is asked of the domain, and no rule of
-//! delivery stands here. `webhook.rs` makes one POST
-//! through the client in `client/`, `queue.rs` talks to SQS where a message failed,
-//! `signatures.rs` verifies and signs where a route asks for it.
+//! delivery stands here. `webhook.rs` says what one POST carries, `signatures.rs` verifies and signs where a
+//! route asks for it. What is outside is behind [`Outside`]: [`Network`] posts through the client in
+//! `client/`, and `queue.rs` talks to SQS where a message failed.
 
 mod aws;
 mod client;
@@ -17,6 +17,7 @@ mod init_error;
 mod invocation;
 mod logging;
 mod metrics;
+mod outside;
 mod queue;
 mod repeat;
 mod report;
@@ -32,9 +33,13 @@ mod webhook;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use aws::AwsError;
 pub use forwarder::{BatchError, Forwarder, Response};
+pub use identity::IdentityError;
 pub use init_error::report_init_error;
-pub use logging::Logger;
+pub use logging::log_error;
+pub use outside::{Exchange, Network, Outside};
+pub use queue::QueueError;
 pub use repeat::Repeated;
 pub use settings::{Settings, SettingsError};
 

@@ -8,9 +8,11 @@ use domain::config::LogLevel;
 use domain::time::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::outside::Outside;
+
 /// Writes log lines of at least a level.
 #[derive(Debug, Clone, Copy)]
-pub struct Logger {
+pub(crate) struct Logger {
     least: LogLevel,
 }
 
@@ -101,8 +103,7 @@ pub(crate) struct Line<'a> {
 
 impl Logger {
     /// A logger that leaves out what is less severe than `least`.
-    #[must_use]
-    pub fn new(least: LogLevel) -> Self {
+    pub(crate) fn new(least: LogLevel) -> Self {
         Self { least }
     }
 
@@ -112,19 +113,29 @@ impl Logger {
     }
 
     /// Writes an error that is about no message.
-    pub fn error(self, message: &str) {
-        let (level, timestamp) = (LogLevel::Error, SystemTime::now().into());
-        self.write(level, &ErrorLine { timestamp, level, message });
+    pub(crate) fn error(self, outside: &impl Outside, message: &str) {
+        let (level, timestamp) = (LogLevel::Error, outside.now());
+        self.write(outside, level, &ErrorLine { timestamp, level, message });
     }
 
     /// Writes `line`, unless `level` is less severe than what is written.
-    pub(crate) fn write(self, level: LogLevel, line: &impl Serialize) {
+    pub(crate) fn write(self, outside: &impl Outside, level: LogLevel, line: &impl Serialize) {
         if self.writes(level) {
-            let mut json = serde_json::to_vec(line).expect("strings and numbers");
-            json.push(b'\n');
-            write(&json);
+            outside.write(&written(line));
         }
     }
+}
+
+/// Writes an error of a process that has no settings, or no forwarder yet.
+pub fn log_error(message: &str) {
+    let (level, timestamp) = (LogLevel::Error, SystemTime::now().into());
+    write(&written(&ErrorLine { timestamp, level, message }));
+}
+
+fn written(line: &impl Serialize) -> Vec<u8> {
+    let mut json = serde_json::to_vec(line).expect("strings and numbers");
+    json.push(b'\n');
+    json
 }
 
 /// A line that is about no message.

@@ -5,8 +5,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use domain::config::LogLevel;
-use forwarder::{BatchError, Forwarder, Logger, Settings, StartError, report_init_error};
+use forwarder::{BatchError, Forwarder, Settings, StartError, log_error, report_init_error};
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 
@@ -25,9 +24,8 @@ fn main() -> ExitCode {
 }
 
 async fn start() -> ExitCode {
-    let logger = Logger::new(LogLevel::Error);
     let Some(runtime_api) = std::env::var(RUNTIME_API_VARIABLE).ok() else {
-        logger.error(
+        log_error(
             "AWS_LAMBDA_RUNTIME_API is not set: this is a Lambda function, started by Lambda or by webhook-engine",
         );
         return ExitCode::FAILURE;
@@ -44,7 +42,7 @@ async fn start() -> ExitCode {
         }
     };
     if let Some(error) = failed {
-        logger.error(&error);
+        log_error(&error);
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

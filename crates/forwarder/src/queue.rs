@@ -45,7 +45,7 @@ pub(crate) struct Queue {
 /// What SQS did not do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct QueueError(String);
+pub struct QueueError(pub String);
 
 impl Queue {
     pub(crate) fn new(
@@ -57,12 +57,6 @@ impl Queue {
         Self { url, dead_letter_url, settings, http, client: OnceLock::new() }
     }
 
-    /// Sets the visibility timeouts of messages that stay in the queue.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError`] if some were not set; for those the queue's own timeout applies, which is
-    /// slower, and still in order.
     pub(crate) async fn change_visibility(
         &self,
         kept: &[Kept],
@@ -96,11 +90,6 @@ impl Queue {
         }
     }
 
-    /// Sends a dead letter.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError`] if SQS has not taken it; the original must stay then.
     pub(crate) async fn send_dead_letter(
         &self,
         letter: Outgoing,

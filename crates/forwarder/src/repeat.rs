@@ -12,7 +12,8 @@ use serde::Serialize;
 use url::Position;
 
 use crate::logging::{Line, What};
-use crate::report::{self, Report};
+use crate::outside::Outside;
+use crate::report::Report;
 
 /// How it ended, in the response of the function.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -72,8 +73,13 @@ impl Repeated {
     }
 
     /// Tells of each destination, or why none was asked.
-    pub(crate) fn tell(&self, report: &Report, message: &Message, route: Option<&Route>) {
-        let about = Line { route: route.map(Route::name), ..report::about(message) };
+    pub(crate) fn tell(
+        &self,
+        report: &Report<impl Outside>,
+        message: &Message,
+        route: Option<&Route>,
+    ) {
+        let about = Line { route: route.map(Route::name), ..report.about(message) };
         let line = |delivered: bool| {
             let (level, what) = if delivered {
                 (LogLevel::Info, What::Repeated)

@@ -2,7 +2,7 @@
 //! two cannot disagree.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use domain::breaker::Signal;
 use domain::config::LogLevel;
@@ -11,10 +11,12 @@ use domain::gate::RefusalReason;
 use domain::message::Message;
 use domain::outcome::{Attempt, Because, Next, Outcome, Receive, Verdict};
 use domain::route::{Destination, Route};
+use domain::time::Timestamp;
 use url::Position;
 
 use crate::logging::{Line, Logger, What};
 use crate::metrics::Metrics;
+use crate::outside::Outside;
 use crate::secrets::Secrets;
 
 /// Longest receipt handles of a line together, in bytes: of `CloudWatch`'s 256 KiB for a line, and far
@@ -24,12 +26,13 @@ const RECEIPT_HANDLES_BYTES_MAX: usize = 64 * 1_024;
 
 /// Where lines go.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct Report<O> {
+    pub(crate) outside: Arc<O>,
     pub(crate) logger: Logger,
     /// Where somebody reads them: on AWS.
     pub(crate) metrics: Option<Metrics>,
     /// What must be in no answer that is told; `None` if none is.
-    pub(crate) answers: Option<Arc<Secrets>>,
+    pub(crate) answers: Option<Arc<Secrets<O>>>,
 }
 
 /// What is told beside how a receive ended.
@@ -41,14 +44,31 @@ pub(crate) struct Beside<'a> {
     pub(crate) handles: &'a [&'a str],
 }
 
-impl Report {
+impl<O: Outside> Report<O> {
     /// Tells what a line says.
     pub(crate) fn line(&self, line: Line<'_>) {
-        let line = Line { timestamp: SystemTime::now().into(), ..line };
+        let line = Line { timestamp: self.outside.now(), ..line };
         let is_written = self.logger.writes(line.level);
         match self.metrics.as_ref().and_then(|metrics| metrics.count(line, is_written)) {
-            Some(counted) => self.logger.write(line.level, &counted),
-            None => self.logger.write(line.level, &line),
+            Some(counted) => self.logger.write(&*self.outside, line.level, &counted),
+            None => self.logger.write(&*self.outside, line.level, &line),
+        }
+    }
+
+    /// Tells an error that is about no message.
+    pub(crate) fn error(&self, message: &str) {
+        self.logger.error(&*self.outside, message);
+    }
+
+    /// What every line about a message says.
+    pub(crate) fn about<'m>(&self, message: &'m Message) -> Line<'m> {
+        Line {
+            event_id: Some(message.event_id()),
+            route: message.route_name(),
+            group: Some(&message.group_id),
+            sequence: Some(&message.sequence_number),
+            age_ms: Some(message.age(self.outside.now())),
+            ..Line::default()
         }
     }
 
@@ -62,7 +82,7 @@ impl Report {
         next: &Next,
         Beside { latencies, handles }: Beside<'_>,
     ) {
-        let about = Line { route: route.map(Route::name), ..about(message) };
+        let about = Line { route: route.map(Route::name), ..self.about(message) };
         let mut kept = self.kept(message, next, handles);
         match (outcome, route) {
             (Outcome::Asked(parts), Some(route)) => {
@@ -155,14 +175,14 @@ impl Report {
             reason: error.filter(|_| not_attempted),
             error: error.filter(|_| !not_attempted),
             retry_in_ms: wait_of(next).filter(|_| what != What::Delivered),
-            retry_after_ms: rest_of(route, attempt),
+            retry_after_ms: rest_of(route, attempt, self.outside.now()),
             ..about
         });
     }
 
     /// Tells that no attempt was made at a message, and why.
     pub(crate) fn behind(&self, message: &Message, reason: &str) {
-        self.not_attempted(about(message), reason);
+        self.not_attempted(self.about(message), reason);
     }
 
     fn not_attempted(&self, line: Line<'_>, reason: &str) {
@@ -217,11 +237,11 @@ fn told(verdict: Verdict, next: &Next) -> (LogLevel, What) {
 }
 
 /// How long the destination wants to be left alone from now on, if it said so.
-fn rest_of(route: &Route, attempt: &Attempt) -> Option<Duration> {
+fn rest_of(route: &Route, attempt: &Attempt, now: Timestamp) -> Option<Duration> {
     if let Attempt::NotMade(refusal) = attempt {
         return Some(refusal.wait).filter(|_| refusal.reason == RefusalReason::RetryAfter);
     }
-    match route.signal(attempt, SystemTime::now().into()) {
+    match route.signal(attempt, now) {
         Signal::NotThere { rest } | Signal::Answered { rest } => rest,
         Signal::Unknown => None,
     }
@@ -231,17 +251,5 @@ fn wait_of(next: &Next) -> Option<Duration> {
     match next {
         Next::Keep { visible_in, .. } => Some(*visible_in),
         Next::Delivered | Next::DeadLetter { .. } => None,
-    }
-}
-
-/// What every line about a message says.
-pub(crate) fn about(message: &Message) -> Line<'_> {
-    Line {
-        event_id: Some(message.event_id()),
-        route: message.route_name(),
-        group: Some(&message.group_id),
-        sequence: Some(&message.sequence_number),
-        age_ms: Some(message.age(SystemTime::now().into())),
-        ..Line::default()
     }
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use domain::freshness::{CLOCK_SKEW, Fetches, Mismatch};
 use domain::secret::{SECRET_BYTES_MAX, Secret, SecretReference, without_secrets};
@@ -14,15 +14,15 @@ use domain::time::{Timestamp, Uptime};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::aws::AwsSecrets;
 use crate::logging::Logger;
+use crate::outside::Outside;
 
 /// The secrets of all routes, by where they are.
 #[derive(Debug)]
-pub(crate) struct Secrets {
+pub(crate) struct Secrets<O> {
     started: Instant,
     kept: BTreeMap<SecretReference, Mutex<Kept>>,
-    aws: Arc<AwsSecrets>,
+    outside: Arc<O>,
     logger: Logger,
 }
 
@@ -71,14 +71,14 @@ pub(crate) enum Doubt {
     Wait(Duration),
 }
 
-impl Secrets {
+impl<O: Outside> Secrets<O> {
     pub(crate) fn new<'a>(
         references: impl IntoIterator<Item = &'a SecretReference>,
-        aws: Arc<AwsSecrets>,
+        outside: Arc<O>,
         logger: Logger,
     ) -> Self {
         let kept = references.into_iter().map(|reference| (reference.clone(), Mutex::default()));
-        Self { started: Instant::now(), kept: kept.collect(), aws, logger }
+        Self { started: Instant::now(), kept: kept.collect(), outside, logger }
     }
 
     /// The secrets at these places, in their order, without those that are not to be had.
@@ -132,13 +132,13 @@ impl Secrets {
     ) -> Doubt {
         let accepted_at = match younger {
             Younger::Than(accepted_at) => accepted_at,
-            Younger::ThanNow => wall().minus(CLOCK_SKEW),
+            Younger::ThanNow => self.wall().minus(CLOCK_SKEW),
         };
         let (mut doubt, mut fetched) = (Doubt::None, false);
         for reference in references {
             // Locked for as long as it is fetched: the groups of a batch need it at the same time.
             let mut kept = self.kept(reference).await;
-            match kept.fetches.mismatch(accepted_at, wall(), self.uptime()) {
+            match kept.fetches.mismatch(accepted_at, self.wall(), self.uptime()) {
                 Mismatch::Final => {}
                 Mismatch::Fetch => {
                     self.fetch(reference, &mut kept, time_left).await;
@@ -168,6 +168,10 @@ impl Secrets {
         self.kept.clear();
     }
 
+    fn wall(&self) -> Timestamp {
+        self.outside.now()
+    }
+
     fn uptime(&self) -> Uptime {
         Uptime::from_start(self.started.elapsed())
     }
@@ -179,7 +183,7 @@ impl Secrets {
 
     async fn fetch(&self, reference: &SecretReference, kept: &mut Kept, time_left: Duration) {
         // Of the beginning: what changes while it is under way may not be in the answer.
-        let (wall, now) = (wall(), self.uptime());
+        let (wall, now) = (self.wall(), self.uptime());
         // Rare and large: what waits in it would be part of every delivery's state.
         match Box::pin(self.read(reference, time_left)).await {
             Ok(secret) => {
@@ -193,7 +197,7 @@ impl Secrets {
                 } else {
                     ""
                 };
-                self.logger.error(&format!("{error}{stays}"));
+                self.logger.error(&*self.outside, &format!("{error}{stays}"));
                 kept.fetches.failed(self.uptime());
                 kept.error = Some(error);
             }
@@ -213,19 +217,15 @@ impl Secrets {
                 read(path, SECRET_BYTES_MAX).map_err(|error| error.to_string())
             }
             SecretReference::Parameter(name) => {
-                self.aws.parameter(name, time_left).await.map_err(|error| error.to_string())
+                self.outside.parameter(name, time_left).await.map_err(|error| error.to_string())
             }
             SecretReference::SecretsManager(id) => {
-                self.aws.secret(id, time_left).await.map_err(|error| error.to_string())
+                self.outside.secret(id, time_left).await.map_err(|error| error.to_string())
             }
         };
         let secret = bytes.and_then(|bytes| Secret::new(&bytes).map_err(|error| error.to_string()));
         secret.map_err(|problem| SecretError { reference: reference.clone(), problem })
     }
-}
-
-fn wall() -> Timestamp {
-    SystemTime::now().into()
 }
 
 /// A small file that is at hand; reading it stops the process for less than a task would cost.
@@ -251,19 +251,21 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::outside::Network;
     use crate::settings::Settings;
 
     const NEVER: Duration = Duration::from_mins(1);
 
-    fn secrets(reference: &SecretReference) -> Secrets {
+    fn secrets(reference: &SecretReference) -> Secrets<Network> {
         let config = r#"{"environment":"test","routes":{"sss":{"path":"/sqs-hook","ordering_key":"g",
             "destinations":[{"name":"sss","url":"http://localhost/"}]}}}"#;
         let settings = Settings::read(|name| {
             Some(if name == "WEBHOOK_QUEUE_CONFIG" { config } else { "x" }.to_owned())
                 .filter(|_| !name.starts_with("WEBHOOK_QUEUE_") || name.ends_with("CONFIG"))
+                .filter(|_| name != "SSL_CERT_FILE")
         });
-        let aws = AwsSecrets::new(Arc::new(settings.unwrap().aws), reqwest::Client::new());
-        Secrets::new([reference], Arc::new(aws), Logger::new(LogLevel::Error))
+        let network = Network::new(&settings.unwrap()).unwrap();
+        Secrets::new([reference], Arc::new(network), Logger::new(LogLevel::Error))
     }
 
     /// A process that only ever gets good signatures notices a withdrawn secret, too; one that cannot

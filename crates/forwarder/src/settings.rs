@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aws_sdk_sqs::config::Credentials;
 use domain::config::Config;
@@ -26,7 +27,7 @@ pub struct Settings {
     /// Where the events are listed that an operator wants skipped, if anywhere.
     pub(crate) skips: Option<SkipsPlace>,
     /// How AWS's services are reached.
-    pub aws: AwsSettings,
+    pub aws: Arc<AwsSettings>,
     /// A file with the certificates to trust, instead of the built-in ones.
     pub ssl_cert_file: Option<PathBuf>,
     /// Whether metrics are written among the log lines, for `CloudWatch`.
@@ -153,7 +154,7 @@ impl Settings {
                 dead_letter_queue_url: dead_letter_queue_url?,
                 ingest_sender: get(INGEST_SENDER_VARIABLE),
                 skips,
-                aws: AwsSettings {
+                aws: Arc::new(AwsSettings {
                     region: region?,
                     sqs_endpoint_url: endpoint_url("SQS"),
                     ssm_endpoint_url: endpoint_url("SSM"),
@@ -161,7 +162,7 @@ impl Settings {
                     access_key_id: access_key_id?,
                     secret_access_key: secret_access_key?,
                     session_token: get("AWS_SESSION_TOKEN"),
-                },
+                }),
                 ssl_cert_file: get("SSL_CERT_FILE").map(PathBuf::from),
                 metrics,
             })

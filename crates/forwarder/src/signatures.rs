@@ -14,6 +14,7 @@ use domain::signature::{Unverified, Verification, VerifyError};
 use domain::time::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::outside::Outside;
 use crate::secrets::{Doubt, SecretError, Secrets, Younger};
 
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static(TIMESTAMP);
@@ -47,8 +48,8 @@ impl From<Failure> for Outcome<'_> {
 }
 
 /// Verifies `message`, if need be with secrets that are fetched anew.
-pub(crate) async fn verify(
-    secrets: &Secrets,
+pub(crate) async fn verify<O: Outside>(
+    secrets: &Secrets<O>,
     message: &Message,
     verification: &Verification,
     time_left: Duration,
@@ -90,8 +91,8 @@ pub(crate) async fn verify(
 
 /// The headers of `message` for each destination of `route`, in their order: `common` ones, our
 /// signature, and what the destination asks for.
-pub(crate) async fn headers(
-    secrets: &Secrets,
+pub(crate) async fn headers<O: Outside>(
+    secrets: &Secrets<O>,
     message: &Message,
     route: &Route,
     common: HeaderMap,
@@ -109,8 +110,8 @@ pub(crate) async fn headers(
     Ok(all)
 }
 
-async fn add(
-    secrets: &Secrets,
+async fn add<O: Outside>(
+    secrets: &Secrets<O>,
     message: &Message,
     destination: &Destination,
     mut headers: HeaderMap,
@@ -179,7 +180,11 @@ fn sign(
 }
 
 /// Writes into the log what must never be there: a deliberate fault.
-pub(crate) async fn log_secrets(secrets: &Secrets, of: &Verification, time_left: Duration) {
+pub(crate) async fn log_secrets<O: Outside>(
+    secrets: &Secrets<O>,
+    of: &Verification,
+    time_left: Duration,
+) {
     for secret in secrets.get(&of.secrets, time_left).await.iter().flat_map(|it| &it.secrets) {
         eprintln!("{}", String::from_utf8_lossy(secret.expose()));
     }

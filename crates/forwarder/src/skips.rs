@@ -2,13 +2,14 @@
 //! deliveries cost nothing more.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::skip::{SKIPS_BYTES_MAX, Skips};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use crate::aws::AwsSecrets;
 use crate::logging::Logger;
+use crate::outside::Outside;
 use crate::secrets;
 use crate::settings::SkipsPlace;
 
@@ -23,9 +24,9 @@ const FAILURE_PAUSE: Duration = Duration::from_mins(1);
 
 /// The list, as far as it is known.
 #[derive(Debug)]
-pub(crate) struct SkipList {
+pub(crate) struct SkipList<O> {
     place: SkipsPlace,
-    aws: Arc<AwsSecrets>,
+    outside: Arc<O>,
     logger: Logger,
     known: Mutex<Known>,
 }
@@ -36,9 +37,9 @@ struct Known {
     good_until: Option<Instant>,
 }
 
-impl SkipList {
-    pub(crate) fn new(place: SkipsPlace, aws: Arc<AwsSecrets>, logger: Logger) -> Self {
-        Self { place, aws, logger, known: Mutex::default() }
+impl<O: Outside> SkipList<O> {
+    pub(crate) fn new(place: SkipsPlace, outside: Arc<O>, logger: Logger) -> Self {
+        Self { place, outside, logger, known: Mutex::default() }
     }
 
     /// The list as it is now. One that cannot be read skips nothing: what fails stays.
@@ -49,8 +50,8 @@ impl SkipList {
             let (skips, pause) = match Box::pin(self.read(time_left)).await {
                 Ok(skips) => (skips, FRESH),
                 Err(error) => {
-                    self.logger
-                        .error(&format!("reading the skips, so nothing is skipped: {error}"));
+                    let error = format!("reading the skips, so nothing is skipped: {error}");
+                    self.logger.error(&*self.outside, &error);
                     (Skips::default(), FAILURE_PAUSE)
                 }
             };
@@ -61,7 +62,7 @@ impl SkipList {
 
     async fn read(&self, time_left: Duration) -> Result<Skips, String> {
         let json = match &self.place {
-            SkipsPlace::Parameter(name) => match self.aws.parameter(name, time_left).await {
+            SkipsPlace::Parameter(name) => match self.outside.parameter(name, time_left).await {
                 Err(error) if error.is_not_found() => None,
                 read => Some(read.map_err(|error| error.to_string())?),
             },

@@ -1,16 +1,12 @@
-//! One POST to one destination: what is sent, and how the exchange ended. No retry, no rule.
+//! What one POST to a destination carries beside the body. No retry, no rule.
 
-use bytes::Bytes;
 use domain::message::Message;
-use domain::route::{Destination, Route};
+use domain::route::Route;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) use crate::client::Exchange;
 use crate::client::{ANYTHING, OURSELVES};
 use crate::deliberate;
-use crate::identity::Clients;
-use crate::timeout::Timers;
 
 /// The header that tells the receiver a repeat. Source: Standard Webhooks, "Webhook headers".
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -68,16 +64,4 @@ pub(crate) fn headers(
         headers.insert(TRACE_ID, trace);
     }
     Ok(headers)
-}
-
-/// Posts `body` to `destination` within its timeout.
-pub(crate) async fn post(
-    clients: &Clients,
-    timers: &Timers,
-    destination: &Destination,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Exchange {
-    let client = clients.of(destination);
-    client.post(timers, destination.url(), destination.timeout(), headers, body).await
 }

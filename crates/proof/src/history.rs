@@ -136,6 +136,11 @@ pub enum Seen {
         routes: Vec<Route>,
         /// What one attempt may take.
         timeout_ms: u32,
+        /// What one batch may take.
+        function_timeout_ms: u32,
+        /// How long an event may wait once its cause has ended: for the visibility timeout of a batch whose
+        /// forwarder died, a delay of its schedule or a `Retry-After`, and a breaker's probe.
+        waits_at_most_ms: u32,
     },
     /// A 2xx was read.
     Accepted {

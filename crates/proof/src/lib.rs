@@ -10,17 +10,20 @@
 //! | [`history`] | what was seen |
 //! | [`check`] | what was promised |
 //! | [`real`] | attacks the programs, over HTTP and by signals |
+//! | [`simulation`] | lets days pass in one process and one simulated time, around the forwarder's own code |
 //! | [`self_test`] | whether what is broken on purpose is found |
 //! | [`report`] | what was tried, and the story of what broke |
 //!
-//! Deliberately absent: anything of the product. Nothing depends on this crate, and it links none of
-//! ours but what writes to a terminal: what it knows of engine and forwarder is what a user knows.
+//! Nothing depends on this crate. Deliberately absent from all but [`simulation`]: anything of the product.
+//! What they know of engine and forwarder is what a user knows.
 
 pub mod check;
 pub mod history;
+mod planted;
 pub mod random;
 
 pub mod real;
 pub mod report;
 pub mod schedule;
 pub mod self_test;
+pub mod simulation;

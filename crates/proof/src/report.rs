@@ -12,7 +12,7 @@ use crate::schedule::Fault;
 /// Violations of a promise whose stories are told.
 const STORIES_MAX: usize = 3;
 /// Lines of a story that are shown.
-const LINES_MAX: usize = 60;
+const LINES_MAX: usize = 40;
 /// How long after its end a fault still counts for what happens.
 const ECHO: Micros = 2_000_000;
 
@@ -25,6 +25,25 @@ pub struct Report {
     faults: BTreeMap<Fault, Exercise>,
     skipped: Vec<(Fault, String)>,
     figures: Figures,
+    scope: Scope,
+}
+
+/// What an attacker can exercise.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// The faults that it has.
+    pub faults: &'static [Fault],
+    /// Promises about what it has not.
+    pub beyond: &'static [Promise],
+}
+
+impl Scope {
+    /// The programs are attacked.
+    pub const REAL: Self = Self { faults: &Fault::ALL, beyond: &[] };
+
+    /// Days are simulated: what programs print and use is not there.
+    pub const SIMULATED: Self =
+        Self { faults: &Fault::SIMULATED, beyond: &[Promise::FiguresAgree, Promise::Bounded] };
 }
 
 /// How a fault was exercised.
@@ -33,6 +52,16 @@ struct Exercise {
     times: u64,
     hits: u64,
     events: [u64; PER_EVENT.len()],
+}
+
+impl Exercise {
+    fn add(&mut self, more: Self) {
+        self.times += more.times;
+        self.hits += more.hits;
+        for (events, more) in self.events.iter_mut().zip(more.events) {
+            *events += more;
+        }
+    }
 }
 
 /// Promises about single events.
@@ -54,11 +83,36 @@ struct Figures {
 }
 
 impl Report {
-    /// Checks a history.
+    /// Checks a history of the programs.
     #[must_use]
     pub fn of(history: &History, skipped: Vec<(Fault, String)>) -> Self {
-        let faults = exercises(history.entries());
-        Self { checked: check(history), faults, skipped, figures: Figures::of(history.entries()) }
+        Self { skipped, ..Self::within(Scope::REAL, history) }
+    }
+
+    /// Checks a history of an attacker of this scope.
+    #[must_use]
+    pub fn within(scope: Scope, history: &History) -> Self {
+        let (faults, figures) = (exercises(history.entries()), Figures::of(history.entries()));
+        Self { checked: check(history), faults, skipped: Vec::new(), figures, scope }
+    }
+
+    /// Adds what is said of another history.
+    pub fn add(&mut self, other: Self) {
+        for (checked, more) in self.checked.iter_mut().zip(other.checked) {
+            checked.count += more.count;
+            checked.violations.extend(more.violations);
+        }
+        for (fault, more) in other.faults {
+            self.faults.entry(fault).or_default().add(more);
+        }
+        self.skipped.extend(other.skipped);
+        self.figures.add(&other.figures);
+    }
+
+    /// The promises that were broken.
+    pub fn broken(&self) -> impl Iterator<Item = Promise> {
+        let broken = self.checked.iter().filter(|checked| !checked.violations.is_empty());
+        broken.map(|checked| checked.promise)
     }
 
     /// Whether every promise was kept.
@@ -80,7 +134,7 @@ impl Report {
     pub fn unexercised(&self) -> Vec<String> {
         let is_skipped = |fault: Fault| self.skipped.iter().any(|(skipped, _)| *skipped == fault);
         let mut unexercised = Vec::new();
-        for fault in Fault::ALL.into_iter().filter(|fault| !is_skipped(*fault)) {
+        for fault in self.scope.faults.iter().copied().filter(|fault| !is_skipped(*fault)) {
             let exercise = self.faults.get(&fault).copied().unwrap_or_default();
             if exercise.hits == 0 {
                 unexercised.push(format!("{fault:?}"));
@@ -92,7 +146,9 @@ impl Report {
                 }
             }
         }
-        for checked in self.checked.iter().filter(|checked| checked.count == 0) {
+        let is_beyond = |checked: &&Checked| self.scope.beyond.contains(&checked.promise);
+        let never = self.checked.iter().filter(|checked| checked.count == 0);
+        for checked in never.filter(|checked| !is_beyond(checked)) {
             unexercised.push(format!("\"{}\"", checked.promise.text()));
         }
         unexercised
@@ -173,12 +229,17 @@ impl Report {
             told.sort_by_key(|(_, story)| story.len());
             for (violation, story) in told.iter().take(STORIES_MAX) {
                 text.extend([format!("\n{}\n", violation.text)]);
-                for entry in story.iter().take(LINES_MAX) {
+                // How it began, and how it ended.
+                let left_out = story.len().saturating_sub(LINES_MAX);
+                for (place, entry) in story.iter().enumerate() {
+                    if left_out > 0 && place == LINES_MAX / 2 {
+                        text.extend([format!("  … {left_out} more\n")]);
+                    }
+                    if (LINES_MAX / 2..LINES_MAX / 2 + left_out).contains(&place) {
+                        continue;
+                    }
                     let line = serde_json::to_string(entry).unwrap_or_default();
                     text.extend([format!("  {line}\n")]);
-                }
-                if story.len() > LINES_MAX {
-                    text.extend([format!("  … {} more\n", story.len() - LINES_MAX)]);
                 }
             }
             if told.len() > STORIES_MAX {
@@ -194,6 +255,15 @@ fn table<const N: usize>(heading: [&str; N], rows: impl Iterator<Item = [String;
 }
 
 impl Figures {
+    fn add(&mut self, more: &Self) {
+        self.accepted += more.accepted;
+        self.in_doubt += more.in_doubt;
+        self.refused += more.refused;
+        self.attempts += more.attempts;
+        self.dead += more.dead;
+        self.seconds += more.seconds;
+    }
+
     fn of(entries: &[Entry]) -> Self {
         let mut figures = Self::default();
         for entry in entries {

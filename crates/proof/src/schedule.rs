@@ -80,10 +80,24 @@ pub enum Fault {
     TogetherAct,
     /// The provider signs with another secret from now on.
     RotateSecret,
+    /// Lambda throttles the function: what was received was received for nothing.
+    Throttle,
+    /// What the function is done with is not deleted.
+    DeleteFails,
+    /// Visibility timeouts are not changed, or nobody hears that they were.
+    VisibilityFails,
+    /// Dead letters are not taken, or nobody hears that they were.
+    DeadLetterFails,
+    /// Secrets and skips cannot be read.
+    SecretFails,
+    /// A wall clock is set while the function runs.
+    ForwarderClock,
+    /// The service's wall clock, by which its `Retry-After` says a date, is off.
+    ServiceClock,
 }
 
 impl Fault {
-    /// All of them.
+    /// Those that programs meet.
     pub const ALL: [Self; 36] = [
         Self::Refuse,
         Self::Fail,
@@ -121,6 +135,46 @@ impl Fault {
         Self::Repeat,
         Self::TogetherAct,
         Self::RotateSecret,
+    ];
+
+    /// Those that are simulated: what AWS has in place of an engine, and no disk.
+    pub const SIMULATED: [Self; 36] = [
+        Self::Refuse,
+        Self::Fail,
+        Self::Unavailable,
+        Self::TooMany,
+        Self::Hang,
+        Self::ResetBefore,
+        Self::ResetAfter,
+        Self::Slow,
+        Self::Garbage,
+        Self::HalfAnswer,
+        Self::StatusLineOnly,
+        Self::OddSuccess,
+        Self::KillForwarder,
+        Self::KillForwarders,
+        Self::Reconfigure,
+        Self::Redrive,
+        Self::KillRedrive,
+        Self::Skip,
+        Self::KillSkip,
+        Self::Retry,
+        Self::KillRetry,
+        Self::Pause,
+        Self::PauseAcrossKill,
+        Self::KillPause,
+        Self::KillResume,
+        Self::Edit,
+        Self::KillEdit,
+        Self::Drop,
+        Self::Throttle,
+        Self::DeleteFails,
+        Self::VisibilityFails,
+        Self::DeadLetterFails,
+        Self::SecretFails,
+        Self::RotateSecret,
+        Self::ForwarderClock,
+        Self::ServiceClock,
     ];
 
     /// Whether it is the service that fails.

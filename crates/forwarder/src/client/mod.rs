@@ -29,6 +29,7 @@ use url::{Host, Position, Url};
 use self::connect::{Connector, Origin};
 use self::connection::{Connection, Record};
 use crate::lock;
+use crate::outside::Exchange;
 use crate::resolve::Resolver;
 use crate::timeout::Timers;
 
@@ -45,13 +46,6 @@ const AGE: Duration = Duration::from_mins(1);
 pub(crate) const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 pub(crate) const OURSELVES: HeaderValue = HeaderValue::from_static(USER_AGENT);
 const USER_AGENT: &str = concat!("webhook-queue/", env!("CARGO_PKG_VERSION"));
-
-/// How an exchange ended.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) answer: Result<Answer, TransportError>,
-    pub(crate) latency: Duration,
-}
 
 /// Kept-alive connections; no redirects, no metadata services.
 pub(crate) struct Client {

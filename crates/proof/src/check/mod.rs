@@ -205,11 +205,15 @@ struct Known<'a> {
     history: &'a [Entry],
     routes: HashMap<&'a str, &'a Route>,
     timeout_ms: u32,
+    function_timeout: Micros,
+    waits_at_most: Micros,
     events: HashMap<Name, Event<'a>>,
     by_id: HashMap<&'a str, Name>,
     acts: Vec<Act<'a>>,
     /// When a process died, in order.
     deaths: Vec<Micros>,
+    /// When a destination answered anything but a 2xx in time, in order.
+    failures: HashMap<&'a str, Vec<Micros>>,
     healthy_at: Option<Micros>,
     dead: &'a [DeadLetter],
     waiting: &'a [String],
@@ -228,9 +232,11 @@ impl<'a> Known<'a> {
     fn learn(&mut self, place: usize, Entry { at, seen }: &'a Entry) {
         let at = *at;
         match seen {
-            Seen::Configured { routes, timeout_ms } => {
+            Seen::Configured { routes, timeout_ms, function_timeout_ms, waits_at_most_ms } => {
                 self.routes.extend(routes.iter().map(|route| (route.name.as_str(), route)));
                 self.timeout_ms = *timeout_ms;
+                self.function_timeout = Micros::from(*function_timeout_ms) * 1_000;
+                self.waits_at_most = Micros::from(*waits_at_most_ms) * 1_000;
             }
             Seen::Accepted { name, route, event_id, sent_at, is_forged } => {
                 let event = self.events.entry(*name).or_default();
@@ -252,6 +258,9 @@ impl<'a> Known<'a> {
             Seen::Got { name, destination, event_id, answer } => {
                 let arrival = Arrival { at, place, destination, event_id, answer: *answer };
                 self.events.entry(*name).or_default().arrivals.push(arrival);
+                if !answer.is_success_in_time(self.timeout_ms) {
+                    self.failures.entry(destination).or_default().push(at);
+                }
                 self.by_id.entry(event_id).or_insert(*name);
             }
             Seen::Acted { action, event_ids, has_reason, began_at, code } => self.acts.push(Act {

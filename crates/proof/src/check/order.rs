@@ -48,13 +48,13 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
 const APART: Micros = 50_000;
 
 /// The place at which an event let its group go on as a dead letter; on a route that blocks, not as a
-/// rejected one. The first, if the log did not tell when or its line may have been lost.
+/// rejected one, until it is too old. The first, if the log did not tell when or its line may have been lost.
 fn death(known: &Known<'_>, event: &Event<'_>) -> Option<usize> {
     let lets_go = |reason: &str| match reason {
         "skipped" | "gave_up" | "unverified" => true,
         _ => !known.is_blocking(event),
     };
-    if !event.reasons().any(lets_go) {
+    if !event.reasons().any(lets_go) && !was_given_up(known, event) {
         return None;
     }
     let Some(died_at) = event.died_at else { return Some(0) };
@@ -62,6 +62,15 @@ fn death(known: &Known<'_>, event: &Event<'_>) -> Option<usize> {
     let before = |entry: &Entry| entry.at + APART < died_at;
     let place = known.history.partition_point(before);
     Some(if known.deaths.iter().any(was_lost) { 0 } else { place })
+}
+
+/// Whether it was too old when it became a dead letter, whatever it was rejected for then.
+fn was_given_up(known: &Known<'_>, event: &Event<'_>) -> bool {
+    let Some(route) = known.routes.get(event.route) else { return false };
+    let seconds = route.give_up_after_seconds;
+    let old_from = event.sent_at + seconds * 1_000_000;
+    event.letter.is_some_and(|letter| letter.age_seconds >= seconds)
+        || event.deaths.iter().any(|(at, _)| *at >= old_from)
 }
 
 fn overtaken(destination: &str, stops: Vec<Stop>) -> Vec<Violation> {
@@ -157,7 +166,16 @@ mod tests {
             let mut story = Story::new();
             story.accepted("k1-0", route).accepted("k1-1", route);
             story.got_on(route, "k1-0", 422).got_on(route, "k1-1", 200);
-            story.left(vec![dead("k1-0", reason, Some(422), 60)], &[]);
+            story.left(vec![dead("k1-0", reason, Some(422), 59)], &[]);
+            if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
+        }
+    }
+    #[test]
+    fn a_rejected_event_blocks_until_it_is_too_old() {
+        for (seconds, holds) in [(57, false), (59, true)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "block").accepted("k1-1", "block").got_on("block", "k1-0", 422);
+            story.later(seconds).died("k1-0", "rejected").got_on("block", "k1-1", 200);
             if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
         }
     }

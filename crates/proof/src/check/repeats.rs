@@ -1,19 +1,20 @@
 //! An event comes again only after an attempt of which no 2xx was seen, a crash, a success that could not
 //! be deleted, a fellow destination's failure, or by an operator; and always with the same `webhook-id`.
 
-use super::{Arrival, Event, Known, Violation};
+use super::{Act, Arrival, Event, Known, Violation};
 use crate::history::{Action, Micros, Name, Seen};
 use crate::schedule::Fault;
 
-/// How long after its answer a delivery may still have to be deleted: the rest of its batch, which has as
-/// long as the function.
-const DELETED_WITHIN: Micros = 12_000_000;
+/// How long after its answer a delivery may still have to be deleted, beside the rest of its batch, which
+/// has as long as the function.
+const DELETED_WITHIN: Micros = 7_000_000;
 
 /// How far apart the attempts of one receive at two destinations may arrive: they are made side by side.
 const SIDE_BY_SIDE: Micros = 500_000;
 
 pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
-    let full_disks = full_disks(known);
+    let full_disks = windows(known, Fault::FullDisk);
+    let unheard = windows(known, Fault::DeadLetterFails);
     let mut violations = Vec::new();
     let mut count = 0;
     for (name, event) in &known.events {
@@ -23,7 +24,9 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
             for pair in attempts.windows(2) {
                 let [before, again] = pair else { continue };
                 count += 1;
-                if !is_explained(known, event, before, again, &full_disks) {
+                if !is_explained(known, event, before, again, &full_disks)
+                    && !was_dead_and_stayed(known, event, before, again, &unheard)
+                {
                     let text = format!(
                         "{destination} got {name} again, {} ms after it had answered {}",
                         (again.at - before.at) / 1_000,
@@ -37,21 +40,21 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
     (count, violations)
 }
 
-/// When the disk was full: nothing can be deleted then.
-fn full_disks(known: &Known<'_>) -> Vec<(Micros, Micros)> {
-    let mut full = Vec::new();
+/// When a fault was there: while the disk is full nothing can be deleted.
+fn windows(known: &Known<'_>, of: Fault) -> Vec<(Micros, Micros)> {
+    let mut windows = Vec::new();
     for entry in known.history {
         match entry.seen {
-            Seen::Began { fault: Fault::FullDisk } => full.push((entry.at, Micros::MAX)),
-            Seen::Ended { fault: Fault::FullDisk, .. } => {
-                if let Some(last) = full.last_mut() {
+            Seen::Began { fault } if fault == of => windows.push((entry.at, Micros::MAX)),
+            Seen::Ended { fault, .. } if fault == of => {
+                if let Some(last) = windows.last_mut() {
                     last.1 = entry.at;
                 }
             }
             _ => {}
         }
     }
-    full
+    windows
 }
 
 fn is_explained(
@@ -64,7 +67,8 @@ fn is_explained(
     if !before.answer.is_success_in_time(known.timeout_ms) {
         return true;
     }
-    let deleted_by = before.at + Micros::from(before.answer.after_ms) * 1_000 + DELETED_WITHIN;
+    let answered_at = before.at + Micros::from(before.answer.after_ms) * 1_000;
+    let deleted_by = answered_at + known.function_timeout + DELETED_WITHIN;
     let end = again.at.min(deleted_by);
     let within = |at: &Micros| (before.at..=end).contains(at);
     let died = known.deaths.partition_point(|at| *at < before.at);
@@ -86,6 +90,7 @@ fn is_explained(
     let fellows = known.destinations(event).iter().filter(|other| *other != before.destination);
     let fellow_failed = fellows.into_iter().any(|other| !had_it(other));
     fellow_failed
+        || fellow_rested(known, event, before)
         || event.arrivals.iter().any(|other| has_failed(&other))
         || was_sent_again(known, event, again)
         || was_asked_for(known, event, again)
@@ -99,21 +104,59 @@ fn was_asked_for(known: &Known<'_>, event: &Event<'_>, again: &Arrival<'_>) -> b
     })
 }
 
-/// Whether a command may have sent a dead letter although the event was delivered: it was cut off and did
-/// not delete it, or the letter was made by a process that died before it deleted the message.
+/// Whether a command that was cut off may have sent a dead letter and not deleted it.
 fn was_sent_again(known: &Known<'_>, event: &Event<'_>, again: &Arrival<'_>) -> bool {
     let was_dead = event.reasons().next().is_some();
-    let is_doubled = event.arrivals.iter().any(|it| {
-        let end = it.at + Micros::from(it.answer.after_ms) * 1_000 + DELETED_WITHIN;
-        let died = known.deaths.iter().any(|at| (it.at..=end).contains(at));
-        died && !it.answer.is_success_in_time(known.timeout_ms)
-    });
     let sends = |action| matches!(action, Action::Redrive | Action::Edit);
     was_dead
         && known.acts.iter().filter(|act| sends(act.action) && act.began_at < again.at).any(|act| {
             let died = known.deaths.iter().any(|at| (act.began_at..=act.ended_at).contains(at));
-            is_doubled || act.code != Some(0) || died
+            act.code != Some(0) || died
         })
+}
+
+/// Whether a fellow destination had failed, be it with another event, so that it was left alone: a process
+/// that does not know that it has this event keeps it until it may ask, and another that knows asks here
+/// again.
+fn fellow_rested(known: &Known<'_>, event: &Event<'_>, before: &Arrival<'_>) -> bool {
+    let rests_from = before.at.saturating_sub(known.waits_at_most);
+    known.destinations(event).iter().filter(|other| *other != before.destination).any(|other| {
+        let failures = known.failures.get(other.as_str()).map_or(&[][..], Vec::as_slice);
+        let later = failures.partition_point(|at| *at < rests_from);
+        failures.get(later).is_some_and(|at| *at <= before.at)
+    })
+}
+
+/// Whether it became a dead letter, and stayed all the same as its forwarder died or never heard of it; so
+/// that it was delivered, and came again when the dead letter was sent again.
+fn was_dead_and_stayed(
+    known: &Known<'_>,
+    event: &Event<'_>,
+    before: &Arrival<'_>,
+    again: &Arrival<'_>,
+    unheard: &[(Micros, Micros)],
+) -> bool {
+    let stayed = |dead_at: Micros| {
+        let until = dead_at + known.function_timeout + DELETED_WITHIN;
+        known.deaths.iter().any(|at| (dead_at..=until).contains(at))
+            || unheard.iter().any(|(began, ended)| (*began..=*ended).contains(&dead_at))
+    };
+    let is_meant = |act: &Act<'_>| {
+        act.event_ids.is_empty() || event.ids().any(|id| act.event_ids.iter().any(|it| it == id))
+    };
+    let sends = |act: &&Act<'_>| matches!(act.action, Action::Redrive | Action::Edit);
+    // The line that told of its death may have been lost with the process.
+    let was_dead = event.reasons().next().is_some();
+    let failed = event.arrivals.iter().filter(|it| {
+        was_dead && it.at < before.at && !it.answer.is_success_in_time(known.timeout_ms)
+    });
+    let dead_at = event.deaths.iter().map(|(at, _)| *at).filter(|at| *at <= before.at);
+    dead_at.chain(failed.map(|it| it.at)).any(stayed)
+        && known
+            .acts
+            .iter()
+            .filter(sends)
+            .any(|act| is_meant(act) && act.began_at < again.at && act.ended_at >= before.at)
 }
 
 fn other_id(name: Name, event: &Event<'_>) -> Option<Violation> {
@@ -183,6 +226,21 @@ mod tests {
     }
 
     #[test]
+    fn a_fellow_destination_that_is_left_alone_is_a_reason() {
+        for (status, after, holds) in [(503, 1, true), (503, 70, false), (200, 1, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "pair").accepted("k2-0", "pair").got_at("left", "k1-0", 200);
+            story.got_at("left", "k2-0", status).later(after);
+            story.got_at("right", "k1-0", 200).got_at("right", "k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "right got k1-0 again");
+            }
+        }
+    }
+
+    #[test]
     fn a_redrive_is_a_reason_if_it_was_cut_off_and_the_event_was_dead() {
         for (was_dead, code, holds) in
             [(true, None, true), (true, Some(0), false), (false, None, false)]
@@ -202,14 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn a_redrive_is_a_reason_if_a_crash_left_the_message_beside_its_dead_letter() {
-        for (killed, holds) in [(true, true), (false, false)] {
+    fn a_dead_letter_whose_line_was_lost_comes_again_too() {
+        for (has_cause, holds) in [(true, true), (false, false)] {
             let mut story = Story::new();
-            story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
-            if killed {
-                story.killed("engine");
+            story.accepted("k1-0", "plain").got("k1-0", 422);
+            if has_cause {
+                story.killed("engine").later(30);
             }
-            story.later(13).got("k1-0", 200).act(Action::Redrive, &[], Some(0)).got("k1-0", 200);
+            story.got("k1-0", 200).died("k1-0", "rejected");
+            story.act(Action::Redrive, &[], Some(0)).got("k1-0", 200);
             if holds {
                 story.holds(RepeatsExplained);
             } else {
@@ -223,6 +282,23 @@ mod tests {
         for (event, later, holds) in [("k1-0", 1, true), ("k1-0", 4, false), ("k1-1", 1, false)] {
             let mut story = delivered();
             story.act(Action::Repeat, &[event], Some(0)).later(later).got("k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "again");
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_that_stayed_all_the_same_comes_again_when_it_is_redriven() {
+        for (has_cause, holds) in [(true, true), (false, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+            if has_cause {
+                story.killed("forwarder").later(30);
+            }
+            story.got("k1-0", 200).act(Action::Redrive, &[], Some(0)).got("k1-0", 200);
             if holds {
                 story.holds(RepeatsExplained);
             } else {

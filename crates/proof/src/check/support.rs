@@ -59,7 +59,12 @@ impl Story {
             route("block", &["strict"], true),
             route("pair", &["left", "right"], false),
         ];
-        story.push(Seen::Configured { routes, timeout_ms: TIMEOUT_MS });
+        story.push(Seen::Configured {
+            routes,
+            timeout_ms: TIMEOUT_MS,
+            function_timeout_ms: 5_000,
+            waits_at_most_ms: 60_000,
+        });
         story
     }
 

@@ -3,11 +3,6 @@
 use super::{Known, Violation};
 use crate::history::Micros;
 
-/// What may pass until the last attempt at an event, once everything is well: the visibility timeout of a
-/// batch whose forwarder was killed (30 s), an invocation (5 s), a delay of the schedule and a
-/// `Retry-After` (2 s each), a breaker's probe (5 s), and what a busy machine needs.
-const WAIT_MAX: Micros = 60_000_000;
-
 /// Fewest events that are delivered in a second, of those that wait: a debug build's, on a busy machine.
 const DELIVERED_PER_SECOND: u64 = 100;
 
@@ -20,7 +15,7 @@ pub(super) fn check(known: &Known<'_>) -> (u64, Vec<Violation>) {
             && last.is_some_and(|last| last.at > healthy_at)
     });
     let open: Vec<_> = open.collect();
-    let bound = WAIT_MAX + open.len() as u64 * 1_000_000 / DELIVERED_PER_SECOND;
+    let bound = known.waits_at_most + open.len() as u64 * 1_000_000 / DELIVERED_PER_SECOND;
     let mut violations = Vec::new();
     for (name, event) in &open {
         let late = event.arrivals.iter().find(|arrival| arrival.at > healthy_at + bound);

@@ -13,6 +13,12 @@ use crate::random::Random;
 pub(super) const KEYS: u32 = 180;
 /// What one attempt may take, in seconds.
 pub(super) const TIMEOUT_SECONDS: u32 = 2;
+/// What one batch may take, in seconds.
+const FUNCTION_TIMEOUT_SECONDS: u32 = TIMEOUT_SECONDS + 3;
+/// What may pass until the last attempt at an event, once everything is well: the visibility timeout of a
+/// batch whose forwarder was killed (30 s), an invocation (5 s), a delay of the schedule and a
+/// `Retry-After` (2 s each), a breaker's probe (5 s), and what a busy machine needs.
+const WAITS_AT_MOST_SECONDS: u32 = 60;
 /// At which age a failing event of the brief route is given up.
 const BRIEF_SECONDS: u64 = 4;
 /// The same of the others: as long as the queue's receive count allows.
@@ -94,7 +100,7 @@ impl Configuration<'_> {
             "environment": "proof",
             "routes": routes,
             "forwarder": {
-                "function_timeout_seconds": TIMEOUT_SECONDS + 3,
+                "function_timeout_seconds": FUNCTION_TIMEOUT_SECONDS,
                 "batch_size": 10 - random.below(7),
                 "max_concurrency": 3 + random.below(4),
             },
@@ -148,5 +154,10 @@ pub(super) fn seen() -> Seen {
         give_up_after_seconds: route.give_up_after_seconds(),
     };
     let routes = RouteOf::ALL.iter().map(route).collect();
-    Seen::Configured { routes, timeout_ms: TIMEOUT_SECONDS * 1_000 }
+    Seen::Configured {
+        routes,
+        timeout_ms: TIMEOUT_SECONDS * 1_000,
+        function_timeout_ms: FUNCTION_TIMEOUT_SECONDS * 1_000,
+        waits_at_most_ms: WAITS_AT_MOST_SECONDS * 1_000,
+    }
 }

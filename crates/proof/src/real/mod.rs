@@ -12,7 +12,6 @@ mod engine;
 mod fate;
 mod http;
 mod operators;
-mod planted;
 mod record;
 mod senders;
 mod service;

@@ -6,8 +6,8 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
-use super::planted::Planted;
 use crate::history::{Answer, History, Micros, Name, Seen};
+use crate::planted::Planted;
 
 /// How often things happened, for those who wait for them.
 #[derive(Debug, Default)]

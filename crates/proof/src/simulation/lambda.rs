@@ -1,0 +1,429 @@
+//! Lambda and its event source mapping: batches, partial batch responses, functions that crash, time out and
+//! are throttled.
+//!
+//! Sources: Lambda guide, "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source".
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, UNIX_EPOCH};
+
+use domain::environment::{
+    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_VARIABLE, METRICS_VARIABLE,
+    QUEUE_URL_VARIABLE, SKIPS_VARIABLE,
+};
+use forwarder::{BatchError, Forwarder, Response, Settings};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use super::configuration::{Kind, SKIPS};
+use super::outside::Simulated;
+use super::service::Service;
+use super::sqs::Stored;
+use super::world::{INGEST, World};
+use crate::history::Seen;
+use crate::random::Random;
+use crate::schedule::Fault;
+
+/// How often a throttled batch is given to the function again. Source: as above, "the event source mapping
+/// retries until the visibility timeout ends".
+const THROTTLED_FOR: Duration = Duration::from_secs(5);
+/// How far a wall clock is set in an invocation.
+const CLOCK_STEP_MS: i64 = 4 * 60 * 60 * 1_000;
+/// How far it may be off where it is compared with the queue's: less than `domain::freshness` allows.
+const SKEW_MS: i64 = 900;
+
+/// The mapping, and the function's environments.
+pub(super) struct Mapping {
+    world: Rc<World>,
+    service: Rc<Service>,
+    random: RefCell<Random>,
+    enabled: watch::Sender<bool>,
+    polling: Mutex<()>,
+    /// Batches under way.
+    busy: watch::Sender<u32>,
+    idle: RefCell<Vec<Environment>>,
+    made: Cell<u64>,
+    /// Environments of a former deployment take no more.
+    deployment: Cell<u64>,
+    /// Sent to when everything that runs is killed.
+    killed: watch::Sender<()>,
+    /// At which polls the next invocations end.
+    crashes: RefCell<Vec<u64>>,
+}
+
+/// A process of the function.
+struct Environment {
+    forwarder: Forwarder<Simulated>,
+    /// How far its wall clock is off, in milliseconds.
+    is_off_ms: Rc<Cell<i64>>,
+    deployment: u64,
+}
+
+/// How an invocation ended.
+enum Ended {
+    Answered(Result<Response, BatchError>),
+    TimedOut,
+    Crashed,
+}
+
+impl Mapping {
+    pub(super) fn new(world: &Rc<World>, service: &Rc<Service>) -> Rc<Self> {
+        Rc::new(Self {
+            world: Rc::clone(world),
+            service: Rc::clone(service),
+            random: RefCell::new(world.random(31)),
+            enabled: watch::Sender::new(true),
+            polling: Mutex::default(),
+            busy: watch::Sender::new(0),
+            idle: RefCell::default(),
+            made: Cell::default(),
+            deployment: Cell::default(),
+            killed: watch::Sender::new(()),
+            crashes: RefCell::default(),
+        })
+    }
+
+    /// Has the function invoked, as often at a time as it may be.
+    pub(super) fn start(self: &Rc<Self>) {
+        for _ in 0..self.world.configuration.borrow().concurrency {
+            tokio::task::spawn_local(Rc::clone(self).work());
+        }
+    }
+
+    fn below(&self, end: u64) -> u64 {
+        self.random.borrow_mut().below(end)
+    }
+
+    async fn work(self: Rc<Self>) {
+        loop {
+            let batch = {
+                // One after another: what one of them takes no other is woken for.
+                let _turn = self.polling.lock().await;
+                match self.next().await {
+                    Some(batch) => {
+                        self.busy.send_modify(|busy| *busy += 1);
+                        batch
+                    }
+                    None => return,
+                }
+            };
+            self.serve(&batch).await;
+            self.busy.send_modify(|busy| *busy -= 1);
+        }
+    }
+
+    /// The next batch, once there is one; `None` when the day is over.
+    async fn next(&self) -> Option<Vec<Stored>> {
+        let mut enabled = self.enabled.subscribe();
+        let mut changes = self.world.changes();
+        loop {
+            enabled.wait_for(|enabled| *enabled).await.ok()?;
+            changes.mark_unchanged();
+            let most = self.world.configuration.borrow().batch_size();
+            let batch = self.world.receive(most);
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            let next = self.world.next_visible().map(|at| self.world.instant(at));
+            let waits = async {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                changed = changes.changed() => changed.ok()?,
+                () = waits => {}
+            }
+            // Nobody polls at the very moment.
+            sleep(Duration::from_micros(500 + self.below(40_000))).await;
+        }
+    }
+
+    async fn serve(&self, batch: &[Stored]) {
+        sleep(Duration::from_micros(500 + self.below(20_000))).await;
+        if self.world.meets(Fault::Throttle) {
+            // It was received for nothing.
+            sleep(THROTTLED_FOR).await;
+            return;
+        }
+        let environment = match self.idle_environment() {
+            Some(environment) => environment,
+            None => self.new_environment().await,
+        };
+        let response = match self.invoke(&environment, batch).await {
+            Ended::Answered(Ok(response)) => response,
+            Ended::Answered(Err(_error)) => return self.idle.borrow_mut().push(environment),
+            Ended::TimedOut | Ended::Crashed => {
+                self.world.push(Seen::Died { process: "forwarder" });
+                return;
+            }
+        };
+        // Lambda ends an environment whenever it likes.
+        if self.below(40) != 0 {
+            self.idle.borrow_mut().push(environment);
+        }
+        let response = serde_json::to_value(&response).unwrap_or_default();
+        sleep(Duration::from_micros(500 + self.below(20_000))).await;
+        if self.world.meets(Fault::DeleteFails) {
+            self.world.push(Seen::Died { process: "event source mapping" });
+            return;
+        }
+        for message in done(batch, &response) {
+            if !self.world.delete(&message.receipt_handle()) {
+                self.world.push(Seen::Died { process: "event source mapping" });
+            }
+        }
+    }
+
+    fn idle_environment(&self) -> Option<Environment> {
+        let mut idle = self.idle.borrow_mut();
+        let deployment = self.deployment.get();
+        idle.retain(|environment| environment.deployment == deployment);
+        if idle.is_empty() {
+            return None;
+        }
+        let place = usize::try_from(self.below(idle.len() as u64)).unwrap_or_default();
+        Some(idle.remove(place))
+    }
+
+    async fn new_environment(&self) -> Environment {
+        let number = self.made.replace(self.made.get() + 1);
+        let (config, has_metrics) = {
+            let configuration = self.world.configuration.borrow();
+            (configuration.json().to_string(), configuration.has_metrics)
+        };
+        let deployment = self.deployment.get();
+        sleep(Duration::from_micros(100_000 + self.below(400_000))).await;
+        let settings = Settings::read(|name| {
+            let value = match name {
+                CONFIG_VARIABLE => &config,
+                QUEUE_URL_VARIABLE => "https://sqs.example.com/queue.fifo",
+                DEAD_LETTER_QUEUE_URL_VARIABLE => "https://sqs.example.com/dlq.fifo",
+                INGEST_SENDER_VARIABLE => INGEST,
+                SKIPS_VARIABLE => return Some(format!("ssm:{SKIPS}")),
+                METRICS_VARIABLE if has_metrics => "emf",
+                "AWS_REGION" => "ap-northeast-1",
+                "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "nobody's",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        });
+        let settings = settings.expect("what a simulated function is told is complete");
+        let is_off_ms = Rc::<Cell<i64>>::default();
+        let outside = Simulated::new(&self.world, &self.service, number, &is_off_ms);
+        Environment { forwarder: Forwarder::within(settings, outside), is_off_ms, deployment }
+    }
+
+    /// Runs the function once, unless it is cut off: after its time, at a poll, or with everything else.
+    async fn invoke(&self, environment: &Environment, batch: &[Stored]) -> Ended {
+        let event = event(batch);
+        let most = self.world.configuration.borrow().function_timeout;
+        let deadline = UNIX_EPOCH + Duration::from_millis(self.world.wall().plus(most).as_ms());
+        let crash_at = self.crashes.borrow_mut().pop();
+        if crash_at.is_some() {
+            self.world.hit(Fault::KillForwarder);
+        }
+        let mut killed = self.killed.subscribe();
+        let _clock = self.clock_steps(&environment.is_off_ms);
+        let call = cut_off(environment.forwarder.forward(&event, deadline, None), crash_at);
+        tokio::select! {
+            biased;
+            _ = killed.changed() => Ended::Crashed,
+            ended = timeout(most, call) => match ended {
+                Ok(Some(answered)) => Ended::Answered(answered),
+                Ok(None) => Ended::Crashed,
+                Err(_elapsed) => Ended::TimedOut,
+            },
+        }
+    }
+
+    /// Sets a wall clock for as long as an invocation takes, after it has begun.
+    fn clock_steps(&self, clock: &Rc<Cell<i64>>) -> Option<ClockStep> {
+        if !self.world.meets(Fault::ForwarderClock) {
+            return None;
+        }
+        // Whoever compares it with the queue's clock relies on that.
+        let is_compared = self.world.configuration.borrow().routes.contains(&Kind::Signed);
+        let by = if is_compared { SKEW_MS } else { CLOCK_STEP_MS };
+        let by = if self.below(2) == 0 { by } else { -by };
+        let after = Duration::from_micros(1_000 + self.below(50_000));
+        let clock = Rc::clone(clock);
+        let set = Rc::clone(&clock);
+        let task = tokio::task::spawn_local(async move {
+            sleep(after).await;
+            set.set(by);
+        });
+        Some(ClockStep { clock, task })
+    }
+
+    // What is done to it.
+
+    /// Ends the next invocations, each at another of its awaits.
+    pub(super) fn crash_next(&self, at: impl IntoIterator<Item = u64>) {
+        self.crashes.borrow_mut().extend(at);
+    }
+
+    /// Ends no more of them.
+    pub(super) fn crash_no_more(&self) {
+        self.crashes.borrow_mut().clear();
+    }
+
+    /// Ends everything that runs, once something does, within this time.
+    pub(super) async fn kill_when_busy(&self, within: Duration) {
+        let mut busy = self.busy.subscribe();
+        let once_busy = async {
+            loop {
+                let _mapping = busy.wait_for(|busy| *busy > 0).await.is_ok();
+                sleep(Duration::from_micros(self.below(200_000))).await;
+                if *busy.borrow() > 0 {
+                    return;
+                }
+            }
+        };
+        let _nothing_came = timeout(within, once_busy).await;
+        self.kill_all();
+    }
+
+    /// Ends everything that runs.
+    pub(super) fn kill_all(&self) {
+        for _ in 0..*self.busy.borrow() {
+            self.world.hit(Fault::KillForwarders);
+        }
+        self.idle.borrow_mut().clear();
+        self.killed.send_replace(());
+    }
+
+    /// Replaces all environments by what is configured now, once they are idle.
+    pub(super) fn deploy(&self) {
+        self.deployment.set(self.deployment.get() + 1);
+    }
+
+    /// Takes no more batches; returns once those under way have ended.
+    pub(super) async fn disable(&self) {
+        self.enabled.send_replace(false);
+        let mut busy = self.busy.subscribe();
+        // What was on its way when a function was killed has arrived by then.
+        let _ended = busy.wait_for(|busy| *busy == 0).await;
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    pub(super) fn enable(&self) {
+        self.enabled.send_replace(true);
+    }
+}
+
+/// A wall clock that is set; it is right again when this is dropped.
+struct ClockStep {
+    clock: Rc<Cell<i64>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for ClockStep {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.clock.set(0);
+    }
+}
+
+/// Runs `future`, and drops it when it was polled this often and has not ended.
+pub(super) async fn cut_off<F: Future>(future: F, at: Option<u64>) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    poll_fn(|context| {
+        if at.is_some_and(|at| polls >= at) {
+            return Poll::Ready(None);
+        }
+        polls += 1;
+        let polled = future.as_mut().poll(context).map(Some);
+        if polled.is_pending() && at.is_some_and(|at| polls >= at) {
+            return Poll::Ready(None);
+        }
+        polled
+    })
+    .await
+}
+
+/// Which messages of a batch are done with.
+fn done<'a>(batch: &'a [Stored], response: &Value) -> Vec<&'a Stored> {
+    let failures = response["batchItemFailures"].as_array().cloned().unwrap_or_default();
+    let failed: BTreeSet<&str> =
+        failures.iter().filter_map(|it| it["itemIdentifier"].as_str()).collect();
+    let is_known = |id: &&str| batch.iter().any(|message| message.message_id == *id);
+    if failed.len() < failures.len() || !failed.iter().all(is_known) {
+        return Vec::new();
+    }
+    batch.iter().filter(|message| !failed.contains(message.message_id.as_str())).collect()
+}
+
+/// The event of a batch. Source: Lambda guide, example FIFO queue message event.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Event<'a> {
+    records: Vec<Record<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    message_id: &'a str,
+    receipt_handle: String,
+    body: &'a str,
+    attributes: SystemAttributes<'a>,
+    message_attributes: BTreeMap<&'a str, MessageAttribute<'a>>,
+    event_source: &'a str,
+    aws_region: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SystemAttributes<'a> {
+    approximate_receive_count: String,
+    sent_timestamp: String,
+    sequence_number: String,
+    message_group_id: &'a str,
+    sender_id: &'a str,
+    message_deduplication_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageAttribute<'a> {
+    data_type: &'a str,
+    string_value: &'a str,
+}
+
+fn event(batch: &[Stored]) -> String {
+    let records = batch.iter().map(|message| {
+        let sending = &message.sending;
+        let attributes = sending.attributes.iter().map(|(name, attribute)| {
+            // Nothing that is simulated sends bytes.
+            let (data_type, string_value) = (&*attribute.data_type, &*attribute.value);
+            (name.as_str(), MessageAttribute { data_type, string_value })
+        });
+        Record {
+            message_id: &message.message_id,
+            receipt_handle: message.receipt_handle(),
+            body: &sending.body,
+            attributes: SystemAttributes {
+                approximate_receive_count: message.receive_count.to_string(),
+                sent_timestamp: World::wall_at(message.sent_at).as_ms().to_string(),
+                sequence_number: message.sequence.to_string(),
+                message_group_id: &sending.group_id,
+                sender_id: sending.sender,
+                message_deduplication_id: &sending.deduplication_id,
+            },
+            message_attributes: attributes.collect(),
+            event_source: "aws:sqs",
+            aws_region: "ap-northeast-1",
+        }
+    });
+    serde_json::to_string(&Event { records: records.collect() }).expect("strings and lists")
+}
