@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("sss-stub", &["domain", "terminal"]),
     ("bench", &["domain", "terminal"]),
     ("emulator", &["domain"]),
-    ("proof", &["terminal"]),
+    ("proof", &["domain", "forwarder", "terminal"]),
     ("xtask", &["commands", "deployment", "domain", "emulator", "terminal"]),
     ("contract-tests", &["domain", "emulator", "engine", "sss-stub"]),
 ];

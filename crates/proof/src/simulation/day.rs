@@ -102,7 +102,7 @@ impl Scene {
         sleep_until(self.world.instant(at)).await;
         match fault {
             _ if fault.is_of_service() => {
-                self.service.fail(&self.destination(choice), fault, lasts).await
+                self.service.fail(&self.destination(choice), fault, lasts).await;
             }
             Fault::ServiceClock => {
                 let off = i64::try_from(choice % 7_200_000).unwrap_or_default() - 3_600_000;

@@ -121,26 +121,26 @@ impl Mapping {
     /// The next batch, once there is one; `None` when the day is over.
     async fn next(&self) -> Option<Vec<Stored>> {
         let mut enabled = self.enabled.subscribe();
-        let mut changes = self.world.changes();
+        let mut queue = self.world.changes();
         loop {
             enabled.wait_for(|enabled| *enabled).await.ok()?;
-            changes.mark_unchanged();
+            queue.mark_unchanged();
             let most = self.world.configuration.borrow().batch_size();
             let batch = self.world.receive(most);
             if !batch.is_empty() {
                 return Some(batch);
             }
             let next = self.world.next_visible().map(|at| self.world.instant(at));
-            let waits = async {
+            let shown = async {
                 match next {
-                    Some(next) => sleep_until(next).await,
+                    Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 biased;
-                changed = changes.changed() => changed.ok()?,
-                () = waits => {}
+                changed = queue.changed() => changed.ok()?,
+                () = shown => {}
             }
             // Nobody polls at the very moment.
             sleep(Duration::from_micros(500 + self.below(40_000))).await;

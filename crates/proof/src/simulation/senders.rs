@@ -15,13 +15,15 @@ use super::fate::Fate;
 use super::plan::Event;
 use super::sqs::Sending;
 use super::world::{INGEST, World};
-use crate::history::{Name, Seen};
+use crate::history::{Micros, Name, Seen};
 use crate::random::Random;
 
 /// One answer in so many is lost.
 const LOST: u64 = 60;
-/// How long whoever got no answer waits: the queue knows a repeat for five minutes.
-const AGAIN_AFTER_SECONDS: u64 = 200;
+/// How long whoever got no answer waits at most until it is sent again, and for how long that goes on: the
+/// queue knows a repeat for five minutes.
+const AGAIN_AFTER_SECONDS: u64 = 120;
+const AGAIN_FOR: Micros = 150_000_000;
 
 /// The senders of a day.
 pub(super) struct Senders {
@@ -58,7 +60,7 @@ impl Senders {
             let status = self.take(name, kind, &id);
             sleep(Duration::from_micros(2_000 + self.below(80_000))).await;
             let is_lost = self.below(LOST) == 0;
-            let status = status.filter(|_| !is_lost);
+            let status = Some(status).filter(|_| !is_lost);
             if status == Some(200) {
                 let event_id = if kind == Kind::Named { event_id(name) } else { id };
                 self.world.push(Seen::Accepted { name, route, event_id, sent_at, is_forged });
@@ -67,7 +69,8 @@ impl Senders {
             let seen = Seen::NotAccepted { name, route: route.clone(), status, sent_at, is_forged };
             self.world.push(seen);
             // Only what has a name of its own can be sent again.
-            if kind != Kind::Named || status.is_some() {
+            let is_late = self.world.now() > event.at + AGAIN_FOR;
+            if kind != Kind::Named || status.is_some() || is_late {
                 return;
             }
             sleep(Duration::from_secs(1 + self.below(AGAIN_AFTER_SECONDS))).await;
@@ -75,7 +78,7 @@ impl Senders {
     }
 
     /// What the API does with a request: by the route's own mapping, into the queue. Gives the status.
-    fn take(&self, name: Name, kind: Kind, request_id: &str) -> Option<u16> {
+    fn take(&self, name: Name, kind: Kind, request_id: &str) -> u16 {
         let planted = &self.world.planted;
         let body = json!({ "name": name.to_string(), "mark": planted.body }).to_string();
         let (key, event_id, path) =
@@ -106,8 +109,8 @@ impl Senders {
             query: Vec::new(),
             path_parameters: Vec::new(),
         };
-        let Some(parameters) = self.parameters.get(kind.name()) else { return Some(404) };
-        let Ok(message) = parameters.evaluate(&request) else { return Some(400) };
+        let Some(parameters) = self.parameters.get(kind.name()) else { return 404 };
+        let Ok(message) = parameters.evaluate(&request) else { return 400 };
         self.world.send(Sending {
             deduplication_id: message.deduplication_id.unwrap_or_else(|| body.clone()),
             body: message.body,
@@ -115,7 +118,7 @@ impl Senders {
             attributes: message.attributes,
             sender: INGEST,
         });
-        Some(200)
+        200
     }
 
     fn signature(&self, fate: Fate, body: &str) -> String {
