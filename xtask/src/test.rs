@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::process::{self, cargo};
+use crate::prove::{Prove, Way};
 use crate::steps::{Outcome, Steps};
 use crate::{demo, lint, package, release, workspace};
 
@@ -20,7 +21,7 @@ const SKIPPED_VARIABLE: &str = "XTASK_SKIPPED";
 /// Ends with what ran, what was skipped and why. Exits with 0 only if nothing failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Leave out what takes minutes: clients of SQS on the engine, a redrive that is killed 200 times, rights
+    /// Leave out what takes minutes: programs that are killed while they deliver, clients of SQS on the engine, a redrive that is killed 200 times, rights
     /// and the move from the original on an emulator, and building the artifact twice to compare the bytes
     #[arg(long)]
     quick: bool,
@@ -48,6 +49,13 @@ impl Test {
         steps.add("demo", || demo::run(false));
         let deploy = || on_emulator("local::");
         steps.add_beside("deploy local, on an AWS emulator", deploy, lint::add);
+        steps.add("200 simulated days", || prove(Way::Simulation));
+        steps.add_optional("every promise is attacked", move || {
+            if quick {
+                return Ok(Outcome::Skipped("left out by --quick".to_owned()));
+            }
+            prove(Way::Programs).map(|()| Outcome::Passed)
+        });
         for (step, name) in [
             ("rights, on an AWS emulator", "rights::"),
             ("the original is moved, on an AWS emulator", "moving::"),
@@ -87,6 +95,13 @@ impl Test {
         }
         steps.run()
     }
+}
+
+/// Attacks in one of the two ways, with what is built.
+fn prove(way: Way) -> anyhow::Result<()> {
+    let code = Prove::test(way)?;
+    ensure!(code == ExitCode::SUCCESS, "a promise was broken: its story stands above");
+    Ok(())
 }
 
 /// Runs the tests of `contract-tests` that deploy to an emulator and whose names begin with `name`.
