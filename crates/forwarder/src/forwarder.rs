@@ -23,17 +23,19 @@ use futures_util::future::join_all;
 use http::HeaderMap;
 use serde::Serialize;
 
+use crate::client::Exchange;
 use crate::gates::Gates;
 use crate::invocation::Invocation;
 use crate::logging::{Line, Logger, What};
 use crate::metrics::Metrics;
-use crate::outside::{Exchange, Network, Outside};
+use crate::network::Network;
+use crate::outside::Outside;
 use crate::repeat::Repeated;
 use crate::report::{Beside, Report};
 use crate::secrets::Secrets;
 use crate::signatures::{self, Failure};
 use crate::skips::SkipList;
-use crate::{Settings, StartError, deliberate, event, identity, lock, webhook};
+use crate::{Settings, StartError, deliberate, event, lock, webhook};
 
 /// The function: what is kept from one invocation to the next.
 #[derive(Debug)]
@@ -343,7 +345,7 @@ impl<O: Outside> Forwarder<O> {
             signatures::verify(&self.secrets, message, verification, time_left()).await?;
         }
         for destination in route.destinations() {
-            identity::identify(&*self.outside, &self.secrets, destination, time_left()).await?;
+            signatures::identify(&*self.outside, &self.secrets, destination, time_left()).await?;
         }
         signatures::headers(&self.secrets, message, route, headers, self.now(), time_left()).await
     }

@@ -2,9 +2,7 @@
 //! certificate has a client of its own.
 
 use std::collections::BTreeMap;
-use std::slice;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use domain::route::Destination;
 use domain::secret::{Secret, SecretReference};
@@ -18,9 +16,6 @@ use url::Url;
 
 use crate::client::Client;
 use crate::lock;
-use crate::outside::Outside;
-use crate::secrets::{Secrets, Younger};
-use crate::signatures::Failure;
 
 /// The clients for all destinations.
 #[derive(Debug)]
@@ -95,23 +90,6 @@ impl Clients {
     ) -> Result<(), IdentityError> {
         self.identified[reference].identity.set(certificate)
     }
-}
-
-/// Makes new connections to `destination` show the certificate that is current, if any.
-pub(crate) async fn identify<O: Outside>(
-    outside: &O,
-    secrets: &Secrets<O>,
-    destination: &Destination,
-    time_left: Duration,
-) -> Result<(), Failure> {
-    let Some(reference) = destination.client_certificate() else { return Ok(()) };
-    let mut known = outside.identify(reference, &secrets.one(reference, time_left).await?);
-    // Somebody may have put it right just now.
-    if known.is_err() {
-        secrets.doubt(slice::from_ref(reference), Younger::ThanNow, time_left).await;
-        known = outside.identify(reference, &secrets.one(reference, time_left).await?);
-    }
-    known.map_err(|error| Failure::NoSecret(format!("{reference} {error}")))
 }
 
 impl Identity {

@@ -251,7 +251,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::outside::Network;
+    use crate::network::Network;
     use crate::settings::Settings;
 
     const NEVER: Duration = Duration::from_mins(1);

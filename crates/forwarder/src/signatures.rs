@@ -47,6 +47,23 @@ impl From<Failure> for Outcome<'_> {
     }
 }
 
+/// Makes new connections to `destination` show the certificate that is current, if any.
+pub(crate) async fn identify<O: Outside>(
+    outside: &O,
+    secrets: &Secrets<O>,
+    destination: &Destination,
+    time_left: Duration,
+) -> Result<(), Failure> {
+    let Some(reference) = destination.client_certificate() else { return Ok(()) };
+    let mut known = outside.identify(reference, &secrets.one(reference, time_left).await?);
+    // Somebody may have put it right just now.
+    if known.is_err() {
+        secrets.doubt(std::slice::from_ref(reference), Younger::ThanNow, time_left).await;
+        known = outside.identify(reference, &secrets.one(reference, time_left).await?);
+    }
+    known.map_err(|error| Failure::NoSecret(format!("{reference} {error}")))
+}
+
 /// Verifies `message`, if need be with secrets that are fetched anew.
 pub(crate) async fn verify<O: Outside>(
     secrets: &Secrets<O>,

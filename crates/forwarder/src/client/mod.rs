@@ -29,7 +29,6 @@ use url::{Host, Position, Url};
 use self::connect::{Connector, Origin};
 use self::connection::{Connection, Record};
 use crate::lock;
-use crate::outside::Exchange;
 use crate::resolve::Resolver;
 use crate::timeout::Timers;
 
@@ -46,6 +45,15 @@ const AGE: Duration = Duration::from_mins(1);
 pub(crate) const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 pub(crate) const OURSELVES: HeaderValue = HeaderValue::from_static(USER_AGENT);
 const USER_AGENT: &str = concat!("webhook-queue/", env!("CARGO_PKG_VERSION"));
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub struct Exchange {
+    /// What was answered, or why nothing was.
+    pub answer: Result<Answer, TransportError>,
+    /// How long it took.
+    pub latency: Duration,
+}
 
 /// Kept-alive connections; no redirects, no metadata services.
 pub(crate) struct Client {

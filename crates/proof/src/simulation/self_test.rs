@@ -6,8 +6,9 @@ use std::process::Command;
 
 use crate::check::Promise;
 
-/// The faults of the forwarder, and the promise that each breaks.
-pub const DELIBERATE: [(&str, Promise); 12] = [
+/// The faults of the forwarder, and the promise that each breaks. Not `wait-too-long`, whose 100 s are within
+/// what most of the days' configurations allow.
+pub const DELIBERATE: [(&str, Promise); 11] = [
     ("delete-on-failure", Promise::NothingMissing),
     ("forget-what-stays", Promise::NothingMissing),
     ("drop-on-give-up", Promise::NothingMissing),
@@ -18,7 +19,6 @@ pub const DELIBERATE: [(&str, Promise); 12] = [
     ("repeat-delivered", Promise::RepeatsExplained),
     ("another-id-on-repeat", Promise::RepeatsExplained),
     ("no-verification", Promise::OnlyGenuine),
-    ("wait-too-long", Promise::NothingStuck),
     ("log-body", Promise::NothingLeaks),
 ];
 
