@@ -113,8 +113,12 @@ impl Prove {
             process::build(&PACKAGES)?;
             "debug"
         } else {
-            let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
-            process::run(cargo().args(["build", "--release", "--bins"]).args(packages))?;
+            // What attacks has features of tokio that are not for what is attacked.
+            let (attacked, attacks) = PACKAGES.split_at(3);
+            for packages in [attacked, attacks] {
+                let packages = packages.iter().flat_map(|package| ["--package", package]);
+                process::run(cargo().args(["build", "--release", "--bins"]).args(packages))?;
+            }
             "release"
         };
         self.attack(folder)
