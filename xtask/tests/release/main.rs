@@ -5,6 +5,7 @@ mod caddy;
 mod container;
 mod page;
 mod runbook;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::fs;
