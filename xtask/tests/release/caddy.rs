@@ -19,7 +19,7 @@ const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c
 const CADDY_OPTIONS: &str = "{\n\tlocal_certs\n\tskip_install_trust\n\tadmin off\n}\n";
 
 /// Arguments: the folder of the archive, one for everything else, the stand-in, body and signature.
-const SCRIPT: &str = r##"
+const SCRIPT: &str = r#"
 archive=$1 dir=$2 stub=$3 body=$4 signature=$5
 ip link set lo up
 "$stub" --listen 127.0.0.1:3000 --quiet >/dev/null &
@@ -48,7 +48,7 @@ until dead=$("$archive/bin/webhook-operator" dlq list --data-dir "$dir/data" --j
 done
 echo "$dead" >"$dir/dead.json"
 curl -sf 'http://127.0.0.1:3000/_stub/received?at_least=1&wait_ms=60000' >"$dir/received.json"
-"##;
+"#;
 
 #[test]
 fn a_signed_event_arrives_over_https_and_nothing_else_of_the_engine_is_reached() {
