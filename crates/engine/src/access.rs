@@ -4,7 +4,6 @@
 //! What is asked for is an access key id, as every client of SQS sends one. It is a secret here; the
 //! signature that goes with it is not looked at.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,7 +16,7 @@ use domain::secret::Secret;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::files::write_durably;
+use crate::files::{read_if_there, write_durably};
 
 /// Name of the file in the data directory that keeps the id, so that clients outlive restarts.
 const FILE: &str = "access-key-id";
@@ -58,13 +57,10 @@ impl Access {
     /// The id that is kept in `data_dir`, or a new one, which is kept there.
     pub(crate) fn open(data_dir: Option<&Path>, names: Vec<String>) -> io::Result<Self> {
         let file = data_dir.map(|dir| dir.join(FILE));
-        let kept = match file.as_ref().map(fs::read_to_string) {
-            Some(Ok(text)) => Some(text.trim().to_owned()),
-            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => None,
-        };
-        let id = match kept {
-            Some(id) if is_id(&id) => id,
+        let kept = file.as_deref().map(read_if_there).transpose()?.flatten();
+        let kept = kept.and_then(|it| String::from_utf8(it).ok());
+        let id = match kept.as_deref().map(str::trim) {
+            Some(id) if is_id(id) => id.to_owned(),
             _ => {
                 let id = format!("WQ{:X}", Uuid::new_v4().simple());
                 if let Some(file) = &file {
@@ -269,7 +265,7 @@ mod tests {
         let first = id();
         assert_eq!((first.len(), id()), (34, first.clone()));
         for spoilt in ["", "short", "has spaces and more than 16"] {
-            fs::write(dir.path().join(FILE), spoilt).unwrap();
+            std::fs::write(dir.path().join(FILE), spoilt).unwrap();
             assert!(is_id(&id()) && id() != first, "{spoilt:?}");
         }
     }

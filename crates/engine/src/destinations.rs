@@ -2,8 +2,6 @@
 //! when it was to go elsewhere, and that somebody else gets it now is for a person to know.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use domain::config::{Config, LogLevel};
@@ -11,7 +9,7 @@ use domain::route::{Destination, Route};
 use serde_json::json;
 
 use crate::error::EngineError;
-use crate::files::write_durably;
+use crate::files::{read_if_there, write_durably};
 use crate::log::Log;
 use crate::store::Store;
 
@@ -46,11 +44,9 @@ pub(crate) async fn settle(
     let Some(dir) = data_dir else { return Ok(origins) };
     let file = dir.join(FILE);
     let failed = |what| move |source| EngineError::File { what, source };
-    let before = match fs::read(&file) {
-        Ok(json) => serde_json::from_slice::<Origins>(&json).unwrap_or_default(),
-        Err(error) if error.kind() == ErrorKind::NotFound => Origins::new(),
-        Err(error) => return Err(failed("reading where deliveries went")(error)),
-    };
+    let before = read_if_there(&file).map_err(failed("reading where deliveries went"))?;
+    let before: Origins =
+        before.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
     let moved = moved(&before, &origins);
     if !moved.is_empty() {
         let statistics = store.statistics(&config.queue_name()).await;

@@ -1,13 +1,15 @@
 //! The files of a data directory: replaced in one step, nobody else's to read, and nobody else's to put
 //! there.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use domain::environment::is_data_file;
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
+use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use crate::spare_room::{hand_over_one, is_full};
@@ -88,6 +90,51 @@ pub enum Untrusted {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Why this user may not read and write a file of a data directory, and the way out. Its owner may, and
+/// root: what root's own run of an engine has left is root's, file by file.
+#[derive(Debug, thiserror::Error)]
+pub struct Denied {
+    file: PathBuf,
+    user: u32,
+    owner: u32,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, user, owner } = self;
+        let shown = file.display();
+        if owner == user {
+            return write!(f, "user {user} may not read and write {shown}: `chmod u+rw {shown}`");
+        }
+        let dir = file.parent().unwrap_or(Path::new("")).display();
+        write!(
+            f,
+            "user {user} may not read and write {shown}, which is user {owner}'s: `chown -R {user} {dir}/`"
+        )
+    }
+}
+
+/// Refuses a file that is there and whose owner or permissions keep this process's user from it.
+pub(crate) fn check_allowed(file: &Path) -> Result<(), Denied> {
+    let access = accessat(CWD, file, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS);
+    match (access, file.symlink_metadata()) {
+        (Err(Errno::ACCESS), Ok(metadata)) => {
+            let (user, owner) = (geteuid().as_raw(), metadata.uid());
+            Err(Denied { file: file.to_owned(), user, owner })
+        }
+        // Whatever else is wrong, who opens it says better.
+        _ => Ok(()),
+    }
+}
+
+/// What is said of a file that could not be opened: the way out, where there is one.
+pub(crate) fn explained(file: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| match check_allowed(file) {
+        Err(denied) => io::Error::new(error.kind(), denied),
+        Ok(()) => error,
+    }
 }
 
 /// Whose a data directory is to be.
@@ -177,6 +224,15 @@ pub(crate) fn read_own(file: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     file.read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// What is in a file of the data directory, if it is there.
+pub(crate) fn read_if_there(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(explained(file)(error)),
+    }
 }
 
 /// How a file of ours is opened to write: for nobody else to read, and not through a link.

@@ -7,7 +7,6 @@
 //! kill loses the minute that is under way, of a chart.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use crate::admin::Admin;
 use crate::ages::Ages;
 use crate::deliveries::Attempts;
 use crate::error_text::in_full;
-use crate::files::replace;
+use crate::files::{read_if_there, replace};
 use crate::http::{answer, failed};
 use crate::loss_meter;
 use crate::store::StoreError;
@@ -252,10 +251,9 @@ fn minute_of(time: Timestamp) -> u64 {
 }
 
 fn read(file: &Path) -> io::Result<Kept> {
-    match fs::read(file) {
-        Ok(text) => Ok(serde_json::from_slice(&text)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
-        Err(error) => Err(error),
+    match read_if_there(file)? {
+        None => Ok(Kept::default()),
+        Some(text) => Ok(serde_json::from_slice(&text)?),
     }
 }
 

@@ -15,7 +15,7 @@ use domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::files::own_file;
+use crate::files::{explained, own_file};
 
 /// How a mark begins; its number follows, and a brace. Other lines begin with their time.
 const MARK: &[u8] = br#"{"message":"log_file","number":"#;
@@ -58,7 +58,8 @@ impl LogFile {
 
     fn with_size(dir: &Path, is_first: bool, bytes_max: u64) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let file = own_file().append(true).read(true).open(path(dir, 0))?;
+        let name = path(dir, 0);
+        let file = own_file().append(true).read(true).open(&name).map_err(explained(&name))?;
         let mut log =
             Self { dir: dir.to_owned(), file, number: 0, bytes: 0, bytes_max, is_torn: false };
         log.bytes = log.file.metadata()?.len();

@@ -2,8 +2,8 @@
 //! are other users, who may not be able to read or write a file of the engine's, nor it one of theirs;
 //! so they ask here, and every file is written by the engine.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::files::{own_file, write_durably};
+use crate::files::{explained, own_file, read_if_there, write_durably};
 use crate::http::{answer, failed, streamed};
 use crate::log_file;
 use crate::spare_room::{is_full, with_room};
@@ -57,7 +57,7 @@ struct Change {
 /// Why something is not done.
 #[derive(Debug, thiserror::Error)]
 enum OperatorsError {
-    #[error("{}: {source}{}", file.display(), way_out(source))]
+    #[error("{}: {source}", file.display())]
     File { file: PathBuf, source: io::Error },
     #[error("{}: {source}; remove the file to begin with an empty list", file.display())]
     Kept { file: PathBuf, source: SkipsError },
@@ -144,9 +144,11 @@ fn stream_log(operators: Arc<Operators>, event_id: Option<String>) -> Response {
 impl Operators {
     fn skips(&self) -> Result<Skips, OperatorsError> {
         let file = self.data_dir.join(SKIPS_FILE);
-        match fs::read(&file) {
-            Ok(json) => Skips::parse(&json).map_err(|source| OperatorsError::Kept { file, source }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Skips::default()),
+        match read_if_there(&file) {
+            Ok(None) => Ok(Skips::default()),
+            Ok(Some(json)) => {
+                Skips::parse(&json).map_err(|source| OperatorsError::Kept { file, source })
+            }
             Err(source) => Err(OperatorsError::File { file, source }),
         }
     }
@@ -164,17 +166,16 @@ impl Operators {
 
     fn audit(&self) -> Result<Vec<u8>, OperatorsError> {
         let file = self.data_dir.join(AUDIT_FILE);
-        match fs::read(&file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            read => read.map_err(|source| OperatorsError::File { file, source }),
-        }
+        let audit = read_if_there(&file);
+        Ok(audit.map_err(|source| OperatorsError::File { file, source })?.unwrap_or_default())
     }
 
     fn add_to_audit(&self, line: Map<String, Value>) -> Result<(), OperatorsError> {
         let file = self.data_dir.join(AUDIT_FILE);
         let line = format!("{}\n", Value::Object(line));
         let add = || {
-            let mut log = own_file().append(true).read(true).open(&file)?;
+            let log = own_file().append(true).read(true).open(&file);
+            let mut log = log.map_err(explained(&file))?;
             // What a full disk has left of a line does not swallow the next one.
             let before = if ends_with_a_line(&mut log)? { "" } else { "\n" };
             // In one write, so that a line of an operator of before does not mix with it.
@@ -223,14 +224,6 @@ fn send(pieces: &mpsc::Sender<io::Result<Bytes>>, piece: &mut Vec<u8>) -> bool {
 
 fn contains(line: &[u8], part: &[u8]) -> bool {
     line.windows(part.len()).any(|window| window == part)
-}
-
-/// Operators of before wrote these files themselves, as whom they were.
-fn way_out(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::PermissionDenied => "; another user made the file: chown it to the engine's",
-        _ => "",
-    }
 }
 
 fn refused(message: &str) -> Response {

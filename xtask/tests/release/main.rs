@@ -1,9 +1,11 @@
 //! `cargo xtask release`: what is in an archive, and that it can be installed.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod caddy;
 mod container;
 mod page;
 mod runbook;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -48,10 +48,10 @@ fn script(commands: &[String]) -> String {
 }
 
 /// A user who is nobody here. Source: Debian policy, "UID and GID classes".
-const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
 /// One of those that systemd gives to services. Source: systemd's "Users, Groups, UIDs and GIDs".
-const SERVICE: u32 = 61_184;
+pub(crate) const SERVICE: u32 = 61_184;
 
 /// Runs a script on a fresh machine with the archive, and with `files`, in its folder; gives what it says,
 /// or nothing where no such machine can be had.

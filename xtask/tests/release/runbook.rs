@@ -164,7 +164,7 @@ fn json_of_two_routes() -> String {
 }
 
 /// The stand-in for the service, which has to be built.
-fn stub() -> PathBuf {
+pub(crate) fn stub() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("sss-stub");
     let build = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "sss-stub", "--bin", "sss-stub"])

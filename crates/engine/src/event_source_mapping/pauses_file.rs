@@ -11,7 +11,7 @@ use domain::time::Timestamp;
 use serde::Deserialize;
 
 use crate::deliberate;
-use crate::files::write_durably;
+use crate::files::{read_if_there, write_durably};
 
 /// Name of the file in the data directory.
 const FILE: &str = "pauses.json";
@@ -47,7 +47,7 @@ impl PausesFile {
     /// the engine has begun nothing, so what cannot be read ends its start and no pause.
     pub(crate) fn open(&self) -> io::Result<Pauses> {
         let Some(dir) = &self.dir else { return Ok(Pauses::default()) };
-        let pauses = match there(&dir.join(FILE))? {
+        let pauses = match read_if_there(&dir.join(FILE))? {
             Some(_) if deliberate::is_there("forget-pauses") => Pauses::default(),
             Some(json) => parsed(FILE, Pauses::parse(&json))?,
             None => match former(dir)? {
@@ -77,11 +77,11 @@ impl PausesFile {
 
 /// The pause of a former version; `None` if it has left no word.
 fn former(dir: &Path) -> io::Result<Option<Pauses>> {
-    let Some(switch) = there(&dir.join(FORMER_SWITCH))? else { return Ok(None) };
+    let Some(switch) = read_if_there(&dir.join(FORMER_SWITCH))? else { return Ok(None) };
     let switch: FormerSwitch = parsed(FORMER_SWITCH, serde_json::from_slice(&switch))?;
     let mut pauses = Pauses::default();
     if !switch.enabled {
-        let schedule: Option<FormerSchedule> = match there(&dir.join(FORMER_SCHEDULE))? {
+        let schedule: Option<FormerSchedule> = match read_if_there(&dir.join(FORMER_SCHEDULE))? {
             Some(json) => Some(parsed(FORMER_SCHEDULE, serde_json::from_slice(&json))?),
             None => None,
         };
@@ -94,14 +94,6 @@ fn former(dir: &Path) -> io::Result<Option<Pauses>> {
         });
     }
     Ok(Some(pauses))
-}
-
-fn there(file: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(file) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn parsed<T>(name: &str, result: Result<T, impl Into<JsonError>>) -> io::Result<T> {

@@ -84,6 +84,15 @@ mod tests {
         assert_eq!(lines, ["first", "", "second line", "last"]);
     }
 
+    /// A piece of JSON is no JSON: nobody would know what was delivered.
+    #[tokio::test]
+    async fn a_line_as_long_as_the_forwarder_writes_comes_whole() {
+        let text = "x".repeat(100_000);
+        let mut line = Vec::new();
+        assert!(read_line(&mut text.as_bytes(), &mut line).await.unwrap());
+        assert_eq!(line.len(), text.len());
+    }
+
     #[tokio::test]
     async fn an_endless_line_comes_in_pieces() {
         let text = "x".repeat(LINE_BYTES_MAX + 1);

@@ -16,7 +16,7 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::files::replace;
+use crate::files::{read_if_there, replace};
 
 /// Name of the file in the data directory.
 const FILE: &str = "notifications.json";
@@ -90,11 +90,9 @@ impl Keeper {
     ///
     /// When the file cannot be read or understood. Nothing is lost by going on without.
     pub(super) fn read(&self) -> io::Result<Kept> {
-        match self.file.as_deref().map(std::fs::read) {
+        match self.file.as_deref().map(read_if_there).transpose()?.flatten() {
             None => Ok(Kept::default()),
-            Some(Ok(text)) => Ok(serde_json::from_slice(&text)?),
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
-            Some(Err(error)) => Err(error),
+            Some(text) => Ok(serde_json::from_slice(&text)?),
         }
     }
 

@@ -8,7 +8,7 @@ use domain::quota;
 use rusqlite::{ErrorCode, ffi};
 
 use super::limits;
-use crate::files::Untrusted;
+use crate::files::{Denied, Untrusted};
 
 /// Why a request was not carried out. Nothing was changed by it.
 #[derive(Debug, thiserror::Error)]
@@ -180,14 +180,9 @@ pub enum OpenError {
         /// The version of this engine.
         known: usize,
     },
-    /// The permissions of a file keep the engine's own user from it.
-    #[error("user {user} may not read and write {file}: `chmod u+rw {file}`")]
-    Forbidden {
-        /// The file.
-        file: PathBuf,
-        /// The id of the engine's user.
-        user: u32,
-    },
+    /// The owner or the permissions of a file keep the engine's own user from it.
+    #[error(transparent)]
+    Forbidden(#[from] Denied),
     /// The database cannot be opened.
     #[error("{file} cannot be opened")]
     Database {

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, accessat, fallocate};
-use rustix::io::Errno;
-use rustix::process::geteuid;
+use rustix::fs::{FallocateFlags, fallocate};
 
 use super::error::OpenError;
 use super::{DATABASE_FILE, damage_mark, migrations};
-use crate::files::{User, check_trusted, own_file};
+use crate::files::{User, check_allowed, check_trusted, own_file};
 use crate::spare_room::with_room;
 
 const LOCK_FILE: &str = "lock";
@@ -47,7 +45,7 @@ pub(super) fn lock(dir: &Path, user: User) -> Result<DirectoryLock, OpenError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     check_trusted(dir, user)?;
     let file = dir.join(LOCK_FILE);
-    forbidden(&file)?;
+    check_allowed(&file)?;
     let file = own_file().truncate(false).write(true).open(file).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(DirectoryLock(file)),
@@ -68,7 +66,7 @@ pub(super) fn database(dir: &Path) -> Result<Connection, OpenError> {
     }
     // SQLite says of none of them which it is, nor why.
     for end in ["", "-wal", "-shm"] {
-        forbidden(&dir.join(format!("{DATABASE_FILE}{end}")))?;
+        check_allowed(&dir.join(format!("{DATABASE_FILE}{end}")))?;
     }
     if fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0) {
         return Err(corrupt(&file, "it is empty"));
@@ -191,18 +189,6 @@ pub(super) fn version(connection: &Connection, file: &Path) -> Result<usize, Ope
 
 fn corrupt(file: &Path, detail: impl Into<String>) -> OpenError {
     OpenError::Corrupt { file: file.to_owned(), detail: detail.into() }
-}
-
-/// Refuses a file that is there and whose permissions keep us from it.
-fn forbidden(file: &Path) -> Result<(), OpenError> {
-    let access = accessat(CWD, file, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS);
-    match access {
-        Err(Errno::ACCESS) => {
-            Err(OpenError::Forbidden { file: file.to_owned(), user: geteuid().as_raw() })
-        }
-        // Whatever else is wrong, who opens it says better.
-        _ => Ok(()),
-    }
 }
 
 pub(super) fn refusal(file: &Path, source: rusqlite::Error) -> OpenError {

@@ -16,6 +16,10 @@ use super::wake::Wake;
 const EMPTIED_AT_ONCE: i64 = 500;
 pub(super) const EMPTIED_FOR: Duration = Duration::from_millis(10);
 
+/// How long who purges waits for its end. Clients wait for 60 s at most, and try again; SQS deletes for as
+/// long after its answer. Source: SQS API reference, `PurgeQueue`.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Deletes the queue and its messages. Its deduplication ids run out by themselves: a queue of the
 /// same name is another queue.
 pub(super) fn delete(tx: &mut Tx<'_>, name: &str) -> Result<(), StoreError> {
@@ -151,6 +155,27 @@ mod tests {
         assert!(!emptying.is_done(), "nobody has looked whether that was all");
         let emptying = store.jobs.run(move |tx| emptying.step(tx, Duration::ZERO)).await.unwrap();
         assert!(emptying.is_done());
+    }
+
+    /// Clients would take an answer that is late for a failure.
+    #[tokio::test]
+    async fn who_purges_is_answered_in_time_and_everything_goes_all_the_same() {
+        let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
+        let fifo = [("FifoQueue".to_owned(), "true".to_owned())].into();
+        store.create_queue("a.fifo", &fifo, &Tags::new()).await.unwrap();
+        // More than some steps remove.
+        for number in 0..6 * EMPTIED_AT_ONCE {
+            let message = NewMessage {
+                body: "b".to_owned(),
+                group_id: "g".to_owned(),
+                deduplication_id: Some(number.to_string()),
+                ..NewMessage::default()
+            };
+            store.send("a.fifo", message).await.unwrap();
+        }
+        store.purge_queue_within("a.fifo", Duration::ZERO).await.unwrap();
+        assert_ne!(store.statistics("a.fifo").await.unwrap().visible, 0);
+        while store.statistics("a.fifo").await.unwrap().visible > 0 {}
     }
 
     /// It was sent between the last step of emptying the queue and this.

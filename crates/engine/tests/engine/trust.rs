@@ -155,10 +155,7 @@ fn a_file_that_the_engine_s_user_may_not_open_is_named_with_the_way_out() {
     fs::set_permissions(bin.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let engine = bin.path().join("webhook-engine");
     fs::copy(env!("CARGO_BIN_EXE_webhook-engine"), &engine).unwrap();
-    for name in ["lock", "queues.db"] {
-        let file = dir.path().join(name);
-        let set_mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        set_mode(0o000);
+    let starts = || {
         let refused = Command::new(as_user[0])
             .args(&as_user[1..])
             .arg(&engine)
@@ -169,11 +166,36 @@ fn a_file_that_the_engine_s_user_may_not_open_is_named_with_the_way_out() {
             .arg(dir.path())
             .output()
             .unwrap();
-        set_mode(0o600);
         let stderr = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{name}: {stderr}");
+        assert_eq!(refused.status.code(), Some(1), "{stderr}");
+        stderr
+    };
+    fs::write(dir.path().join("pauses.json"), "{}").unwrap();
+    let names =
+        ["lock", "queues.db", "engine.log", "engine.origins.json", "access-key-id", "pauses.json"];
+    for name in names {
+        let file = dir.path().join(name);
+        let set_mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        set_mode(0o000);
+        if is_root() {
+            chown(&file, Some(NOBODY), None).unwrap();
+        }
         let way_out = format!("may not read and write {0}: `chmod u+rw {0}`", file.display());
-        assert!(stderr.contains(&way_out), "{name}: {stderr}");
+        let said = starts();
+        assert!(said.contains(&way_out), "{name}: {said}");
+        set_mode(0o600);
+        if is_root() {
+            // As root's own run of an engine leaves it.
+            chown(&file, Some(0), None).unwrap();
+            let way_out = format!(
+                "may not read and write {}, which is user 0's: `chown -R 65534 {}/`",
+                file.display(),
+                dir.path().display()
+            );
+            let said = starts();
+            assert!(said.contains(&way_out), "{name}: {said}");
+            chown(&file, Some(NOBODY), None).unwrap();
+        }
     }
 }
 
