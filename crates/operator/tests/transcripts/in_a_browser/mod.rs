@@ -1,6 +1,7 @@
 //! The page as people use it: in a browser, with the mouse and with the keyboard, on an engine that delivers.
 
 mod browser;
+mod incidents;
 mod pictures;
 
 use std::sync::{Arc, Mutex};
@@ -112,6 +113,43 @@ async fn a_blocked_key_is_looked_at_and_skipped_and_the_next_is_delivered() {
     let requested = browser.requested().await;
     assert!(requested.iter().any(|url| url.ends_with("/htmx.js")), "{requested:?}");
     assert_eq!(requested.iter().filter(elsewhere).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_event_is_sent_and_its_story_read() {
+    let stage = Stage::start(json!({})).await;
+    let got = Got::default();
+    got.refusing(&stage, "poison");
+    let served = Served::start(&stage, "--act").await;
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    browser.press("nav a[href='/routes']").await;
+    browser.press(&button("send", "")).await;
+    browser.until("who gets it", |text| text.contains("http://127.0.0.1:")).await;
+    browser.fill("input[name=why]", "a new route").await;
+    assert_eq!(got.all(), Vec::<String>::new());
+    browser.press("form[hx-post='/begin'] button").await;
+    browser.press("dd a[href^='/event']").await;
+    browser.until("the event's story", |text| text.contains("delivered")).await;
+    stage.until(is_done).await;
+    assert!(matches!(&got.all()[..], [body] if body.contains("test_event")), "{:?}", got.all());
+    browser.press("nav a[href='/acts']").await;
+    browser.until("who did it", |text| text.contains("a new route")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_with_an_id_of_its_own_is_found_by_its_request_s() {
+    let stage = Stage::start(json!({ "event_id": "$request.header.x-workflow-id" })).await;
+    stage.answer(|_| (503, ""));
+    let answer = stage.offer("evt-7", "{}").await.to_ascii_lowercase();
+    let request_id = answer.split("apigw-requestid: ").nth(1).unwrap().lines().next().unwrap();
+    let served = Served::start(&stage, "").await;
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    browser.press("nav a[href='/event']").await;
+    browser.fill("input[name=q]", request_id).await;
+    browser.press("form[role=search] button").await;
+    browser.until("in what it was found", |text| text.contains("deduplication id")).await;
+    browser.press("td a[href='/event?q=evt-7']").await;
+    browser.until("its story", |text| text.contains("503") && text.contains("evt-7")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
