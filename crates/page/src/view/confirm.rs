@@ -23,7 +23,10 @@ pub(crate) fn confirm(
         @if view.production {
             div.verdict.bad { strong { (view.environment) ": " (view.t(Text::Production)) } }
         }
-        (about(view, act))
+        // What is listed below is not named here as well.
+        @if !(matches!(act, Act::Redrive { .. }) && rehearsal.is_some_and(|look| look.found.is_ok())) {
+            (about(view, act))
+        }
         @if let Act::Edit { before, after, .. } = act {
             h2 { (view.t(Text::Changed)) }
             (diff(before, after))

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::part::{at, duration, figure, list, prepare, unknown};
-use super::verdict::sentence;
+use super::verdict::{sentence, with_code};
 use super::{Screen, View};
 use crate::looks::Look;
 use crate::text::verdict::{OBSTACLES, of};
@@ -76,7 +76,7 @@ fn why(view: &View<'_>, cannot: &Value) -> Markup {
     html! {
         @match (view.language, japanese) {
             (Language::Japanese, Some(text)) => (sentence(cannot, Some(text))),
-            _ => span lang="en" { (at(cannot, "/text").unwrap_or_default()) },
+            _ => span lang="en" { (with_code(&at(cannot, "/text").unwrap_or_default())) },
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn verdict(view: &View<'_>, status: &Value) -> Markup {
 }
 
 /// What a sentence has between backticks is a command to type.
-fn with_code(sentence: &str) -> Markup {
+pub(super) fn with_code(sentence: &str) -> Markup {
     html! {
         @for (place, part) in sentence.split('`').enumerate() {
             @if place % 2 == 0 { (part) } @else { code { (part) } }

@@ -165,6 +165,8 @@ async fn every_screen_looks_as_its_picture_shows() {
             return;
         }
     }
+    // In commands to be typed, not the test's own.
+    commands::program::called_as("webhook-operator");
     let light = Window { width: 1_000, ..Window::default() };
     let dark = Window { is_dark: true, ..light };
     let narrow = Window { width: 390, ..light };
