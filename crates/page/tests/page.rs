@@ -921,7 +921,7 @@ fn within_a_retry_after_nobody_is_offered_to_call() {
     assert_eq!(keys.matches("value=\"retry\"").count(), 1, "{keys}");
     // All is what may be called.
     let shown = browser.get(&browser.led("/prepare", "act=retry_all"));
-    assert!(shown.contains("retry shop --why TEXT goes</pre>"), "{shown}");
+    assert!(shown.contains("retry shop goes --why TEXT</pre>"), "{shown}");
     assert!(keys.contains("(until <time datetime=\"2027-01-15T12:00:00Z\">"), "{keys}");
     page.says(
         "show",
