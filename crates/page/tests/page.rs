@@ -50,6 +50,10 @@ if [ -f "$name.json" ]; then cat "$name.json"; else echo "error: $name is not th
 "#;
 
 fn serve(acts: bool) -> Served {
+    serve_of(acts, false)
+}
+
+fn serve_of(acts: bool, is_aws: bool) -> Served {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("operator");
     fs::write(&program, SCRIPT).unwrap();
@@ -63,7 +67,7 @@ fn serve(acts: bool) -> Served {
     fs::write(dir.path().join("status.json"), status.to_string()).unwrap();
     fs::write(dir.path().join("history.json"), history(60).to_string()).unwrap();
     let operator = Operator::new(program, "shop".to_owned(), vec!["--data-dir".into(), "d".into()]);
-    let page = Page { operator, is_aws: false, acts, port: 0 };
+    let page = Page { operator, is_aws, acts, port: 0 };
     let (end, ended) = oneshot::channel::<()>();
     let (told, tell) = std::sync::mpsc::channel();
     let door = dir.path().join("door.html");
@@ -174,6 +178,8 @@ impl Served {
         let answer = self.send("GET", &format!("/start?token={}", self.token), &[], "");
         assert_eq!(answer.status, 200, "{}", answer.body);
         let cookie = answer.headers.split("set-cookie: ").nth(1).unwrap();
+        let line = cookie.lines().next().unwrap();
+        assert!(line.ends_with("; path=/; httponly; samesite=strict"), "{line}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let secret = answer.body.split("name=\"act-secret\" content=\"").nth(1);
         let secret = secret.map(|rest| rest.split('"').next().unwrap().to_owned());
@@ -938,6 +944,29 @@ fn within_a_retry_after_nobody_is_offered_to_call() {
     assert!(!event.contains("value=\"retry\"") && event.contains("value=\"skip\""), "{event}");
     assert!(event.contains("キーから外し") && !event.contains("take it out"), "{event}");
     assert!(event.contains("<span lang=\"en\">dance</span>"), "{event}");
+}
+
+/// On AWS a look is a receive: one for each click that asks for one, which everybody shares.
+#[test]
+fn on_aws_dead_letters_are_looked_at_when_somebody_asks_and_not_by_a_link() {
+    let page = serve_of(true, true);
+    page.says("dlq-issues", &json!({ "issues": [], "dead_letters": 1 }));
+    page.says("dlq-list", &json!([{ "event_id": "e-1", "group": "k" }]));
+    page.says("dlq-redrive", &json!({ "would_send": [] }));
+    let browser = page.enter();
+    let looks = || page.acts().iter().filter(|call| call.starts_with("dlq|")).count();
+    assert!(!browser.get("/dead-letters").contains("e-1"));
+    assert_eq!(looks(), 0, "{:?}", page.acts());
+    assert!(browser.get("/dead-letters?look=now").contains("e-1"));
+    assert_eq!(looks(), 2, "{:?}", page.acts());
+    assert!(browser.get("/dead-letters").contains("e-1"), "what was seen is shown again");
+    assert_eq!(looks(), 2, "{:?}", page.acts());
+    let prepared = browser.led("/prepare", "act=redrive");
+    assert_eq!(looks(), 2, "those that somebody has looked at: {:?}", page.acts());
+    assert!(browser.get(&prepared).contains("Do it"));
+    assert_eq!(looks(), 2, "a rehearsal receives as well: {:?}", page.acts());
+    browser.get("/dead-letters?look=now");
+    assert_eq!(looks(), 4, "{:?}", page.acts());
 }
 
 /// What is typed wrongly is told on a page, as everything else.
