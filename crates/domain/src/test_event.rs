@@ -4,8 +4,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::attribute::EVENT_ID;
-use crate::mapping::{Context, Request, Unresolvable};
+use crate::mapping::{Context, Expression, Request, Unresolvable};
 use crate::route::{Deduplication, Route};
+use crate::signature::Verification;
 
 /// The header that every event has.
 const CONTENT_TYPE: &str = "content-type";
@@ -57,14 +58,14 @@ impl TestEvent {
     #[must_use]
     pub fn new(route: &Route, key: &str, unique: &str, chosen: Chosen) -> Self {
         let Chosen { mut headers, body } = chosen;
-        let verified: Vec<&str> = route.verify().map(|it| it.headers()).unwrap_or_default();
+        let verified: Vec<&str> = route.verify().map(Verification::headers).unwrap_or_default();
         let passed = route.carried_headers();
         let passed = passed.into_iter().filter(|name| !verified.contains(name));
         let by = match route.deduplication() {
             Deduplication::By(expression) => Some(expression),
             Deduplication::Request | Deduplication::Content => None,
         };
-        let named = route.event_id().headers().chain(by.into_iter().flat_map(|it| it.headers()));
+        let named = route.event_id().headers().chain(by.into_iter().flat_map(Expression::headers));
         let needed = named.map(|name| (name, unique));
         let needed = needed.chain(route.ordering_key().headers().chain(passed).map(|it| (it, key)));
         for (name, value) in needed.chain([(CONTENT_TYPE, "application/json")]) {
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(header(&chosen, "X-Order"), "order-7");
         assert_eq!(
             (header(&chosen, "x-order"), header(&chosen, "content-type")),
-            Default::default()
+            (String::new(), String::new())
         );
         assert_eq!(chosen.body(), "b");
     }

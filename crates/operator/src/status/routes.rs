@@ -144,8 +144,9 @@ fn test_event(route: &Route, url: Option<&str>) -> TestEvent {
     let quoted = |text: &str| shlex::try_quote(text).map(Cow::into_owned).unwrap_or_default();
     let command = url.filter(|_| cannot.is_none()).map(|url| {
         let headers = event.headers().iter();
-        let headers = headers.map(|(name, value)| format!(" -H '{name}: {value}'"));
-        format!("curl -i {url}{} -d {}", headers.collect::<String>(), quoted(event.body()))
+        let headers: Vec<String> =
+            headers.map(|(name, value)| format!(" -H '{name}: {value}'")).collect();
+        format!("curl -i {url}{} -d {}", headers.concat(), quoted(event.body()))
     });
     TestEvent {
         headers: event.headers().iter().cloned().collect(),

@@ -38,7 +38,7 @@ pub(crate) fn confirm(
             }))
         }
         // What cannot even be rehearsed is not offered.
-        @if !rehearsal.is_some_and(|look| look.found.is_err()) {
+        @if rehearsal.is_none_or(|look| look.found.is_ok()) {
         form.wide hx-post="/begin" hx-target="#said" {
             input type="hidden" name="token" value=(token);
             @if act.takes_why() {
