@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn route(more: Value) -> Route {
+    fn route(more: &Value) -> Route {
         let mut route = json!({
             "path": "/hook", "ordering_key": "$request.header.x-order",
             "destinations": [{ "name": "service", "url": "http://127.0.0.1:1/" }],
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn it_has_what_the_route_needs_and_what_was_chosen() {
-        let route = route(json!({
+        let route = route(&json!({
             "event_id": "$request.header.x-id", "pass_headers": ["x-kind"],
         }));
         let event = made(&route, &[], None);
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_would_come_to_nothing_is_told_before() {
         let check = |more: Value, headers: &[(&str, &str)], body: Option<&str>, expected| {
-            let route = route(more);
+            let route = route(&more);
             assert_eq!(made(&route, headers, body).obstacle(&route), expected, "{route:?}");
         };
         let by_body = || json!({ "ordering_key": "$request.body.order.id" });

@@ -117,8 +117,8 @@ fn chosen<'c>(config: &'c Config, named: Option<&str>) -> anyhow::Result<&'c Rou
     let only = || routes.values().next().filter(|_| routes.len() == 1);
     let route = named.map_or_else(only, |name| routes.get(name));
     route.ok_or_else(|| {
-        let names: Vec<String> = routes.keys().map(|name| printable(name)).collect();
-        Failure::Usage.of(anyhow!("choose a route with --route: {}", names.join(", ")))
+        let known: Vec<String> = routes.keys().map(|name| printable(name)).collect();
+        Failure::Usage.of(anyhow!("choose a route with --route: {}", known.join(", ")))
     })
 }
 
@@ -140,17 +140,14 @@ async fn target(
             return Err(Failure::Usage.of(so));
         }
     };
-    let destinations = match found.map(|it| &it.host) {
+    let destinations = if let Some(Host::Engine { api, .. }) = found.map(|it| &it.host) {
         // As it runs, maybe with --target.
-        Some(Host::Engine { api, .. }) => {
-            let mut status: Status = api.get("/_engine/status").await?;
-            status.origins.remove(route.name()).unwrap_or_default()
-        }
-        _ => {
-            let origin = |url: &Url| url.origin().ascii_serialization();
-            let all = route.destinations().iter();
-            all.map(|to| (to.name().to_owned(), origin(to.url()))).collect()
-        }
+        let mut status: Status = api.get("/_engine/status").await?;
+        status.origins.remove(route.name()).unwrap_or_default()
+    } else {
+        let origin = |url: &Url| url.origin().ascii_serialization();
+        let all = route.destinations().iter();
+        all.map(|to| (to.name().to_owned(), origin(to.url()))).collect()
     };
     let (environment, is_production) = (config.environment().to_owned(), config.is_production());
     Ok(Target { environment, is_production, url, destinations })

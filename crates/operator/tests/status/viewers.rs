@@ -82,7 +82,7 @@ impl Page {
         let mut page = Self { address, cookie: String::new(), _program: program };
         let entered = page.get(&format!("/start?token={token}"), "").await;
         let cookie = entered.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
-        page.cookie = cookie.to_owned();
+        cookie.clone_into(&mut page.cookie);
         page
     }
 

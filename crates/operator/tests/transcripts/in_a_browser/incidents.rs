@@ -15,7 +15,7 @@ const DO_IT: &str = "form[hx-post='/begin'] button";
 /// `status`, which the first screen is.
 struct Played(&'static str, u32, u32);
 
-async fn check(browser: &Browser, Played(name, clicks, commands): Played) {
+fn check(browser: &Browser, Played(name, clicks, commands): Played) {
     assert_eq!(browser.clicks(), clicks, "{name}");
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/page.md");
     let row = format!("| {name} | {clicks} | {commands} |");
@@ -30,7 +30,7 @@ async fn enter(served: &Served) -> Option<Browser> {
 }
 
 async fn go(browser: &Browser, path: &str) {
-    browser.press(&format!("nav a[href='{path}']")).await;
+    browser.press(&format!("nav a[href='{path}']"));
 }
 
 /// Begins what was prepared.
@@ -65,7 +65,7 @@ async fn the_service_is_down() {
     browser.press(&button("retry_all", "")).await;
     confirm(&browser, "the service is up").await;
     stage.until(is_done).await;
-    check(&browser, Played("the service is down", 3, 1)).await;
+    check(&browser, Played("the service is down", 3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +92,7 @@ async fn a_bad_release_rejects_events() {
     confirm(&browser, "SSS 4.2 takes them").await;
     stage.until(is_done).await;
     stage.until(dead(1)).await;
-    check(&browser, Played("a bad release rejects events", 3, 2)).await;
+    check(&browser, Played("a bad release rejects events", 3, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +118,7 @@ async fn a_poison_event_holds_back_its_key() {
     confirm(&browser, "order 7 was cancelled by phone").await;
     stage.until(is_done).await;
     stage.until(dead(1)).await;
-    check(&browser, Played("a poison event holds back its key", 4, 2)).await;
+    check(&browser, Played("a poison event holds back its key", 4, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,8 +145,8 @@ async fn two_people_at_once() {
     first.press(&button("resume", "")).await;
     first.press(DO_IT).await;
     stage.until(is_done).await;
-    check(&first, Played("a pause, and its end", 5, 2)).await;
-    check(&second, Played("a redrive meanwhile", 3, 1)).await;
+    check(&first, Played("a pause, and its end", 5, 2));
+    check(&second, Played("a redrive meanwhile", 3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,5 +174,5 @@ async fn the_disk_is_full_in_the_middle_of_an_outage() {
     stage.disk().make_room();
     go(&browser, "/").await;
     browser.until("that it is over", |text| text.contains("Nothing to do")).await;
-    check(&browser, Played("the disk is full in the middle of an outage", 4, 1)).await;
+    check(&browser, Played("the disk is full in the middle of an outage", 4, 1));
 }
