@@ -30,7 +30,7 @@ async fn enter(served: &Served) -> Option<Browser> {
 }
 
 async fn go(browser: &Browser, path: &str) {
-    browser.press(&format!("nav a[href='{path}']"));
+    browser.press(&format!("nav a[href='{path}']")).await;
 }
 
 /// Begins what was prepared.
