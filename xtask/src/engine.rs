@@ -1,19 +1,16 @@
 //! The engine as a process: building it, starting it, finding a running one.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ChildStdout;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
 use domain::environment::is_data_file;
-use serde::Deserialize;
 use terminal::exit::Failure;
 use url::{Host, Url};
 
-use crate::http::Client;
 use crate::process::{self, Service};
 use crate::workspace;
 
@@ -38,33 +35,6 @@ pub(crate) struct Start<'a> {
     pub(crate) keep_destinations: bool,
     /// By which command of ours it is started again.
     pub(crate) command: &'a str,
-}
-
-/// What a running engine says of itself.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Running {
-    pub(crate) ingest: String,
-    /// Where it can be asked.
-    pub(crate) api: String,
-}
-
-/// `/_engine/status`, as far as it says where deliveries go.
-#[derive(Debug, Deserialize)]
-struct Status {
-    /// Scheme, host and port by route and destination.
-    origins: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-impl Running {
-    /// Where the events of a route go: scheme, host and port by destination.
-    pub(crate) fn destinations(&self, route: &str) -> anyhow::Result<BTreeMap<String, String>> {
-        let url = format!("http://{}/_engine/status", self.api);
-        let answer = Client::new().get(&url)?;
-        ensure!(answer.status == 200, "{url} answers {}", answer.status);
-        let mut status: Status =
-            serde_json::from_str(&answer.body).with_context(|| format!("reading {url}"))?;
-        Ok(status.origins.remove(route).unwrap_or_default())
-    }
 }
 
 /// Whether a URL is of this machine alone.
@@ -125,23 +95,9 @@ pub(crate) fn data_dir_option(data_dir: &Path) -> String {
     format!(" --data-dir {}", shlex::try_quote(&dir).unwrap_or_else(|_nul| dir.clone()))
 }
 
-/// The engine that runs in `data_dir`.
-pub(crate) fn running(data_dir: &Path) -> anyhow::Result<Running> {
-    let file = data_dir.join(ENGINE_FILE);
-    let text = std::fs::read_to_string(&file).map_err(|error| {
-        let what_to_do = match error.kind() {
-            ErrorKind::NotFound => {
-                format!(
-                    "no engine runs there; `cargo xtask local{}` starts one",
-                    data_dir_option(data_dir)
-                )
-            }
-            ErrorKind::PermissionDenied => "only the engine's user and root may".to_owned(),
-            _ => "is it an engine's data directory?".to_owned(),
-        };
-        Failure::Environment.of(anyhow!("reading {}: {error}: {what_to_do}", file.display()))
-    })?;
-    serde_json::from_str(&text).with_context(|| format!("in {}", file.display()))
+/// Whether an engine says in `data_dir` that it runs there.
+pub(crate) fn is_running(data_dir: &Path) -> bool {
+    data_dir.join(ENGINE_FILE).exists()
 }
 
 /// Fails if `dir` holds anything but an engine's data, or is in use.

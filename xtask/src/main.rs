@@ -26,7 +26,6 @@ mod process;
 mod prove;
 mod release;
 mod schema;
-mod send;
 mod steps;
 mod test;
 mod tidy;
@@ -57,7 +56,6 @@ struct Cli {
 enum Command {
     Local(local::Local),
     Demo(demo::Demo),
-    Send(send::Send),
     #[command(flatten)]
     Operate(commands::Command),
     Package(package::Package),
@@ -93,7 +91,6 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Local(command) => command.run(),
         Command::Demo(command) => command.run(),
-        Command::Send(command) => command.run(),
         Command::Operate(command) => operate::run(&command),
         Command::Package(command) => command.run(),
         Command::Release(command) => command.run(),

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::candidate::memory_kb;
 use crate::load;
 use crate::sink::{FAILING, Sink};
+use crate::viewers::{self, Viewers};
 
 const CONNECTIONS: usize = 32;
 const GROUPS: usize = 100;
@@ -20,6 +21,9 @@ const GROUPS: usize = 100;
 const BEHIND_A_FAILURE: usize = 10;
 /// Rounds of what is compared, in turn: medians and their ratios count.
 const ROUNDS: usize = 3;
+/// The same of accepts while people look, of which little is allowed to be lost.
+const VIEWED_ROUNDS: usize = 7;
+const VIEWERS: usize = 10;
 /// Pause between two events while it is measured how long one takes to its destination.
 const PACE: Duration = Duration::from_millis(1);
 /// How often status and metrics are asked for while it is measured what that costs.
@@ -39,6 +43,8 @@ pub(crate) struct Figures {
     pub(crate) floor_latency: Latency,
     /// The same of as many healthy groups while as many others fail, on the same processes.
     pub(crate) delivered_beside_failing_per_second: f64,
+    /// Durable accepts while nobody looks at the page, and while ten do; none where there is no page.
+    pub(crate) viewed: Option<Viewed>,
     /// Send, receive and delete of one message with few and with many queued, in microseconds.
     pub(crate) cost_few_us: f64,
     pub(crate) cost_many_us: f64,
@@ -48,6 +54,13 @@ pub(crate) struct Figures {
     /// The same while status and metrics are asked for every second.
     pub(crate) cost_scraped_us: f64,
     pub(crate) memory_scraped_mb: f64,
+}
+
+/// Accepts per second.
+#[derive(Debug, Default, Clone, Copy, serde::Serialize)]
+pub(crate) struct Viewed {
+    pub(crate) by_nobody: f64,
+    pub(crate) by_ten: f64,
 }
 
 /// How long events were under way.
@@ -136,11 +149,39 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Figures> {
         latency,
         floor_latency,
         delivered_beside_failing_per_second: beside_failing,
+        viewed: viewed(effort.accepts)?,
         many: effort.many,
         ..Figures::default()
     };
     many_queued(&mut figures)?;
     Ok(figures)
+}
+
+/// Accepts while nobody looks and while ten do, in turns.
+fn viewed(accepts: usize) -> anyhow::Result<Option<Viewed>> {
+    let program = std::env::current_exe()?;
+    let operator = program.parent().and_then(viewers::operator);
+    let Some(operator) = operator else {
+        eprintln!("skipped: who looks at the page: webhook-operator was not built");
+        return Ok(None);
+    };
+    let mut rounds: [Vec<f64>; 2] = Default::default();
+    for _ in 0..VIEWED_ROUNDS {
+        for (viewers, rounds) in [0, VIEWERS].into_iter().zip(&mut rounds) {
+            let sink = Sink::start(None, Duration::ZERO)?;
+            let dir = tempfile::tempdir()?;
+            let process = Process::start(Subject::Engine, dir.path(), &sink.url)?;
+            process.deliver(false)?;
+            process.accept(1_000)?;
+            let data_dir = dir.path().join("data");
+            let looking = (viewers > 0).then(|| Viewers::look(&operator, &data_dir, viewers));
+            let looking = looking.transpose()?;
+            rounds.push(per_second(accepts, process.accept(accepts)?));
+            looking.map(Viewers::end).transpose()?;
+        }
+    }
+    let [by_nobody, by_ten] = rounds.map(median);
+    Ok(Some(Viewed { by_nobody, by_ten }))
 }
 
 fn many_queued(figures: &mut Figures) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ mod load;
 mod report;
 mod runtime_api;
 mod sink;
+mod viewers;
 
 use std::process::ExitCode;
 

@@ -108,6 +108,9 @@ impl Report {
         ] {
             at_most(what, cost.zip(engine).map(|(cost, e)| cost / e.cost_few_us), 1.1, "x");
         }
+        let viewed = engine.and_then(|e| e.viewed);
+        let slower = viewed.map(|viewed| viewed.by_nobody / viewed.by_ten);
+        at_most("durable accepts by nobody viewed, to viewed by ten", slower, 1.03, "x");
         at_most("memory with many queued", latency(|e| e.memory_many_mb), 40.0, " MB");
         let scraped = latency(|e| e.memory_scraped_mb);
         at_most("the same, status asked for every second", scraped, 40.0, " MB");

@@ -22,6 +22,7 @@ mod refused;
 mod repeat;
 mod resume;
 mod retry;
+mod send;
 mod show;
 mod skip;
 mod status;
@@ -40,6 +41,7 @@ pub use refused::Refused;
 pub use repeat::Repeat;
 pub use resume::Resume;
 pub use retry::Retry;
+pub use send::Send;
 pub use show::Show;
 pub use skip::Skip;
 pub use status::{Back, Status};
@@ -64,6 +66,7 @@ pub enum Command {
     Retry(Retry),
     Repeat(Repeat),
     Find(Find),
+    Send(Send),
     Page(Page),
 }
 
@@ -94,6 +97,7 @@ impl Command {
             // They print none.
             Self::Page(_)
             | Self::Repeat(_)
+            | Self::Send(_)
             | Self::Dlq(Dlq::Edit(_) | Dlq::Export(_) | Dlq::Import(_) | Dlq::Drop(_)) => false,
         }
     }
@@ -126,6 +130,7 @@ impl Command {
             Self::Retry(it) => &it.environment,
             Self::Repeat(it) => &it.of.environment,
             Self::Find(it) => &it.of.environment,
+            Self::Send(it) => &it.environment,
             Self::Page(it) => &it.environment,
             Self::Dlq(Dlq::List(it)) => &it.looking.environment,
             Self::Dlq(Dlq::Stats(it)) => &it.environment,

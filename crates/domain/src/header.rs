@@ -38,6 +38,27 @@ pub fn is_reserved(header: &str) -> bool {
             .any(|prefix| header.starts_with(prefix))
 }
 
+/// What is shown in the place of a value that says who somebody is.
+pub const MASKED: &str = "(masked)";
+
+/// A header's value as it is shown to people: that of a signature, of credentials or of a secret is not, as
+/// whoever reads it over a shoulder or in a log could send it again.
+#[must_use]
+pub fn shown<'v>(name: &str, value: &'v str) -> &'v str {
+    const SECRET: [&str; 8] = [
+        "authorization",
+        "cookie",
+        "signature",
+        "secret",
+        "token",
+        "password",
+        "api-key",
+        "apikey",
+    ];
+    let name = name.to_ascii_lowercase();
+    if SECRET.iter().any(|secret| name.contains(secret)) { MASKED } else { value }
+}
+
 /// What is wrong with a header, in lower case, that is to travel with messages.
 #[must_use]
 pub fn header_fault(name: &str) -> Option<String> {
@@ -67,4 +88,29 @@ pub fn sent_header_fault(name: &str) -> Option<String> {
     header_fault(name).map(|_| {
         format!("{name:?} is not the name of a header that can be added: it is about the connection, reserved, or not letters, digits, \"-\" and \"_\"")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_who_somebody_is_is_not_shown() {
+        for name in [
+            "Authorization",
+            "proxy-authorization",
+            "x-hub-signature-256",
+            "X-Gitlab-Token",
+            "x-api-key",
+            "apikey",
+            "Set-Cookie",
+            "x-secret",
+            "x-password",
+        ] {
+            assert_eq!(shown(name, "v"), MASKED, "{name}");
+        }
+        for name in ["content-type", "x-workflow-id", "user-agent", "webhook-id"] {
+            assert_eq!(shown(name, "v"), "v", "{name}");
+        }
+    }
 }

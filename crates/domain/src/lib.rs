@@ -22,6 +22,7 @@
 //! | must a person act, or may everybody wait? | [`verdict`] |
 //! | what may be called, and which addresses never? | [`address`] |
 //! | what does an error say of JSON? | [`json`] |
+//! | what tries a route, and why would that come to nothing? | [`test_event`] |
 //! | which numbers come from AWS? | [`quota`] |
 //!
 //! Deliberately absent: sockets, files, the environment, the clock, randomness, async, the AWS SDK.
@@ -63,6 +64,7 @@ pub mod selection;
 pub mod signature;
 pub mod skip;
 pub mod status;
+pub mod test_event;
 pub mod time;
 pub mod transport;
 pub mod verdict;

@@ -12,7 +12,7 @@ use std::process::Command;
 
 pub use background::{Background, Running};
 pub use ministack::{Emulator, VERSION, confine};
-pub use stage::{Stage, ingest_urls, stand_in};
+pub use stage::{Stage, ingest, ingest_urls, stand_in};
 
 /// Why something does not run.
 #[derive(Debug, thiserror::Error)]

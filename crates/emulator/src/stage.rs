@@ -70,13 +70,17 @@ impl Stage {
     }
 }
 
+/// Where webhooks are accepted, without a route's path.
+#[must_use]
+pub fn ingest() -> String {
+    format!("http://{INGEST}")
+}
+
 /// Where to post, by the route's name.
 #[must_use]
 pub fn ingest_urls(config: &Config) -> BTreeMap<String, String> {
     let routes = config.routes().values();
-    routes
-        .map(|route| (route.name().to_owned(), format!("http://{INGEST}{}", route.path())))
-        .collect()
+    routes.map(|route| (route.name().to_owned(), format!("{}{}", ingest(), route.path()))).collect()
 }
 
 /// The URL of the stand-in, which is where a route's first destination is.

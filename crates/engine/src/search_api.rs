@@ -118,8 +118,10 @@ impl Search {
         }
         self.bytes += message.body.len();
         self.searched += 1;
+        // By that the sender knows it, where the request's id is what tells it from others.
+        let deduplication_id = message.deduplication_id.clone();
         let message = parsed_of(message, Origin::Sender);
-        if let Some((place, excerpt)) = self.found_in(&message) {
+        if let Some((place, excerpt)) = self.found_in(&message, &deduplication_id) {
             self.events.push(json!({
                 "event_id": message.event_id(), "state": state, "route": message.route_name(),
                 "group": group_of(&message), "accepted_at": message.said_accepted_at(),
@@ -130,11 +132,12 @@ impl Search {
     }
 
     /// In which part of it the text is, and what stands around it.
-    fn found_in(&self, message: &Message) -> Option<(String, String)> {
+    fn found_in(&self, message: &Message, deduplication_id: &str) -> Option<(String, String)> {
         let group = group_of(message);
         let parts = [
             ("event id", message.event_id()),
             ("message id", message.message_id.as_str()),
+            ("deduplication id", deduplication_id),
             ("key", group.as_str()),
         ];
         for (place, text) in parts {

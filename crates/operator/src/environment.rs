@@ -13,6 +13,7 @@ use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use aws_smithy_http_client::Builder;
 use commands::{EnvironmentArgs, program};
 use deployment::Deployment;
+use domain::config::Config;
 use serde::Deserialize;
 use terminal::exit::Failure;
 
@@ -91,6 +92,9 @@ const ENGINE_FILE: &str = "engine.json";
 
 /// Where the SDK finds an emulator. Source: AWS SDKs and tools reference, "Service-specific endpoints".
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
+
+/// Where webhooks are taken, as `cargo xtask` says it of what it has deployed.
+const INGEST_VARIABLE: &str = "WEBHOOK_OPERATOR_INGEST";
 
 /// Where an engine's access key id is, if its data directory cannot be read: as for other SQS clients.
 const ACCESS_KEY_ID_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
@@ -219,6 +223,34 @@ pub(crate) fn deployment(file: &Path) -> anyhow::Result<Deployment> {
         if error.kind() == ErrorKind::NotFound { Failure::Usage.of(unread) } else { unread }
     })?;
     Deployment::parse(&text).with_context(|| format!("in {}", file.display()))
+}
+
+/// What an environment is configured with; an engine's only if that can be read here.
+///
+/// # Errors
+///
+/// When it cannot, or is another environment's.
+pub(crate) fn configuration(
+    given: &EnvironmentArgs,
+    found: &Environment,
+) -> anyhow::Result<Config> {
+    if let Host::Aws { deployment, .. } = &found.host {
+        return Ok(deployment.config.clone());
+    }
+    let file = config_file(given, Some(found)).with_context(|| {
+        let so =
+            anyhow!("the configuration of an engine elsewhere is not known: name it with --config");
+        Failure::Usage.of(so)
+    })?;
+    let config = deployment(&file)?.config;
+    anyhow::ensure!(
+        config.environment() == found.name,
+        "{} is of environment {}, and not of {}",
+        file.display(),
+        config.environment(),
+        found.name
+    );
+    Ok(config)
 }
 
 /// What an engine of before, which asks for no id, is shown: the SDK signs nothing without one.
@@ -355,15 +387,22 @@ impl Environment {
         }
     }
 
-    /// Where an engine that was found by its data directory takes webhooks.
+    /// Where webhooks are taken, without a route's path: by an engine that was found by its data directory,
+    /// else as who started this program says.
     pub(crate) fn ingest(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Ingest {
             ingest: String,
         }
-        let Host::Engine { data_dir: Some(dir), .. } = &self.host else { return None };
-        let text = std::fs::read(dir.join(ENGINE_FILE)).ok()?;
-        Some(serde_json::from_slice::<Ingest>(&text).ok()?.ingest)
+        match &self.host {
+            Host::Engine { data_dir: Some(dir), .. } => {
+                let text = std::fs::read(dir.join(ENGINE_FILE)).ok()?;
+                let found: Ingest = serde_json::from_slice(&text).ok()?;
+                Some(format!("http://{}", found.ingest))
+            }
+            Host::Engine { data_dir: None, .. } => None,
+            Host::Aws { .. } => std::env::var(INGEST_VARIABLE).ok(),
+        }
     }
 
     /// The audit log.

@@ -14,6 +14,7 @@ extern crate terminal;
 mod alongside;
 mod answered_at;
 mod artifact_store;
+mod ask;
 mod audit;
 mod blocked;
 mod cloudwatch;
@@ -52,6 +53,7 @@ mod resumption;
 mod retry;
 mod scratch;
 mod sdk;
+mod send;
 mod settle;
 mod show;
 mod skip;
@@ -190,6 +192,7 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Retry(it) => Box::pin(retry::run(it)).await,
         Typed::Repeat(it) => Box::pin(repeat::run(it)).await,
         Typed::Find(it) => Box::pin(find::run(it)).await,
+        Typed::Send(it) => Box::pin(send::run(it)).await,
         Typed::Page(it) => Box::pin(page::run(it)).await,
     }
 }

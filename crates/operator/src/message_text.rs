@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::header;
 use domain::message::Message;
 use serde_json::{Value, json};
 
@@ -13,17 +14,18 @@ pub(crate) fn field(name: &str, value: &str) -> String {
     format!("{name:<12} {}", printable(value))
 }
 
-/// The headers that travel with it, a line each.
+/// The headers that travel with it, a line each, as far as they are shown.
 pub(crate) fn headers(message: &Message) -> Vec<String> {
-    let header = |(name, value): (&str, &str)| {
-        format!("{:<12} {}: {}", "header", printable(name), printable(value))
+    let line = |(name, value): (&str, &str)| {
+        format!("{:<12} {}: {}", "header", printable(name), printable(header::shown(name, value)))
     };
-    message.headers().map(header).collect()
+    message.headers().map(line).collect()
 }
 
 /// The same for programs.
 pub(crate) fn headers_json(message: &Message) -> Value {
-    json!(message.headers().collect::<BTreeMap<_, _>>())
+    let shown = message.headers().map(|(name, value)| (name, header::shown(name, value)));
+    json!(shown.collect::<BTreeMap<_, _>>())
 }
 
 /// What the log knows of it, or why that is not known.

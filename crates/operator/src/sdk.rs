@@ -74,19 +74,64 @@ pub(crate) fn failed(
         _ => reasons(&error),
     };
     let details = if DEBUG.get() == Some(&true) { format!("\n{error:#?}") } else { String::new() };
-    anyhow::anyhow!("{what}: {}{details}", advised(&reason))
+    let profile = std::env::var(PROFILE_VARIABLE).ok().filter(|name| !name.is_empty());
+    let reason = without_credentials(&reason, profile.as_deref()).unwrap_or(reason);
+    anyhow::anyhow!("{what}: {}{details}", in_one_line(&reason))
 }
 
-/// The reason, with what to do about missing credentials.
-fn advised(reason: &str) -> String {
-    let signs =
-        ["loading credentials", "no providers in chain", "ExpiredToken", "InvalidClientTokenId"];
-    if signs.iter().any(|sign| reason.contains(sign)) {
-        return "there are no AWS credentials, or they have expired; log in and set AWS_PROFILE, or \
-                set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; --debug tells more"
-            .to_owned();
+/// Which profile's credentials are used. Source: AWS SDKs and tools reference, "Shared config".
+const PROFILE_VARIABLE: &str = "AWS_PROFILE";
+
+/// What to do where credentials are missing, refused or not to be had; `None` if it is something else.
+/// The SDK tells of every place where it looked, over several lines.
+fn without_credentials(reason: &str, profile: Option<&str>) -> Option<String> {
+    const MISSING: [&str; 4] = [
+        "no credentials found in chain",
+        "no providers in chain",
+        "loading credentials",
+        "credential provider was not enabled",
+    ];
+    /// Source: SQS, S3 and STS API references, "Common errors".
+    const REFUSED: [&str; 5] = [
+        "ExpiredToken",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+    ];
+    const UNUSABLE: &str = "credentials provider was not properly configured";
+    const WAY_OUT: &str =
+        "log in and set AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+    let is_one_of = |signs: &[&str]| signs.iter().any(|sign| reason.contains(sign));
+    // This program has no code of them: they are half of the SDK.
+    if is_one_of(&[UNUSABLE]) && is_one_of(&["enabled: sso"]) {
+        return Some(
+            "the AWS profile logs in by SSO, which only the AWS CLI can; \
+             `eval \"$(aws configure export-credentials --format env)\"` hands its credentials over"
+                .to_owned(),
+        );
     }
-    reason.to_owned()
+    if is_one_of(&[UNUSABLE]) {
+        let why = reason.rsplit(": ").next().unwrap_or_default();
+        return Some(format!(
+            "the AWS profile gives no credentials ({why}); mend it, or {WAY_OUT}"
+        ));
+    }
+    if is_one_of(&REFUSED) {
+        return Some(format!("the AWS credentials have expired, or are not known; {WAY_OUT}"));
+    }
+    is_one_of(&MISSING).then(|| match profile {
+        Some(profile) => format!(
+            "there are no AWS credentials in profile {profile:?} (AWS_PROFILE), or it does not give \
+             them; {WAY_OUT}; --debug tells more"
+        ),
+        None => format!("there are no AWS credentials; {WAY_OUT}; --debug tells more"),
+    })
+}
+
+/// As one sentence, whoever made a list of it.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An error and its sources, each once: the SDK's own text says only that there was one.
@@ -111,11 +156,33 @@ mod tests {
         assert_eq!(reasons(error.as_ref()), "dispatch failure: refused");
     }
 
+    /// As the SDK says it.
+    const NONE: &str = "dispatch failure: other: the credential provider was not enabled: no credentials \
+        found in chain. Attempted:\n  Environment: the credential provider was not enabled: environment \
+        variable not set\n  Profile: the credential provider was not enabled";
+
     #[test]
-    fn missing_credentials_say_what_to_do() {
-        let advice =
-            advised("dispatch failure: an error occurred while loading credentials: all of it");
-        assert!(advice.contains("AWS_PROFILE") && !advice.contains("all of it"), "{advice}");
-        assert_eq!(advised("NoSuchBucket: there is none"), "NoSuchBucket: there is none");
+    fn credentials_that_are_not_to_be_had_are_one_sentence_with_the_way_out() {
+        let check = |reason: &str, profile: Option<&str>, begins: &str| {
+            let said = without_credentials(reason, profile).unwrap();
+            assert!(said.starts_with(begins), "{said}");
+            assert!(said.contains("AWS_ACCESS_KEY_ID") || said.contains("export-credentials"));
+            assert!(!said.contains('\n') && !said.contains("dispatch"), "{said}");
+        };
+        check(NONE, None, "there are no AWS credentials; log in");
+        check(NONE, Some("dev"), "there are no AWS credentials in profile \"dev\"");
+        let loading = "dispatch failure: an error occurred while loading credentials: all of it";
+        check(loading, None, "there are no AWS credentials; log in");
+        let unusable = "dispatch failure: other: the credentials provider was not properly configured: \
+            ProfileFile provider could not be built";
+        let sso =
+            format!("{unusable}: This behavior requires following cargo feature(s) enabled: sso. ");
+        check(&sso, None, "the AWS profile logs in by SSO");
+        let torn = format!("{unusable}: invalid profile: could not parse profile file");
+        let begins = "the AWS profile gives no credentials (could not parse profile file); mend it";
+        check(&torn, None, begins);
+        check("ExpiredToken: The security token is old", None, "the AWS credentials have expired");
+        assert_eq!(without_credentials("NoSuchBucket: there is none", Some("dev")), None);
+        assert_eq!(in_one_line("a:\n  b\r\n  c"), "a: b c");
     }
 }

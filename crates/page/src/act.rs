@@ -28,6 +28,8 @@ pub(crate) enum Act {
     Resume { name: String },
     /// Send an event that was delivered once more.
     Repeat { event_id: String },
+    /// Post a test event to a route, as its provider would.
+    Send { route: String },
     /// Send a dead letter with another body.
     Edit { event_id: String, before: String, after: String },
 }
@@ -52,8 +54,12 @@ impl Act {
     pub(crate) fn events(&self) -> Option<usize> {
         match self {
             Self::Redrive { event_ids } | Self::Drop { event_ids } => Some(event_ids.len()),
-            Self::Skip { .. } | Self::Repeat { .. } | Self::Edit { .. } => Some(1),
-            Self::Retry { .. } | Self::Pause { .. } | Self::Resume { .. } => None,
+            Self::Skip { .. } | Self::Repeat { .. } | Self::Edit { .. } | Self::Send { .. } => {
+                Some(1)
+            }
+            // Of each key one at least.
+            Self::Retry { keys } => Some(keys.len()),
+            Self::Pause { .. } | Self::Resume { .. } => None,
         }
     }
 
@@ -80,6 +86,7 @@ impl Act {
             | Self::Pause { .. }
             | Self::Resume { .. }
             | Self::Repeat { .. }
+            | Self::Send { .. }
             | Self::Edit { .. } => {}
         }
         if self.takes_why() && why.trim().is_empty() {
@@ -109,6 +116,8 @@ impl Act {
             },
             Self::Resume { name } => of(&["resume"]).option("--name", name).flag("--no-wait"),
             Self::Repeat { event_id } => of(&["repeat"]).value(event_id),
+            // Whom it goes to has been asked, and is the confirmation's to name.
+            Self::Send { route } => of(&["send"]).option("--route", route).flag("--yes"),
             Self::Edit { event_id, after, .. } => {
                 of(&["dlq", "edit"]).option("--body", STDIN).value(event_id).input(after)
             }
@@ -116,10 +125,13 @@ impl Act {
         if self.takes_why() { words.option("--why", why.trim()) } else { words }
     }
 
-    /// What shows what it would do, and changes nothing.
-    pub(crate) fn rehearsal(&self) -> Option<Words> {
+    /// What shows what it would do, and changes nothing; on AWS only if it receives nothing either.
+    pub(crate) fn rehearsal(&self, is_aws: bool) -> Option<Words> {
         match self {
-            Self::Redrive { event_ids } => {
+            Self::Send { route } => {
+                Some(Words::new(&["send"]).option("--route", route).flag("--dry-run"))
+            }
+            Self::Redrive { event_ids } if !is_aws => {
                 let words = Words::new(&["dlq", "redrive"]).flag("--dry-run");
                 Some(event_ids.iter().fold(words, Words::value))
             }

@@ -63,8 +63,10 @@ pub(crate) enum BeginError {
     Token,
     #[error(transparent)]
     Act(#[from] ActError),
+    #[error("a NUL character stands in it, which no command takes: leave it out")]
+    Nul,
     #[error("it cannot be started: {0}")]
-    Start(#[from] std::io::Error),
+    Start(std::io::Error),
 }
 
 impl Acts {
@@ -112,7 +114,11 @@ impl Acts {
         let (_, act) = prepared.get(token).ok_or(BeginError::Token)?;
         act.check(why, number)?;
         let words = act.words(why);
-        let child = operator.start(&words)?;
+        let child = operator.start(&words).map_err(|error| match error.kind() {
+            // Source: std, `Command::arg`.
+            std::io::ErrorKind::InvalidInput => BeginError::Nul,
+            _ => BeginError::Start(error),
+        })?;
         let act = act.clone();
         prepared.remove(token);
         Ok(self.follow(child, act, operator.typed(&words), token.to_owned()))

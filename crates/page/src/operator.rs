@@ -36,6 +36,9 @@ pub(crate) enum LookError {
     /// It could not be started.
     #[error("the operator's program cannot be started: {0}")]
     Start(String),
+    /// No program takes it.
+    #[error("a NUL character cannot be looked for: leave it out")]
+    Nul,
     /// It failed, and said so.
     #[error("{0}")]
     Failed(String),
@@ -66,7 +69,11 @@ impl Operator {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let run = tokio::time::timeout(LOOK_TAKES_AT_MOST, command.output()).await;
         let output = run.map_err(|_elapsed| LookError::Late)?;
-        let output = output.map_err(|error| LookError::Start(error.to_string()))?;
+        let output = output.map_err(|error| match error.kind() {
+            // Source: std, `Command::arg`.
+            std::io::ErrorKind::InvalidInput => LookError::Nul,
+            _ => LookError::Start(error.to_string()),
+        })?;
         let notes = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         // Done in part is told as well; nothing at all is a failure.
         if output.stdout.is_empty() && !output.status.success() {

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{DefaultBodyLimit, Form, Path as InPath, Query, Request, State};
+use axum::extract::{
+    DefaultBodyLimit, Form, FromRequestParts, Path as InPath, Query, Request, State,
+};
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -24,6 +27,7 @@ use flate2::write::GzEncoder;
 use futures_util::{Stream, StreamExt as _};
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -343,6 +347,25 @@ impl Shared {
     }
 }
 
+/// What stands behind the `?` of a screen's address; who mistypes it is told on a page of ours.
+struct InQuery<T>(T);
+
+impl<T: DeserializeOwned> FromRequestParts<Place> for InQuery<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, place: &Place) -> Result<Self, Response> {
+        match Query::<T>::from_request_parts(parts, place).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(_mistyped) => {
+                let view = place.shared.view(&parts.headers);
+                let told = html! { p { (view.t(Text::NotFound)) } };
+                let told = page(view.still(Screen::Now, &told));
+                Err((StatusCode::BAD_REQUEST, told).into_response())
+            }
+        }
+    }
+}
+
 fn page(markup: Markup) -> Html<String> {
     Html(markup.into_string())
 }
@@ -356,7 +379,7 @@ struct Charted {
 async fn now(
     State(place): State<Place>,
     headers: HeaderMap,
-    Query(Charted { back }): Query<Charted>,
+    InQuery(Charted { back }): InQuery<Charted>,
 ) -> Html<String> {
     let shared = &place.shared;
     let mut status = shared.looks.status();
@@ -376,7 +399,7 @@ async fn now(
 async fn history(
     State(place): State<Place>,
     headers: HeaderMap,
-    Query(Charted { back }): Query<Charted>,
+    InQuery(Charted { back }): InQuery<Charted>,
 ) -> Html<String> {
     let look = history_of(&place.shared, back).await;
     page(view::history(&place.shared.view(&headers), back, Some(&look)))
@@ -404,7 +427,7 @@ struct Asked {
 async fn dead_letters(
     State(place): State<Place>,
     headers: HeaderMap,
-    Query(asked): Query<Asked>,
+    InQuery(asked): InQuery<Asked>,
 ) -> Html<String> {
     let (shared, view) = (&place.shared, place.shared.view(&headers));
     // On AWS a look is a receive: one for each time that somebody asks for it, and never by a link.
@@ -451,7 +474,7 @@ struct Question {
 async fn event(
     State(place): State<Place>,
     headers: HeaderMap,
-    Query(question): Query<Question>,
+    InQuery(question): InQuery<Question>,
 ) -> Html<String> {
     let view = place.shared.view(&headers);
     let asked = question.q.trim();
@@ -486,7 +509,7 @@ struct Viewed {
 async fn live(
     State(place): State<Place>,
     headers: HeaderMap,
-    Query(viewed): Query<Viewed>,
+    InQuery(viewed): InQuery<Viewed>,
 ) -> Html<String> {
     let shared = &place.shared;
     let mut seen = shared.live.look();
@@ -570,8 +593,10 @@ async fn wanted_act(shared: &Shared, wanted: Wanted) -> Result<Act, String> {
     let some = |text: String| Some(text).filter(|text| !text.trim().is_empty());
     Ok(match wanted.act.as_str() {
         "retry" => Act::Retry { keys: some(wanted.key).into_iter().collect() },
+        "retry_all" => Act::Retry { keys: keys_of(shared).await? },
         "skip" => Act::Skip { event_id: some(wanted.event_id).ok_or("no event is named")? },
         "resume" => Act::Resume { name: some(wanted.name).ok_or("no pause is named")? },
+        "send" => Act::Send { route: some(wanted.name).ok_or("no route is named")? },
         "repeat" => Act::Repeat { event_id: some(wanted.event_id).ok_or("no event is named")? },
         "edit" => {
             let event_id = some(wanted.event_id).ok_or("no event is named")?;
@@ -588,6 +613,13 @@ async fn wanted_act(shared: &Shared, wanted: Wanted) -> Result<Act, String> {
         }
         other => return Err(format!("there is no act {other:?}")),
     })
+}
+
+/// The keys that wait and may be tried, as they are now.
+async fn keys_of(shared: &Shared) -> Result<Vec<String>, String> {
+    let words = Words::new(&["blocked"]);
+    let said = shared.looks.look(&words).await.found.map_err(|error| error.to_string())?;
+    Ok(view::keys_to_retry(&said.json))
 }
 
 /// The body of a dead letter, as it is now.
@@ -694,9 +726,9 @@ async fn prepared(
     let Some(act) = shared.acts.prepared(&token) else {
         return not_found(State(place), headers).await;
     };
-    let rehearsal = match act.rehearsal() {
-        Some(words) if !shared.is_aws => Some(shared.looks.look(&words).await),
-        _ => None,
+    let rehearsal = match act.rehearsal(shared.is_aws) {
+        Some(words) => Some(shared.looks.look(&words).await),
+        None => None,
     };
     let typed = shared.looks.operator().typed(&act.words("TEXT"));
     let view = shared.view(&headers);

@@ -50,6 +50,10 @@ if [ -f "$name.json" ]; then cat "$name.json"; else echo "error: $name is not th
 "#;
 
 fn serve(acts: bool) -> Served {
+    serve_of(acts, false)
+}
+
+fn serve_of(acts: bool, is_aws: bool) -> Served {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("operator");
     fs::write(&program, SCRIPT).unwrap();
@@ -63,7 +67,7 @@ fn serve(acts: bool) -> Served {
     fs::write(dir.path().join("status.json"), status.to_string()).unwrap();
     fs::write(dir.path().join("history.json"), history(60).to_string()).unwrap();
     let operator = Operator::new(program, "shop".to_owned(), vec!["--data-dir".into(), "d".into()]);
-    let page = Page { operator, is_aws: false, acts, port: 0 };
+    let page = Page { operator, is_aws, acts, port: 0 };
     let (end, ended) = oneshot::channel::<()>();
     let (told, tell) = std::sync::mpsc::channel();
     let door = dir.path().join("door.html");
@@ -174,6 +178,8 @@ impl Served {
         let answer = self.send("GET", &format!("/start?token={}", self.token), &[], "");
         assert_eq!(answer.status, 200, "{}", answer.body);
         let cookie = answer.headers.split("set-cookie: ").nth(1).unwrap();
+        let line = cookie.lines().next().unwrap();
+        assert!(line.ends_with("; path=/; httponly; samesite=strict"), "{line}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let secret = answer.body.split("name=\"act-secret\" content=\"").nth(1);
         let secret = secret.map(|rest| rest.split('"').next().unwrap().to_owned());
@@ -329,16 +335,16 @@ fn it_shows_what_the_commands_say_and_what_others_wrote_is_text() {
             "event_id": "e<1>", "state": "dead",
             "history": [{ "at": "2027-01-15T12:00:00Z", "what": "retry", "text": "answered <503>" }],
             "messages": [{
-                "headers": { "x-api-key": "s3cret", "content-type": "text/html" },
+                "headers": { "x-api-key": "(masked)", "content-type": "text/html" },
                 "body": "<script>alert('山田')</script>",
             }],
         }),
     );
     let event = browser.get("/event?q=%3Cscript%3E");
     assert!(event.contains("&lt;script&gt;alert('山田')&lt;/script&gt;"), "{event}");
-    assert!(!event.contains("<script>") && !event.contains("s3cret"), "{event}");
-    assert!(event.contains("text/html"), "{event}");
-    assert!(event.contains("<span lang=\"en\">answered &lt;503&gt;</span>"), "{event}");
+    assert!(!event.contains("<script>"), "{event}");
+    assert!(event.contains("text/html") && event.contains("class=\"faint\">hidden"), "{event}");
+    assert!(event.contains("retrying · <span lang=\"en\">answered &lt;503&gt;</span>"), "{event}");
     let headers = [("cookie", browser.cookie.as_str()), ("accept-language", "ja")];
     let event = page.send("GET", "/event?q=e", &headers, "").body;
     assert!(event.contains("再試行待ち · <span") && event.contains("デッドレター"), "{event}");
@@ -839,11 +845,17 @@ fn what_goes_where_is_shown() {
             "verify": "github", "destinations": [{ "destination": "a", "origin": "https://a.example" }],
             "retry": { "initial_delay_seconds": 2, "max_delay_seconds": 300 },
             "give_up_after_seconds": 259_200, "on_reject": "block",
-            "test_event": { "command": "curl 'x'" },
+            "test_event": { "command": "curl 'x'", "cannot": null },
+        }, {
+            "route": "signed", "paths": ["/signed"], "test_event": { "command": null, "cannot": {
+                "kind": "lacks", "what": "$request.body.<id>", "text": "an event without <id> is refused",
+            } },
         }], "unknown": ["url (somewhere)"] }),
     );
-    let shown = page.enter().get("/routes");
+    let browser = page.enter();
+    let shown = browser.get("/routes");
     for text in [
+        "<span lang=\"en\">an event without &lt;id&gt; is refused</span>",
         "/hook",
         "$request.body.id",
         "github",
@@ -856,7 +868,50 @@ fn what_goes_where_is_shown() {
     ] {
         assert!(shown.contains(text), "{text}: {shown}");
     }
+    assert!(!shown.contains("hx-post"), "{shown}");
+    let headers = [("cookie", browser.cookie.as_str()), ("accept-language", "ja")];
+    let japanese = page.send("GET", "/routes", &headers, "").body;
+    assert!(
+        japanese.contains("$request.body.&lt;id&gt;のないイベントは拒否されます"),
+        "{japanese}"
+    );
     assert_eq!(page.acts(), [""; 0], "it changes nothing: {:?}", page.acts());
+}
+
+#[test]
+fn a_test_event_is_shown_whole_with_who_gets_it_before_it_is_sent() {
+    let page = serve(true);
+    let test_event = json!({ "command": "curl 'x'", "cannot": null });
+    page.says(
+        "routes",
+        &json!({ "routes": [{ "route": "sss", "paths": ["/hook"], "test_event": test_event }] }),
+    );
+    page.says(
+        "send",
+        &json!({
+            "url": "http://127.0.0.1:8080/hook", "destinations": { "crm": "https://crm.example.com" },
+            "headers": { "x-order": "<key-1>" }, "body": "{\"test_event\":true}",
+            "status": 200, "event_id": "e-1",
+        }),
+    );
+    let browser = page.enter();
+    let shown = browser.get("/routes");
+    assert!(shown.contains("value=\"send\"") && shown.contains("value=\"sss\""), "{shown}");
+    let shown = browser.get(&browser.led("/prepare", "act=send&name=sss"));
+    for text in [
+        "https://crm.example.com",
+        "x-order: &lt;key-1&gt;",
+        "{&quot;test_event&quot;:true}",
+        "send shop --route sss --why TEXT --yes",
+    ] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let act = browser.act("act=send&name=sss", "new route");
+    browser.await_text(&act, "href=\"/event?q=e-1\"");
+    let rehearsed = "send|shop|--data-dir|d|--json|--route=sss|--dry-run|".to_owned();
+    let sent = "send|shop|--data-dir|d|--json|--route=sss|--why=new route|--yes|".to_owned();
+    assert_eq!(page.acts(), [rehearsed, sent]);
+    assert!(browser.post("/prepare", "act=send&name=+").body.contains("no route is named"));
 }
 
 #[test]
@@ -870,6 +925,9 @@ fn within_a_retry_after_nobody_is_offered_to_call() {
     let browser = page.enter();
     let keys = browser.get("/keys");
     assert_eq!(keys.matches("value=\"retry\"").count(), 1, "{keys}");
+    // All is what may be called.
+    let shown = browser.get(&browser.led("/prepare", "act=retry_all"));
+    assert!(shown.contains("retry shop goes --why TEXT</pre>"), "{shown}");
     assert!(keys.contains("(until <time datetime=\"2027-01-15T12:00:00Z\">"), "{keys}");
     page.says(
         "show",
@@ -888,14 +946,68 @@ fn within_a_retry_after_nobody_is_offered_to_call() {
     assert!(event.contains("<span lang=\"en\">dance</span>"), "{event}");
 }
 
+/// On AWS a look is a receive: one for each click that asks for one, which everybody shares.
+#[test]
+fn on_aws_dead_letters_are_looked_at_when_somebody_asks_and_not_by_a_link() {
+    let page = serve_of(true, true);
+    page.says("dlq-issues", &json!({ "issues": [], "dead_letters": 1 }));
+    page.says("dlq-list", &json!([{ "event_id": "e-1", "group": "k" }]));
+    page.says("dlq-redrive", &json!({ "would_send": [] }));
+    let browser = page.enter();
+    let looks = || page.acts().iter().filter(|call| call.starts_with("dlq|")).count();
+    assert!(!browser.get("/dead-letters").contains("e-1"));
+    assert_eq!(looks(), 0, "{:?}", page.acts());
+    assert!(browser.get("/dead-letters?look=now").contains("e-1"));
+    assert_eq!(looks(), 2, "{:?}", page.acts());
+    assert!(browser.get("/dead-letters").contains("e-1"), "what was seen is shown again");
+    assert_eq!(looks(), 2, "{:?}", page.acts());
+    let prepared = browser.led("/prepare", "act=redrive");
+    assert_eq!(looks(), 2, "those that somebody has looked at: {:?}", page.acts());
+    assert!(browser.get(&prepared).contains("Do it"));
+    assert_eq!(looks(), 2, "a rehearsal receives as well: {:?}", page.acts());
+    browser.get("/dead-letters?look=now");
+    assert_eq!(looks(), 4, "{:?}", page.acts());
+}
+
+/// What is typed wrongly is told on a page, as everything else.
+#[test]
+fn what_is_mistyped_is_told_on_a_page() {
+    let page = serve(true);
+    page.says("dlq-log", &json!({}));
+    let browser = page.enter();
+    for path in ["/?back=week", "/history?back=week", "/live?paused=maybe"] {
+        let answer = page.send("GET", path, &[("cookie", &browser.cookie)], "");
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.body.contains("There is no such page"), "{path}: {}", answer.body);
+        assert!(answer.body.contains("<nav") && !answer.body.contains("data-live"), "{path}");
+    }
+    let prepared = browser.led("/prepare", "act=retry&key=k");
+    let token = prepared.rsplit('/').next().unwrap();
+    let told = browser.post("/begin", &format!("token={token}&why=a%00b")).body;
+    assert!(told.contains("a NUL character stands in it"), "{told}");
+}
+
+/// What cannot even be rehearsed is not offered.
+#[test]
+fn an_act_whose_rehearsal_fails_cannot_be_confirmed() {
+    let page = serve(true);
+    let browser = page.enter();
+    let shown = browser.get(&browser.led("/prepare", "act=redrive&event_id=e-1"));
+    assert!(shown.contains("dlq-redrive is not there"), "{shown}");
+    assert!(!shown.contains("hx-post=\"/begin\"") && !shown.contains("Do it"), "{shown}");
+    page.says("dlq-redrive", &json!({ "would_send": [] }));
+    let shown = browser.get(&browser.led("/prepare", "act=redrive&event_id=e-2"));
+    assert!(shown.contains("hx-post=\"/begin\""), "{shown}");
+}
+
 /// What is asked by words that are shown alike is not answered alike.
 #[test]
 fn a_look_is_shared_by_those_only_who_ask_the_same() {
     let page = serve(false);
     page.says("show", &json!({ "event_id": "e", "state": "waiting" }));
     let browser = page.enter();
-    assert!(browser.get("/event?q=%00").contains("nul byte"));
-    assert!(!browser.get("/event?q=%EF%BF%BD").contains("nul byte"));
+    assert!(browser.get("/event?q=%00").contains("a NUL character cannot be looked for"));
+    assert!(!browser.get("/event?q=%EF%BF%BD").contains("NUL"));
 }
 
 /// Bytes that a browser fetches for a screen, its scripts and styles among them.

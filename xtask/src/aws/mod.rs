@@ -117,20 +117,20 @@ pub(crate) fn local_dir() -> PathBuf {
     workspace::data_dir("deploy-local")
 }
 
-/// Where a deployed environment takes a route's webhooks.
-pub(crate) fn ingest_url(name: &str, route: &str) -> anyhow::Result<String> {
+/// Where a deployed environment takes webhooks, without a route's path.
+pub(crate) fn ingest(name: &str) -> anyhow::Result<String> {
     let environment = Environment::load(name)?;
-    let mut urls = if environment.is_local() {
-        stage::ingest_urls(&environment)
-    } else {
-        let terraform = terraform::Terraform::find(&environment)?;
-        let _lock = terraform.lock()?;
-        terraform.init()?;
-        terraform.outputs()?.ingest_urls
+    let terraform = terraform::Terraform::find(&environment)?;
+    let _lock = terraform.lock()?;
+    terraform.init()?;
+    let urls = terraform.outputs()?.ingest_urls;
+    let base = |(route, url): (&String, &String)| {
+        let path = environment.config.routes().get(route)?.path().to_string();
+        url.strip_suffix(&path).map(str::to_owned)
     };
-    urls.remove(route).with_context(|| {
-        format!("{name} has no route {route} yet; `cargo xtask deploy {name}` makes it")
-    })
+    urls.iter()
+        .find_map(base)
+        .with_context(|| format!("{name} has no route yet; `cargo xtask deploy {name}` makes it"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Dead letters: looking at them, and sending them again.
 
-mod ask;
 mod choice;
 mod drop;
 mod edit;

@@ -1,19 +1,18 @@
 //! `status --routes`: what goes where, by the configuration.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
 use commands::Status;
 use domain::config::{Config, RetryFile, SchemeName};
 use domain::route::{OnReject, Route};
+use domain::test_event::{Chosen, Obstacle};
 use serde::Serialize;
-use serde_json::json;
-use terminal::exit::Failure;
 use terminal::table;
 
-use crate::environment::{self, Environment, Host};
+use crate::environment::{self, Host};
 use crate::people::{self, printable, span};
 
 /// The JSON of `status --routes --json`.
@@ -63,18 +62,29 @@ struct Destination {
 struct TestEvent {
     headers: BTreeMap<String, String>,
     body: String,
-    /// With curl; `None` where it would be refused, as nobody here can sign, or it is not known where to.
+    /// With curl; `None` where it would come to nothing, or it is not known where to.
     command: Option<String>,
+    /// Why it would come to nothing, if that is so.
+    cannot: Option<Cannot>,
 }
 
-/// The ordering key of a test event.
+#[derive(Debug, Serialize)]
+struct Cannot {
+    #[serde(flatten)]
+    obstacle: Obstacle,
+    /// In words.
+    text: String,
+}
+
+/// The ordering key of a test event, and its id.
 const KEY: &str = "test-event";
 
 pub(super) async fn run(given: &Status) -> anyhow::Result<ExitCode> {
     let environment = environment::find(&given.environment).await?;
-    let (config, host) = match &environment.host {
-        Host::Aws { deployment, .. } => (deployment.config.clone(), "aws"),
-        Host::Engine { .. } => (of_engine(given, &environment)?, "engine"),
+    let config = environment::configuration(&given.environment, &environment)?;
+    let host = match &environment.host {
+        Host::Aws { .. } => "aws",
+        Host::Engine { .. } => "engine",
     };
     let ingest = environment.ingest();
     let mut unknown = Vec::new();
@@ -103,28 +113,9 @@ pub(super) async fn run(given: &Status) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the engine was configured with, if that can be read here.
-fn of_engine(given: &Status, environment: &Environment) -> anyhow::Result<Config> {
-    let file = environment::config_file(&given.environment, Some(environment));
-    let file = file.with_context(|| {
-        let so =
-            anyhow!("the configuration of an engine elsewhere is not known: name it with --config");
-        Failure::Usage.of(so)
-    })?;
-    let config = environment::deployment(&file)?.config;
-    anyhow::ensure!(
-        config.environment() == environment.name,
-        "{} is of environment {}, and not of {}",
-        file.display(),
-        config.environment(),
-        environment.name
-    );
-    Ok(config)
-}
-
 fn shown(config: &Config, name: &str, route: &Route, ingest: Option<&str>) -> Shown {
     let file = &config.file().routes[name];
-    let url = ingest.map(|address| format!("http://{address}{}", route.path()));
+    let url = ingest.map(|ingest| format!("{ingest}{}", route.path()));
     let destination = |it: &domain::route::Destination| Destination {
         name: it.name().to_owned(),
         origin: it.url().origin().ascii_serialization(),
@@ -147,18 +138,22 @@ fn shown(config: &Config, name: &str, route: &Route, ingest: Option<&str>) -> Sh
 }
 
 fn test_event(route: &Route, url: Option<&str>) -> TestEvent {
-    let needed = route.ordering_key().headers().chain(route.carried_headers());
-    let mut headers: BTreeMap<String, String> =
-        needed.map(|name| (name.to_owned(), KEY.to_owned())).collect();
-    headers.insert("content-type".to_owned(), "application/json".to_owned());
-    let body = json!({ "test_event": true, "key": KEY }).to_string();
-    let is_whole = route.verify().is_none() && route.path().parameters().next().is_none();
-    let command = url.filter(|_| is_whole).map(|url| {
-        let options: Vec<String> =
-            headers.iter().map(|(name, value)| format!(" -H '{name}: {value}'")).collect();
-        format!("curl -i {url}{} -d '{body}'", options.concat())
+    let event = domain::test_event::TestEvent::new(route, KEY, KEY, Chosen::default());
+    let cannot =
+        event.obstacle(route).map(|obstacle| Cannot { text: obstacle.to_string(), obstacle });
+    let quoted = |text: &str| shlex::try_quote(text).map(Cow::into_owned).unwrap_or_default();
+    let command = url.filter(|_| cannot.is_none()).map(|url| {
+        let headers = event.headers().iter();
+        let headers: Vec<String> =
+            headers.map(|(name, value)| format!(" -H '{name}: {value}'")).collect();
+        format!("curl -i {url}{} -d {}", headers.concat(), quoted(event.body()))
     });
-    TestEvent { headers, body, command }
+    TestEvent {
+        headers: event.headers().iter().cloned().collect(),
+        body: event.body().to_owned(),
+        command,
+        cannot,
+    }
 }
 
 fn text(told: &Told, given: &Status) -> String {

@@ -286,6 +286,15 @@ impl Site {
         Some(command.output().await.unwrap().into())
     }
 
+    /// Where the engine's API is, and what it wants to be shown.
+    pub(crate) fn api_address(&self) -> String {
+        self.engine.api_address().to_string()
+    }
+
+    pub(crate) fn access_key_id(&self) -> String {
+        self.engine.access_key_id().to_owned()
+    }
+
     /// A file of the data directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join("data").join(name)

@@ -103,7 +103,7 @@ texts! {
     AcceptedAt: "Accepted at", "受付時刻";
 
     // An event
-    FindBy: "Event id, message id, ordering key, or text", "イベントID、メッセージID、順序キー、または文字列";
+    FindBy: "Event id, message id, request id, ordering key, or text", "イベントID、メッセージID、リクエストID、順序キー、または文字列";
     Find: "Find", "検索";
     State: "State", "状態";
     Headers: "Headers", "ヘッダー";
@@ -122,6 +122,7 @@ texts! {
     ShownOf: "shown of", "件表示 / 全";
 
     // Acts
+    RetryAll: "Retry all now", "すべて今すぐ再試行";
     RetryNow: "Retry now", "今すぐ再試行";
     Skip: "Skip", "スキップ";
     Redrive: "Redrive", "再送";
@@ -187,7 +188,9 @@ texts! {
     GivenUpAfter: "Given up after", "断念までの時間";
     WhenRejected: "When rejected", "拒否されたとき";
     TestEvent: "A test event", "テストイベント";
-    NoTestEvent: "Only its sender can make one, or its URL is not known here.", "送信元だけが作れるか、URLがここではわかりません。";
+    SendTestEvent: "Send a test event", "テストイベントを送る";
+    NoTestEvent: "None can be sent from here", "ここからは送れません";
+    NoUrl: "Where webhooks go to is not known here.", "Webhookの送信先URLがここではわかりません。";
 
     // States
     StateWaiting: "waiting", "待機中";

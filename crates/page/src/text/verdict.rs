@@ -93,6 +93,16 @@ pub(crate) const CAN_DO: &[(&str, &str)] = &[
     ("list", "デッドレターになっていないか確認する"),
 ];
 
+/// Why a test event would come to nothing.
+pub(crate) const OBSTACLES: &[(&str, &str)] = &[
+    ("path_parameters", "パス{path}には送信元が決める値があります。curlで送ってください"),
+    (
+        "unsigned",
+        "署名を検証するルートですが、ここでは署名できず、検証できないデッドレターになります。送信元からテスト用のWebhookを送ってください",
+    ),
+    ("lacks", "{what}のないイベントは拒否されます。コマンドの--bodyと--headerで渡してください"),
+];
+
 /// The sentence for a kind.
 pub(crate) fn of(table: &[(&str, &'static str)], kind: &str) -> Option<&'static str> {
     table.iter().find(|(name, _)| *name == kind).map(|(_, text)| *text)
@@ -131,12 +141,14 @@ mod tests {
     #[test]
     fn every_kind_has_a_sentence_and_every_figure_in_it_is_there() {
         let domain = include_str!("../../../domain/src/verdict/mod.rs");
+        let test_event = include_str!("../../../domain/src/test_event.rs");
         let can_do = include_str!("../../../operator/src/show/can_do.rs");
         for (source, name, table) in [
             (domain, "Finding", FINDINGS),
             (domain, "Wait", WAITS),
             (domain, "Input", INPUTS),
             (can_do, "Kind", CAN_DO),
+            (test_event, "Obstacle", OBSTACLES),
         ] {
             let variants = variants(source, name);
             let kinds: Vec<&str> = variants.iter().map(|(kind, _)| kind.as_str()).collect();

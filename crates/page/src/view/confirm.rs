@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::diff::diff;
-use super::part::{at, error, list, name};
+use super::part::{at, error, figure, list, name};
 use super::{Screen, View};
 use crate::act::{Act, MANY};
 use crate::looks::Look;
@@ -23,12 +23,22 @@ pub(crate) fn confirm(
         @if view.production {
             div.verdict.bad { strong { (view.environment) ": " (view.t(Text::Production)) } }
         }
-        (about(view, act))
+        // What is listed below is not named here as well.
+        @if !(matches!(act, Act::Redrive { .. }) && rehearsal.is_some_and(|look| look.found.is_ok())) {
+            (about(view, act))
+        }
         @if let Act::Edit { before, after, .. } = act {
             h2 { (view.t(Text::Changed)) }
             (diff(before, after))
         }
-        @if let Some(look) = rehearsal { (super::said(look, |said| would(view, &said.json))) }
+        @if let Some(look) = rehearsal {
+            (super::said(look, |said| match act {
+                Act::Send { .. } => would_post(view, &said.json),
+                _ => would(view, &said.json),
+            }))
+        }
+        // What cannot even be rehearsed is not offered.
+        @if rehearsal.is_none_or(|look| look.found.is_ok()) {
         form.wide hx-post="/begin" hx-target="#said" {
             input type="hidden" name="token" value=(token);
             @if act.takes_why() {
@@ -45,6 +55,7 @@ pub(crate) fn confirm(
                 @if view.production { " (" (view.t(Text::InProduction)) ": " (view.environment) ")" }
             }
             div #said role="alert" {}
+        }
         }
         h2 { (view.t(Text::TheCommand)) }
         pre { (typed) }
@@ -65,9 +76,29 @@ fn about(view: &View<'_>, act: &Act) -> Markup {
         }
         Act::Pause { minutes: Some(minutes) } => format!("{minutes} min"),
         Act::Pause { minutes: None } => view.t(Text::ForMinutes).to_owned(),
-        Act::Resume { name } => name.clone(),
+        Act::Resume { name: what } | Act::Send { route: what } => what.clone(),
     };
     html! { p { (what) } }
+}
+
+/// The event, whole, and who gets it.
+fn would_post(view: &View<'_>, plan: &Value) -> Markup {
+    let object = |pointer: &str| plan.pointer(pointer).and_then(Value::as_object);
+    let headers = object("/headers").into_iter().flatten();
+    let headers = headers.map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or("")));
+    html! {
+        h2 { (view.t(Text::WouldSend)) }
+        dl.facts {
+            dt { (view.t(Text::UrlToGive)) } dd { code { (figure(plan, "/url")) } }
+            dt { (view.t(Text::GoesTo)) }
+            dd {
+                @for (name, origin) in object("/destinations").into_iter().flatten() {
+                    code { (origin.as_str().unwrap_or("?")) } " (" (name) ")" br;
+                }
+            }
+        }
+        pre { (headers.collect::<Vec<_>>().join("\n")) "\n\n" (at(plan, "/body").unwrap_or_default()) }
+    }
 }
 
 fn would(view: &View<'_>, plan: &Value) -> Markup {

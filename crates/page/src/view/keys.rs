@@ -32,9 +32,19 @@ fn waiting(view: &View<'_>, blocked: &Value) -> Markup {
     ];
     html! {
         @if rows.is_empty() { p { (view.t(Text::None)) } }
-        @else { (table(&headings.map(|it| view.t(it)), &rows)) }
+        @else {
+            @if keys_to_retry(blocked).len() > 1 { (prepare(view, Text::RetryAll, "retry_all", &[])) }
+            (table(&headings.map(|it| view.t(it)), &rows))
+        }
         (unknown(view, blocked))
     }
+}
+
+/// The keys that may be tried now: a destination that has asked for another time is not called.
+pub(crate) fn keys_to_retry(blocked: &Value) -> Vec<String> {
+    let groups = list(blocked, "/groups").iter();
+    let may_be = groups.filter(|group| at(group, "/not_before").is_none());
+    may_be.filter_map(|group| at(group, "/group")).collect()
 }
 
 fn row(view: &View<'_>, group: &Value) -> Vec<Markup> {

@@ -25,7 +25,7 @@ pub(crate) use confirm::confirm;
 pub(crate) use dead_letters::{SHOWN_MAX, dead_letters};
 pub(crate) use event::{EDITED_BYTES_MAX, event};
 pub(crate) use history::{Back, history};
-pub(crate) use keys::keys;
+pub(crate) use keys::{keys, keys_to_retry};
 pub(crate) use live::live;
 pub(crate) use now::now;
 pub(crate) use part::{Letters, error, said};

@@ -180,6 +180,7 @@ pub(super) fn name(view: &View<'_>, act: &Act) -> &'static str {
         Act::Pause { .. } => Text::Pause,
         Act::Resume { .. } => Text::Resume,
         Act::Repeat { .. } => Text::SendAgain,
+        Act::Send { .. } => Text::SendTestEvent,
         Act::Edit { .. } => Text::Edit,
     })
 }

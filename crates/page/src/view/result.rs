@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::View;
-use super::part::{at, list, time_at};
+use super::part::{at, event_link, list, time_at};
 use crate::act::Act;
 use crate::text::Text;
 
@@ -58,6 +58,12 @@ pub(super) fn result(view: &View<'_>, act: &Act, answer: &Value) -> Markup {
                 }
                 Act::Repeat { .. } => {
                     (fact(view, Text::Result, &html! { (at(answer, "/outcome").unwrap_or_default()) }))
+                }
+                Act::Send { .. } => {
+                    (fact(view, Text::Status, &html! { (at(answer, "/status").unwrap_or_default()) }))
+                    @if let Some(event_id) = at(answer, "/event_id") {
+                        (fact(view, Text::Event, &event_link(&event_id)))
+                    }
                 }
                 Act::Edit { .. } => { (fact(view, Text::Sent, &html! { "1" })) }
                 Act::Resume { .. } => {

@@ -3,10 +3,12 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::part::{at, duration, figure, list, unknown};
+use super::part::{at, duration, figure, list, prepare, unknown};
+use super::verdict::{sentence, with_code};
 use super::{Screen, View};
 use crate::looks::Look;
-use crate::text::Text;
+use crate::text::verdict::{OBSTACLES, of};
+use crate::text::{Language, Text};
 
 pub(crate) fn routes(view: &View<'_>, look: &Look) -> Markup {
     let content = html! {
@@ -26,6 +28,7 @@ fn shown(view: &View<'_>, route: &Value) -> Markup {
         seconds.map_or_else(|| "?".to_owned(), |seconds| duration(seconds * 1_000))
     };
     let url = at(route, "/url").unwrap_or_else(|| paths.join(", "));
+    let name = figure(route, "/route");
     let destinations = list(route, "/destinations");
     let retries = format!(
         "{} – {}",
@@ -33,7 +36,7 @@ fn shown(view: &View<'_>, route: &Value) -> Markup {
         seconds("/retry/max_delay_seconds")
     );
     html! {
-        h2 { (figure(route, "/route")) }
+        h2 { (name) }
         dl.facts {
             dt { (view.t(Text::UrlToGive)) } dd { code { (url) } }
             dt { (view.t(Text::OrderedBy)) } dd { code { (figure(route, "/ordering_key")) } }
@@ -56,9 +59,24 @@ fn shown(view: &View<'_>, route: &Value) -> Markup {
             }
         }
         h3 { (view.t(Text::TestEvent)) }
-        @match at(route, "/test_event/command") {
-            Some(command) => pre { (command) },
-            None => p.faint { (view.t(Text::NoTestEvent)) },
+        @match (route.pointer("/test_event/cannot"), at(route, "/test_event/command")) {
+            (Some(cannot @ Value::Object(_)), _) => p { (view.t(Text::NoTestEvent)) ": " (why(view, cannot)) },
+            (_, Some(command)) => {
+                (prepare(view, Text::SendTestEvent, "send", &[("name", &name)]))
+                pre { (command) }
+            }
+            (_, None) => p.faint { (view.t(Text::NoUrl)) },
+        }
+    }
+}
+
+/// Why none can be sent.
+fn why(view: &View<'_>, cannot: &Value) -> Markup {
+    let japanese = at(cannot, "/kind").and_then(|kind| of(OBSTACLES, &kind));
+    html! {
+        @match (view.language, japanese) {
+            (Language::Japanese, Some(text)) => (sentence(cannot, Some(text))),
+            _ => span lang="en" { (with_code(&at(cannot, "/text").unwrap_or_default())) },
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn verdict(view: &View<'_>, status: &Value) -> Markup {
 }
 
 /// What a sentence has between backticks is a command to type.
-fn with_code(sentence: &str) -> Markup {
+pub(super) fn with_code(sentence: &str) -> Markup {
     html! {
         @for (place, part) in sentence.split('`').enumerate() {
             @if place % 2 == 0 { (part) } @else { code { (part) } }
@@ -65,7 +65,7 @@ fn by_kind(table: &[(&str, &'static str)], it: &Value) -> Option<&'static str> {
 }
 
 /// The sentence with the figures of `it`; of a kind that this version does not know, its name.
-fn sentence(it: &Value, text: Option<&str>) -> Markup {
+pub(super) fn sentence(it: &Value, text: Option<&str>) -> Markup {
     let Some(text) = text else { return html! { (at(it, "/kind").unwrap_or_default()) } };
     // What stands in brackets and what does not, in turns.
     let parts = text.split(['[', ']']).enumerate();

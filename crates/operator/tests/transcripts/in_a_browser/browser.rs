@@ -5,6 +5,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -42,6 +43,7 @@ pub(crate) struct Browser {
     pub(crate) client: Client,
     session: String,
     driver_port: u16,
+    clicks: AtomicU32,
     _driver: Child,
     _profile: TempDir,
 }
@@ -81,7 +83,9 @@ impl Browser {
             }
         };
         let session = client.session_id().await.unwrap().unwrap();
-        let browser = Self { client, session, driver_port, _driver: driver, _profile: profile };
+        let clicks = AtomicU32::new(0);
+        let browser =
+            Self { client, session, driver_port, clicks, _driver: driver, _profile: profile };
         let scheme = if window.is_dark { "dark" } else { "light" };
         let features = json!([
             { "name": "prefers-color-scheme", "value": scheme },
@@ -125,10 +129,18 @@ impl Browser {
             let found = found.await.unwrap_or_else(|error| panic!("{css}: {error}"));
             // The page may have taken another's place just then.
             match found.click().await {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.clicks.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
                 Err(error) => assert!(Instant::now() < limit, "{css}: {error}"),
             }
         }
+    }
+
+    /// How often something was pressed since the last time.
+    pub(crate) fn clicks(&self) -> u32 {
+        self.clicks.swap(0, Ordering::Relaxed)
     }
 
     /// Types into a field.

@@ -1,12 +1,14 @@
 //! The page as people use it: in a browser, with the mouse and with the keyboard, on an engine that delivers.
 
 mod browser;
+mod incidents;
 mod pictures;
 
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
 
 use self::browser::{Browser, Window};
@@ -112,6 +114,111 @@ async fn a_blocked_key_is_looked_at_and_skipped_and_the_next_is_delivered() {
     let requested = browser.requested().await;
     assert!(requested.iter().any(|url| url.ends_with("/htmx.js")), "{requested:?}");
     assert_eq!(requested.iter().filter(elsewhere).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_event_is_sent_and_its_story_read() {
+    let stage = Stage::start(json!({})).await;
+    let got = Got::default();
+    got.refusing(&stage, "poison");
+    let served = Served::start(&stage, "--act").await;
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    browser.press("nav a[href='/routes']").await;
+    browser.press(&button("send", "")).await;
+    browser.until("who gets it", |text| text.contains("http://127.0.0.1:")).await;
+    browser.fill("input[name=why]", "a new route").await;
+    assert_eq!(got.all(), Vec::<String>::new());
+    browser.press("form[hx-post='/begin'] button").await;
+    browser.press("dd a[href^='/event']").await;
+    browser.until("the event's story", |text| text.contains("delivered")).await;
+    stage.until(is_done).await;
+    assert!(matches!(&got.all()[..], [body] if body.contains("test_event")), "{:?}", got.all());
+    browser.press("nav a[href='/acts']").await;
+    browser.until("who did it", |text| text.contains("a new route")).await;
+}
+
+/// What somebody else on this machine, who has these headers to show, is answered.
+async fn answered(served: &Served, request: &str, headers: &str) -> String {
+    let address = served.url.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("{request} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_and_another_port_of_this_machine_do_nothing() {
+    let stage = Stage::start(json!({})).await;
+    let served = Served::start(&stage, "--act").await;
+    let door = served.door.strip_prefix("file://").unwrap();
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(door).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    if rustix::process::getuid().is_root() {
+        let mut other = tokio::process::Command::new("cat");
+        // Source: Debian base-passwd, `nobody`.
+        let read = other.arg(door).uid(65_534).gid(65_534).output().await.unwrap();
+        assert!(!read.status.success() && read.stdout.is_empty());
+    } else {
+        println!("passed over: only root can be another user");
+    }
+    assert!(answered(&served, "GET /", "").await.starts_with("HTTP/1.1 401"));
+
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    let secrets = browser.eval("return localStorage.length").await;
+    assert_eq!(secrets, 1, "what acts is where only this origin finds it");
+    // Another program's page, which the browser is sent to.
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = format!("http://{}/", other.local_addr().unwrap());
+    let seen = tokio::spawn(async move {
+        let (stream, _) = other.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            stream.read_line(&mut head).await.unwrap();
+        }
+        let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\nconnection: close\r\n\r\nother";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        head
+    });
+    browser.go(&elsewhere).await;
+    browser.until("the other's page", |text| text.contains("other")).await;
+    assert_eq!(browser.eval("return localStorage.length").await, 0);
+    let head = seen.await.unwrap().to_ascii_lowercase();
+    let cookie = head.lines().find(|line| line.starts_with("cookie: "));
+    // Cookies ignore ports, so it may see what the page shows; it begins nothing.
+    let Some(cookie) = cookie else { return };
+    let origin = served.url.trim_end_matches('/');
+    for guess in ["", "x-act: \r\n", "x-act: 0123456789abcdef0123456789abcdef\r\n"] {
+        let headers = format!(
+            "{cookie}\r\norigin: {origin}\r\n{guess}content-type: application/x-www-form-urlencoded\r\n\
+             content-length: 0\r\n"
+        );
+        for path in ["/prepare", "/begin", "/export", "/acts/1/stop"] {
+            let answer = answered(&served, &format!("POST {path}"), &headers).await;
+            assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+        }
+    }
+    assert!(stage.run("dlq log local --json").await.is_empty(), "nothing was done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_with_an_id_of_its_own_is_found_by_its_request_s() {
+    let stage = Stage::start(json!({ "event_id": "$request.header.x-workflow-id" })).await;
+    stage.answer(|_| (503, ""));
+    let answer = stage.offer("evt-7", "{}").await.to_ascii_lowercase();
+    let request_id = answer.split("apigw-requestid: ").nth(1).unwrap().lines().next().unwrap();
+    let served = Served::start(&stage, "").await;
+    let Some(browser) = served.enter(Window::default()).await else { return };
+    browser.press("nav a[href='/event']").await;
+    browser.fill("input[name=q]", request_id).await;
+    browser.press("form[role=search] button").await;
+    browser.until("in what it was found", |text| text.contains("deduplication id")).await;
+    browser.press("td a[href='/event?q=evt-7']").await;
+    browser.until("its story", |text| text.contains("503") && text.contains("evt-7")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

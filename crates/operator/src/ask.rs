@@ -10,7 +10,7 @@ use crate::interrupt::unless_interrupted;
 use crate::progress;
 
 /// Fails early if a question will come that nobody can answer.
-pub(super) fn can_confirm(yes: bool) -> anyhow::Result<()> {
+pub(crate) fn can_confirm(yes: bool) -> anyhow::Result<()> {
     if !yes && !std::io::stdin().is_terminal() {
         let error = anyhow!(
             "this asks before it does something, and nobody is here to answer; --yes answers"
@@ -25,7 +25,7 @@ pub(super) fn can_confirm(yes: bool) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// When the answer is not yes, or a signal comes in its place.
-pub(super) async fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+pub(crate) async fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
