@@ -195,7 +195,7 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
 }
 
 /// Every command for an environment `dev`.
-const OF_DEV: [&[&str]; 24] = [
+const OF_DEV: [&[&str]; 25] = [
     &["status", "dev"],
     &["blocked", "dev"],
     &["refused", "dev"],
@@ -208,6 +208,7 @@ const OF_DEV: [&[&str]; 24] = [
     &["retry", "dev", "--all"],
     &["repeat", "dev", "evt", "--why", "test"],
     &["find", "dev", "text"],
+    &["send", "dev"],
     &["page", "dev", "--no-open"],
     &["skip", "dev", "evt", "--why", "test"],
     &["dlq", "list", "dev"],

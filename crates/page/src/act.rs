@@ -163,6 +163,9 @@ mod tests {
         let many = LETTERS_MAX + 1;
         assert_eq!(redrive(many).check("fixed", Some(many)), Err(ActError::TooMany));
         assert_eq!(Act::Retry { keys: Vec::new() }.check("now", None), Err(ActError::Nothing));
+        let keys = |count: usize| Act::Retry { keys: (0..count).map(|n| n.to_string()).collect() };
+        assert_eq!(keys(MANY).check("now", None), Ok(()));
+        assert_eq!(keys(MANY + 1).check("now", None), Err(ActError::OtherNumber));
         assert_eq!(Act::Resume { name: "release".to_owned() }.check("", None), Ok(()));
         assert_eq!(Act::Pause { minutes: None }.check("", None), Err(ActError::NoWhy));
         let edit = |after: &str| Act::Edit {
