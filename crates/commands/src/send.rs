@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use url::Url;
 
 use crate::audit::AuditArgs;
@@ -24,7 +25,7 @@ pub struct Send {
     pub environment: EnvironmentArgs,
 
     /// Route to post to [default: the only one]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub route: Option<String>,
 
     /// File with the body, or `-` for standard input

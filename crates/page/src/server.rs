@@ -443,7 +443,12 @@ async fn dead_letters(
         Some(age) if age.is_zero() => Some(shared.looks.look_within(words, age).await),
         Some(age) => shared.looks.seen(words, age).await,
     };
-    let looks: (Option<Look>, Option<Look>) = (look(&issues).await, look(&letters).await);
+    // One after the other where each hides from the other what it receives.
+    let looks: (Option<Look>, Option<Look>) = if shared.is_aws {
+        (look(&issues).await, look(&letters).await)
+    } else {
+        tokio::join!(look(&issues), look(&letters))
+    };
     let looks = looks.0.as_ref().zip(looks.1.as_ref());
     page(view::dead_letters(&view, &asked.letters, shared.is_aws, looks))
 }
