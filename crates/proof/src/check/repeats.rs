@@ -9,6 +9,9 @@ use crate::schedule::Fault;
 /// has as long as the function.
 const DELETED_WITHIN: Micros = 7_000_000;
 
+/// How long a forwarder may outlive its engine: until it has something to tell it.
+const ORPHAN_LIVES: Micros = 100_000;
+
 /// How far apart the attempts of one receive at two destinations may arrive: they are made side by side.
 const SIDE_BY_SIDE: Micros = 500_000;
 
@@ -72,7 +75,12 @@ fn is_explained(
     let end = again.at.min(deleted_by);
     let within = |at: &Micros| (before.at..=end).contains(at);
     let died = known.deaths.partition_point(|at| *at < before.at);
-    if known.deaths.get(died).is_some_and(within) || event.timeouts.iter().any(within) {
+    // A forwarder that outlived its engine by a moment has delivered, and nobody was left to delete.
+    let orphaned = |at: &Micros| (before.at.saturating_sub(ORPHAN_LIVES)..=before.at).contains(at);
+    if known.deaths.get(died).is_some_and(within)
+        || known.deaths.iter().any(orphaned)
+        || event.timeouts.iter().any(within)
+    {
         return true;
     }
     if full_disks.iter().any(|(began, ended)| *began <= end && *ended >= before.at) {
@@ -193,6 +201,13 @@ mod tests {
         let mut story = Story::new();
         story.accepted("k1-0", "plain").killed("engine").got("k1-0", 200).got("k1-0", 200);
         story.broken(RepeatsExplained, "again");
+    }
+
+    #[test]
+    fn a_forwarder_that_outlived_its_engine_by_a_moment_is_a_reason() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").killed("engine").at_once().got("k1-0", 200);
+        story.got("k1-0", 200).holds(RepeatsExplained);
     }
 
     #[test]
