@@ -199,6 +199,17 @@ struct Act<'a> {
     code: Option<i32>,
 }
 
+impl Act<'_> {
+    fn names(&self, event: &Event<'_>) -> bool {
+        event.ids().any(|id| self.event_ids.iter().any(|it| it == id))
+    }
+
+    /// Whether it names this event, or means all.
+    fn is_for(&self, event: &Event<'_>) -> bool {
+        self.event_ids.is_empty() || self.names(event)
+    }
+}
+
 /// A history, by what is asked of it.
 #[derive(Debug, Default)]
 struct Known<'a> {
@@ -315,11 +326,7 @@ impl<'a> Known<'a> {
 
     /// Whether an operator named this event, or all, in a command that began before `at`.
     fn was_told(&self, event: &Event<'_>, actions: &[Action]) -> Option<&Act<'a>> {
-        let is_meant = |act: &&Act<'_>| {
-            actions.contains(&act.action)
-                && (act.event_ids.is_empty()
-                    || event.ids().any(|id| act.event_ids.iter().any(|meant| meant == id)))
-        };
+        let is_meant = |act: &&Act<'_>| actions.contains(&act.action) && act.is_for(event);
         self.acts.iter().find(is_meant)
     }
 }

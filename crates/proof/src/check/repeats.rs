@@ -74,13 +74,10 @@ fn is_explained(
     let deleted_by = answered_at + known.function_timeout + DELETED_WITHIN;
     let end = again.at.min(deleted_by);
     let within = |at: &Micros| (before.at..=end).contains(at);
-    let died = known.deaths.partition_point(|at| *at < before.at);
     // A forwarder that outlived its engine by a moment has delivered, and nobody was left to delete.
-    let orphaned = |at: &Micros| (before.at.saturating_sub(ORPHAN_LIVES)..=before.at).contains(at);
-    if known.deaths.get(died).is_some_and(within)
-        || known.deaths.iter().any(orphaned)
-        || event.timeouts.iter().any(within)
-    {
+    let died_from = before.at.saturating_sub(ORPHAN_LIVES);
+    let died = known.deaths.partition_point(|at| *at < died_from);
+    if known.deaths.get(died).is_some_and(|at| *at <= end) || event.timeouts.iter().any(within) {
         return true;
     }
     if full_disks.iter().any(|(began, ended)| *began <= end && *ended >= before.at) {
@@ -106,8 +103,8 @@ fn is_explained(
 
 /// Whether an operator wanted it to be sent once more.
 fn was_asked_for(known: &Known<'_>, event: &Event<'_>, again: &Arrival<'_>) -> bool {
-    let of = known.acts.iter().filter(|act| act.action == Action::Repeat);
-    of.filter(|act| event.ids().any(|id| act.event_ids.iter().any(|it| it == id))).any(|act| {
+    let mut of = known.acts.iter().filter(|act| act.action == Action::Repeat && act.names(event));
+    of.any(|act| {
         (act.began_at..=act.ended_at + Micros::from(known.timeout_ms) * 1_000).contains(&again.at)
     })
 }
@@ -149,9 +146,6 @@ fn was_dead_and_stayed(
         known.deaths.iter().any(|at| (dead_at..=until).contains(at))
             || unheard.iter().any(|(began, ended)| (*began..=*ended).contains(&dead_at))
     };
-    let is_meant = |act: &Act<'_>| {
-        act.event_ids.is_empty() || event.ids().any(|id| act.event_ids.iter().any(|it| it == id))
-    };
     let sends = |act: &&Act<'_>| matches!(act.action, Action::Redrive | Action::Edit);
     // The line that told of its death may have been lost with the process.
     let was_dead = event.reasons().next().is_some();
@@ -164,7 +158,7 @@ fn was_dead_and_stayed(
             .acts
             .iter()
             .filter(sends)
-            .any(|act| is_meant(act) && act.began_at < again.at && act.ended_at >= before.at)
+            .any(|act| act.is_for(event) && act.began_at < again.at && act.ended_at >= before.at)
 }
 
 fn other_id(name: Name, event: &Event<'_>) -> Option<Violation> {
