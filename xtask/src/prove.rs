@@ -148,6 +148,8 @@ impl Prove {
     fn arguments_of_simulation(&self) -> Vec<String> {
         let days = self.simulated_days.unwrap_or(if self.quick { QUICK_DAYS } else { DAYS });
         let mut arguments = vec!["simulate".to_owned(), format!("--days={days}")];
+        // It takes what makes a day short as well.
+        arguments.push("--typed=cargo run --package proof -- simulate".to_owned());
         arguments.extend(self.seed.map(|seed| format!("--seed={seed}")));
         arguments.extend(self.json.then(|| "--json".to_owned()));
         arguments
@@ -188,15 +190,20 @@ mod tests {
 
     #[test]
     fn the_command_that_repeats_a_run_is_the_one_that_was_typed() {
-        let arguments = |typed: &str| {
+        let prove = |typed: &str| {
             let words = format!("xtask prove {typed}");
             let Command::Prove(prove) =
                 Cli::try_parse_from(words.split_whitespace()).unwrap().command
             else {
                 panic!("{words}");
             };
-            prove.arguments().join(" ")
+            prove
         };
+        let arguments = |typed: &str| prove(typed).arguments().join(" ");
+        assert_eq!(
+            prove("--quick --seed 7").arguments_of_simulation().join(" "),
+            "simulate --days=200 --typed=cargo run --package proof -- simulate --seed=7"
+        );
         assert_eq!(
             arguments("--quick --seed 7"),
             "--events=20000 --typed=cargo xtask prove --quick --seed=7 --part"
