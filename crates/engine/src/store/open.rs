@@ -20,7 +20,7 @@ const LOCK_FILE: &str = "lock";
 const CACHE_KIB: u32 = 16 * 1_024;
 
 /// Pages after which the write-ahead log is copied into the database, in one go.
-const CHECKPOINT_PAGES: u32 = 4_000;
+pub(super) const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// What the write-ahead log is cut back to after that, in bytes.
 pub(super) const LOG_BYTES_KEPT: u32 = 64 * 1_024 * 1_024;

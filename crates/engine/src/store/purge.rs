@@ -8,13 +8,19 @@ use super::departure::{Departure, Why};
 use super::error::StoreError;
 use super::groups::{self, Removal};
 use super::limits;
+use super::open::CHECKPOINT_PAGES;
 use super::tx::Tx;
 use super::wake::Wake;
 
 /// Messages that one transaction of a purge looks at, at most, and how long it goes on with them:
 /// whoever sends meanwhile waits for it, and machines differ in what they do in a time.
-const EMPTIED_AT_ONCE: i64 = 500;
+const EMPTIED_AT_ONCE: i64 = 100;
 pub(super) const EMPTIED_FOR: Duration = Duration::from_millis(10);
+
+/// Pages after which the write-ahead log is copied into the database meanwhile: a purge touches them all
+/// over the file, and whoever sends waits for the disk to have them. Measured with 530,000 messages: no
+/// accept was held for longer than 41 ms, with [`CHECKPOINT_PAGES`] for 56 ms.
+const CHECKPOINT_PAGES_MEANWHILE: u32 = 1_000;
 
 /// How long who purges waits for its end. Clients wait for 60 s at most, and try again; SQS deletes for as
 /// long after its answer. Source: SQS API reference, `PurgeQueue`.
@@ -97,6 +103,8 @@ impl Emptying {
         if next.is_empty() {
             self.after = self.before;
         }
+        let pages = if self.is_done() { CHECKPOINT_PAGES } else { CHECKPOINT_PAGES_MEANWHILE };
+        tx.set(&format!("PRAGMA wal_autocheckpoint = {pages}"))?;
         for (sequence, queue_id) in next {
             if queue_id == self.queue_id {
                 groups::remove(tx, &queue, sequence, &Removal::Purged)?;
@@ -148,13 +156,17 @@ mod tests {
             store.send(QUEUE, message).await.unwrap();
         }
         let mut emptying = store.jobs.run(|tx| purge(tx, QUEUE)).await.unwrap();
+        let pages =
+            |tx: &mut Tx<'_>| Ok(tx.first("PRAGMA wal_autocheckpoint", [], |row| row.get(0))?);
         for (time, left) in [(Duration::ZERO, 4), (Duration::ZERO, 3), (Duration::MAX, 0)] {
             emptying = store.jobs.run(move |tx| emptying.step(tx, time)).await.unwrap();
             assert_eq!(store.statistics(QUEUE).await.unwrap().visible, left);
+            assert_eq!(store.jobs.run(pages).await.unwrap(), Some(CHECKPOINT_PAGES_MEANWHILE));
         }
         assert!(!emptying.is_done(), "nobody has looked whether that was all");
         let emptying = store.jobs.run(move |tx| emptying.step(tx, Duration::ZERO)).await.unwrap();
         assert!(emptying.is_done());
+        assert_eq!(store.jobs.run(pages).await.unwrap(), Some(CHECKPOINT_PAGES));
     }
 
     /// Clients would take an answer that is late for a failure.
