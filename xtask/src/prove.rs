@@ -55,7 +55,7 @@ pub(crate) struct Prove {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     events: Option<u64>,
 
-    /// After this time no more faults begin [default: 60]
+    /// After this time no more faults begin [default: 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     minutes: Option<u64>,
 

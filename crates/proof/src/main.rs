@@ -48,7 +48,7 @@ struct Cli {
     events: u64,
 
     /// After this time no more faults begin
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
 
     /// Do not fail where a fault met nobody

@@ -197,12 +197,14 @@ pub struct Step {
 
 /// Fewest events for each step: less would meet nothing.
 const EVENTS_PER_STEP: u64 = 400;
+/// How often every fault comes at most: a round takes about a minute, most of which is waiting.
+const ROUNDS_MAX: u64 = 20;
 
 /// The steps of a seed: every fault as often as every other, in an order of the seed's.
 #[must_use]
 pub fn schedule(seed: u64, events: u64) -> Vec<Step> {
     let mut random = Random::of(seed, 1);
-    let rounds = (events / EVENTS_PER_STEP / Fault::ALL.len() as u64).clamp(1, 40);
+    let rounds = (events / EVENTS_PER_STEP / Fault::ALL.len() as u64).clamp(1, ROUNDS_MAX);
     let mut faults = Vec::new();
     for _ in 0..rounds {
         let mut round = Fault::ALL;

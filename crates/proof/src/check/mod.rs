@@ -12,7 +12,7 @@ mod secrecy;
 mod support;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -124,22 +124,22 @@ pub fn check(history: &History) -> Vec<Checked> {
 /// What the shortest story of a violation is: everything that was seen of its events, in order.
 #[must_use]
 pub fn story<'a>(history: &'a History, violation: &Violation) -> Vec<&'a Entry> {
-    let known = Known::of(history);
-    let ids: Vec<&str> = known
-        .by_id
-        .iter()
-        .filter(|(_, name)| violation.names.contains(name))
-        .map(|(id, _)| *id)
-        .collect();
+    let ids = history.entries().iter().filter_map(|entry| match &entry.seen {
+        Seen::Accepted { name, event_id, .. } | Seen::Got { name, event_id, .. } => {
+            violation.names.contains(name).then_some(event_id.as_str())
+        }
+        _ => None,
+    });
+    let ids: BTreeSet<&str> = ids.collect();
     let is_about = |entry: &&Entry| match &entry.seen {
         Seen::Accepted { name, .. } | Seen::NotAccepted { name, .. } | Seen::Got { name, .. } => {
             violation.names.contains(name)
         }
         Seen::DeadLettered { event_id, .. } | Seen::TimedOut { event_id } => {
-            ids.contains(&event_id.as_str())
+            ids.contains(event_id.as_str())
         }
         Seen::Acted { event_ids, .. } => {
-            event_ids.is_empty() || event_ids.iter().any(|id| ids.contains(&id.as_str()))
+            event_ids.is_empty() || event_ids.iter().any(|id| ids.contains(id.as_str()))
         }
         Seen::Died { .. } | Seen::Healthy => true,
         _ => false,

@@ -13,6 +13,9 @@ use crate::schedule::{Fault, Step};
 
 /// How many dead letters are tried until one is dropped.
 const TRIED: usize = 5;
+/// From how many dead letters on the oldest are dropped before a redrive: some are wanted by nobody, come
+/// back every time, and would be all that a long run does.
+const LETTERS_MAX: usize = 1_000;
 
 impl Attack {
     pub(super) async fn redrive(&self, step: Step) -> anyhow::Result<u64> {
@@ -27,6 +30,21 @@ impl Attack {
             .then(|| Duration::from_millis(5 + step.choice % 400));
         self.operators.act_or_be_killed(Action::Redrive, ids, &arguments, after).await?;
         Ok(letters.len() as u64)
+    }
+
+    /// Drops the first half of them, once they are too many.
+    pub(super) async fn drop_oldest(&self) -> anyhow::Result<()> {
+        let letters = self.operators.dead_letters().await?;
+        if letters.len() <= LETTERS_MAX {
+            return Ok(());
+        }
+        let ids: Vec<String> =
+            letters.iter().take(LETTERS_MAX / 2).map(|letter| letter.event_id.clone()).collect();
+        let mut arguments = vec!["dlq", "drop", "proof", "--yes", "--why", "nobody wants them"];
+        arguments.extend(ids.iter().map(String::as_str));
+        // Some may be hidden by a command that was killed: then nothing is dropped, and the next tries.
+        self.operators.act(Action::Drop, ids.clone(), &arguments).await?;
+        Ok(())
     }
 
     pub(super) async fn skip(&self, step: Step) -> anyhow::Result<u64> {

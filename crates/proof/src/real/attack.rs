@@ -33,8 +33,16 @@ const UNDER_LOAD: u64 = 200;
 const FULL_FOR: Duration = Duration::from_secs(15);
 /// How many events are sent into a full disk at a time.
 const INTO_FULL: u64 = 20;
-/// Size of the data directory's own disk, in MiB.
+/// Size of the data directory's own disk, in MiB, and for how many events there is another: what was sent
+/// within the last five minutes is remembered.
 const DISK_MIB: u64 = 256;
+const EVENTS_PER_MIB: u64 = 1_000;
+/// How many events are sent before it is asked how many wait.
+const SENT_AT_A_TIME: u64 = 1_000;
+/// From how many events that wait no more are sent for a while: senders are faster than what they send to.
+const WAITING_MAX: u64 = 20_000;
+/// How long no more are sent at most, as some may wait for what is still to come.
+const HELD_BACK_FOR: Duration = Duration::from_mins(1);
 /// How long everything that waits may take, beside what each event takes: longer than is promised, so that
 /// what comes too late is seen to come.
 const DRAINED_WITHIN: Duration = Duration::from_mins(3);
@@ -68,9 +76,10 @@ pub(super) struct Attack {
 struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(at: &Path) -> Result<Self, String> {
+    fn mount(at: &Path, events: u64) -> Result<Self, String> {
+        let mib = DISK_MIB + events / EVENTS_PER_MIB;
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={DISK_MIB}m,mode=700"), "tmpfs"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m,mode=700"), "tmpfs"]).arg(at);
         let output = mount.output().map_err(|error| format!("mount cannot be started: {error}"))?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() { Ok(Self(at.to_owned())) } else { Err(said) }
@@ -109,7 +118,7 @@ impl Attack {
             std::fs::write(path("secrets").join(name), secret)?;
         }
         std::fs::write(path("secrets").join("ours"), &record.planted.ours)?;
-        let (disk, skipped) = match Disk::mount(&path("disk")) {
+        let (disk, skipped) = match Disk::mount(&path("disk"), options.events) {
             Ok(disk) => (Some(disk), Vec::new()),
             Err(why) => (None, vec![(Fault::FullDisk, format!("no disk of its own: {why}"))]),
         };
@@ -184,18 +193,33 @@ impl Attack {
     /// Does every step, and sends every event.
     pub(super) async fn carry_out(&mut self, steps: &[Step]) -> anyhow::Result<()> {
         for (number, step) in steps.iter().enumerate() {
-            self.send_until(step.after).await?;
+            self.send_steadily(step.after).await?;
             self.look();
             if Instant::now() > self.ends_at {
-                self.skipped.push((step.fault, "the time was over".to_owned()));
+                let skipped = (step.fault, "the time was over".to_owned());
+                if !self.skipped.contains(&skipped) {
+                    self.skipped.push(skipped);
+                }
                 continue;
             }
             let said = format!("{}/{} {:?}", number + 1, steps.len(), step.fault);
             (self.progress)(&format!("{said}, {} events", step.after));
             self.carry_out_one(*step).await.with_context(|| format!("step {said}"))?;
         }
-        self.send_until(self.events).await?;
+        self.send_steadily(self.events).await?;
         self.wait_for_service().await
+    }
+
+    /// Has events sent, until this many were, and not faster than they are delivered.
+    async fn send_steadily(&mut self, events: u64) -> anyhow::Result<()> {
+        while self.released < events {
+            self.send_until((self.released + SENT_AT_A_TIME).min(events)).await?;
+            let began = Instant::now();
+            while self.count_waiting().await? > WAITING_MAX && began.elapsed() < HELD_BACK_FOR {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        Ok(())
     }
 
     /// Has events sent, until this many were.
@@ -236,7 +260,10 @@ impl Attack {
             Fault::KillForwarder | Fault::KillForwarders => self.kill_forwarders(step).await,
             Fault::Reconfigure => self.reconfigure(step).await.map(|()| 1),
             Fault::FullDisk => self.full_disk().await,
-            Fault::Redrive | Fault::KillRedrive => self.redrive(step).await,
+            Fault::Redrive | Fault::KillRedrive => {
+                self.drop_oldest().await?;
+                self.redrive(step).await
+            }
             Fault::Skip | Fault::KillSkip => self.skip(step).await,
             Fault::Retry | Fault::KillRetry => self.retry(step).await,
             Fault::Pause | Fault::PauseAcrossKill | Fault::KillPause | Fault::KillResume => {
@@ -341,14 +368,9 @@ impl Attack {
 
     /// Waits until nothing waits; gives the ids of what still does.
     async fn drain(&self) -> anyhow::Result<Vec<String>> {
-        let engine = self.engine()?;
         let ends_at = Instant::now() + DRAINED_WITHIN + Duration::from_millis(self.events / 10);
         loop {
-            let status = engine.json("/_engine/status").await?;
-            let queue = &status["queue"];
-            let counts = ["visible", "in_flight", "delayed"].map(|name| queue[name].as_u64());
-            let events: u64 = counts.into_iter().flatten().sum();
-            if events == 0 {
+            if self.count_waiting().await? == 0 {
                 return Ok(Vec::new());
             }
             if Instant::now() > ends_at {
@@ -356,6 +378,14 @@ impl Attack {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// How many events are in the queue.
+    async fn count_waiting(&self) -> anyhow::Result<u64> {
+        let status = self.engine()?.json("/_engine/status").await?;
+        let queue = &status["queue"];
+        let counts = ["visible", "in_flight", "delayed"].map(|name| queue[name].as_u64());
+        Ok(counts.into_iter().flatten().sum())
     }
 
     async fn waiting(&self) -> anyhow::Result<Vec<String>> {
