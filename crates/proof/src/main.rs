@@ -7,6 +7,7 @@ extern crate terminal;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -71,6 +72,10 @@ struct Cli {
     /// this text in their names
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
     self_test: Option<String>,
+
+    /// What is mounted is for this process alone
+    #[arg(long, hide = true)]
+    own_mounts: bool,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -256,6 +261,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Simulate(simulate)) = &cli.command {
         return simulate.run();
     }
+    if !cli.own_mounts {
+        start_with_own_mounts()?;
+    }
     let beside = || std::env::current_exe().ok()?.parent().map(PathBuf::from);
     let programs = cli.programs.or_else(beside).context("where are the programs?")?;
     let seed = cli.seed.unwrap_or_else(new_seed);
@@ -288,6 +296,23 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     terminal::print::finish().context("writing to standard output")?;
     let is_whole = cli.part || report.unexercised().is_empty();
     Ok(if report.is_kept() && is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Becomes this program once more, with mounts that go with it however it ends; gives back where that is
+/// only for others.
+fn start_with_own_mounts() -> anyhow::Result<()> {
+    let apart = |program: &Path| {
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--mount", "--propagation", "private", "--"]).arg(program);
+        unshare
+    };
+    if !apart(Path::new("true")).output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    let program = std::env::current_exe().context("which program is this?")?;
+    let mut again = apart(&program);
+    let error = again.arg("--own-mounts").args(std::env::args_os().skip(1)).exec();
+    Err(error).context("starting this program with mounts of its own")
 }
 
 fn self_test(options: &Options, text: &str) -> anyhow::Result<ExitCode> {

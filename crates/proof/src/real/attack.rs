@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use tokio::task::JoinSet;
 use super::Options;
 use super::configuration::{self, Configuration, PROVIDER_SECRETS};
 use super::engine::{Engine, Places};
+use super::mounts::Disk;
 use super::operators::Operators;
 use super::record::Record;
 use super::senders::Senders;
@@ -33,10 +33,6 @@ const UNDER_LOAD: u64 = 200;
 const FULL_FOR: Duration = Duration::from_secs(15);
 /// How many events are sent into a full disk at a time.
 const INTO_FULL: u64 = 20;
-/// Size of the data directory's own disk, in MiB, and for how many events there is another: what was sent
-/// within the last five minutes is remembered.
-const DISK_MIB: u64 = 256;
-const EVENTS_PER_MIB: u64 = 1_000;
 /// How many events are sent before it is asked how many wait.
 const SENT_AT_A_TIME: u64 = 1_000;
 /// From how many events that wait no more are sent for a while: senders are faster than what they send to.
@@ -70,40 +66,6 @@ pub(super) struct Attack {
     skipped: Vec<(Fault, String)>,
     /// Removed with everything in it at the end.
     _folder: tempfile::TempDir,
-}
-
-/// A disk of its own for the data directory, so that it can be full. Unmounted when dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: &Path, events: u64) -> Result<Self, String> {
-        let mib = DISK_MIB + events / EVENTS_PER_MIB;
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m,mode=700"), "tmpfs"]).arg(at);
-        let output = mount.output().map_err(|error| format!("mount cannot be started: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        if output.status.success() { Ok(Self(at.to_owned())) } else { Err(said) }
-    }
-
-    /// Takes all room that is left.
-    fn fill(&self) -> anyhow::Result<PathBuf> {
-        use std::io::Write as _;
-
-        let filler = self.0.join("filler");
-        let mut file = std::fs::File::create(&filler).context("filling the disk")?;
-        for bytes in [1_024 * 1_024, 4_096, 1] {
-            // Until it takes no more.
-            while file.write_all(&vec![0; bytes]).is_ok() {}
-        }
-        Ok(filler)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: somebody may still look into it, and nobody is left to be told.
-        let _unmounted = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 impl Attack {

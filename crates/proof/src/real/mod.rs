@@ -11,6 +11,7 @@ mod configuration;
 mod engine;
 mod fate;
 mod http;
+mod mounts;
 mod operators;
 mod record;
 mod senders;
