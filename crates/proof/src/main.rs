@@ -68,6 +68,10 @@ struct Cli {
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
 
+    /// Begin with the programs of this folder, and upgrade them in the middle
+    #[arg(long, value_name = "DIR", conflicts_with = "self_test")]
+    upgrade_from: Option<PathBuf>,
+
     /// Try instead whether faults are found that the programs are built with on purpose; all, or those with
     /// this text in their names
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
@@ -274,6 +278,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         seed,
         events: cli.events,
         time: Duration::from_secs(cli.minutes * 60),
+        upgrade_from: cli.upgrade_from,
+        own_mounts: cli.own_mounts,
         deliberate: None,
         progress: |text| eprintln!("{text}"),
     };

@@ -225,8 +225,12 @@ impl Report {
         let mut text = String::new();
         for checked in self.checked.iter().filter(|checked| !checked.violations.is_empty()) {
             text.extend([format!("\nBROKEN: {}\n", checked.promise.text())]);
-            let mut told: Vec<_> =
-                checked.violations.iter().take(LOOKED_AT_MAX).map(|it| (it, story(history, it))).collect();
+            let mut told: Vec<_> = checked
+                .violations
+                .iter()
+                .take(LOOKED_AT_MAX)
+                .map(|it| (it, story(history, it)))
+                .collect();
             told.sort_by_key(|(_, story)| story.len());
             for (violation, story) in told.iter().take(STORIES_MAX) {
                 text.extend([format!("\n{}\n", violation.text)]);

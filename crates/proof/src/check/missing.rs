@@ -66,7 +66,8 @@ fn untrue_letter(known: &Known<'_>, event: &Event<'_>, letter: &DeadLetter) -> O
     }
     let give_up_after = known.routes.get(event.route)?.give_up_after_seconds;
     match letter.reason.as_str() {
-        "gave_up" if letter.age_seconds < give_up_after => {
+        // What a clock showed that was set meanwhile is no age.
+        "gave_up" if letter.age_seconds < give_up_after && !was_clock_set(known, event) => {
             Some(format!("given up at the age of {} s, not {give_up_after}", letter.age_seconds))
         }
         "rejected" => {
@@ -76,6 +77,10 @@ fn untrue_letter(known: &Known<'_>, event: &Event<'_>, letter: &DeadLetter) -> O
         }
         _ => None,
     }
+}
+
+fn was_clock_set(known: &Known<'_>, event: &Event<'_>) -> bool {
+    known.clocks_set.last().is_some_and(|at| *at >= event.sent_at)
 }
 
 fn untrue_reason(known: &Known<'_>, event: &Event<'_>, reason: &str) -> Option<String> {
@@ -98,6 +103,7 @@ mod tests {
     use super::super::Promise::NothingMissing;
     use super::super::support::{Story, dead};
     use crate::history::Action;
+    use crate::schedule::Fault;
 
     #[test]
     fn what_is_delivered_dead_waiting_or_dropped_is_there() {
@@ -169,6 +175,26 @@ mod tests {
             let mut story = Story::new();
             story.accepted("k1-0", "plain").got("k1-0", 422).left(vec![letter], &[]);
             story.broken(NothingMissing, says);
+        }
+    }
+
+    #[test]
+    fn the_age_of_what_died_is_no_age_once_the_clock_was_set() {
+        for (is_before, holds) in [(false, true), (true, false)] {
+            let mut story = Story::new();
+            if is_before {
+                story.during(Fault::StepClock);
+            }
+            story.accepted("k1-0", "plain").got("k1-0", 500);
+            if !is_before {
+                story.during(Fault::StepClock);
+            }
+            story.left(vec![dead("k1-0", "gave_up", None, 5)], &[]);
+            if holds {
+                story.holds(NothingMissing);
+            } else {
+                story.broken(NothingMissing, "given up at the age of 5 s");
+            }
         }
     }
 

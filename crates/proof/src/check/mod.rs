@@ -17,6 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Serialize;
 
 use crate::history::{Action, Answer, DeadLetter, Entry, History, Micros, Name, Route, Seen};
+use crate::schedule::Fault;
 
 /// What is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -223,6 +224,8 @@ struct Known<'a> {
     acts: Vec<Act<'a>>,
     /// When a process died, in order.
     deaths: Vec<Micros>,
+    /// When the wall clock was set, in order.
+    clocks_set: Vec<Micros>,
     /// When a destination answered anything but a 2xx in time, in order.
     failures: HashMap<&'a str, Vec<Micros>>,
     healthy_at: Option<Micros>,
@@ -283,6 +286,7 @@ impl<'a> Known<'a> {
                 code: *code,
             }),
             Seen::Died { .. } => self.deaths.push(at),
+            Seen::Began { fault: Fault::StepClock } => self.clocks_set.push(at),
             Seen::Healthy => self.healthy_at = Some(at),
             Seen::Left { dead, waiting, .. } => (self.dead, self.waiting) = (dead, waiting),
             _ => {}

@@ -91,7 +91,7 @@ impl Attack {
 
     /// Dead letters that the service rejected, in an order that a number chooses. What was edited is not
     /// verified any more, so no others.
-    async fn rejected(&self, choice: u64) -> anyhow::Result<Vec<DeadLetter>> {
+    pub(super) async fn rejected(&self, choice: u64) -> anyhow::Result<Vec<DeadLetter>> {
         let mut letters = self.operators.dead_letters().await?;
         letters.retain(|letter| letter.reason == "rejected");
         Random::new(choice).shuffle(&mut letters);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
-use super::configuration::{self, Configuration, PROVIDER_SECRETS};
+use super::clock::Clock;
+use super::configuration::{self, Configuration, PROVIDER_SECRETS, RouteOf};
 use super::engine::{Engine, Places};
-use super::mounts::Disk;
+use super::mounts::{Disk, Hosts, own_shared_memory};
 use super::operators::Operators;
 use super::record::Record;
 use super::senders::Senders;
@@ -51,6 +53,10 @@ pub(super) struct Attack {
     pub(super) record: Arc<Record>,
     pub(super) places: Arc<Places>,
     disk: Option<Disk>,
+    /// Where it can be set.
+    clock: Option<Clock>,
+    /// The programs that are upgraded to, where former ones were started.
+    newer: Option<PathBuf>,
     service: Service,
     engine: Option<Engine>,
     ingest: watch::Sender<Option<SocketAddr>>,
@@ -80,12 +86,45 @@ impl Attack {
             std::fs::write(path("secrets").join(name), secret)?;
         }
         std::fs::write(path("secrets").join("ours"), &record.planted.ours)?;
-        let (disk, skipped) = match Disk::mount(&path("disk"), options.events) {
-            Ok(disk) => (Some(disk), Vec::new()),
-            Err(why) => (None, vec![(Fault::FullDisk, format!("no disk of its own: {why}"))]),
+        let mut skipped = Vec::new();
+        let disk = match Disk::mount(&path("disk"), options.events) {
+            Ok(disk) => Some(disk),
+            Err(why) => {
+                let why = format!("no disk of its own: {why}");
+                let faults = [Fault::FullDisk, Fault::ReadOnlyDisk];
+                skipped.extend(faults.map(|fault| (fault, why.clone())));
+                None
+            }
         };
+        let (first, newer) = match &options.upgrade_from {
+            Some(former) => (former, Some(options.programs.clone())),
+            None => (&options.programs, None),
+        };
+        if newer.is_none() {
+            skipped.push((Fault::Upgrade, "no former programs were named".to_owned()));
+        }
+        std::os::unix::fs::symlink(first, path("programs")).context("linking the programs")?;
+        // A fault that is there on purpose is looked for with others beside it, on the same machine.
+        let is_alone = options.own_mounts && options.deliberate.is_none();
+        let apart = "mounts of its own are needed: only root can have them, and one run at a time";
+        let mut hosts = None;
+        let mut clock = None;
+        if is_alone {
+            let names = RouteOf::ALL.into_iter().flat_map(|route| route.destinations()).copied();
+            hosts = Some(Arc::new(Hosts::mount(&path("hosts"), names)?));
+            let programs: Vec<&Path> =
+                [first].into_iter().chain(&newer).map(PathBuf::as_path).collect();
+            let found = Clock::new(path("forwarder"), &programs);
+            match found.and_then(|found| own_shared_memory().map(|()| found)) {
+                Ok(found) => clock = Some(found),
+                Err(why) => skipped.push((Fault::StepClock, why)),
+            }
+        } else {
+            let faults = [Fault::MoveName, Fault::StepClock];
+            skipped.extend(faults.map(|fault| (fault, apart.to_owned())));
+        }
         let places = Arc::new(Places {
-            programs: options.programs.clone(),
+            programs: path("programs"),
             data_dir: path("disk").join("data"),
             config: path("config.json"),
             desk: path("desk"),
@@ -96,7 +135,7 @@ impl Attack {
             events: options.events,
             ends_at: Instant::now() + options.time,
             progress: options.progress,
-            service: Service::start(options.seed, &record).await?,
+            service: Service::start(options.seed, &record, hosts.as_ref()).await?,
             engine: None,
             senders: Senders::start(options.seed, &record, &ingest),
             released: 0,
@@ -110,6 +149,8 @@ impl Attack {
             _folder: folder,
             ingest,
             disk,
+            clock,
+            newer,
             places,
             record,
         };
@@ -120,11 +161,13 @@ impl Attack {
 
     async fn start_engine(&mut self) -> anyhow::Result<()> {
         let configuration = Configuration {
-            destinations: &self.service.addresses(),
+            destinations: &self.service.authorities(),
             secrets: &self.places.secrets,
         };
         std::fs::write(&self.places.config, configuration.json(self.edition).to_string())?;
-        let (engine, ingest) = Engine::start(&self.places, self.deliberate, &self.record).await?;
+        let clock = self.clock.as_ref();
+        let started = Engine::start(&self.places, self.deliberate, clock, &self.record).await;
+        let (engine, ingest) = started?;
         self.engine = Some(engine);
         self.ingest.send_replace(Some(ingest));
         Ok(())
@@ -222,6 +265,9 @@ impl Attack {
             Fault::KillForwarder | Fault::KillForwarders => self.kill_forwarders(step).await,
             Fault::Reconfigure => self.reconfigure(step).await.map(|()| 1),
             Fault::FullDisk => self.full_disk().await,
+            Fault::ReadOnlyDisk => self.read_only_disk().await,
+            Fault::StepClock => self.step_clock(step).await,
+            Fault::Upgrade => self.upgrade().await,
             Fault::Redrive | Fault::KillRedrive => {
                 self.drop_oldest().await?;
                 self.redrive(step).await
@@ -236,6 +282,7 @@ impl Attack {
             Fault::Import | Fault::KillImport => self.import(step).await,
             Fault::Repeat => self.repeat(step).await,
             Fault::TogetherAct => self.act_together(step).await,
+            Fault::PageAct | Fault::KillPage => self.act_by_the_page(step).await,
             Fault::RotateSecret => self.rotate_secret().map(|()| 1),
             _ => bail!("{fault:?} is the service's"),
         }?;
@@ -293,6 +340,53 @@ impl Attack {
         // Everything goes on.
         self.send_until(self.released).await?;
         Ok(met)
+    }
+
+    /// A disk that takes no more writes: an engine does not start on it, and goes on once it does.
+    async fn read_only_disk(&mut self) -> anyhow::Result<u64> {
+        if self.disk.is_none() {
+            return Ok(0);
+        }
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        engine.kill().await?;
+        if let Some(disk) = &self.disk {
+            disk.set_read_only(true)?;
+            let refused = Engine::refuse(&self.places, self.clock.as_ref(), &self.record).await;
+            disk.set_read_only(false)?;
+            refused?;
+        }
+        self.start_engine().await?;
+        Ok(1)
+    }
+
+    /// The engine is away for a moment, as where the machine is: its wall clock is another then.
+    async fn step_clock(&mut self, step: Step) -> anyhow::Result<u64> {
+        let Some(clock) = &mut self.clock else { return Ok(0) };
+        clock.step(step.choice / 2);
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        if step.choice.is_multiple_of(2) {
+            engine.kill().await?
+        } else {
+            engine.stop().await?
+        }
+        self.start_engine().await?;
+        Ok(1)
+    }
+
+    /// As somebody installs newer programs: the data directory stays.
+    async fn upgrade(&mut self) -> anyhow::Result<u64> {
+        let Some(newer) = self.newer.take() else { return Ok(0) };
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        engine.stop().await?;
+        let link = &self.places.programs;
+        let new = link.with_extension("new");
+        std::os::unix::fs::symlink(newer, &new).context("linking the newer programs")?;
+        std::fs::rename(new, link).context("linking the newer programs")?;
+        self.start_engine().await?;
+        Ok(1)
     }
 
     /// Notes what processes use, where it is more than before.
