@@ -233,9 +233,9 @@ fn build_former(commit: &str) -> anyhow::Result<PathBuf> {
     let packages = attacked.iter().flat_map(|package| ["--package", package]);
     let mut build = cargo();
     build.args(["build", "--release", "--bins"]).args(packages).arg("--target-dir").arg(&target);
-    let built = process::run(build.current_dir(&source));
+    let ended = process::run(build.current_dir(&source));
     remove().context("removing the former source")?;
-    built?;
+    ended?;
     Ok(target.join("release"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::configuration::{self, Configuration, PROVIDER_SECRETS, RouteOf};
 use super::engine::{Engine, Places};
 use super::mounts::{Disk, Hosts, own_shared_memory};
@@ -110,11 +110,9 @@ impl Attack {
         let mut hosts = None;
         let mut clock = None;
         if is_alone {
-            let names = RouteOf::ALL.into_iter().flat_map(|route| route.destinations()).copied();
+            let names = RouteOf::ALL.into_iter().flat_map(RouteOf::destinations).copied();
             hosts = Some(Arc::new(Hosts::mount(&path("hosts"), names)?));
-            let programs: Vec<&Path> =
-                [first].into_iter().chain(&newer).map(PathBuf::as_path).collect();
-            let found = Clock::new(path("forwarder"), &programs);
+            let found = Clock::new(path("forwarder"), &options.programs);
             match found.and_then(|found| own_shared_memory().map(|()| found)) {
                 Ok(found) => clock = Some(found),
                 Err(why) => skipped.push((Fault::StepClock, why)),
@@ -363,13 +361,17 @@ impl Attack {
     /// The engine is away for a moment, as where the machine is: its wall clock is another then.
     async fn step_clock(&mut self, step: Step) -> anyhow::Result<u64> {
         let Some(clock) = &mut self.clock else { return Ok(0) };
+        // Former programs are as they were released.
+        if !clock::is_for(&self.places.programs) {
+            return Ok(0);
+        }
         clock.step(step.choice / 2);
         let engine = self.engine.take().context("no engine runs")?;
         self.ingest.send_replace(None);
         if step.choice.is_multiple_of(2) {
-            engine.kill().await?
+            engine.kill().await?;
         } else {
-            engine.stop().await?
+            engine.stop().await?;
         }
         self.start_engine().await?;
         Ok(1)

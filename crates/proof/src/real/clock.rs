@@ -24,20 +24,15 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// None of these `programs` takes another clock if one is static.
-    pub(super) fn new(wrapper: PathBuf, programs: &[&Path]) -> Result<Self, String> {
+    /// A clock that can be set for the programs of this folder.
+    pub(super) fn new(wrapper: PathBuf, programs: &Path) -> Result<Self, String> {
         let found = || {
             let folders = std::fs::read_dir("/usr/lib").ok()?;
             folders.flatten().map(|folder| folder.path().join(LIBRARY)).find(|file| file.exists())
         };
         let library = found().ok_or("no libfaketime: it is in the package `faketime`")?;
-        for folder in programs {
-            for name in ["webhook-engine", "forwarder"] {
-                let program = std::fs::read(folder.join(name)).unwrap_or_default();
-                if !contains(&program, b"libc.so.6") {
-                    return Err(format!("{name} is static, and takes no other clock"));
-                }
-            }
+        if !is_for(programs) {
+            return Err("static programs take no other clock".to_owned());
         }
         Ok(Self { library, wrapper, hours: 0 })
     }
@@ -80,4 +75,11 @@ impl Clock {
         std::fs::set_permissions(&self.wrapper, executable)?;
         Ok(self.wrapper.clone())
     }
+}
+
+/// Whether the programs of this folder look for the time in the C library.
+pub(super) fn is_for(programs: &Path) -> bool {
+    ["webhook-engine", "forwarder"].iter().all(|name| {
+        std::fs::read(programs.join(name)).is_ok_and(|program| contains(&program, b"libc.so.6"))
+    })
 }

@@ -54,7 +54,8 @@ impl Attack {
         let redrive = Step { fault: Fault::Redrive, ..step };
         let (acted, retried, redriven) =
             tokio::join!(page.act(forms), self.retry(retry), self.redrive(redrive));
-        (retried?, redriven?);
+        retried?;
+        redriven?;
         let begun = acted?;
         page.close().await?;
         Ok(begun)
