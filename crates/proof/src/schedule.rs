@@ -215,8 +215,8 @@ pub struct Step {
 
 /// Fewest events for each step: less would meet nothing.
 const EVENTS_PER_STEP: u64 = 400;
-/// How often every fault comes at most: a round takes about a minute, most of which is waiting.
-const ROUNDS_MAX: u64 = 20;
+/// How often every fault comes at most: a round takes up to two minutes, most of which is waiting.
+const ROUNDS_MAX: u64 = 15;
 
 /// The steps of a seed: every fault as often as every other, in an order of the seed's; an upgrade once, in
 /// the middle.

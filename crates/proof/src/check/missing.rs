@@ -89,7 +89,7 @@ fn untrue_reason(known: &Known<'_>, event: &Event<'_>, reason: &str) -> Option<S
     };
     let is_true = match reason {
         "rejected" => event.arrivals.iter().any(|it| it.answer.status.is_some_and(rejects)),
-        "unverified" => event.is_forged,
+        "unverified" => event.is_forged || !known.was_taken_for_forged(event),
         "skipped" => known.was_told(event, &[Action::Skip]).is_some_and(|act| act.has_reason),
         "gave_up" => true,
         // Nothing that is sent here is malformed or unroutable, and no receive count comes near its end.

@@ -224,6 +224,8 @@ struct Known<'a> {
     acts: Vec<Act<'a>>,
     /// When a process died, in order.
     deaths: Vec<Micros>,
+    /// When the provider got another secret, in order.
+    rotated: Vec<Micros>,
     /// When the wall clock was set, in order.
     clocks_set: Vec<Micros>,
     /// When a destination answered anything but a 2xx in time, in order.
@@ -286,6 +288,7 @@ impl<'a> Known<'a> {
                 code: *code,
             }),
             Seen::Died { .. } => self.deaths.push(at),
+            Seen::Began { fault: Fault::RotateSecret } => self.rotated.push(at),
             Seen::Began { fault: Fault::StepClock } => self.clocks_set.push(at),
             Seen::Healthy => self.healthy_at = Some(at),
             Seen::Left { dead, waiting, .. } => (self.dead, self.waiting) = (dead, waiting),
@@ -326,6 +329,18 @@ impl<'a> Known<'a> {
 
     fn is_blocking(&self, event: &Event<'_>) -> bool {
         self.routes.get(event.route).is_some_and(|route| route.is_blocking)
+    }
+
+    /// Whether it was taken for forged while the secret that it was signed with was known: the provider's
+    /// newest and the one before are.
+    fn was_taken_for_forged(&self, event: &Event<'_>) -> bool {
+        let next = self.rotated.partition_point(|at| *at < event.sent_at);
+        let unknown_from = self.rotated.get(next + 1).copied().unwrap_or(Micros::MAX);
+        let is_unverified = |reason: &str| reason == "unverified";
+        // What is left at the end was seen in the log or in a list, unless its line was lost.
+        let letter = event.letter.is_some_and(|letter| is_unverified(&letter.reason));
+        let mut deaths = event.deaths.iter().filter(|(_, reason)| is_unverified(reason));
+        deaths.any(|(at, _)| *at < unknown_from) || letter && unknown_from == Micros::MAX
     }
 
     /// Whether an operator named this event, or all, in a command that began before `at`.
