@@ -156,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_put_back_may_be_dropped_again_and_several_may_be_dropped_at_once() {
+        let mut story = Story::new();
+        for event in ["k1-0", "k1-1"] {
+            story.accepted(event, "plain").got(event, 422);
+        }
+        let both = ["k1-0", "k1-1"];
+        story.act(Action::Drop, &both, Some(0)).act(Action::Import, &both, Some(0));
+        story.act(Action::Drop, &both, Some(0)).left(vec![], &[]);
+        story.holds(NothingMissing);
+    }
+
+    #[test]
+    fn a_dead_letter_with_a_true_reason_is_well() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).got("k1-0", 422).accepted("k1-1", "plain");
+        let left = vec![dead("k1-0", "rejected", Some(422), 1), dead("k1-1", "gave_up", None, 60)];
+        story.left(left, &[]).holds(NothingMissing);
+    }
+
+    #[test]
     fn every_destination_of_a_route_has_to_have_it() {
         let mut story = Story::new();
         story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
@@ -182,6 +202,7 @@ mod tests {
     fn the_age_of_what_died_is_no_age_once_the_clock_was_set() {
         for (is_before, holds) in [(false, true), (true, false)] {
             let mut story = Story::new();
+            story.during(Fault::StepClock);
             if is_before {
                 story.during(Fault::StepClock);
             }
@@ -200,9 +221,15 @@ mod tests {
 
     #[test]
     fn a_reason_of_before_is_looked_at_too() {
-        let mut story = Story::new();
-        story.accepted("k1-0", "plain").got("k1-0", 500).died("k1-0", "rejected").got("k1-0", 200);
-        story.left(vec![], &[]);
-        story.broken(NothingMissing, "\"rejected\"");
+        for status in [None, Some(500), Some(503), Some(429), Some(425), Some(408), Some(200)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain");
+            match status {
+                Some(status) => story.got("k1-0", status),
+                None => story.got_no_answer("k1-0"),
+            };
+            story.died("k1-0", "rejected").got("k1-0", 200).left(vec![], &[]);
+            story.broken(NothingMissing, "\"rejected\"");
+        }
     }
 }

@@ -17,6 +17,11 @@ const TRIED: usize = 5;
 /// back every time, and would be all that a long run does.
 const LETTERS_MAX: usize = 1_000;
 
+/// From how many events on redrives do not wait for a minute until the lease of a killed one has expired: it
+/// would be half of the run.
+const LONG_RUN: u64 = 100_000;
+const WAIT_OF_LONG_RUN: [&str; 2] = ["--wait", "10s"];
+
 impl Attack {
     pub(super) async fn redrive(&self, step: Step) -> anyhow::Result<u64> {
         let letters = self.operators.dead_letters().await?;
@@ -25,6 +30,9 @@ impl Attack {
             self.engine()?.json("/_engine/status").await?["dead_letter_queue"]["in_flight"] != 0;
         let mut arguments = vec!["dlq", "redrive", "proof", "--all", "--why", "they are taken now"];
         arguments.extend(hides.then_some("--now"));
+        if self.events >= LONG_RUN {
+            arguments.extend(WAIT_OF_LONG_RUN);
+        }
         let ids = Vec::new();
         let after = (step.fault == Fault::KillRedrive)
             .then(|| Duration::from_millis(5 + step.choice % 400));

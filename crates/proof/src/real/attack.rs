@@ -47,7 +47,7 @@ const DRAINED_WITHIN: Duration = Duration::from_mins(3);
 
 /// An attack that is under way.
 pub(super) struct Attack {
-    events: u64,
+    pub(super) events: u64,
     ends_at: Instant,
     progress: fn(&str),
     pub(super) record: Arc<Record>,
