@@ -1,7 +1,9 @@
 //! `cargo xtask prove`: starts the proof, beside the programs that it attacks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use anyhow::Context as _;
 
 use crate::process::{self, cargo};
 use crate::workspace;
@@ -55,9 +57,14 @@ pub(crate) struct Prove {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     events: Option<u64>,
 
-    /// After this time no more faults begin [default: 60]
+    /// After this time no more faults begin [default: 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     minutes: Option<u64>,
+
+    /// Begin with former programs, and upgrade them in the middle: a folder of them, or a commit that is
+    /// built [default: the last tag; with --quick none]
+    #[arg(long, value_name = "DIR|COMMIT", conflicts_with = "self_test")]
+    upgrade_from: Option<String>,
 
     /// Write everything that was seen of the programs into this file, a JSON object a line
     #[arg(long, value_name = "FILE")]
@@ -93,6 +100,7 @@ impl Prove {
             simulated_days: None,
             events: None,
             minutes: None,
+            upgrade_from: None,
             history: None,
             self_test: None,
             json: false,
@@ -127,21 +135,43 @@ impl Prove {
     /// Attacks the programs in this folder of what is built.
     fn attack(&self, folder: &str) -> anyhow::Result<ExitCode> {
         let proof = workspace::target_dir().join(folder).join("proof");
+        let is_wanted = |way: Way| match self.only {
+            Some(only) => only == way,
+            None => self.self_test.is_none() || way == Way::Programs,
+        };
+        let former = if is_wanted(Way::Programs) { self.former()? } else { None };
+        let mut arguments = self.arguments();
+        arguments.extend(former.map(|former| format!("--upgrade-from={}", former.display())));
         let mut worst = 0;
         for (way, arguments) in
-            [(Way::Simulation, self.arguments_of_simulation()), (Way::Programs, self.arguments())]
+            [(Way::Simulation, self.arguments_of_simulation()), (Way::Programs, arguments)]
         {
-            let is_wanted = match self.only {
-                Some(only) => only == way,
-                None => self.self_test.is_none() || way == Way::Programs,
-            };
-            if is_wanted {
+            if is_wanted(way) {
                 let status = process::status(process::command(&proof).args(arguments))?;
                 let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
                 worst = code.max(worst);
             }
         }
         Ok(worst.into())
+    }
+
+    /// The folder of the programs that are upgraded.
+    fn former(&self) -> anyhow::Result<Option<PathBuf>> {
+        let named = match &self.upgrade_from {
+            Some(named) => named.clone(),
+            None if self.quick || self.self_test.is_some() => return Ok(None),
+            None => {
+                let mut describe = process::command("git");
+                let tag = process::output(describe.args(["describe", "--tags", "--abbrev=0"]));
+                // Before the first release there is none.
+                let Ok(tag) = tag else { return Ok(None) };
+                tag.trim().to_owned()
+            }
+        };
+        if Path::new(&named).is_dir() {
+            return Ok(Some(std::path::absolute(&named).context("finding the former programs")?));
+        }
+        build_former(&named).map(Some)
     }
 
     /// What the simulation is told.
@@ -162,7 +192,11 @@ impl Prove {
             (None, true) => QUICK_EVENTS,
             (None, false) => EVENTS,
         });
-        let typed = if self.quick { "cargo xtask prove --quick" } else { "cargo xtask prove" };
+        let mut typed = "cargo xtask prove".to_owned();
+        if self.quick {
+            typed.push_str(" --quick");
+        }
+        typed.extend(self.upgrade_from.iter().map(|named| format!(" --upgrade-from {named}")));
         let mut arguments = vec![format!("--events={events}"), format!("--typed={typed}")];
         arguments.extend(self.seed.map(|seed| format!("--seed={seed}")));
         arguments.extend(self.minutes.map(|minutes| format!("--minutes={minutes}")));
@@ -180,6 +214,29 @@ impl Prove {
         arguments.extend(self.json.then(|| "--json".to_owned()));
         arguments
     }
+}
+
+/// Builds the programs of a commit, beside those of this one.
+fn build_former(commit: &str) -> anyhow::Result<PathBuf> {
+    let folder = workspace::target_dir().join("former");
+    let (source, target) = (folder.join("source"), folder.join("target"));
+    let git = |words: &[&str]| {
+        let mut git = process::command("git");
+        git.arg("worktree").args(words);
+        git
+    };
+    let remove = || git(&["remove", "--force"]).arg(&source).output();
+    // One that was left by a build that was interrupted.
+    let _left = remove();
+    process::run(git(&["add", "--detach"]).arg(&source).arg(commit))?;
+    let (attacked, _attacks) = PACKAGES.split_at(3);
+    let packages = attacked.iter().flat_map(|package| ["--package", package]);
+    let mut build = cargo();
+    build.args(["build", "--release", "--bins"]).args(packages).arg("--target-dir").arg(&target);
+    let ended = process::run(build.current_dir(&source));
+    remove().context("removing the former source")?;
+    ended?;
+    Ok(target.join("release"))
 }
 
 #[cfg(test)]
@@ -207,6 +264,10 @@ mod tests {
         assert_eq!(
             arguments("--quick --seed 7"),
             "--events=20000 --typed=cargo xtask prove --quick --seed=7 --part"
+        );
+        assert_eq!(
+            arguments("--quick --upgrade-from v1.2.0"),
+            "--events=20000 --typed=cargo xtask prove --quick --upgrade-from v1.2.0 --part"
         );
         assert_eq!(
             arguments("--events 5000 --json"),

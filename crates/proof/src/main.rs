@@ -7,6 +7,7 @@ extern crate terminal;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,7 +49,7 @@ struct Cli {
     events: u64,
 
     /// After this time no more faults begin
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
 
     /// Do not fail where a fault met nobody
@@ -67,10 +68,18 @@ struct Cli {
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
 
+    /// Begin with the programs of this folder, and upgrade them in the middle
+    #[arg(long, value_name = "DIR", conflicts_with = "self_test")]
+    upgrade_from: Option<PathBuf>,
+
     /// Try instead whether faults are found that the programs are built with on purpose; all, or those with
     /// this text in their names
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
     self_test: Option<String>,
+
+    /// What is mounted is for this process alone
+    #[arg(long, hide = true)]
+    own_mounts: bool,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -256,6 +265,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Simulate(simulate)) = &cli.command {
         return simulate.run();
     }
+    if !cli.own_mounts {
+        start_with_own_mounts()?;
+    }
     let beside = || std::env::current_exe().ok()?.parent().map(PathBuf::from);
     let programs = cli.programs.or_else(beside).context("where are the programs?")?;
     let seed = cli.seed.unwrap_or_else(new_seed);
@@ -266,6 +278,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         seed,
         events: cli.events,
         time: Duration::from_secs(cli.minutes * 60),
+        upgrade_from: cli.upgrade_from,
+        own_mounts: cli.own_mounts,
         deliberate: None,
         progress: |text| eprintln!("{text}"),
     };
@@ -288,6 +302,23 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     terminal::print::finish().context("writing to standard output")?;
     let is_whole = cli.part || report.unexercised().is_empty();
     Ok(if report.is_kept() && is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Becomes this program once more, with mounts that go with it however it ends; gives back where that is
+/// only for others.
+fn start_with_own_mounts() -> anyhow::Result<()> {
+    let apart = |program: &Path| {
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--mount", "--propagation", "private", "--"]).arg(program);
+        unshare
+    };
+    if !apart(Path::new("true")).output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    let program = std::env::current_exe().context("which program is this?")?;
+    let mut again = apart(&program);
+    let error = again.arg("--own-mounts").args(std::env::args_os().skip(1)).exec();
+    Err(error).context("starting this program with mounts of its own")
 }
 
 fn self_test(options: &Options, text: &str) -> anyhow::Result<ExitCode> {

@@ -9,8 +9,9 @@ use crate::check::{Checked, Promise, check, story};
 use crate::history::{Entry, History, Micros, Name, Seen};
 use crate::schedule::Fault;
 
-/// Violations of a promise whose stories are told.
+/// Violations of a promise whose stories are told: the shortest of so many.
 const STORIES_MAX: usize = 3;
+const LOOKED_AT_MAX: usize = 50;
 /// Lines of a story that are shown.
 const LINES_MAX: usize = 40;
 /// How long after its end a fault still counts for what happens.
@@ -224,8 +225,12 @@ impl Report {
         let mut text = String::new();
         for checked in self.checked.iter().filter(|checked| !checked.violations.is_empty()) {
             text.extend([format!("\nBROKEN: {}\n", checked.promise.text())]);
-            let mut told: Vec<_> =
-                checked.violations.iter().map(|it| (it, story(history, it))).collect();
+            let mut told: Vec<_> = checked
+                .violations
+                .iter()
+                .take(LOOKED_AT_MAX)
+                .map(|it| (it, story(history, it)))
+                .collect();
             told.sort_by_key(|(_, story)| story.len());
             for (violation, story) in told.iter().take(STORIES_MAX) {
                 text.extend([format!("\n{}\n", violation.text)]);
@@ -242,8 +247,9 @@ impl Report {
                     text.extend([format!("  {line}\n")]);
                 }
             }
-            if told.len() > STORIES_MAX {
-                text.extend([format!("\nand {} more\n", told.len() - STORIES_MAX)]);
+            if checked.violations.len() > STORIES_MAX {
+                let more = checked.violations.len() - STORIES_MAX;
+                text.extend([format!("\nand {more} more\n")]);
             }
         }
         text

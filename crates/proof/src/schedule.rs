@@ -32,6 +32,8 @@ pub enum Fault {
     StatusLineOnly,
     /// It answers with a 2xx that nobody uses, and with bodies that lie about their length.
     OddSuccess,
+    /// Its name leads to another address, and nobody listens where it was.
+    MoveName,
     /// The engine is killed with -9, and started again.
     KillEngine,
     /// A forwarder is killed with -9.
@@ -42,6 +44,12 @@ pub enum Fault {
     Reconfigure,
     /// The disk of the data directory is full.
     FullDisk,
+    /// The engine is killed, and its files are read-only when it is started again.
+    ReadOnlyDisk,
+    /// The engine is killed or stopped, and started with the wall clock hours away.
+    StepClock,
+    /// The engine is stopped, and newer programs are started where former ones were.
+    Upgrade,
     /// Dead letters are redriven.
     Redrive,
     /// A redrive is killed.
@@ -78,6 +86,10 @@ pub enum Fault {
     Repeat,
     /// Operators redrive, retry and skip at the same time.
     TogetherAct,
+    /// Somebody acts by the page's forms, while others type commands.
+    PageAct,
+    /// The page is killed while its acts are under way.
+    KillPage,
     /// The provider signs with another secret from now on.
     RotateSecret,
     /// Lambda throttles the function: what was received was received for nothing.
@@ -98,7 +110,7 @@ pub enum Fault {
 
 impl Fault {
     /// Those that programs meet.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 42] = [
         Self::Refuse,
         Self::Fail,
         Self::Unavailable,
@@ -111,11 +123,15 @@ impl Fault {
         Self::HalfAnswer,
         Self::StatusLineOnly,
         Self::OddSuccess,
+        Self::MoveName,
         Self::KillEngine,
         Self::KillForwarder,
         Self::KillForwarders,
         Self::Reconfigure,
         Self::FullDisk,
+        Self::ReadOnlyDisk,
+        Self::StepClock,
+        Self::Upgrade,
         Self::Redrive,
         Self::KillRedrive,
         Self::Skip,
@@ -134,6 +150,8 @@ impl Fault {
         Self::KillImport,
         Self::Repeat,
         Self::TogetherAct,
+        Self::PageAct,
+        Self::KillPage,
         Self::RotateSecret,
     ];
 
@@ -180,7 +198,7 @@ impl Fault {
     /// Whether it is the service that fails.
     #[must_use]
     pub fn is_of_service(self) -> bool {
-        self <= Self::OddSuccess
+        self <= Self::MoveName
     }
 }
 
@@ -197,18 +215,22 @@ pub struct Step {
 
 /// Fewest events for each step: less would meet nothing.
 const EVENTS_PER_STEP: u64 = 400;
+/// How often every fault comes at most: a round takes up to two minutes, most of which is waiting.
+const ROUNDS_MAX: u64 = 15;
 
-/// The steps of a seed: every fault as often as every other, in an order of the seed's.
+/// The steps of a seed: every fault as often as every other, in an order of the seed's; an upgrade once, in
+/// the middle.
 #[must_use]
 pub fn schedule(seed: u64, events: u64) -> Vec<Step> {
     let mut random = Random::of(seed, 1);
-    let rounds = (events / EVENTS_PER_STEP / Fault::ALL.len() as u64).clamp(1, 40);
+    let rounds = (events / EVENTS_PER_STEP / Fault::ALL.len() as u64).clamp(1, ROUNDS_MAX);
     let mut faults = Vec::new();
     for _ in 0..rounds {
         let mut round = Fault::ALL;
         random.shuffle(&mut round);
-        faults.extend(round);
+        faults.extend(round.into_iter().filter(|fault| *fault != Fault::Upgrade));
     }
+    faults.insert(faults.len() / 2, Fault::Upgrade);
     let count = faults.len() as u64;
     let step = |(place, fault)| {
         // The last ones too meet events behind them.
@@ -229,8 +251,11 @@ mod tests {
         assert_ne!(steps, schedule(8, 20_000));
         for fault in Fault::ALL {
             let times = steps.iter().filter(|step| step.fault == fault).count();
-            assert_eq!(times, steps.len() / Fault::ALL.len(), "{fault:?}");
+            assert_eq!(times, 1, "{fault:?}");
         }
+        let of_more = schedule(7, 100_000);
+        let times = |fault| of_more.iter().filter(|step| step.fault == fault).count();
+        assert_eq!((times(Fault::Upgrade), times(Fault::MoveName)), (1, 5));
         assert!(steps.is_sorted_by_key(|step| step.after));
         assert!(steps.iter().all(|step| step.after > 0 && step.after < 20_000));
     }

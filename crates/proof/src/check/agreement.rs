@@ -104,11 +104,17 @@ fn metric(metrics: &str, name: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::super::Promise::FiguresAgree;
     use super::super::support::{Story, dead, figures};
 
     fn story(accepted: i64, dead_letters: i64, missing: i64) -> Story {
         let (status, metrics) = figures(accepted, dead_letters, missing);
+        told(status, metrics)
+    }
+
+    fn told(status: Value, metrics: String) -> Story {
         let mut story = Story::new();
         story.accepted("k1-0", "plain").got("k1-0", 200).accepted("k1-1", "plain").got("k1-1", 422);
         story.unanswered("k1-2", "plain");
@@ -128,5 +134,36 @@ mod tests {
         story(4, 1, 0).broken(FiguresAgree, "accepted by plain is said to be 4");
         story(2, 0, 0).broken(FiguresAgree, "dead letters is said to be 0, and is 1");
         story(2, 1, 1).broken(FiguresAgree, "missing is said to be 1, and is 0");
+    }
+
+    #[test]
+    fn each_figure_is_looked_at_and_one_that_is_not_said_is_found() {
+        let (status, metrics) = figures(2, 1, 0);
+        for (at, what) in [
+            ("/dead_letters/count", "status: dead letters"),
+            ("/dead_letters/by_reason/rejected", "status: dead letters rejected"),
+            ("/queue/events", "status: events in the queue"),
+            ("/loss_meter/missing", "the loss meter: missing"),
+            ("/loss_meter/total/dead_letters", "the loss meter: dead letters"),
+            ("/loss_meter/total/queued", "the loss meter: queued"),
+            ("/loss_meter/routes/plain/accepted", "the loss meter: accepted by plain"),
+        ] {
+            for (said, told_as) in [(Value::from(9), "9"), (Value::Null, "nothing")] {
+                let mut status = status.clone();
+                *status.pointer_mut(at).unwrap() = said;
+                let says = format!("{what} is said to be {told_as}, and is");
+                told(status, metrics.clone()).broken(FiguresAgree, &says);
+            }
+        }
+        for line in metrics.lines() {
+            let (name, _value) = line.rsplit_once(' ').unwrap();
+            let nine = metrics.replace(line, &format!("{name} 9"));
+            let says = |told_as| format!("{name} is said to be {told_as}, and is");
+            told(status.clone(), nine).broken(FiguresAgree, &says("9"));
+            let without = metrics.replace(&format!("{line}\n"), "");
+            told(status.clone(), without.clone()).broken(FiguresAgree, &says("nothing"));
+            told(Value::Null, without).broken(FiguresAgree, "status: dead letters is said to be");
+        }
+        told(status, String::new()).broken(FiguresAgree, "webhook_missing");
     }
 }

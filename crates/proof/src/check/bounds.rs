@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn what_grows_beyond_its_bound_is_found() {
         let mut story = Story::new();
-        story.used("engine", 50_000, 100).files(40).holds(Bounded);
+        story.used("engine", 409_600, 512).files(64).holds(Bounded);
         story.used("engine", 500_000, 100).broken(Bounded, "memory of the engine");
         Story::new().used("forwarder", 1, 600).broken(Bounded, "descriptors of the forwarder");
         Story::new().files(65).broken(Bounded, "files");

@@ -66,7 +66,8 @@ fn untrue_letter(known: &Known<'_>, event: &Event<'_>, letter: &DeadLetter) -> O
     }
     let give_up_after = known.routes.get(event.route)?.give_up_after_seconds;
     match letter.reason.as_str() {
-        "gave_up" if letter.age_seconds < give_up_after => {
+        // What a clock showed that was set meanwhile is no age.
+        "gave_up" if letter.age_seconds < give_up_after && !was_clock_set(known, event) => {
             Some(format!("given up at the age of {} s, not {give_up_after}", letter.age_seconds))
         }
         "rejected" => {
@@ -78,13 +79,17 @@ fn untrue_letter(known: &Known<'_>, event: &Event<'_>, letter: &DeadLetter) -> O
     }
 }
 
+fn was_clock_set(known: &Known<'_>, event: &Event<'_>) -> bool {
+    known.clocks_set.last().is_some_and(|at| *at >= event.sent_at)
+}
+
 fn untrue_reason(known: &Known<'_>, event: &Event<'_>, reason: &str) -> Option<String> {
     let rejects = |status: u16| {
         !(200..300).contains(&status) && ![408, 425, 429].contains(&status) && status < 500
     };
     let is_true = match reason {
         "rejected" => event.arrivals.iter().any(|it| it.answer.status.is_some_and(rejects)),
-        "unverified" => event.is_forged,
+        "unverified" => event.is_forged || !known.was_taken_for_forged(event),
         "skipped" => known.was_told(event, &[Action::Skip]).is_some_and(|act| act.has_reason),
         "gave_up" => true,
         // Nothing that is sent here is malformed or unroutable, and no receive count comes near its end.
@@ -98,6 +103,7 @@ mod tests {
     use super::super::Promise::NothingMissing;
     use super::super::support::{Story, dead};
     use crate::history::Action;
+    use crate::schedule::Fault;
 
     #[test]
     fn what_is_delivered_dead_waiting_or_dropped_is_there() {
@@ -150,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_put_back_may_be_dropped_again_and_several_may_be_dropped_at_once() {
+        let mut story = Story::new();
+        for event in ["k1-0", "k1-1"] {
+            story.accepted(event, "plain").got(event, 422);
+        }
+        let both = ["k1-0", "k1-1"];
+        story.act(Action::Drop, &both, Some(0)).act(Action::Import, &both, Some(0));
+        story.act(Action::Drop, &both, Some(0)).left(vec![], &[]);
+        story.holds(NothingMissing);
+    }
+
+    #[test]
+    fn a_dead_letter_with_a_true_reason_is_well() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).got("k1-0", 422).accepted("k1-1", "plain");
+        let left = vec![dead("k1-0", "rejected", Some(422), 1), dead("k1-1", "gave_up", None, 60)];
+        story.left(left, &[]).holds(NothingMissing);
+    }
+
+    #[test]
     fn every_destination_of_a_route_has_to_have_it() {
         let mut story = Story::new();
         story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
@@ -173,10 +199,37 @@ mod tests {
     }
 
     #[test]
+    fn the_age_of_what_died_is_no_age_once_the_clock_was_set() {
+        for (is_before, holds) in [(false, true), (true, false)] {
+            let mut story = Story::new();
+            story.during(Fault::StepClock);
+            if is_before {
+                story.during(Fault::StepClock);
+            }
+            story.accepted("k1-0", "plain").got("k1-0", 500);
+            if !is_before {
+                story.during(Fault::StepClock);
+            }
+            story.left(vec![dead("k1-0", "gave_up", None, 5)], &[]);
+            if holds {
+                story.holds(NothingMissing);
+            } else {
+                story.broken(NothingMissing, "given up at the age of 5 s");
+            }
+        }
+    }
+
+    #[test]
     fn a_reason_of_before_is_looked_at_too() {
-        let mut story = Story::new();
-        story.accepted("k1-0", "plain").got("k1-0", 500).died("k1-0", "rejected").got("k1-0", 200);
-        story.left(vec![], &[]);
-        story.broken(NothingMissing, "\"rejected\"");
+        for status in [None, Some(500), Some(503), Some(429), Some(425), Some(408), Some(200)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain");
+            match status {
+                Some(status) => story.got("k1-0", status),
+                None => story.got_no_answer("k1-0"),
+            };
+            story.died("k1-0", "rejected").got("k1-0", 200).left(vec![], &[]);
+            story.broken(NothingMissing, "\"rejected\"");
+        }
     }
 }

@@ -12,11 +12,12 @@ mod secrecy;
 mod support;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
 use crate::history::{Action, Answer, DeadLetter, Entry, History, Micros, Name, Route, Seen};
+use crate::schedule::Fault;
 
 /// What is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -124,22 +125,22 @@ pub fn check(history: &History) -> Vec<Checked> {
 /// What the shortest story of a violation is: everything that was seen of its events, in order.
 #[must_use]
 pub fn story<'a>(history: &'a History, violation: &Violation) -> Vec<&'a Entry> {
-    let known = Known::of(history);
-    let ids: Vec<&str> = known
-        .by_id
-        .iter()
-        .filter(|(_, name)| violation.names.contains(name))
-        .map(|(id, _)| *id)
-        .collect();
+    let ids = history.entries().iter().filter_map(|entry| match &entry.seen {
+        Seen::Accepted { name, event_id, .. } | Seen::Got { name, event_id, .. } => {
+            violation.names.contains(name).then_some(event_id.as_str())
+        }
+        _ => None,
+    });
+    let ids: BTreeSet<&str> = ids.collect();
     let is_about = |entry: &&Entry| match &entry.seen {
         Seen::Accepted { name, .. } | Seen::NotAccepted { name, .. } | Seen::Got { name, .. } => {
             violation.names.contains(name)
         }
         Seen::DeadLettered { event_id, .. } | Seen::TimedOut { event_id } => {
-            ids.contains(&event_id.as_str())
+            ids.contains(event_id.as_str())
         }
         Seen::Acted { event_ids, .. } => {
-            event_ids.is_empty() || event_ids.iter().any(|id| ids.contains(&id.as_str()))
+            event_ids.is_empty() || event_ids.iter().any(|id| ids.contains(id.as_str()))
         }
         Seen::Died { .. } | Seen::Healthy => true,
         _ => false,
@@ -223,6 +224,10 @@ struct Known<'a> {
     acts: Vec<Act<'a>>,
     /// When a process died, in order.
     deaths: Vec<Micros>,
+    /// When the provider got another secret, in order.
+    rotated: Vec<Micros>,
+    /// When the wall clock was set, in order.
+    clocks_set: Vec<Micros>,
     /// When a destination answered anything but a 2xx in time, in order.
     failures: HashMap<&'a str, Vec<Micros>>,
     healthy_at: Option<Micros>,
@@ -283,6 +288,8 @@ impl<'a> Known<'a> {
                 code: *code,
             }),
             Seen::Died { .. } => self.deaths.push(at),
+            Seen::Began { fault: Fault::RotateSecret } => self.rotated.push(at),
+            Seen::Began { fault: Fault::StepClock } => self.clocks_set.push(at),
             Seen::Healthy => self.healthy_at = Some(at),
             Seen::Left { dead, waiting, .. } => (self.dead, self.waiting) = (dead, waiting),
             _ => {}
@@ -322,6 +329,18 @@ impl<'a> Known<'a> {
 
     fn is_blocking(&self, event: &Event<'_>) -> bool {
         self.routes.get(event.route).is_some_and(|route| route.is_blocking)
+    }
+
+    /// Whether it was taken for forged while the secret that it was signed with was known: the provider's
+    /// newest and the one before are.
+    fn was_taken_for_forged(&self, event: &Event<'_>) -> bool {
+        let next = self.rotated.partition_point(|at| *at < event.sent_at);
+        let unknown_from = self.rotated.get(next + 1).copied().unwrap_or(Micros::MAX);
+        let is_unverified = |reason: &str| reason == "unverified";
+        // What is left at the end was seen in the log or in a list, unless its line was lost.
+        let letter = event.letter.is_some_and(|letter| is_unverified(&letter.reason));
+        let mut deaths = event.deaths.iter().filter(|(_, reason)| is_unverified(reason));
+        deaths.any(|(at, _)| *at < unknown_from) || letter && unknown_from == Micros::MAX
     }
 
     /// Whether an operator named this event, or all, in a command that began before `at`.

@@ -131,6 +131,11 @@ impl Story {
         self.arrived(at, event, id(event), answer)
     }
 
+    /// It came, and was answered with nothing.
+    pub(super) fn got_no_answer(&mut self, event: &str) -> &mut Self {
+        self.arrived("sss", event, id(event), Answer::NONE)
+    }
+
     pub(super) fn got_late(&mut self, event: &str, status: u16, after_ms: u32) -> &mut Self {
         let answer = Answer { status: Some(status), written: Written::StatusLine, after_ms };
         self.arrived("sss", event, id(event), answer)

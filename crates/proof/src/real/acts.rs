@@ -13,6 +13,14 @@ use crate::schedule::{Fault, Step};
 
 /// How many dead letters are tried until one is dropped.
 const TRIED: usize = 5;
+/// From how many dead letters on the oldest are dropped before a redrive: some are wanted by nobody, come
+/// back every time, and would be all that a long run does.
+const LETTERS_MAX: usize = 1_000;
+
+/// From how many events on redrives do not wait for a minute until the lease of a killed one has expired: it
+/// would be half of the run.
+const LONG_RUN: u64 = 100_000;
+const WAIT_OF_LONG_RUN: [&str; 2] = ["--wait", "10s"];
 
 impl Attack {
     pub(super) async fn redrive(&self, step: Step) -> anyhow::Result<u64> {
@@ -22,11 +30,29 @@ impl Attack {
             self.engine()?.json("/_engine/status").await?["dead_letter_queue"]["in_flight"] != 0;
         let mut arguments = vec!["dlq", "redrive", "proof", "--all", "--why", "they are taken now"];
         arguments.extend(hides.then_some("--now"));
+        if self.events >= LONG_RUN {
+            arguments.extend(WAIT_OF_LONG_RUN);
+        }
         let ids = Vec::new();
         let after = (step.fault == Fault::KillRedrive)
             .then(|| Duration::from_millis(5 + step.choice % 400));
         self.operators.act_or_be_killed(Action::Redrive, ids, &arguments, after).await?;
         Ok(letters.len() as u64)
+    }
+
+    /// Drops the first half of them, once they are too many.
+    pub(super) async fn drop_oldest(&self) -> anyhow::Result<()> {
+        let letters = self.operators.dead_letters().await?;
+        if letters.len() <= LETTERS_MAX {
+            return Ok(());
+        }
+        let ids: Vec<String> =
+            letters.iter().take(LETTERS_MAX / 2).map(|letter| letter.event_id.clone()).collect();
+        let mut arguments = vec!["dlq", "drop", "proof", "--yes", "--why", "nobody wants them"];
+        arguments.extend(ids.iter().map(String::as_str));
+        // Some may be hidden by a command that was killed: then nothing is dropped, and the next tries.
+        self.operators.act(Action::Drop, ids.clone(), &arguments).await?;
+        Ok(())
     }
 
     pub(super) async fn skip(&self, step: Step) -> anyhow::Result<u64> {
@@ -73,7 +99,7 @@ impl Attack {
 
     /// Dead letters that the service rejected, in an order that a number chooses. What was edited is not
     /// verified any more, so no others.
-    async fn rejected(&self, choice: u64) -> anyhow::Result<Vec<DeadLetter>> {
+    pub(super) async fn rejected(&self, choice: u64) -> anyhow::Result<Vec<DeadLetter>> {
         let mut letters = self.operators.dead_letters().await?;
         letters.retain(|letter| letter.reason == "rejected");
         Random::new(choice).shuffle(&mut letters);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
-use super::configuration::{self, Configuration, PROVIDER_SECRETS};
+use super::clock::{self, Clock};
+use super::configuration::{self, Configuration, PROVIDER_SECRETS, RouteOf};
 use super::engine::{Engine, Places};
+use super::mounts::{Disk, Hosts, own_shared_memory};
 use super::operators::Operators;
 use super::record::Record;
 use super::senders::Senders;
@@ -33,20 +35,28 @@ const UNDER_LOAD: u64 = 200;
 const FULL_FOR: Duration = Duration::from_secs(15);
 /// How many events are sent into a full disk at a time.
 const INTO_FULL: u64 = 20;
-/// Size of the data directory's own disk, in MiB.
-const DISK_MIB: u64 = 256;
+/// How many events are sent before it is asked how many wait.
+const SENT_AT_A_TIME: u64 = 1_000;
+/// From how many events that wait no more are sent for a while: senders are faster than what they send to.
+const WAITING_MAX: u64 = 20_000;
+/// How long no more are sent at most, as some may wait for what is still to come.
+const HELD_BACK_FOR: Duration = Duration::from_mins(1);
 /// How long everything that waits may take, beside what each event takes: longer than is promised, so that
 /// what comes too late is seen to come.
 const DRAINED_WITHIN: Duration = Duration::from_mins(3);
 
 /// An attack that is under way.
 pub(super) struct Attack {
-    events: u64,
+    pub(super) events: u64,
     ends_at: Instant,
     progress: fn(&str),
     pub(super) record: Arc<Record>,
     pub(super) places: Arc<Places>,
     disk: Option<Disk>,
+    /// Where it can be set.
+    clock: Option<Clock>,
+    /// The programs that are upgraded to, where former ones were started.
+    newer: Option<PathBuf>,
     service: Service,
     engine: Option<Engine>,
     ingest: watch::Sender<Option<SocketAddr>>,
@@ -64,39 +74,6 @@ pub(super) struct Attack {
     _folder: tempfile::TempDir,
 }
 
-/// A disk of its own for the data directory, so that it can be full. Unmounted when dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: &Path) -> Result<Self, String> {
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={DISK_MIB}m,mode=700"), "tmpfs"]).arg(at);
-        let output = mount.output().map_err(|error| format!("mount cannot be started: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        if output.status.success() { Ok(Self(at.to_owned())) } else { Err(said) }
-    }
-
-    /// Takes all room that is left.
-    fn fill(&self) -> anyhow::Result<PathBuf> {
-        use std::io::Write as _;
-
-        let filler = self.0.join("filler");
-        let mut file = std::fs::File::create(&filler).context("filling the disk")?;
-        for bytes in [1_024 * 1_024, 4_096, 1] {
-            // Until it takes no more.
-            while file.write_all(&vec![0; bytes]).is_ok() {}
-        }
-        Ok(filler)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: somebody may still look into it, and nobody is left to be told.
-        let _unmounted = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 impl Attack {
     pub(super) async fn begin(options: &Options, record: Arc<Record>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("making a folder")?;
@@ -109,12 +86,43 @@ impl Attack {
             std::fs::write(path("secrets").join(name), secret)?;
         }
         std::fs::write(path("secrets").join("ours"), &record.planted.ours)?;
-        let (disk, skipped) = match Disk::mount(&path("disk")) {
-            Ok(disk) => (Some(disk), Vec::new()),
-            Err(why) => (None, vec![(Fault::FullDisk, format!("no disk of its own: {why}"))]),
+        let mut skipped = Vec::new();
+        let disk = match Disk::mount(&path("disk"), options.events) {
+            Ok(disk) => Some(disk),
+            Err(why) => {
+                let why = format!("no disk of its own: {why}");
+                let faults = [Fault::FullDisk, Fault::ReadOnlyDisk];
+                skipped.extend(faults.map(|fault| (fault, why.clone())));
+                None
+            }
         };
+        let (first, newer) = match &options.upgrade_from {
+            Some(former) => (former, Some(options.programs.clone())),
+            None => (&options.programs, None),
+        };
+        if newer.is_none() {
+            skipped.push((Fault::Upgrade, "no former programs were named".to_owned()));
+        }
+        std::os::unix::fs::symlink(first, path("programs")).context("linking the programs")?;
+        // A fault that is there on purpose is looked for with others beside it, on the same machine.
+        let is_alone = options.own_mounts && options.deliberate.is_none();
+        let apart = "mounts of its own are needed: only root can have them, and one run at a time";
+        let mut hosts = None;
+        let mut clock = None;
+        if is_alone {
+            let names = RouteOf::ALL.into_iter().flat_map(RouteOf::destinations).copied();
+            hosts = Some(Arc::new(Hosts::mount(&path("hosts"), names)?));
+            let found = Clock::new(path("forwarder"), &options.programs);
+            match found.and_then(|found| own_shared_memory().map(|()| found)) {
+                Ok(found) => clock = Some(found),
+                Err(why) => skipped.push((Fault::StepClock, why)),
+            }
+        } else {
+            let faults = [Fault::MoveName, Fault::StepClock];
+            skipped.extend(faults.map(|fault| (fault, apart.to_owned())));
+        }
         let places = Arc::new(Places {
-            programs: options.programs.clone(),
+            programs: path("programs"),
             data_dir: path("disk").join("data"),
             config: path("config.json"),
             desk: path("desk"),
@@ -125,7 +133,7 @@ impl Attack {
             events: options.events,
             ends_at: Instant::now() + options.time,
             progress: options.progress,
-            service: Service::start(options.seed, &record).await?,
+            service: Service::start(options.seed, &record, hosts.as_ref()).await?,
             engine: None,
             senders: Senders::start(options.seed, &record, &ingest),
             released: 0,
@@ -139,6 +147,8 @@ impl Attack {
             _folder: folder,
             ingest,
             disk,
+            clock,
+            newer,
             places,
             record,
         };
@@ -149,11 +159,13 @@ impl Attack {
 
     async fn start_engine(&mut self) -> anyhow::Result<()> {
         let configuration = Configuration {
-            destinations: &self.service.addresses(),
+            destinations: &self.service.authorities(),
             secrets: &self.places.secrets,
         };
         std::fs::write(&self.places.config, configuration.json(self.edition).to_string())?;
-        let (engine, ingest) = Engine::start(&self.places, self.deliberate, &self.record).await?;
+        let clock = self.clock.as_ref();
+        let started = Engine::start(&self.places, self.deliberate, clock, &self.record).await;
+        let (engine, ingest) = started?;
         self.engine = Some(engine);
         self.ingest.send_replace(Some(ingest));
         Ok(())
@@ -184,18 +196,33 @@ impl Attack {
     /// Does every step, and sends every event.
     pub(super) async fn carry_out(&mut self, steps: &[Step]) -> anyhow::Result<()> {
         for (number, step) in steps.iter().enumerate() {
-            self.send_until(step.after).await?;
+            self.send_steadily(step.after).await?;
             self.look();
             if Instant::now() > self.ends_at {
-                self.skipped.push((step.fault, "the time was over".to_owned()));
+                let skipped = (step.fault, "the time was over".to_owned());
+                if !self.skipped.contains(&skipped) {
+                    self.skipped.push(skipped);
+                }
                 continue;
             }
             let said = format!("{}/{} {:?}", number + 1, steps.len(), step.fault);
             (self.progress)(&format!("{said}, {} events", step.after));
             self.carry_out_one(*step).await.with_context(|| format!("step {said}"))?;
         }
-        self.send_until(self.events).await?;
+        self.send_steadily(self.events).await?;
         self.wait_for_service().await
+    }
+
+    /// Has events sent, until this many were, and not faster than they are delivered.
+    async fn send_steadily(&mut self, events: u64) -> anyhow::Result<()> {
+        while self.released < events {
+            self.send_until((self.released + SENT_AT_A_TIME).min(events)).await?;
+            let began = Instant::now();
+            while self.count_waiting().await? > WAITING_MAX && began.elapsed() < HELD_BACK_FOR {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        Ok(())
     }
 
     /// Has events sent, until this many were.
@@ -236,7 +263,13 @@ impl Attack {
             Fault::KillForwarder | Fault::KillForwarders => self.kill_forwarders(step).await,
             Fault::Reconfigure => self.reconfigure(step).await.map(|()| 1),
             Fault::FullDisk => self.full_disk().await,
-            Fault::Redrive | Fault::KillRedrive => self.redrive(step).await,
+            Fault::ReadOnlyDisk => self.read_only_disk().await,
+            Fault::StepClock => self.step_clock(step).await,
+            Fault::Upgrade => self.upgrade().await,
+            Fault::Redrive | Fault::KillRedrive => {
+                self.drop_oldest().await?;
+                self.redrive(step).await
+            }
             Fault::Skip | Fault::KillSkip => self.skip(step).await,
             Fault::Retry | Fault::KillRetry => self.retry(step).await,
             Fault::Pause | Fault::PauseAcrossKill | Fault::KillPause | Fault::KillResume => {
@@ -247,6 +280,7 @@ impl Attack {
             Fault::Import | Fault::KillImport => self.import(step).await,
             Fault::Repeat => self.repeat(step).await,
             Fault::TogetherAct => self.act_together(step).await,
+            Fault::PageAct | Fault::KillPage => self.act_by_the_page(step).await,
             Fault::RotateSecret => self.rotate_secret().map(|()| 1),
             _ => bail!("{fault:?} is the service's"),
         }?;
@@ -306,6 +340,57 @@ impl Attack {
         Ok(met)
     }
 
+    /// A disk that takes no more writes: an engine does not start on it, and goes on once it does.
+    async fn read_only_disk(&mut self) -> anyhow::Result<u64> {
+        if self.disk.is_none() {
+            return Ok(0);
+        }
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        engine.kill().await?;
+        if let Some(disk) = &self.disk {
+            disk.set_read_only(true)?;
+            let refused = Engine::refuse(&self.places, self.clock.as_ref(), &self.record).await;
+            disk.set_read_only(false)?;
+            refused?;
+        }
+        self.start_engine().await?;
+        Ok(1)
+    }
+
+    /// The engine is away for a moment, as where the machine is: its wall clock is another then.
+    async fn step_clock(&mut self, step: Step) -> anyhow::Result<u64> {
+        let Some(clock) = &mut self.clock else { return Ok(0) };
+        // Former programs are as they were released.
+        if !clock::is_for(&self.places.programs) {
+            return Ok(0);
+        }
+        clock.step(step.choice / 2);
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        if step.choice.is_multiple_of(2) {
+            engine.kill().await?;
+        } else {
+            engine.stop().await?;
+        }
+        self.start_engine().await?;
+        Ok(1)
+    }
+
+    /// As somebody installs newer programs: the data directory stays.
+    async fn upgrade(&mut self) -> anyhow::Result<u64> {
+        let Some(newer) = self.newer.take() else { return Ok(0) };
+        let engine = self.engine.take().context("no engine runs")?;
+        self.ingest.send_replace(None);
+        engine.stop().await?;
+        let link = &self.places.programs;
+        let new = link.with_extension("new");
+        std::os::unix::fs::symlink(newer, &new).context("linking the newer programs")?;
+        std::fs::rename(new, link).context("linking the newer programs")?;
+        self.start_engine().await?;
+        Ok(1)
+    }
+
     /// Notes what processes use, where it is more than before.
     fn look(&mut self) {
         for (process, memory, descriptors) in self.engine.iter().flat_map(Engine::usage) {
@@ -341,14 +426,9 @@ impl Attack {
 
     /// Waits until nothing waits; gives the ids of what still does.
     async fn drain(&self) -> anyhow::Result<Vec<String>> {
-        let engine = self.engine()?;
         let ends_at = Instant::now() + DRAINED_WITHIN + Duration::from_millis(self.events / 10);
         loop {
-            let status = engine.json("/_engine/status").await?;
-            let queue = &status["queue"];
-            let counts = ["visible", "in_flight", "delayed"].map(|name| queue[name].as_u64());
-            let events: u64 = counts.into_iter().flatten().sum();
-            if events == 0 {
+            if self.count_waiting().await? == 0 {
                 return Ok(Vec::new());
             }
             if Instant::now() > ends_at {
@@ -356,6 +436,14 @@ impl Attack {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// How many events are in the queue.
+    async fn count_waiting(&self) -> anyhow::Result<u64> {
+        let status = self.engine()?.json("/_engine/status").await?;
+        let queue = &status["queue"];
+        let counts = ["visible", "in_flight", "delayed"].map(|name| queue[name].as_u64());
+        Ok(counts.into_iter().flatten().sum())
     }
 
     async fn waiting(&self) -> anyhow::Result<Vec<String>> {

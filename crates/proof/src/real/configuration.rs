@@ -1,7 +1,6 @@
 //! The routes, and the configuration that an engine is started with.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -83,7 +82,8 @@ impl RouteOf {
 /// What is asked of the configuration.
 #[derive(Debug)]
 pub(super) struct Configuration<'a> {
-    pub(super) destinations: &'a BTreeMap<&'static str, SocketAddr>,
+    /// Host and port of each.
+    pub(super) destinations: &'a BTreeMap<&'static str, String>,
     /// Where the secrets are.
     pub(super) secrets: &'a Path,
 }

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::clock::Clock;
 use super::http;
 use super::record::Record;
 use crate::history::Seen;
@@ -25,7 +26,7 @@ const ENDS_WITHIN: Duration = Duration::from_mins(1);
 /// Where everything of a run is.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// The folder of the programs.
+    /// A link to the folder of the programs.
     pub(super) programs: PathBuf,
     pub(super) data_dir: PathBuf,
     pub(super) config: PathBuf,
@@ -58,24 +59,24 @@ impl Engine {
     pub(super) async fn start(
         places: &Places,
         deliberate: Option<&str>,
+        clock: Option<&Clock>,
         record: &Arc<Record>,
     ) -> anyhow::Result<(Self, SocketAddr)> {
-        let mut command = Command::new(places.programs.join("webhook-engine"));
-        command.arg("--config").arg(&places.config).arg("--data-dir").arg(&places.data_dir);
-        command.arg("--forwarder").arg(places.programs.join("forwarder"));
-        command.args(["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
-        command.args(["--reserve", "8", "--until-stdin-ends"]);
+        let mut command = command(places, clock)?;
         if let Some(fault) = deliberate {
             command.env("WEBHOOK_DELIBERATE_FAULT", fault);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn().context("starting webhook-engine")?;
+        let mut child = command.spawn().context("starting webhook-engine")?;
         let stdout = child.stdout.take().context("standard output is piped")?;
         let stderr = child.stderr.take().context("standard error is piped")?;
         let (listening, mut listens) = watch::channel(None);
         let forwarders = Arc::default();
-        let log =
-            Log { record: Arc::clone(record), forwarders: Arc::clone(&forwarders), listening };
+        let log = Log {
+            record: Arc::clone(record),
+            forwarders: Arc::clone(&forwarders),
+            listening,
+            hours_ahead: clock.map_or(0, Clock::hours),
+        };
         let said = Arc::clone(record);
         let readers = vec![
             tokio::spawn(read(stdout, move |line| log.line(line))),
@@ -96,6 +97,26 @@ impl Engine {
         let record = Arc::clone(record);
         let engine = Self { child, api: at.api, access_key_id, forwarders, readers, record };
         Ok((engine, at.ingest))
+    }
+
+    /// Starts it where it cannot run: it has to end by itself, and to say why.
+    pub(super) async fn refuse(
+        places: &Places,
+        clock: Option<&Clock>,
+        record: &Record,
+    ) -> anyhow::Result<()> {
+        let ended = tokio::time::timeout(ENDS_WITHIN, command(places, clock)?.output()).await;
+        let output =
+            ended.context("the engine does not end")?.context("starting webhook-engine")?;
+        record.search("what the engine says", &output.stdout);
+        record.search("what the engine says", &output.stderr);
+        ensure!(
+            output.status.code().is_some_and(|code| code != 0) && !output.stderr.is_empty(),
+            "the engine cannot run, and ends with {} and says {:?}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+        );
+        Ok(())
     }
 
     /// `kill -9`.
@@ -152,8 +173,9 @@ impl Engine {
 
     /// What its API answers.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<String> {
-        let asked =
-            tokio::time::timeout(ENDS_WITHIN, http::ask(self.api, path, &self.access_key_id));
+        let shown = format!("authorization: Bearer {}\r\n", self.access_key_id);
+        let what = format!("GET {path}");
+        let asked = tokio::time::timeout(ENDS_WITHIN, http::ask(self.api, &what, &shown, ""));
         let answer = asked.await.context("the engine's API does not answer")??;
         anyhow::ensure!(answer.status() == Some(200), "{path} answers {}", answer.first);
         Ok(String::from_utf8(answer.body)?)
@@ -175,11 +197,28 @@ impl Engine {
     }
 }
 
+fn command(places: &Places, clock: Option<&Clock>) -> anyhow::Result<Command> {
+    let forwarder = places.programs.join("forwarder");
+    let mut command = Command::new(places.programs.join("webhook-engine"));
+    command.arg("--config").arg(&places.config).arg("--data-dir").arg(&places.data_dir);
+    command.args(["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
+    command.args(["--reserve", "8", "--until-stdin-ends", "--forwarder"]);
+    match clock {
+        Some(clock) => command.arg(clock.forwarder(&forwarder)?).envs(clock.environment()),
+        None => command.arg(forwarder),
+    };
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.kill_on_drop(true);
+    Ok(command)
+}
+
 /// What the log is read for.
 struct Log {
     record: Arc<Record>,
     forwarders: Arc<Mutex<Vec<u32>>>,
     listening: watch::Sender<Option<Listening>>,
+    /// How far its clock is ahead of ours.
+    hours_ahead: i64,
 }
 
 impl Log {
@@ -201,7 +240,7 @@ impl Log {
             }
             "dead_lettered" => {
                 let (event_id, reason) = (text("event_id"), text("reason"));
-                let died_at = self.record.at(&text("timestamp"));
+                let died_at = self.record.at(&text("timestamp"), self.hours_ahead);
                 self.record.push(Seen::DeadLettered { event_id, reason, died_at });
             }
             // A process that took too long, or was killed by what is not us.
@@ -239,7 +278,7 @@ fn say(line: &[u8]) {
     eprint!("webhook-engine: {}", String::from_utf8_lossy(line));
 }
 
-fn pid(id: u32) -> Option<Pid> {
+pub(super) fn pid(id: u32) -> Option<Pid> {
     i32::try_from(id).ok().and_then(Pid::from_raw)
 }
 

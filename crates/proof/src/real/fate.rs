@@ -4,6 +4,10 @@ use super::configuration::RouteOf;
 use crate::history::Name;
 use crate::random::Random;
 
+/// How often a blocking route's event that nobody wants is refused until somebody has mended the service:
+/// once a second at first and every two seconds from then on, so that its key moves within a minute.
+const MENDED_AFTER: usize = 20;
+
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -11,7 +15,7 @@ pub(super) enum Fate {
     Well,
     /// It answers 422 this often, then takes it.
     Rejected(usize),
-    /// It answers 422 until all is well; for ever on a route that makes dead letters.
+    /// It answers 422: on a route that blocks until it is mended or all is well, on others for ever.
     Unwanted,
     /// It answers 500 this often, then takes it.
     Fails(usize),
@@ -41,7 +45,8 @@ impl Fate {
     pub(super) fn status(self, attempt: usize, route: RouteOf, is_healthy: bool) -> u16 {
         match self {
             Self::Rejected(times) if attempt < times => 422,
-            Self::Unwanted if !(is_healthy && route == RouteOf::Block) => 422,
+            Self::Unwanted if route != RouteOf::Block => 422,
+            Self::Unwanted if attempt < MENDED_AFTER && !is_healthy => 422,
             Self::Fails(times) if attempt < times => 500,
             _ => 200,
         }

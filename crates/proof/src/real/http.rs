@@ -80,16 +80,18 @@ async fn line(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     Ok(line)
 }
 
-/// Asks `address`, on a connection of its own.
+/// Asks `address`, on a connection of its own; `headers` are whole lines.
 pub(super) async fn ask(
     address: SocketAddr,
-    path: &str,
-    access_key_id: &str,
+    what: &str,
+    headers: &str,
+    body: &str,
 ) -> std::io::Result<Message> {
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {access_key_id}\r\n\
-         connection: close\r\n\r\n"
+        "{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\
+         {headers}\r\n{body}",
+        body.len()
     );
     stream.write_all(request.as_bytes()).await?;
     read(&mut stream).await

@@ -7,11 +7,14 @@
 
 mod acts;
 mod attack;
+mod clock;
 mod configuration;
 mod engine;
 mod fate;
 mod http;
+mod mounts;
 mod operators;
+mod page;
 mod record;
 mod senders;
 mod service;
@@ -36,6 +39,10 @@ pub struct Options {
     pub events: u64,
     /// After which no more faults begin.
     pub time: Duration,
+    /// The folder of former programs, which the run begins with.
+    pub upgrade_from: Option<PathBuf>,
+    /// Whether what is mounted is for this process alone.
+    pub own_mounts: bool,
     /// A fault that the programs are built with and that is to be there.
     pub deliberate: Option<&'static str>,
     /// Told once for each step.

@@ -1,16 +1,19 @@
 //! Operators, who type `webhook-operator`, and are killed while they do.
 
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use rustix::process::Pid;
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::engine::Places;
 use super::record::Record;
 use crate::history::{Action, DeadLetter, Seen};
+use crate::planted::contains;
 
 /// Longest run of a command.
 const ENDS_WITHIN: Duration = Duration::from_mins(2);
@@ -27,7 +30,25 @@ impl Operators {
         Self { places, record }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// Where they are.
+    pub(super) fn desk(&self) -> &Path {
+        &self.places.desk
+    }
+
+    /// The commands of theirs that run, whoever has started them. Source: proc(5).
+    pub(super) fn started(&self) -> Vec<Pid> {
+        let data_dir = self.places.data_dir.as_os_str().as_encoded_bytes();
+        let is_one = |process: &std::fs::DirEntry| {
+            std::fs::read(process.path().join("cmdline")).is_ok_and(|typed| {
+                contains(&typed, data_dir) && contains(&typed, b"webhook-operator")
+            })
+        };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let ids = processes.filter(is_one).filter_map(|it| it.file_name().to_str()?.parse().ok());
+        ids.filter_map(super::engine::pid).collect()
+    }
+
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.places.programs.join("webhook-operator"));
         command.args(arguments).arg("--data-dir").arg(&self.places.data_dir);
         command.current_dir(&self.places.desk).kill_on_drop(true);

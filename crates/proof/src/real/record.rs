@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -47,10 +47,12 @@ impl Record {
         Micros::try_from(self.started.elapsed().as_micros()).unwrap_or(Micros::MAX)
     }
 
-    /// When a program's clock showed this time of RFC 3339.
-    pub(super) fn at(&self, timestamp: &str) -> Option<Micros> {
-        let at = humantime::parse_rfc3339(timestamp).ok()?.duration_since(self.started_at).ok()?;
-        Micros::try_from(at.as_micros()).ok()
+    /// When a program's clock, which is so many hours ahead of ours, showed this time of RFC 3339.
+    pub(super) fn at(&self, timestamp: &str, hours_ahead: i64) -> Option<Micros> {
+        let shown = humantime::parse_rfc3339(timestamp).ok()?;
+        let apart = Duration::from_hours(hours_ahead.unsigned_abs());
+        let at = if hours_ahead < 0 { shown + apart } else { shown - apart };
+        Micros::try_from(at.duration_since(self.started_at).ok()?.as_micros()).ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {

@@ -4,7 +4,7 @@
 //! half an answer; and what it saw has to be told by the senders' clock.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::configuration::{RouteOf, TIMEOUT_SECONDS};
 use super::fate::Fate;
 use super::http;
+use super::mounts::Hosts;
 use super::record::Record;
 use crate::history::{Answer, Name, Seen, Written};
 use crate::random::Random;
@@ -26,6 +27,8 @@ use crate::schedule::Fault;
 
 /// How long a fault waits for the first who meets it.
 const COMES_WITHIN: Duration = Duration::from_secs(20);
+/// Where a destination is while it is not on the usual address: on loopback as well.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// How long a listener that was taken away is waited for.
 const BIND_WITHIN: Duration = Duration::from_secs(10);
 
@@ -41,7 +44,10 @@ pub(super) struct Service {
 pub(super) struct Destination {
     name: &'static str,
     route: RouteOf,
-    address: SocketAddr,
+    /// Where it listens now.
+    address: Mutex<SocketAddr>,
+    /// By which it is called by its name.
+    hosts: Option<Arc<Hosts>>,
     seed: u64,
     record: Arc<Record>,
     is_healthy: Arc<AtomicBool>,
@@ -62,7 +68,11 @@ struct Body {
 }
 
 impl Service {
-    pub(super) async fn start(seed: u64, record: &Arc<Record>) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        seed: u64,
+        record: &Arc<Record>,
+        hosts: Option<&Arc<Hosts>>,
+    ) -> anyhow::Result<Self> {
         let is_healthy = Arc::new(AtomicBool::new(false));
         let mut destinations = BTreeMap::new();
         for route in RouteOf::ALL {
@@ -71,7 +81,8 @@ impl Service {
                 let destination = Arc::new(Destination {
                     name,
                     route,
-                    address: listener.local_addr().context("listening")?,
+                    address: Mutex::new(listener.local_addr().context("listening")?),
+                    hosts: hosts.cloned(),
                     seed,
                     record: Arc::clone(record),
                     is_healthy: Arc::clone(&is_healthy),
@@ -88,8 +99,9 @@ impl Service {
         Ok(Self { destinations, is_healthy })
     }
 
-    pub(super) fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {
-        self.destinations.iter().map(|(name, it)| (*name, it.address)).collect()
+    /// Where each is, as it is called.
+    pub(super) fn authorities(&self) -> BTreeMap<&'static str, String> {
+        self.destinations.iter().map(|(name, it)| (*name, it.authority())).collect()
     }
 
     /// The destination that a number chooses.
@@ -119,6 +131,8 @@ impl Destination {
         self.record.push(Seen::Began { fault });
         let met = if fault == Fault::Refuse {
             self.refuse(hits, within).await?
+        } else if let (Fault::MoveName, Some(hosts)) = (fault, &self.hosts) {
+            self.move_away(hosts).await?
         } else {
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
             let mut seen = self.hits.subscribe();
@@ -139,33 +153,55 @@ impl Destination {
         let failed = |failed: &HashMap<String, u64>| failed.get(self.name).copied().unwrap_or(0);
         let mut seen = self.record.counts.failed.subscribe();
         let before = failed(&seen.borrow());
+        self.be_gone().await;
+        let met = async { seen.wait_for(|seen| failed(seen) >= before + hits).await.is_ok() };
+        let _met = tokio::time::timeout(within, met).await;
+        let met = async { seen.wait_for(|seen| failed(seen) > before).await.is_ok() };
+        let _met = tokio::time::timeout(COMES_WITHIN, met).await;
+        self.accept(listen(self.address()).await?);
+        Ok(failed(&self.record.counts.failed.borrow()) - before)
+    }
+
+    /// Its name leads to another address, where it listens from now on, and no longer where it was; gives how
+    /// many came there.
+    async fn move_away(self: &Arc<Self>, hosts: &Hosts) -> anyhow::Result<u64> {
+        let from = self.address();
+        let ip = if from.ip() == Ipv4Addr::LOCALHOST { ELSEWHERE } else { Ipv4Addr::LOCALHOST };
+        let to = SocketAddr::new(IpAddr::V4(ip), from.port());
+        let listener = listen(to).await?;
+        hosts.point(self.name, ip)?;
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        self.be_gone().await;
+        self.accept(listener);
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault::MoveName);
+        let mut seen = self.hits.subscribe();
+        let met = async { seen.wait_for(|seen| *seen >= 1).await.is_ok() };
+        let _met = tokio::time::timeout(COMES_WITHIN, met).await;
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(*self.hits.borrow())
+    }
+
+    /// Nobody listens any more, and every connection ends.
+    async fn be_gone(&self) {
         let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(accepting) = accepting {
             accepting.abort();
             // It ends because it was asked to.
             let _ended = accepting.await;
         }
-        let met = async { seen.wait_for(|seen| failed(seen) >= before + hits).await.is_ok() };
-        let _met = tokio::time::timeout(within, met).await;
-        let met = async { seen.wait_for(|seen| failed(seen) > before).await.is_ok() };
-        let _met = tokio::time::timeout(COMES_WITHIN, met).await;
-        self.accept(self.listen_again().await?);
-        Ok(failed(&self.record.counts.failed.borrow()) - before)
     }
 
-    async fn listen_again(&self) -> anyhow::Result<TcpListener> {
-        let started = Instant::now();
-        loop {
-            match TcpListener::bind(self.address).await {
-                Ok(listener) => return Ok(listener),
-                Err(error) if started.elapsed() > BIND_WITHIN => {
-                    return Err(error).context("listening again where the service was");
-                }
-                Err(_taken) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
+    fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn authority(&self) -> String {
+        let address = self.address();
+        match self.hosts {
+            Some(_) => format!("{}:{}", Hosts::name(self.name), address.port()),
+            None => address.to_string(),
         }
     }
-
     fn accept(self: &Arc<Self>, listener: TcpListener) {
         let destination = Arc::clone(self);
         let accepting = tokio::spawn(async move {
@@ -258,6 +294,20 @@ impl Destination {
         let event_id = request.header("webhook-id").unwrap_or_default().to_owned();
         let destination = self.name.to_owned();
         self.record.push(Seen::Got { name, destination, event_id, answer: Answer::NONE })
+    }
+}
+
+/// Listens there, once nobody else does.
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let started = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if started.elapsed() > BIND_WITHIN => {
+                return Err(error).context("listening where the service is to be");
+            }
+            Err(_taken) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
     }
 }
 
