@@ -15,6 +15,7 @@ mod demo;
 mod documents;
 mod engine;
 mod events;
+mod fuzz;
 mod http;
 mod interrupt;
 mod lint;
@@ -74,6 +75,7 @@ enum Command {
     Lint(lint::Lint),
     Bench(bench::Bench),
     Prove(prove::Prove),
+    Fuzz(fuzz::Fuzz),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Lint(command) => Ok(command.run()),
         Command::Bench(command) => command.run(),
         Command::Prove(command) => command.run(),
+        Command::Fuzz(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

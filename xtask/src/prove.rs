@@ -90,14 +90,13 @@ pub(crate) enum Way {
 }
 
 impl Prove {
-    /// Attacks in one of the two ways with the debug builds that are there: what is simulated by a seed that
-    /// makes it the same every time.
-    pub(crate) fn test(way: Way) -> anyhow::Result<ExitCode> {
+    /// Attacks in one of the two ways with the debug builds that are there: by this seed, or a new one.
+    pub(crate) fn test(way: Way, seed: Option<u64>, days: Option<u64>) -> anyhow::Result<ExitCode> {
         let prove = Self {
             quick: true,
-            seed: (way == Way::Simulation).then_some(1),
+            seed,
             only: Some(way),
-            simulated_days: None,
+            simulated_days: days,
             events: None,
             minutes: None,
             upgrade_from: None,
@@ -181,6 +180,10 @@ impl Prove {
         // It takes what makes a day short as well.
         arguments.push("--typed=cargo run --package proof -- simulate".to_owned());
         arguments.extend(self.seed.map(|seed| format!("--seed={seed}")));
+        if days < QUICK_DAYS {
+            // Too few for every fault to meet somebody.
+            arguments.push("--part".to_owned());
+        }
         arguments.extend(self.json.then(|| "--json".to_owned()));
         arguments
     }

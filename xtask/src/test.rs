@@ -21,7 +21,7 @@ const SKIPPED_VARIABLE: &str = "XTASK_SKIPPED";
 /// Ends with what ran, what was skipped and why. Exits with 0 only if nothing failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Leave out what takes minutes: programs that are killed while they deliver, clients of SQS on the engine, a redrive that is killed 200 times, rights
+    /// Leave out what takes minutes: clients of SQS on the engine, a redrive that is killed 200 times, rights
     /// and the move from the original on an emulator, and building the artifact twice to compare the bytes
     #[arg(long)]
     quick: bool,
@@ -48,14 +48,13 @@ impl Test {
         });
         steps.add("demo", || demo::run(false));
         let deploy = || on_emulator("local::");
-        steps.add_beside("deploy local, on an AWS emulator", deploy, lint::add);
-        steps.add("200 simulated days", || prove(Way::Simulation));
-        steps.add_optional("every promise is attacked", move || {
-            if quick {
-                return Ok(Outcome::Skipped("left out by --quick".to_owned()));
-            }
-            prove(Way::Programs).map(|()| Outcome::Passed)
+        steps.add_beside("deploy local, on an AWS emulator", deploy, |steps| {
+            lint::add(steps);
+            // The same ones every time, and others.
+            steps.add("200 simulated days", || prove(Way::Simulation, Some(1), None));
+            steps.add("simulated days by a new seed", || prove(Way::Simulation, None, Some(50)));
         });
+        steps.add("every promise is attacked", || prove(Way::Programs, None, None));
         for (step, name) in [
             ("rights, on an AWS emulator", "rights::"),
             ("the original is moved, on an AWS emulator", "moving::"),
@@ -98,8 +97,8 @@ impl Test {
 }
 
 /// Attacks in one of the two ways, with what is built.
-fn prove(way: Way) -> anyhow::Result<()> {
-    let code = Prove::test(way)?;
+fn prove(way: Way, seed: Option<u64>, days: Option<u64>) -> anyhow::Result<()> {
+    let code = Prove::test(way, seed, days)?;
     ensure!(code == ExitCode::SUCCESS, "a promise was broken: its story stands above");
     Ok(())
 }

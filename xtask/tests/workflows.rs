@@ -89,8 +89,7 @@ fn value_of(text: &str) -> String {
         ("${{ matrix.environment }}", "dev"),
         ("${{ matrix.package }}", "domain"),
         ("${{ matrix.part }}", "3"),
-        ("${{ matrix.parser.package }}", "domain"),
-        ("${{ matrix.parser.test }}", "fuzz::fuzz_mapping"),
+        ("${{ matrix.parser }}", "fuzz::fuzz_mapping"),
         (
             "${{ matrix.package == 'forwarder' && 'forwarder,contract-tests' || matrix.package }}",
             "domain",

@@ -1,5 +1,5 @@
 //! Fuzzers of what meets untrusted bytes: nothing panics, and what is said of each holds for whatever comes.
-//! As tests they try a second's worth of random inputs; `cargo bolero test NAME` searches by coverage.
+//! As tests they try a second's worth of random inputs; `cargo xtask fuzz` searches by coverage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
