@@ -378,3 +378,33 @@ impl<'a> Event<'a> {
         self.deaths.iter().map(|(_, reason)| *reason).chain(letter)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::support::Story;
+    use super::*;
+
+    /// What a story of `k1-0` tells, word by word.
+    fn told(story: &Story) -> Vec<String> {
+        let name = Name::parse("k1-0").unwrap();
+        let violation = Violation::of([name], String::new());
+        let word = |entry: &&Entry| {
+            let told = serde_json::to_value(entry).unwrap();
+            format!("{} {}", told["what"], told["name"]).replace('"', "").replace(" null", "")
+        };
+        super::story(story.history(), &violation).iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_story_is_what_was_seen_of_its_events_and_of_all_between() {
+        let mut story = Story::new();
+        story.killed("engine").accepted("k1-0", "plain").accepted("k1-1", "plain");
+        story.act(Action::Skip, &["k1-1"], Some(0)).act(Action::Skip, &["k1-1", "k1-0"], Some(0));
+        story.act(Action::Retry, &[], Some(0)).used("engine", 1, 1).killed("engine");
+        story.died("k1-1", "skipped").timed_out("k1-0").got("k1-0", 200).healthy().killed("engine");
+        assert_eq!(
+            told(&story),
+            ["accepted k1-0", "acted", "acted", "died", "timed_out", "got k1-0"]
+        );
+    }
+}

@@ -322,4 +322,118 @@ mod tests {
         story.accepted("k1-0", "plain").got("k1-0", 500).got_as("k1-0", "other");
         story.broken(RepeatsExplained, "sss got it as other");
     }
+
+    /// Was a dead letter, stayed all the same as its forwarder died, and was delivered.
+    fn stayed() -> Story {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+        story.killed("forwarder").later(30).got("k1-0", 200);
+        story
+    }
+
+    #[test]
+    fn a_full_disk_is_a_reason_while_it_is_full() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").during(Fault::FullDisk).over(Fault::FullDisk);
+        story.got("k1-0", 200).got("k1-0", 200);
+        story.broken(RepeatsExplained, "again, 1000 ms after");
+        let mut later = delivered();
+        later.later(15).during(Fault::FullDisk).got("k1-0", 200).over(Fault::FullDisk);
+        later.broken(RepeatsExplained, "again");
+        let mut other = Story::new();
+        other.accepted("k1-0", "plain").during(Fault::FullDisk).over(Fault::Slow).got("k1-0", 200);
+        other.got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_batch_has_its_time_from_the_answer_on() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got_late("k1-0", 200, 900).soon(12_500).killed("engine");
+        story.got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_fellow_that_fails_only_later_is_no_reason() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
+        story.at_once().got_at("right", "k1-0", 200).got_at("left", "k1-0", 200);
+        story.got_at("right", "k1-0", 500).broken(RepeatsExplained, "left got k1-0 again");
+    }
+
+    #[test]
+    fn a_fellow_that_failed_with_this_event_long_ago_is_a_reason() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "pair").got_at("left", "k1-0", 500).later(70);
+        story.got_at("left", "k1-0", 200).at_once().got_at("right", "k1-0", 200);
+        story.got_at("right", "k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn only_a_redrive_that_was_cut_off_before_explains_that_a_dead_letter_came_twice() {
+        let dead = || {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+            story
+        };
+        let mut after = dead();
+        after.got("k1-0", 200).got("k1-0", 200).act(Action::Redrive, &[], None);
+        after.broken(RepeatsExplained, "again");
+        let mut retry = dead();
+        retry.act(Action::Retry, &[], None).got("k1-0", 200).got("k1-0", 200);
+        retry.broken(RepeatsExplained, "again");
+        let mut one_of_two = dead();
+        one_of_two.act(Action::Redrive, &[], Some(0)).act(Action::Redrive, &[], None);
+        one_of_two.got("k1-0", 200).got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn what_was_no_dead_letter_did_not_stay_as_one() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).killed("engine").later(30);
+        story.got("k1-0", 200).act(Action::Redrive, &[], Some(0)).got("k1-0", 200);
+        story.broken(RepeatsExplained, "again");
+    }
+
+    #[test]
+    fn a_dead_letter_that_was_never_attempted_stays_as_well() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).later(100).died("k1-0", "gave_up");
+        story.killed("engine").later(30).got("k1-0", 200);
+        story.act(Action::Redrive, &[], Some(0)).got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn what_stayed_comes_again_by_a_redrive_of_it_and_not_before() {
+        let again = |mut story: Story| {
+            story.got("k1-0", 200);
+            story
+        };
+        let mut story = stayed();
+        story.act(Action::Redrive, &["k9-0"], Some(0));
+        again(story).broken(RepeatsExplained, "again");
+        let mut story = again(stayed());
+        story.act(Action::Redrive, &[], Some(0)).broken(RepeatsExplained, "again");
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+        story.killed("forwarder").act(Action::Redrive, &[], Some(0)).later(30).got("k1-0", 200);
+        again(story).broken(RepeatsExplained, "again");
+        let mut story = stayed();
+        story.act(Action::Redrive, &["k9-0"], Some(0)).act(Action::Redrive, &["k1-0"], Some(0));
+        again(story).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_repeat_of_several_is_one_of_each() {
+        let mut story = delivered();
+        story.act(Action::Repeat, &["k1-0", "k2-0"], Some(0)).got("k1-0", 200);
+        story.holds(RepeatsExplained);
+        assert_eq!(story.looked_at(RepeatsExplained), 1);
+    }
+
+    #[test]
+    fn whose_sender_never_heard_is_called_as_it_came_first() {
+        let mut story = Story::new();
+        story.unanswered("k1-0", "plain").got("k1-0", 500).got_as("k1-0", "other");
+        story.broken(RepeatsExplained, "k1-0 is id-of-k1-0, and sss got it as other");
+    }
 }
