@@ -222,8 +222,9 @@ struct Known<'a> {
     events: HashMap<Name, Event<'a>>,
     by_id: HashMap<&'a str, Name>,
     acts: Vec<Act<'a>>,
-    /// When a process died, in order.
+    /// When a process died, in order; and of these, when an engine did.
     deaths: Vec<Micros>,
+    engine_deaths: Vec<Micros>,
     /// When the provider got another secret, in order.
     rotated: Vec<Micros>,
     /// When the wall clock was set, in order.
@@ -287,7 +288,12 @@ impl<'a> Known<'a> {
                 ended_at: at,
                 code: *code,
             }),
-            Seen::Died { .. } => self.deaths.push(at),
+            Seen::Died { process } => {
+                self.deaths.push(at);
+                if *process == "engine" {
+                    self.engine_deaths.push(at);
+                }
+            }
             Seen::Began { fault: Fault::RotateSecret } => self.rotated.push(at),
             Seen::Began { fault: Fault::StepClock } => self.clocks_set.push(at),
             Seen::Healthy => self.healthy_at = Some(at),

@@ -9,9 +9,6 @@ use crate::schedule::Fault;
 /// has as long as the function.
 const DELETED_WITHIN: Micros = 7_000_000;
 
-/// How long a forwarder may outlive its engine: until it has something to tell it.
-const ORPHAN_LIVES: Micros = 100_000;
-
 /// How far apart the attempts of one receive at two destinations may arrive: they are made side by side.
 const SIDE_BY_SIDE: Micros = 500_000;
 
@@ -74,10 +71,15 @@ fn is_explained(
     let deleted_by = answered_at + known.function_timeout + DELETED_WITHIN;
     let end = again.at.min(deleted_by);
     let within = |at: &Micros| (before.at..=end).contains(at);
-    // A forwarder that outlived its engine by a moment has delivered, and nobody was left to delete.
-    let died_from = before.at.saturating_sub(ORPHAN_LIVES);
-    let died = known.deaths.partition_point(|at| *at < died_from);
+    let died = known.deaths.partition_point(|at| *at < before.at);
     if known.deaths.get(died).is_some_and(|at| *at <= end) || event.timeouts.iter().any(within) {
+        return true;
+    }
+    // A forwarder outlives its engine until it has something to tell it, at the end of its batch: it has
+    // delivered, and nobody was left to delete.
+    let orphans_from = before.at.saturating_sub(known.function_timeout);
+    let orphaned = known.engine_deaths.partition_point(|at| *at < orphans_from);
+    if known.engine_deaths.get(orphaned).is_some_and(|at| *at <= before.at) {
         return true;
     }
     if full_disks.iter().any(|(began, ended)| *began <= end && *ended >= before.at) {
@@ -193,15 +195,22 @@ mod tests {
     fn a_death_long_after_or_before_the_delivery_is_no_reason() {
         delivered().later(13).killed("engine").got("k1-0", 200).broken(RepeatsExplained, "again");
         let mut story = Story::new();
-        story.accepted("k1-0", "plain").killed("engine").got("k1-0", 200).got("k1-0", 200);
+        story.accepted("k1-0", "plain").killed("forwarder").got("k1-0", 200).got("k1-0", 200);
         story.broken(RepeatsExplained, "again");
     }
 
     #[test]
-    fn a_forwarder_that_outlived_its_engine_by_a_moment_is_a_reason() {
-        let mut story = Story::new();
-        story.accepted("k1-0", "plain").killed("engine").at_once().got("k1-0", 200);
-        story.got("k1-0", 200).holds(RepeatsExplained);
+    fn a_forwarder_that_outlived_its_engine_is_a_reason_for_as_long_as_its_batch_takes() {
+        for (seconds, holds) in [(1, true), (5, true), (6, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").killed("engine").later(seconds).got("k1-0", 200);
+            story.got("k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "again");
+            }
+        }
     }
 
     #[test]
