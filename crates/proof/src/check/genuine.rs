@@ -72,4 +72,18 @@ mod tests {
         story.accepted("k1-0", "plain").died("k1-0", "unverified").got("k1-0", 200);
         story.broken(OnlyGenuine, "k1-0 is genuine");
     }
+
+    #[test]
+    fn what_is_genuine_and_arrives_is_well() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 200).holds(OnlyGenuine);
+        assert_eq!(story.looked_at(OnlyGenuine), 1);
+    }
+
+    #[test]
+    fn a_letter_of_two_secrets_ago_is_well_though_its_line_was_lost() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").during(Fault::RotateSecret).during(Fault::RotateSecret);
+        story.left(vec![dead("k1-0", "unverified", None, 1)], &[]).holds(OnlyGenuine);
+    }
 }

@@ -232,4 +232,23 @@ mod tests {
             story.broken(NothingMissing, "\"rejected\"");
         }
     }
+
+    #[test]
+    fn what_was_skipped_was_named_by_whom_said_why() {
+        for (action, event, has_reason, holds) in [
+            (Action::Skip, "k1-0", true, true),
+            (Action::Skip, "k1-0", false, false),
+            (Action::Skip, "k1-1", true, false),
+            (Action::Retry, "k1-0", true, false),
+        ] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got_as("k1-0", "other");
+            story.act_for(action, &[event], Some(0), has_reason).died("k1-0", "skipped");
+            if holds {
+                story.holds(NothingMissing);
+            } else {
+                story.broken(NothingMissing, "\"skipped\"");
+            }
+        }
+    }
 }

@@ -222,8 +222,9 @@ struct Known<'a> {
     events: HashMap<Name, Event<'a>>,
     by_id: HashMap<&'a str, Name>,
     acts: Vec<Act<'a>>,
-    /// When a process died, in order.
+    /// When a process died, in order; and of these, when an engine did.
     deaths: Vec<Micros>,
+    engine_deaths: Vec<Micros>,
     /// When the provider got another secret, in order.
     rotated: Vec<Micros>,
     /// When the wall clock was set, in order.
@@ -287,7 +288,12 @@ impl<'a> Known<'a> {
                 ended_at: at,
                 code: *code,
             }),
-            Seen::Died { .. } => self.deaths.push(at),
+            Seen::Died { process } => {
+                self.deaths.push(at);
+                if *process == "engine" {
+                    self.engine_deaths.push(at);
+                }
+            }
             Seen::Began { fault: Fault::RotateSecret } => self.rotated.push(at),
             Seen::Began { fault: Fault::StepClock } => self.clocks_set.push(at),
             Seen::Healthy => self.healthy_at = Some(at),
@@ -376,5 +382,35 @@ impl<'a> Event<'a> {
     fn reasons(&self) -> impl Iterator<Item = &'a str> + '_ {
         let letter = self.letter.map(|letter| letter.reason.as_str());
         self.deaths.iter().map(|(_, reason)| *reason).chain(letter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::support::Story;
+    use super::*;
+
+    /// What a story of `k1-0` tells, word by word.
+    fn told(story: &Story) -> Vec<String> {
+        let name = Name::parse("k1-0").unwrap();
+        let violation = Violation::of([name], String::new());
+        let word = |entry: &&Entry| {
+            let told = serde_json::to_value(entry).unwrap();
+            format!("{} {}", told["what"], told["name"]).replace('"', "").replace(" null", "")
+        };
+        super::story(story.history(), &violation).iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_story_is_what_was_seen_of_its_events_and_of_all_between() {
+        let mut story = Story::new();
+        story.killed("engine").accepted("k1-0", "plain").accepted("k1-1", "plain");
+        story.act(Action::Skip, &["k1-1"], Some(0)).act(Action::Skip, &["k1-1", "k1-0"], Some(0));
+        story.act(Action::Retry, &[], Some(0)).used("engine", 1, 1).killed("engine");
+        story.died("k1-1", "skipped").timed_out("k1-0").got("k1-0", 200).healthy().killed("engine");
+        assert_eq!(
+            told(&story),
+            ["accepted k1-0", "acted", "acted", "died", "timed_out", "got k1-0"]
+        );
     }
 }

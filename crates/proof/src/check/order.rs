@@ -179,4 +179,66 @@ mod tests {
             if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
         }
     }
+
+    #[test]
+    fn the_first_attempt_is_the_one_that_overtakes() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").accepted("k1-1", "plain");
+        story.got("k1-1", 500).got("k1-0", 200).got("k1-1", 200).accepted("k1-2", "plain");
+        story.broken(NoneOvertaken, "sss got k1-1 before k1-0");
+        assert_eq!(story.looked_at(NoneOvertaken), 2);
+    }
+
+    #[test]
+    fn what_is_delivered_lets_others_go_whatever_becomes_of_it_later() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").accepted("k1-1", "plain").got("k1-0", 200).got("k1-1", 200);
+        story.got("k1-0", 422).died("k1-0", "rejected").holds(NoneOvertaken);
+    }
+
+    #[test]
+    fn the_first_death_lets_others_go() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").accepted("k1-1", "plain").got("k1-0", 422);
+        story.died("k1-0", "rejected").got("k1-1", 200).got("k1-0", 422).died("k1-0", "rejected");
+        story.holds(NoneOvertaken);
+    }
+
+    #[test]
+    fn the_log_s_clock_may_be_a_little_apart() {
+        for (milliseconds, holds) in [(20, true), (80, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").accepted("k1-1", "plain").got("k1-0", 422);
+            story.got("k1-1", 200).soon(milliseconds).died("k1-0", "rejected");
+            if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
+        }
+    }
+
+    #[test]
+    fn what_was_old_enough_when_it_died_lets_others_go() {
+        for (age_seconds, holds) in [(60, true), (59, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "block").accepted("k1-1", "block").got_on("block", "k1-0", 422);
+            story.got_on("block", "k1-1", 200);
+            story.left(vec![dead("k1-0", "rejected", Some(422), age_seconds)], &[]);
+            if holds { story.holds(NoneOvertaken) } else { story.broken(NoneOvertaken, "k1-1") }
+        }
+    }
+
+    #[test]
+    fn of_those_before_the_one_that_was_released_last_counts() {
+        let mut story = Story::new();
+        for event in ["k1-0", "k1-1", "k1-2"] {
+            story.accepted(event, "plain");
+        }
+        story.got("k1-1", 200).got("k1-2", 200).left(vec![], &["k1-0"]);
+        story.broken(NoneOvertaken, "sss got k1-2 before k1-0");
+    }
+
+    #[test]
+    fn what_is_sent_again_was_sent_when_it_was_sent_first() {
+        let mut story = Story::new();
+        story.unanswered("k1-1", "plain").accepted("k1-0", "plain").accepted("k1-1", "plain");
+        story.got("k1-1", 200).got("k1-0", 200).holds(NoneOvertaken);
+    }
 }

@@ -45,7 +45,7 @@ mod tests {
         let mut story = Story::new();
         story.accepted("k1-0", "plain").act(Action::Pause, &[], Some(0)).killed("engine");
         story.got("k1-0", 200).act(Action::Resume, &[], Some(0));
-        story.broken(PausesHold, "sss got k1-0");
+        story.broken(PausesHold, "sss got k1-0, 2000 ms after delivery was paused");
     }
 
     #[test]

@@ -9,9 +9,6 @@ use crate::schedule::Fault;
 /// has as long as the function.
 const DELETED_WITHIN: Micros = 7_000_000;
 
-/// How long a forwarder may outlive its engine: until it has something to tell it.
-const ORPHAN_LIVES: Micros = 100_000;
-
 /// How far apart the attempts of one receive at two destinations may arrive: they are made side by side.
 const SIDE_BY_SIDE: Micros = 500_000;
 
@@ -74,10 +71,15 @@ fn is_explained(
     let deleted_by = answered_at + known.function_timeout + DELETED_WITHIN;
     let end = again.at.min(deleted_by);
     let within = |at: &Micros| (before.at..=end).contains(at);
-    // A forwarder that outlived its engine by a moment has delivered, and nobody was left to delete.
-    let died_from = before.at.saturating_sub(ORPHAN_LIVES);
-    let died = known.deaths.partition_point(|at| *at < died_from);
+    let died = known.deaths.partition_point(|at| *at < before.at);
     if known.deaths.get(died).is_some_and(|at| *at <= end) || event.timeouts.iter().any(within) {
+        return true;
+    }
+    // A forwarder outlives its engine until it has something to tell it, at the end of its batch: it has
+    // delivered, and nobody was left to delete.
+    let orphans_from = before.at.saturating_sub(known.function_timeout);
+    let orphaned = known.engine_deaths.partition_point(|at| *at < orphans_from);
+    if known.engine_deaths.get(orphaned).is_some_and(|at| *at <= before.at) {
         return true;
     }
     if full_disks.iter().any(|(began, ended)| *began <= end && *ended >= before.at) {
@@ -193,15 +195,22 @@ mod tests {
     fn a_death_long_after_or_before_the_delivery_is_no_reason() {
         delivered().later(13).killed("engine").got("k1-0", 200).broken(RepeatsExplained, "again");
         let mut story = Story::new();
-        story.accepted("k1-0", "plain").killed("engine").got("k1-0", 200).got("k1-0", 200);
+        story.accepted("k1-0", "plain").killed("forwarder").got("k1-0", 200).got("k1-0", 200);
         story.broken(RepeatsExplained, "again");
     }
 
     #[test]
-    fn a_forwarder_that_outlived_its_engine_by_a_moment_is_a_reason() {
-        let mut story = Story::new();
-        story.accepted("k1-0", "plain").killed("engine").at_once().got("k1-0", 200);
-        story.got("k1-0", 200).holds(RepeatsExplained);
+    fn a_forwarder_that_outlived_its_engine_is_a_reason_for_as_long_as_its_batch_takes() {
+        for (seconds, holds) in [(1, true), (5, true), (6, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").killed("engine").later(seconds).got("k1-0", 200);
+            story.got("k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "again");
+            }
+        }
     }
 
     #[test]
@@ -321,5 +330,119 @@ mod tests {
         let mut story = Story::new();
         story.accepted("k1-0", "plain").got("k1-0", 500).got_as("k1-0", "other");
         story.broken(RepeatsExplained, "sss got it as other");
+    }
+
+    /// Was a dead letter, stayed all the same as its forwarder died, and was delivered.
+    fn stayed() -> Story {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+        story.killed("forwarder").later(30).got("k1-0", 200);
+        story
+    }
+
+    #[test]
+    fn a_full_disk_is_a_reason_while_it_is_full() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").during(Fault::FullDisk).over(Fault::FullDisk);
+        story.got("k1-0", 200).got("k1-0", 200);
+        story.broken(RepeatsExplained, "again, 1000 ms after");
+        let mut later = delivered();
+        later.later(15).during(Fault::FullDisk).got("k1-0", 200).over(Fault::FullDisk);
+        later.broken(RepeatsExplained, "again");
+        let mut other = Story::new();
+        other.accepted("k1-0", "plain").during(Fault::FullDisk).over(Fault::Slow).got("k1-0", 200);
+        other.got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_batch_has_its_time_from_the_answer_on() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got_late("k1-0", 200, 900).soon(12_500).killed("engine");
+        story.got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_fellow_that_fails_only_later_is_no_reason() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "pair").got_at("left", "k1-0", 200);
+        story.at_once().got_at("right", "k1-0", 200).got_at("left", "k1-0", 200);
+        story.got_at("right", "k1-0", 500).broken(RepeatsExplained, "left got k1-0 again");
+    }
+
+    #[test]
+    fn a_fellow_that_failed_with_this_event_long_ago_is_a_reason() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "pair").got_at("left", "k1-0", 500).later(70);
+        story.got_at("left", "k1-0", 200).at_once().got_at("right", "k1-0", 200);
+        story.got_at("right", "k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn only_a_redrive_that_was_cut_off_before_explains_that_a_dead_letter_came_twice() {
+        let dead = || {
+            let mut story = Story::new();
+            story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+            story
+        };
+        let mut after = dead();
+        after.got("k1-0", 200).got("k1-0", 200).act(Action::Redrive, &[], None);
+        after.broken(RepeatsExplained, "again");
+        let mut retry = dead();
+        retry.act(Action::Retry, &[], None).got("k1-0", 200).got("k1-0", 200);
+        retry.broken(RepeatsExplained, "again");
+        let mut one_of_two = dead();
+        one_of_two.act(Action::Redrive, &[], Some(0)).act(Action::Redrive, &[], None);
+        one_of_two.got("k1-0", 200).got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn what_was_no_dead_letter_did_not_stay_as_one() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).killed("engine").later(30);
+        story.got("k1-0", 200).act(Action::Redrive, &[], Some(0)).got("k1-0", 200);
+        story.broken(RepeatsExplained, "again");
+    }
+
+    #[test]
+    fn a_dead_letter_that_was_never_attempted_stays_as_well() {
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 500).later(100).died("k1-0", "gave_up");
+        story.killed("engine").later(30).got("k1-0", 200);
+        story.act(Action::Redrive, &[], Some(0)).got("k1-0", 200).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn what_stayed_comes_again_by_a_redrive_of_it_and_not_before() {
+        let again = |mut story: Story| {
+            story.got("k1-0", 200);
+            story
+        };
+        let mut story = stayed();
+        story.act(Action::Redrive, &["k9-0"], Some(0));
+        again(story).broken(RepeatsExplained, "again");
+        let mut story = again(stayed());
+        story.act(Action::Redrive, &[], Some(0)).broken(RepeatsExplained, "again");
+        let mut story = Story::new();
+        story.accepted("k1-0", "plain").got("k1-0", 422).died("k1-0", "rejected");
+        story.killed("forwarder").act(Action::Redrive, &[], Some(0)).later(30).got("k1-0", 200);
+        again(story).broken(RepeatsExplained, "again");
+        let mut story = stayed();
+        story.act(Action::Redrive, &["k9-0"], Some(0)).act(Action::Redrive, &["k1-0"], Some(0));
+        again(story).holds(RepeatsExplained);
+    }
+
+    #[test]
+    fn a_repeat_of_several_is_one_of_each() {
+        let mut story = delivered();
+        story.act(Action::Repeat, &["k1-0", "k2-0"], Some(0)).got("k1-0", 200);
+        story.holds(RepeatsExplained);
+        assert_eq!(story.looked_at(RepeatsExplained), 1);
+    }
+
+    #[test]
+    fn whose_sender_never_heard_is_called_as_it_came_first() {
+        let mut story = Story::new();
+        story.unanswered("k1-0", "plain").got("k1-0", 500).got_as("k1-0", "other");
+        story.broken(RepeatsExplained, "k1-0 is id-of-k1-0, and sss got it as other");
     }
 }

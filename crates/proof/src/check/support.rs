@@ -80,6 +80,12 @@ impl Story {
         self
     }
 
+    /// The next comes so soon after the last.
+    pub(super) fn soon(&mut self, milliseconds: Micros) -> &mut Self {
+        self.now = self.now + milliseconds * 1_000 - 1_000_000;
+        self
+    }
+
     pub(super) fn later(&mut self, seconds: Micros) -> &mut Self {
         self.now += (seconds - 1) * 1_000_000;
         self
@@ -163,6 +169,10 @@ impl Story {
         self.push(Seen::Began { fault })
     }
 
+    pub(super) fn over(&mut self, fault: Fault) -> &mut Self {
+        self.push(Seen::Ended { fault, hits: 1 })
+    }
+
     pub(super) fn act(&mut self, action: Action, events: &[&str], code: Option<i32>) -> &mut Self {
         self.act_for(action, events, code, true)
     }
@@ -212,6 +222,15 @@ impl Story {
     ) -> &mut Self {
         let waiting = waiting.iter().map(|event| id(event)).collect();
         self.push(Seen::Left { dead, waiting, status, metrics })
+    }
+
+    /// How often a promise was looked at.
+    pub(super) fn looked_at(&self, promise: Promise) -> u64 {
+        check(&self.history).into_iter().find(|it| it.promise == promise).unwrap().count
+    }
+
+    pub(super) fn history(&self) -> &History {
+        &self.history
     }
 
     fn violations(&self, promise: Promise) -> Vec<String> {

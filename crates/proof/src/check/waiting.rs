@@ -55,4 +55,13 @@ mod tests {
         story.accepted("k1-0", "plain").got("k1-0", 500).healthy().left(vec![], &["k1-0"]);
         story.broken(NothingStuck, "waits at the end");
     }
+
+    #[test]
+    fn what_nobody_accepted_or_was_through_before_is_not_looked_at() {
+        let mut story = Story::new();
+        story.unanswered("k1-0", "plain").accepted("k1-1", "plain").got("k1-1", 200).healthy();
+        story.later(100).got("k1-0", 200).left(vec![], &[]);
+        story.holds(NothingStuck);
+        assert_eq!(story.looked_at(NothingStuck), 0);
+    }
 }
