@@ -9,6 +9,7 @@
 
 pub mod audit;
 mod blocked;
+pub mod damaged;
 pub mod dlq;
 mod doctor;
 mod environment;
@@ -61,6 +62,9 @@ pub enum Command {
     /// Look at dead letters and send them again
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Look at events that are not what was accepted, and take them out of the way
+    #[command(subcommand)]
+    Damaged(damaged::Damaged),
     Pause(Pause),
     Resume(Resume),
     Retry(Retry),
@@ -74,6 +78,7 @@ impl Command {
     /// Whether the times that it prints are told by the local clock: to people only.
     #[must_use]
     pub fn tells_local_times(&self) -> bool {
+        use damaged::Damaged;
         use dlq::Dlq;
         match self {
             Self::Status(it) => it.output.local(),
@@ -94,11 +99,13 @@ impl Command {
             Self::Dlq(Dlq::Show(it)) => it.output.local(),
             Self::Dlq(Dlq::Log(it)) => it.output.local(),
             Self::Dlq(Dlq::Redrive(it)) => it.times.local() && !it.json,
+            Self::Damaged(Damaged::List(it)) => it.output.local(),
             // They print none.
             Self::Page(_)
             | Self::Repeat(_)
             | Self::Send(_)
-            | Self::Dlq(Dlq::Edit(_) | Dlq::Export(_) | Dlq::Import(_) | Dlq::Drop(_)) => false,
+            | Self::Dlq(Dlq::Edit(_) | Dlq::Export(_) | Dlq::Import(_) | Dlq::Drop(_))
+            | Self::Damaged(Damaged::Export(_) | Damaged::Drop(_)) => false,
         }
     }
 
@@ -115,6 +122,7 @@ impl Command {
     /// The environment that it is about, as it was typed.
     #[must_use]
     pub fn environment(&self) -> &EnvironmentArgs {
+        use damaged::Damaged;
         use dlq::Dlq;
         match self {
             Self::Status(it) => &it.environment,
@@ -142,6 +150,9 @@ impl Command {
             Self::Dlq(Dlq::Import(it)) => &it.of.environment,
             Self::Dlq(Dlq::Drop(it)) => &it.environment,
             Self::Dlq(Dlq::Log(it)) => &it.environment,
+            Self::Damaged(Damaged::List(it)) => &it.environment,
+            Self::Damaged(Damaged::Export(it)) => &it.of.environment,
+            Self::Damaged(Damaged::Drop(it)) => &it.environment,
         }
     }
 }

@@ -91,10 +91,11 @@ pub fn taken_for_env(
         ["skip"] => "EVENT-ID",
         ["retry"] => "KEY",
         ["dlq", "drop" | "redrive"] => "ID",
+        ["damaged", "drop"] => "NUMBER",
         _ => return None,
     };
     // Something else is missing where it was given as well.
-    let is_given = ["event_ids", "event_id", "keys"].iter().any(|id| {
+    let is_given = ["event_ids", "event_id", "keys", "numbers"].iter().any(|id| {
         leaf.try_get_raw(id).ok().flatten().is_some_and(|mut values| values.next().is_some())
     });
     let word = leaf.try_get_one::<String>("environment").ok().flatten().filter(|_| !is_given)?;

@@ -31,6 +31,7 @@ async fn list(State(store): State<Store>) -> Response {
                     json!({
                         "queue": it.queue, "sequence": it.sequence_number.to_string(),
                         "group": it.group, "reason": it.reason, "behind": it.behind,
+                        "event_id": it.event_id, "accepted_at": it.accepted_at.to_string(),
                         "found_at": it.found_at.to_string(),
                     })
                 })

@@ -57,7 +57,9 @@ async fn log_departures(mut departures: Departures, dead_letter_queue: String, l
             Why::Expired => ("expired", "older than the retention of its queue"),
             Why::Deleted => ("deleted", "over the API"),
             Why::Purged => ("purged", "its queue was purged or deleted over the API"),
-            Why::Damaged => ("damaged", "its group waits from it on, until it is dropped"),
+            Why::Damaged => {
+                ("damaged", "its group waits from it on, until `webhook-operator damaged drop`")
+            }
             Why::Gone => ("gone", "counted when it was accepted, and not in the database"),
         };
         let fields = json!({

@@ -18,6 +18,7 @@ mod ask;
 mod audit;
 mod blocked;
 mod cloudwatch;
+mod damaged;
 mod delivery;
 mod dlq;
 mod doctor;
@@ -26,6 +27,7 @@ mod ended;
 mod engine_api;
 mod engine_status;
 mod environment;
+mod export_file;
 mod find;
 mod forget;
 mod history;
@@ -187,6 +189,7 @@ async fn operate(command: commands::Command) -> anyhow::Result<ExitCode> {
         Typed::Skip(it) => skip::run(it).await,
         Typed::Doctor(it) => doctor::run(it).await,
         Typed::Dlq(it) => Box::pin(dlq::run(it)).await,
+        Typed::Damaged(it) => Box::pin(damaged::run(it)).await,
         Typed::Pause(it) => Box::pin(pause::run(it)).await,
         Typed::Resume(it) => Box::pin(resume::run(it)).await,
         Typed::Retry(it) => Box::pin(retry::run(it)).await,

@@ -52,6 +52,7 @@ fn an_id_that_is_taken_for_the_environment_is_named_with_what_to_type() {
         (&["dlq", "redrive", "order-7"], "webhook-operator dlq redrive ENV order-7"),
         (&["retry", "order-7", "--api", "h:1"], "webhook-operator retry ENV order-7 --api h:1"),
         (&["skip", "e-1", "--why", "r"], "webhook-operator skip ENV e-1"),
+        (&["damaged", "drop", "1", "--why", "r"], "webhook-operator damaged drop ENV 1"),
     ] {
         let done = operator(typed).output().unwrap();
         let said = text(&done.stderr);
@@ -195,7 +196,7 @@ async fn of_an_engine_that_was_killed_every_command_says_how_it_was_started() {
 }
 
 /// Every command for an environment `dev`.
-const OF_DEV: [&[&str]; 25] = [
+const OF_DEV: [&[&str]; 28] = [
     &["status", "dev"],
     &["blocked", "dev"],
     &["refused", "dev"],
@@ -221,6 +222,9 @@ const OF_DEV: [&[&str]; 25] = [
     &["dlq", "drop", "dev", "evt", "--why", "test", "--yes"],
     &["dlq", "export", "dev", "/dev/full/file"],
     &["dlq", "import", "dev", "/dev/null"],
+    &["damaged", "list", "dev"],
+    &["damaged", "export", "dev", "/dev/full/file"],
+    &["damaged", "drop", "dev", "--all", "--why", "test", "--yes"],
 ];
 
 #[tokio::test(flavor = "multi_thread")]

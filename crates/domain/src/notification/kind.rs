@@ -250,8 +250,8 @@ impl Kind {
                 Some(dir) => format!("grep '\"refused\"' {dir}/engine.log"),
                 None => operator("status", ""),
             },
-            Self::MessagesDamaged
-            | Self::EventsMissing
+            Self::MessagesDamaged => operator("damaged list", ""),
+            Self::EventsMissing
             | Self::EventsExpired
             | Self::EventsRemoved
             | Self::Restarts

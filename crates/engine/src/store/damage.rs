@@ -12,6 +12,7 @@ use rusqlite::{Connection, params};
 use super::departure::{Departure, Why};
 use super::error::StoreError;
 use super::groups::{self, Removal};
+use super::ledger::EVENT_ID_SQL;
 use super::message::{MessageAttributes, SequenceNumber};
 use super::queue::Queue;
 use super::queue_time::{NEVER, QueueTime};
@@ -28,6 +29,10 @@ pub struct DamagedMessage {
     pub sequence_number: SequenceNumber,
     /// `MessageGroupId`, of the group that waits for it.
     pub group: String,
+    /// Its event's id, as far as it can be read: what names the event to who sent it.
+    pub event_id: String,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
     /// What is wrong with it.
     pub reason: String,
     /// When that was found.
@@ -130,23 +135,26 @@ pub(super) fn count_all(connection: &Connection) -> rusqlite::Result<u64> {
 
 /// All that are set aside.
 pub(super) fn list(view: &View<'_>) -> Result<Vec<DamagedMessage>, StoreError> {
-    let damaged = view.all(
+    let sql = format!(
         "SELECT q.name, d.sequence, g.name, d.reason, d.found_ms,
-                (SELECT count(*) FROM message o WHERE o.group_id = m.group_id AND o.sequence > m.sequence)
+                (SELECT count(*) FROM message o WHERE o.group_id = m.group_id AND o.sequence > m.sequence),
+                m.sent_ms, {EVENT_ID_SQL}
          FROM damaged d JOIN message m USING (sequence) JOIN message_group g ON g.id = m.group_id
-         JOIN queue q ON q.id = d.queue_id ORDER BY d.sequence",
-        [],
-        |row| {
-            Ok(DamagedMessage {
-                queue: row.get(0)?,
-                sequence_number: SequenceNumber(row.get(1)?),
-                group: row.get(2)?,
-                reason: row.get(3)?,
-                found_at: view.shown(row.get::<_, QueueTime>(4)?),
-                behind: row.get::<_, i64>(5)?.unsigned_abs(),
-            })
-        },
-    )?;
+         JOIN queue q ON q.id = d.queue_id ORDER BY d.sequence"
+    );
+    let damaged = view.all(&sql, [], |row| {
+        Ok(DamagedMessage {
+            queue: row.get(0)?,
+            sequence_number: SequenceNumber(row.get(1)?),
+            group: row.get(2)?,
+            reason: row.get(3)?,
+            found_at: view.shown(row.get::<_, QueueTime>(4)?),
+            behind: row.get::<_, i64>(5)?.unsigned_abs(),
+            accepted_at: view.shown(row.get::<_, QueueTime>(6)?),
+            // Whatever is damaged of it, the others are listed.
+            event_id: row.get(7).unwrap_or_default(),
+        })
+    })?;
     Ok(damaged)
 }
 

@@ -33,7 +33,9 @@ impl FaultSwitches {
         if self.commits_fail.load(Ordering::Relaxed) {
             return Err(StorageError::Injected);
         }
-        if let Some((holds, wait)) = self.lock_hold().take() {
+        // Not locked while it is held: the one after it may be asked for meanwhile.
+        let hold = self.lock_hold().take();
+        if let Some((holds, wait)) = hold {
             // Both ends say the same: go on.
             let _gone = holds.send(());
             let _let_go = wait.recv();

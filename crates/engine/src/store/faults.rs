@@ -1,15 +1,19 @@
 //! Faults that a test can switch on. Nothing here does anything unless told.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+
+use tokio::sync::oneshot;
 
 use super::error::StoreError;
 use super::fault_switches::{FaultSwitches, HeldCommits};
+use super::reader::Reader;
 use super::writer::Jobs;
 
 /// Makes a store's disk fail, for tests.
 pub struct Faults {
     pub(super) jobs: Jobs,
+    pub(super) reader: Reader,
     pub(super) switches: Arc<FaultSwitches>,
 }
 
@@ -23,6 +27,27 @@ impl Faults {
     #[must_use]
     pub fn hold_commits(&self) -> HeldCommits {
         self.switches.hold_commits()
+    }
+
+    /// Looks as long as what is returned lives: other looks wait. Ready once it has begun.
+    pub async fn hold_looks(&self) -> HeldLooks {
+        let (let_go, wait) = mpsc::channel();
+        let (holds, held) = oneshot::channel();
+        let (reader, mut holds) = (self.reader.clone(), Some(holds));
+        let look = async move {
+            let look = reader.look(move |view| {
+                view.first("SELECT count(*) FROM message", [], |_| Ok(()))?;
+                // Both ends say the same: go on.
+                let _gone = holds.take().map(|holds| holds.send(()));
+                let _let_go = wait.recv();
+                Ok(())
+            });
+            // A store that is closed holds nothing any more.
+            drop(look.await);
+        };
+        tokio::spawn(look);
+        let _closed = held.await;
+        HeldLooks { _let_go: let_go }
     }
 
     /// From now on the disk does not keep what is committed.
@@ -54,4 +79,9 @@ impl Faults {
             })
             .await
     }
+}
+
+/// A look that goes on for as long as this lives.
+pub struct HeldLooks {
+    _let_go: mpsc::Sender<()>,
 }

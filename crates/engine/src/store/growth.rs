@@ -36,9 +36,8 @@ impl Growth {
     pub(crate) fn hold(&self, bytes: u64) {
         if let Some(database) = self.0.upgrade()
             && let Ok(metadata) = database.metadata()
-            && bytes > 0
         {
-            // Where the file system promises none, the database grows as it is written.
+            // Where the file system promises none, as also of no bytes, the database grows as it is written.
             let keep_size = FallocateFlags::KEEP_SIZE;
             let _none_held = fallocate(database, keep_size, metadata.len(), bytes);
         }

@@ -287,7 +287,8 @@ impl Store {
     /// What makes the disk fail, for tests.
     #[must_use]
     pub fn faults(&self) -> Faults {
-        Faults { jobs: self.jobs.clone(), switches: Arc::clone(&self.switches) }
+        let (jobs, reader) = (self.jobs.clone(), self.reader.clone());
+        Faults { jobs, reader, switches: Arc::clone(&self.switches) }
     }
 
     /// Creates a queue. One that exists already must have these attributes.

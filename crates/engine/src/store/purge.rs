@@ -139,14 +139,14 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
-    /// So that it holds up nobody for longer on a machine that is slow.
-    #[tokio::test]
-    async fn a_step_ends_with_its_time_and_goes_on_where_it_was() {
-        const QUEUE: &str = "a.fifo";
+    const QUEUE: &str = "a.fifo";
+
+    /// A queue with so many messages.
+    async fn store_with(messages: i64) -> Store {
         let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
         let fifo = [("FifoQueue".to_owned(), "true".to_owned())].into();
         store.create_queue(QUEUE, &fifo, &Tags::new()).await.unwrap();
-        for number in 0..5 {
+        for number in 0..messages {
             let message = NewMessage {
                 body: "b".to_owned(),
                 group_id: "g".to_owned(),
@@ -155,6 +155,23 @@ mod tests {
             };
             store.send(QUEUE, message).await.unwrap();
         }
+        store
+    }
+
+    /// Whoever sends meanwhile waits for one step at most.
+    #[tokio::test]
+    async fn a_step_removes_five_hundred_messages_at_most_however_much_time_it_has() {
+        let store = store_with(EMPTIED_AT_ONCE + 100).await;
+        let emptying = store.jobs.run(|tx| purge(tx, QUEUE)).await.unwrap();
+        store.jobs.run(move |tx| emptying.step(tx, Duration::MAX)).await.unwrap();
+        assert_eq!(store.statistics(QUEUE).await.unwrap().visible, 100);
+        assert_eq!(EMPTIED_AT_ONCE, 500);
+    }
+
+    /// So that it holds up nobody for longer on a machine that is slow.
+    #[tokio::test]
+    async fn a_step_ends_with_its_time_and_goes_on_where_it_was() {
+        let store = store_with(5).await;
         let mut emptying = store.jobs.run(|tx| purge(tx, QUEUE)).await.unwrap();
         let pages =
             |tx: &mut Tx<'_>| Ok(tx.first("PRAGMA wal_autocheckpoint", [], |row| row.get(0))?);
@@ -172,22 +189,11 @@ mod tests {
     /// Clients would take an answer that is late for a failure.
     #[tokio::test]
     async fn who_purges_is_answered_in_time_and_everything_goes_all_the_same() {
-        let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
-        let fifo = [("FifoQueue".to_owned(), "true".to_owned())].into();
-        store.create_queue("a.fifo", &fifo, &Tags::new()).await.unwrap();
         // More than some steps remove.
-        for number in 0..6 * EMPTIED_AT_ONCE {
-            let message = NewMessage {
-                body: "b".to_owned(),
-                group_id: "g".to_owned(),
-                deduplication_id: Some(number.to_string()),
-                ..NewMessage::default()
-            };
-            store.send("a.fifo", message).await.unwrap();
-        }
-        store.purge_queue_within("a.fifo", Duration::ZERO).await.unwrap();
-        assert_ne!(store.statistics("a.fifo").await.unwrap().visible, 0);
-        while store.statistics("a.fifo").await.unwrap().visible > 0 {}
+        let store = store_with(6 * EMPTIED_AT_ONCE).await;
+        store.purge_queue_within(QUEUE, Duration::ZERO).await.unwrap();
+        assert_ne!(store.statistics(QUEUE).await.unwrap().visible, 0);
+        while store.statistics(QUEUE).await.unwrap().visible > 0 {}
     }
 
     /// It was sent between the last step of emptying the queue and this.

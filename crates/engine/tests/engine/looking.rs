@@ -1,5 +1,6 @@
 //! What operators see without receiving it, the lease of a redrive, and the next attempt now.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use engine::Engine;
@@ -8,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{api_client, config, options};
+use crate::support::{api_client, config, http_client, options};
 
 const QUEUE: &str = "test-webhook.fifo";
 const DEAD: &str = "test-webhook-dlq.fifo";
@@ -224,5 +225,92 @@ async fn groups_are_retried_by_name_and_each_says_what_came_of_it() {
     receive(&engine, QUEUE).await;
     assert_eq!(retry(json!(vec!["a"; 1_001])).await.0, 400);
     assert_eq!(ask(&engine, Method::POST, "retry", &json!({ "all": true })).await.0, 400);
+    engine.stop().await;
+}
+
+/// Groups that wait for their next attempt: as many as messages may be in flight.
+const WAITING: u32 = 120_000;
+
+/// Has that many groups wait in an engine's database.
+fn let_groups_wait(dir: &Path) {
+    let database = rusqlite::Connection::open(dir.join("queues.db")).unwrap();
+    let groups = format!(
+        "BEGIN;
+         CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM n
+             WHERE n < 999 + {WAITING}) SELECT n FROM n;
+         CREATE TEMP TABLE q AS SELECT id, created_ms FROM queue WHERE name = '{QUEUE}';
+         INSERT INTO message_group (id, queue_id, name, head_sequence)
+             SELECT n, id, n, n FROM n, q;
+         INSERT INTO message (sequence, queue_id, group_id, sent_ms, message_id, deduplication_id, body)
+             SELECT n, id, n, created_ms, n, n, '{{}}' FROM n, q;
+         INSERT INTO delivery (sequence, queue_id, receive_count, first_received_ms, received_ms,
+                               receive_number)
+             SELECT n, id, 1, created_ms, created_ms, 1 FROM n, q;
+         UPDATE queue_count SET queued = {WAITING}, message_groups = {WAITING}
+             WHERE queue_id = (SELECT id FROM q);
+         UPDATE progress SET next_number = 1000000;
+         COMMIT"
+    );
+    database.execute_batch(&groups).unwrap();
+    database.close().unwrap();
+}
+
+/// What everybody asks again and again.
+const VIEWS: [&str; 9] = [
+    "metrics",
+    "_engine/status",
+    "_engine/health",
+    "_engine/history",
+    "_engine/waiting-groups",
+    "_engine/failing-groups",
+    "_engine/groups",
+    "_engine/damaged",
+    "_engine/messages/none",
+];
+
+/// Bounded for a test that would hang.
+async fn soon<T>(what: &str, done: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(Duration::from_mins(1), done);
+    done.await.unwrap_or_else(|_| panic!("{what} waits"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_waits_for_no_commit_and_no_commit_for_a_look_however_many_groups_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Engine::start(options(&config(json!({})), Some(dir.path())));
+    start().await.unwrap().stop().await;
+    let_groups_wait(dir.path());
+    let engine = start().await.unwrap();
+    let client = api_client(engine.access_key_id());
+    let send = |id: &'static str| {
+        let store = engine.store().clone();
+        tokio::spawn(async move { store.accept(QUEUE, message(id, id, "{}")).await.unwrap() })
+    };
+    // As long as one commit is held, there is none of a view's own.
+    let mut commits = engine.store().faults().hold_commits();
+    let sending = send("held");
+    soon("a commit", commits.held()).await;
+    for path in VIEWS {
+        let look = client.get(format!("http://{}/{path}", engine.api_address())).send();
+        let seen = soon(path, async { look.await.unwrap().text().await.unwrap() }).await;
+        assert!(!seen.is_empty(), "{path}");
+    }
+    assert_eq!(crate::support::get(&engine, "status").await["waiting_groups"], WAITING);
+    assert!(!sending.is_finished());
+    drop(commits);
+    soon("what was held", sending).await.unwrap();
+
+    // As long as one look is held, everything is accepted, received and deleted.
+    let looks = engine.store().faults().hold_looks().await;
+    let url = format!("http://{}/metrics", engine.api_address());
+    let looking = tokio::spawn(async move { client.get(url).send().await.unwrap().status() });
+    soon("who is to be accepted", send("free")).await.unwrap();
+    let sender = http_client();
+    let post = crate::support::post(&sender, &engine, "k", "{}".to_owned());
+    assert_eq!(soon("who posts", post).await, 200);
+    soon("who receives", receive(&engine, QUEUE)).await;
+    assert!(!looking.is_finished());
+    drop(looks);
+    assert_eq!(soon("who looks", looking).await.unwrap(), 200);
     engine.stop().await;
 }

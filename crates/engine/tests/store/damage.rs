@@ -45,6 +45,7 @@ async fn a_damaged_message_holds_back_what_is_behind_it_and_nothing_else() {
         "UPDATE message SET attributes = CAST(X'ff' AS TEXT) WHERE body = 'a-2'",
         "UPDATE message SET digest = X'00' WHERE body = 'a-2'",
         "UPDATE message SET attributes = 'no JSON', digest = NULL WHERE body = 'a-2'",
+        "UPDATE message SET message_id = CAST(X'ff' AS TEXT) WHERE body = 'a-2'",
     ] {
         let dir = changed(sql).await;
         let queue = open(dir.path()).await;

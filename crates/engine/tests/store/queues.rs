@@ -88,6 +88,47 @@ async fn a_purge_empties_the_queue_once_a_minute() {
     queue.store.purge_queue(QUEUE).await.unwrap();
 }
 
+/// However much there is to remove: a step of a purge is committed before the next one begins.
+#[tokio::test]
+async fn who_sends_while_a_queue_is_purged_is_answered_after_one_step() {
+    let queue = Fixture::new().await;
+    for first in (0..2_400).step_by(10) {
+        let of = |number: usize| message("g", &number.to_string());
+        queue.store.send_batch(QUEUE, (first..first + 10).map(of).collect()).await.unwrap();
+    }
+    // A send comes while each commit is held, and is in the next one.
+    let mut held = queue.store.faults().hold_commits();
+    let store = queue.store.clone();
+    let purging = tokio::spawn(async move { store.purge_queue(QUEUE).await });
+    let (mut commits, mut sending) = (0, None::<tokio::task::JoinHandle<_>>);
+    let mut before = None::<tokio::task::JoinHandle<_>>;
+    loop {
+        held.held().await;
+        settle().await;
+        if purging.is_finished() {
+            break;
+        }
+        commits += 1;
+        assert!(before.is_none_or(|it| it.is_finished()), "commit {commits}");
+        before = sending.take();
+        let (store, body) = (queue.store.clone(), format!("new-{commits}"));
+        sending = Some(tokio::spawn(async move { store.send(QUEUE, message("g", &body)).await }));
+        settle().await;
+        held = queue.store.faults().hold_commits();
+    }
+    drop(held);
+    purging.await.unwrap().unwrap();
+    // Its beginning, and five steps of 500 messages at most.
+    assert!(commits >= 6, "{commits} commits");
+}
+
+/// Lets what was spawned get as far as it can.
+async fn settle() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn counts_follow_the_messages() {
     let queue = Fixture::new().await;

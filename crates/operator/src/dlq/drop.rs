@@ -1,7 +1,7 @@
 //! `dlq drop`: the one command that takes events away, into a file.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
@@ -10,12 +10,13 @@ use domain::time::Timestamp;
 use serde_json::json;
 
 use super::choice::Choice;
-use super::export::ExportFile;
 use super::look::Typed;
 use super::note_none_chosen;
 use crate::ask;
 use crate::environment::{self, Environment};
+use crate::export_file::{ExportFile, default_file};
 use crate::interrupt;
+use crate::letter::Letter;
 use crate::people::{self, printable};
 use crate::progress;
 use crate::queue::{Chosen, Held, Kept};
@@ -113,7 +114,7 @@ async fn drop_held(
         eprintln!("  … and {} more; --dry-run shows all", found.len() - NAMED);
     }
     ask::confirm(&format!("Drop {events} of {}?", environment.name), given.yes).await?;
-    let file = given.export.clone().unwrap_or_else(default_file);
+    let file = given.export.clone().unwrap_or_else(|| default_file("dropped"));
     let is_stdout = file == Path::new("-");
     ensure!(!(is_stdout && given.json), "--json and --export - are both for standard output");
     write(held, &file).context("nothing was dropped")?;
@@ -172,16 +173,11 @@ async fn delete(
     Ok(())
 }
 
-fn default_file() -> PathBuf {
-    let now = people::now().to_string();
-    format!("dropped-{}.jsonl", now.replace([':', '-'], "")).into()
-}
-
 fn write(held: &Held<'_>, file: &Path) -> anyhow::Result<()> {
     let mut out = ExportFile::create(file)?;
     let mut last: Option<Chosen> = None;
     while let Some(it) = held.after(last.as_ref())? {
-        out.write(&held.load(&it.message_id)?)?;
+        out.write(&Letter::from(&held.load(&it.message_id)?))?;
         last = Some(it);
     }
     out.finish().map(drop)

@@ -27,7 +27,7 @@ const OLDER: &str = "the engine does not tell: it is older than this command";
 const LOOKED_WITHIN: Duration = Duration::from_mins(2);
 
 /// What is wrong with the engine's storage, the worst first.
-fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
+fn storage(name: &str, failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
     match (failing, disk.filter(|disk| !disk.accepting), damaged) {
         (true, _, _) => Some("FAILS: nothing is accepted; the engine's log says why".to_owned()),
         (false, Some(disk), _) => Some(format!(
@@ -36,8 +36,9 @@ fn storage(failing: bool, disk: Option<&Disk>, damaged: u64) -> Option<String> {
         )),
         (false, None, 0) => None,
         (false, None, damaged) => Some(format!(
-            "{} DAMAGED: what is behind waits until they are dropped (docs/one-machine.md, \"Damage\")",
-            people::count(damaged, "event")
+            "{} DAMAGED: what is behind waits until they are dropped: `{}`",
+            people::count(damaged, "event"),
+            command!["damaged", "list", value(name)]
         )),
     }
 }
@@ -71,7 +72,8 @@ pub(crate) async fn report(
         status.deliveries = Deliveries::default();
     }
     let damaged = status.queue.damaged + status.dead_letter_queue.damaged;
-    let storage = storage(status.storage_failing, status.disk.as_ref(), damaged);
+    let name = &environment.name;
+    let storage = storage(name, status.storage_failing, status.disk.as_ref(), damaged);
     let report = Report {
         storage,
         environment: environment.name.clone(),
@@ -251,9 +253,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_storage_is_said_in_a_sentence_the_worst_first() {
         let disk = |accepting| Disk { free_bytes: 12_000_000, accepting };
-        assert_eq!(storage(false, Some(&disk(true)), 0), None);
-        assert_eq!(storage(false, None, 0), None, "an engine of before");
-        let said = |failing, accepting, damaged| storage(failing, Some(&disk(accepting)), damaged);
+        assert_eq!(storage("prod", false, Some(&disk(true)), 0), None);
+        assert_eq!(storage("prod", false, None, 0), None, "an engine of before");
+        let said =
+            |failing, accepting, damaged| storage("prod", failing, Some(&disk(accepting)), damaged);
         let (failing, full, damaged) = (
             said(true, false, 2).unwrap(),
             said(false, false, 2).unwrap(),
@@ -262,5 +265,6 @@ mod tests {
         assert!(failing.starts_with("FAILS"), "{failing}");
         assert!(full.contains("NEARLY FULL (12 MB free)"), "{full}");
         assert!(damaged.starts_with("2 events DAMAGED"), "{damaged}");
+        assert!(damaged.contains(" damaged list prod`"), "{damaged}");
     }
 }

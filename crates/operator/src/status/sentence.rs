@@ -194,7 +194,7 @@ impl<'a> Speaker<'a> {
             Finding::MessagesDamaged { events: damaged } => (
                 "storage".to_owned(),
                 format!("{} cannot be read, and what is behind waits", events(*damaged)),
-                runbook("events-are-damaged"),
+                format!("`{}`", self.command(&["damaged", "list"], [])),
             ),
             Finding::EngineDown { last_line_at, unknown, reason } => (
                 "engine".to_owned(),

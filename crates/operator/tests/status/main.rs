@@ -4,6 +4,7 @@
 
 mod attempts;
 mod blocked;
+mod damaged;
 mod doctor;
 mod fake_cloudwatch;
 mod forwarder;

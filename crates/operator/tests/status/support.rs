@@ -96,6 +96,16 @@ impl Site {
         Self { engine: engine(dir.path()).await, dir }
     }
 
+    /// Ends the engine in order, changes its database as a broken disk does, and starts another one with it.
+    pub(crate) async fn with_changed_database(self, sql: &str) -> Self {
+        let Self { engine: before, dir } = self;
+        before.stop().await;
+        let database = rusqlite::Connection::open(dir.path().join("data/queues.db")).unwrap();
+        database.execute_batch(sql).unwrap();
+        database.close().unwrap();
+        Self { engine: engine(dir.path()).await, dir }
+    }
+
     /// Sends a request that is refused, and gives its id.
     pub(crate) async fn refused(
         &self,

@@ -4,12 +4,14 @@ use crate::support::{Done, Service, Site, operator};
 
 #[tokio::test]
 async fn help_teaches() {
-    for command in
-        ["status", "trace", "show", "blocked", "refused", "skip", "doctor", "repeat", "find"]
-    {
-        let help: Done = operator(&[command, "--help"]).output().await.unwrap().into();
+    let of_itself =
+        ["status", "trace", "show", "blocked", "refused", "skip", "doctor", "repeat", "find"];
+    let of_damaged = ["damaged list", "damaged export", "damaged drop"];
+    for command in of_itself.into_iter().chain(of_damaged) {
+        let typed: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help: Done = operator(&typed).output().await.unwrap().into();
         assert_eq!(help.code, Some(0));
-        insta::assert_snapshot!(format!("{command}_help"), help.stdout);
+        insta::assert_snapshot!(format!("{}_help", command.replace(' ', "_")), help.stdout);
     }
 }
 
