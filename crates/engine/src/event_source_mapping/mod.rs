@@ -368,6 +368,7 @@ impl Shared {
         let mut untaken = None;
         loop {
             let mut process = tokio::select! {
+                biased;
                 process = self.options.function.process() => process,
                 () = stopped(&mut wanted) => return,
             };

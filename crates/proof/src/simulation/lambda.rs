@@ -5,28 +5,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
-use domain::environment::{
-    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_VARIABLE, METRICS_VARIABLE,
-    QUEUE_URL_VARIABLE, SKIPS_VARIABLE,
-};
-use forwarder::{BatchError, Forwarder, Response, Settings};
+use forwarder::{BatchError, Response};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::configuration::{Kind, SKIPS};
-use super::outside::Simulated;
+use super::configuration::Kind;
+use super::function::{Environment, cut_off};
 use super::service::Service;
 use super::sqs::Stored;
-use super::world::{INGEST, World};
-use crate::history::Seen;
+use super::world::World;
 use crate::random::Random;
 use crate::schedule::Fault;
 
@@ -47,7 +39,7 @@ pub(super) struct Mapping {
     polling: Mutex<()>,
     /// Batches under way.
     busy: watch::Sender<u32>,
-    idle: RefCell<Vec<Environment>>,
+    idle: RefCell<Vec<Deployed>>,
     made: Cell<u64>,
     /// Environments of a former deployment take no more.
     deployment: Cell<u64>,
@@ -57,11 +49,9 @@ pub(super) struct Mapping {
     crashes: RefCell<Vec<u64>>,
 }
 
-/// A process of the function.
-struct Environment {
-    forwarder: Forwarder<Simulated>,
-    /// How far its wall clock is off, in milliseconds.
-    is_off_ms: Rc<Cell<i64>>,
+/// A process of the function, of a deployment.
+struct Deployed {
+    environment: Environment,
     deployment: u64,
 }
 
@@ -158,11 +148,11 @@ impl Mapping {
             Some(environment) => environment,
             None => self.new_environment().await,
         };
-        let response = match self.invoke(&environment, batch).await {
+        let response = match self.invoke(&environment.environment, batch).await {
             Ended::Answered(Ok(response)) => response,
             Ended::Answered(Err(_error)) => return self.idle.borrow_mut().push(environment),
             Ended::TimedOut | Ended::Crashed => {
-                self.world.push(Seen::Died { process: "forwarder" });
+                self.world.died("forwarder");
                 return;
             }
         };
@@ -173,17 +163,17 @@ impl Mapping {
         let response = serde_json::to_value(&response).unwrap_or_default();
         sleep(Duration::from_micros(500 + self.below(20_000))).await;
         if self.world.meets(Fault::DeleteFails) {
-            self.world.push(Seen::Died { process: "event source mapping" });
+            self.world.died("event source mapping");
             return;
         }
         for message in done(batch, &response) {
             if !self.world.delete(&message.receipt_handle()) {
-                self.world.push(Seen::Died { process: "event source mapping" });
+                self.world.died("event source mapping");
             }
         }
     }
 
-    fn idle_environment(&self) -> Option<Environment> {
+    fn idle_environment(&self) -> Option<Deployed> {
         let mut idle = self.idle.borrow_mut();
         let deployment = self.deployment.get();
         idle.retain(|environment| environment.deployment == deployment);
@@ -194,32 +184,12 @@ impl Mapping {
         Some(idle.remove(place))
     }
 
-    async fn new_environment(&self) -> Environment {
+    async fn new_environment(&self) -> Deployed {
         let number = self.made.replace(self.made.get() + 1);
-        let (config, has_metrics) = {
-            let configuration = self.world.configuration.borrow();
-            (configuration.json().to_string(), configuration.has_metrics)
-        };
         let deployment = self.deployment.get();
-        sleep(Duration::from_micros(100_000 + self.below(400_000))).await;
-        let settings = Settings::read(|name| {
-            let value = match name {
-                CONFIG_VARIABLE => &config,
-                QUEUE_URL_VARIABLE => "https://sqs.example.com/queue.fifo",
-                DEAD_LETTER_QUEUE_URL_VARIABLE => "https://sqs.example.com/dlq.fifo",
-                INGEST_SENDER_VARIABLE => INGEST,
-                SKIPS_VARIABLE => return Some(format!("ssm:{SKIPS}")),
-                METRICS_VARIABLE if has_metrics => "emf",
-                "AWS_REGION" => "ap-northeast-1",
-                "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "nobody's",
-                _ => return None,
-            };
-            Some(value.to_owned())
-        });
-        let settings = settings.expect("what a simulated function is told is complete");
-        let is_off_ms = Rc::<Cell<i64>>::default();
-        let outside = Simulated::new(&self.world, &self.service, number, &is_off_ms);
-        Environment { forwarder: Forwarder::within(settings, outside), is_off_ms, deployment }
+        let takes = Duration::from_micros(100_000 + self.below(400_000));
+        let environment = Environment::start(&self.world, &self.service, number, takes).await;
+        Deployed { environment, deployment }
     }
 
     /// Runs the function once, unless it is cut off: after its time, at a poll, or with everything else.
@@ -289,11 +259,16 @@ impl Mapping {
             }
         };
         let _nothing_came = timeout(within, once_busy).await;
-        self.kill_all();
+        self.end_all();
     }
 
-    /// Ends everything that runs.
+    /// Ends everything that runs, or is idle.
     pub(super) fn kill_all(&self) {
+        self.end_all();
+        self.world.died("forwarder");
+    }
+
+    fn end_all(&self) {
         for _ in 0..*self.busy.borrow() {
             self.world.hit(Fault::KillForwarders);
         }
@@ -331,24 +306,6 @@ impl Drop for ClockStep {
         self.task.abort();
         self.clock.set(0);
     }
-}
-
-/// Runs `future`, and drops it when it was polled this often and has not ended.
-pub(super) async fn cut_off<F: Future>(future: F, at: Option<u64>) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut polls = 0;
-    poll_fn(|context| {
-        if at.is_some_and(|at| polls >= at) {
-            return Poll::Ready(None);
-        }
-        polls += 1;
-        let polled = future.as_mut().poll(context).map(Some);
-        if polled.is_pending() && at.is_some_and(|at| polls >= at) {
-            return Poll::Ready(None);
-        }
-        polled
-    })
-    .await
 }
 
 /// Which messages of a batch are done with.
