@@ -28,7 +28,8 @@ use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle
 use crate::failure::{Failure, Failures};
 use crate::files::{replace, write_durably, write_in_place};
 use crate::function::{
-    Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Program, Queues, function_environment,
+    Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Program, Queues,
+    function_environment,
 };
 use crate::heartbeat::Heartbeat;
 use crate::history::{self, History};

@@ -53,7 +53,8 @@ impl Database {
     ///
     /// When the database cannot be written.
     pub fn damage(&self, sequence: SequenceNumber) -> rusqlite::Result<bool> {
-        let damage = "UPDATE message SET body = iif(substr(body, 1, 1) = 'X', '{', 'X') || substr(body, 2)
+        let damage =
+            "UPDATE message SET body = iif(substr(body, 1, 1) = 'X', '{', 'X') || substr(body, 2)
                       WHERE sequence = ?1";
         Ok(self.keeper.execute(damage, [sequence.stored()])? > 0)
     }

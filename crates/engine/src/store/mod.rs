@@ -165,15 +165,16 @@ impl Store {
         let file = growth::open(data_dir).map_err(in_dir(data_dir))?;
         let growth = Growth::of(&file);
         let held = (file, lock);
-        let store = Self::start(connection, clock, Some(data_dir), held, Writer::start, |beside| {
-            let connection = open::reader(data_dir)?;
-            let in_use = beside.in_use.clone();
-            let reader = Reader::start(connection, beside.clock, in_use, beside.failures)
-                .map_err(in_dir(data_dir))?;
-            let jobs = beside.jobs.downgrade();
-            check::beside_use(data_dir, jobs, beside.in_use, beside.failures)?;
-            Ok(reader)
-        })?;
+        let store =
+            Self::start(connection, clock, Some(data_dir), held, Writer::start, |beside| {
+                let connection = open::reader(data_dir)?;
+                let in_use = beside.in_use.clone();
+                let reader = Reader::start(connection, beside.clock, in_use, beside.failures)
+                    .map_err(in_dir(data_dir))?;
+                let jobs = beside.jobs.downgrade();
+                check::beside_use(data_dir, jobs, beside.in_use, beside.failures)?;
+                Ok(reader)
+            })?;
         Ok(Self { growth, ..store })
     }
 

@@ -12,12 +12,12 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Others, damage_mark};
 use super::error::{StorageError, StoreError};
 use super::fault_switches::FaultSwitches;
 use super::queue_time::QueueClock;
 use super::tx::{Memory, Tx};
 use super::wake::Wakers;
+use super::{Others, damage_mark};
 use crate::error_text::in_full;
 use crate::failure::{Failure, Failures};
 use crate::spare_room::give_up_one;

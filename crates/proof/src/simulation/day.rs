@@ -23,6 +23,9 @@ use crate::schedule::Fault;
 /// is seen to come.
 const DRAINED_WITHIN: Duration = Duration::from_hours(2);
 
+/// How often an engine is killed while it is.
+const KILLS: u32 = 4;
+
 /// How far a machine's wall clock is set at most, in milliseconds; and where events are compared with it: less
 /// than `domain::freshness` allows.
 const CLOCK_STEP_MS: u64 = 4 * 60 * 60 * 1_000;
@@ -137,7 +140,11 @@ impl Scene {
             Fault::KillEngine => {
                 self.world.begin(fault);
                 if let Delivery::Engine(host) = &self.delivery {
-                    host.kill_at_step(1 + choice % 60, lasts).await;
+                    for kill in 0..KILLS {
+                        // Between two steps of its writer, of those of some batches.
+                        host.kill_at_step(1 + (choice >> (kill * 8)) % 60, lasts / KILLS).await;
+                        sleep(lasts / KILLS / 2).await;
+                    }
                 }
                 self.world.end(fault);
             }

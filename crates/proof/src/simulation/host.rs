@@ -13,12 +13,13 @@ use engine::simulation::{
     Event, FunctionProcess, FunctionWithin, Options, Pace, Simulated, Step, Switch,
 };
 use forwarder::{BatchError, Response};
-use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::function::{Environment, cut_off};
 use super::machine::Machine;
 use super::service::Service;
+use super::watched::Watched;
 use super::world::World;
 use crate::random::Random;
 use crate::schedule::Fault;
@@ -38,17 +39,17 @@ pub(super) struct Host {
     random: RefCell<Random>,
     engine: RefCell<Option<Simulated>>,
     switch: RefCell<Option<Switch>>,
-    /// How often one was started; sent to when one is.
-    starts: watch::Sender<u64>,
+    /// How often one was started.
+    starts: Cell<u64>,
     /// Held while one is killed, stopped or started.
     power: Mutex<()>,
     writer: Arc<Writer>,
     processes: mpsc::UnboundedSender<FunctionProcess>,
     made: Cell<u64>,
     /// Invocations under way.
-    busy: watch::Sender<u32>,
+    busy: Watched<u64>,
     /// Sent to when every process is killed.
-    killed: watch::Sender<()>,
+    killed: Watched<u64>,
     /// At which polls the next invocations end.
     crashes: RefCell<Vec<u64>>,
 }
@@ -111,13 +112,13 @@ impl Host {
             random: RefCell::new(world.random(61)),
             engine: RefCell::default(),
             switch: RefCell::default(),
-            starts: watch::Sender::new(0),
+            starts: Cell::default(),
             power: Mutex::default(),
             writer: Arc::default(),
             processes,
             made: Cell::default(),
-            busy: watch::Sender::new(0),
-            killed: watch::Sender::new(()),
+            busy: Watched::new(0),
+            killed: Watched::new(0),
             crashes: RefCell::default(),
         });
         let runs = Rc::clone(&host);
@@ -135,7 +136,7 @@ impl Host {
     }
 
     async fn start_engine(&self) {
-        let number = *self.starts.borrow();
+        let number = self.starts.get();
         let config = self.world.configuration.borrow().config();
         let options = Options {
             database: &self.machine.database,
@@ -150,7 +151,7 @@ impl Host {
         *self.switch.borrow_mut() = Some(engine.switch());
         *self.engine.borrow_mut() = Some(engine);
         self.world.note_letters(&self.machine).await;
-        self.starts.send_replace(number + 1);
+        self.starts.set(number + 1);
     }
 
     /// A commit takes its time, and so does its answer.
@@ -172,7 +173,7 @@ impl Host {
     // The function.
 
     async fn process(self: Rc<Self>, process: FunctionProcess) {
-        let mut killed = self.killed.subscribe();
+        let killed = self.killed.get();
         let number = self.made.replace(self.made.get() + 1);
         let takes = Duration::from_micros(20_000 + self.below(100_000));
         let environment = Environment::start(&self.world, &self.service, number, takes).await;
@@ -180,12 +181,12 @@ impl Host {
             let event = tokio::select! {
                 biased;
                 () = process.has_to_end() => return,
-                _ = killed.changed() => return self.world.died("forwarder"),
+                () = self.killed.once(|now| now != killed) => return self.world.died("forwarder"),
                 event = process.next() => event,
             };
-            self.busy.send_modify(|busy| *busy += 1);
-            let ended = self.invoke(&environment, &process, &event, &mut killed).await;
-            self.busy.send_modify(|busy| *busy -= 1);
+            self.busy.add();
+            let ended = self.invoke(&environment, &process, &event, killed).await;
+            self.busy.subtract();
             match ended {
                 Ended::Answered(Ok(response)) => {
                     let response = serde_json::to_vec(&response).unwrap_or_default();
@@ -203,7 +204,7 @@ impl Host {
         environment: &Environment,
         process: &FunctionProcess,
         event: &Event,
-        killed: &mut watch::Receiver<()>,
+        killed: u64,
     ) -> Ended {
         let deadline = UNIX_EPOCH + event.deadline;
         let crash_at = self.crashes.borrow_mut().pop();
@@ -221,7 +222,7 @@ impl Host {
         };
         tokio::select! {
             biased;
-            _ = killed.changed() => Ended::Died,
+            () = self.killed.once(|now| now != killed) => Ended::Died,
             ended = call => ended.map_or(Ended::Died, Ended::Answered),
             () = ends => Ended::Died,
         }
@@ -241,21 +242,20 @@ impl Host {
 
     /// Ends every process of the function, once one is at work, within this time.
     pub(super) async fn kill_when_busy(&self, within: Duration) {
-        let mut busy = self.busy.subscribe();
         let once_busy = async {
             loop {
-                let _host = busy.wait_for(|busy| *busy > 0).await.is_ok();
+                self.busy.once(|busy| busy > 0).await;
                 sleep(Duration::from_micros(self.below(200_000))).await;
-                if *busy.borrow() > 0 {
+                if self.busy.get() > 0 {
                     return;
                 }
             }
         };
         let _nothing_came = timeout(within, once_busy).await;
-        for _ in 0..*self.busy.borrow() {
+        for _ in 0..self.busy.get() {
             self.world.hit(Fault::KillForwarders);
         }
-        self.killed.send_replace(());
+        self.killed.add();
     }
 
     /// Kills the engine before this step of its writer, or when the time is over; and starts another.
@@ -298,7 +298,7 @@ impl Host {
 
     /// Pauses, and waits until nothing is under way; tells whether that is so for certain.
     pub(super) async fn disable(&self) -> bool {
-        let of = *self.starts.borrow();
+        let of = self.starts.get();
         let since = Some(self.world.wall());
         let (by, reason, until) = (None, Some("a release".to_owned()), None);
         let pause = Pause { name: PAUSE.to_owned(), by, reason, since, until };
@@ -306,7 +306,7 @@ impl Host {
             return false;
         }
         loop {
-            if *self.starts.borrow() != of || !self.machine.is_open() {
+            if self.starts.get() != of || !self.machine.is_open() {
                 return false;
             }
             if self.switch.borrow().as_ref().is_some_and(Switch::is_at_rest) {
@@ -321,9 +321,9 @@ impl Host {
     /// Ends the pause, however often it takes.
     pub(super) async fn enable(&self) {
         loop {
-            let of = *self.starts.borrow();
+            let of = self.starts.get();
             let done = self.change_pauses(|pauses| drop(pauses.end(PAUSE))).await;
-            if done && *self.starts.borrow() == of && self.machine.is_open() {
+            if done && self.starts.get() == of && self.machine.is_open() {
                 return;
             }
             sleep(LOOK_EVERY).await;

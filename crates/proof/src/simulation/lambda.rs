@@ -11,13 +11,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use forwarder::{BatchError, Response};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::configuration::Kind;
 use super::function::{Environment, cut_off};
 use super::service::Service;
 use super::sqs::Stored;
+use super::watched::Watched;
 use super::world::World;
 use crate::random::Random;
 use crate::schedule::Fault;
@@ -35,16 +36,16 @@ pub(super) struct Mapping {
     world: Rc<World>,
     service: Rc<Service>,
     random: RefCell<Random>,
-    enabled: watch::Sender<bool>,
+    enabled: Watched<bool>,
     polling: Mutex<()>,
     /// Batches under way.
-    busy: watch::Sender<u32>,
+    busy: Watched<u64>,
     idle: RefCell<Vec<Deployed>>,
     made: Cell<u64>,
     /// Environments of a former deployment take no more.
     deployment: Cell<u64>,
     /// Sent to when everything that runs is killed.
-    killed: watch::Sender<()>,
+    killed: Watched<u64>,
     /// At which polls the next invocations end.
     crashes: RefCell<Vec<u64>>,
 }
@@ -68,13 +69,13 @@ impl Mapping {
             world: Rc::clone(world),
             service: Rc::clone(service),
             random: RefCell::new(world.random(31)),
-            enabled: watch::Sender::new(true),
+            enabled: Watched::new(true),
             polling: Mutex::default(),
-            busy: watch::Sender::new(0),
+            busy: Watched::new(0),
             idle: RefCell::default(),
             made: Cell::default(),
             deployment: Cell::default(),
-            killed: watch::Sender::new(()),
+            killed: Watched::new(0),
             crashes: RefCell::default(),
         })
     }
@@ -97,23 +98,22 @@ impl Mapping {
                 let _turn = self.polling.lock().await;
                 match self.next().await {
                     Some(batch) => {
-                        self.busy.send_modify(|busy| *busy += 1);
+                        self.busy.add();
                         batch
                     }
                     None => return,
                 }
             };
             self.serve(&batch).await;
-            self.busy.send_modify(|busy| *busy -= 1);
+            self.busy.subtract();
         }
     }
 
     /// The next batch, once there is one; `None` when the day is over.
     async fn next(&self) -> Option<Vec<Stored>> {
-        let mut enabled = self.enabled.subscribe();
         let mut queue = self.world.changes();
         loop {
-            enabled.wait_for(|enabled| *enabled).await.ok()?;
+            self.enabled.once(|enabled| enabled).await;
             queue.mark_unchanged();
             let most = self.world.configuration.borrow().batch_size();
             let batch = self.world.receive(most);
@@ -201,12 +201,12 @@ impl Mapping {
         if crash_at.is_some() {
             self.world.hit(Fault::KillForwarder);
         }
-        let mut killed = self.killed.subscribe();
+        let killed = self.killed.get();
         let _clock = self.clock_steps(&environment.is_off_ms);
         let call = cut_off(environment.forwarder.forward(&event, deadline, None), crash_at);
         tokio::select! {
             biased;
-            _ = killed.changed() => Ended::Crashed,
+            () = self.killed.once(|now| now != killed) => Ended::Crashed,
             ended = timeout(most, call) => match ended {
                 Ok(Some(answered)) => Ended::Answered(answered),
                 Ok(None) => Ended::Crashed,
@@ -248,12 +248,11 @@ impl Mapping {
 
     /// Ends everything that runs, once something does, within this time.
     pub(super) async fn kill_when_busy(&self, within: Duration) {
-        let mut busy = self.busy.subscribe();
         let once_busy = async {
             loop {
-                let _mapping = busy.wait_for(|busy| *busy > 0).await.is_ok();
+                self.busy.once(|busy| busy > 0).await;
                 sleep(Duration::from_micros(self.below(200_000))).await;
-                if *busy.borrow() > 0 {
+                if self.busy.get() > 0 {
                     return;
                 }
             }
@@ -269,11 +268,11 @@ impl Mapping {
     }
 
     fn end_all(&self) {
-        for _ in 0..*self.busy.borrow() {
+        for _ in 0..self.busy.get() {
             self.world.hit(Fault::KillForwarders);
         }
         self.idle.borrow_mut().clear();
-        self.killed.send_replace(());
+        self.killed.add();
     }
 
     /// Replaces all environments by what is configured now, once they are idle.
@@ -283,15 +282,14 @@ impl Mapping {
 
     /// Takes no more batches; returns once those under way have ended.
     pub(super) async fn disable(&self) {
-        self.enabled.send_replace(false);
-        let mut busy = self.busy.subscribe();
+        self.enabled.set(false);
         // What was on its way when a function was killed has arrived by then.
-        let _ended = busy.wait_for(|busy| *busy == 0).await;
+        self.busy.once(|busy| busy == 0).await;
         sleep(Duration::from_secs(1)).await;
     }
 
     pub(super) fn enable(&self) {
-        self.enabled.send_replace(true);
+        self.enabled.set(true);
     }
 }
 

@@ -24,6 +24,7 @@ mod senders;
 mod service;
 mod shrink;
 mod sqs;
+mod watched;
 mod world;
 
 pub use plan::Only;

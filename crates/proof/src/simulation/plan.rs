@@ -47,13 +47,17 @@ impl Size {
     fn last(self) -> Micros {
         match self {
             Self::Aws => 16 * 60 * MINUTE,
-            Self::OneMachine => 4 * 60 * MINUTE,
+            Self::OneMachine => 80 * MINUTE,
         }
     }
 
     /// When everything is well, and stays so.
     fn evening(self) -> Micros {
-        self.last() + 2 * 60 * MINUTE
+        self.last()
+            + match self {
+                Self::Aws => 2 * 60 * MINUTE,
+                Self::OneMachine => 40 * MINUTE,
+            }
     }
 
     fn faults(self) -> &'static [Fault] {
