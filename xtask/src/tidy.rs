@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("sss-stub", &["domain", "terminal"]),
     ("bench", &["domain", "terminal"]),
     ("emulator", &["domain"]),
-    ("proof", &["domain", "forwarder", "terminal"]),
+    ("proof", &["domain", "engine", "forwarder", "terminal"]),
     ("xtask", &["commands", "deployment", "domain", "emulator", "terminal"]),
     ("contract-tests", &["domain", "emulator", "engine", "sss-stub"]),
 ];

@@ -28,7 +28,8 @@ use crate::event_source_mapping::{EventSource, EventSourceMapping, MappingHandle
 use crate::failure::{Failure, Failures};
 use crate::files::{replace, write_durably, write_in_place};
 use crate::function::{
-    Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Queues, function_environment,
+    Function, FunctionIdentity, FunctionOptions, INIT_TIMEOUT, Program, Queues,
+    function_environment,
 };
 use crate::heartbeat::Heartbeat;
 use crate::history::{self, History};
@@ -503,7 +504,7 @@ pub(crate) fn function_options(
     let own = |name: &str| std::env::var(name).ok();
     let queues = Queues { urls: (&urls.queue, &urls.dead_letter_queue), api, access_key_id };
     Ok(FunctionOptions {
-        executable,
+        program: Program::Executable(executable),
         environment: function_environment(config, &identity, queues, data_dir.as_deref(), own),
         arn: identity.arn(),
         init_timeout: INIT_TIMEOUT,
@@ -511,7 +512,7 @@ pub(crate) fn function_options(
     })
 }
 
-fn mapping_options(
+pub(crate) fn mapping_options(
     config: &Config,
     function: Arc<Function>,
     store: &Store,

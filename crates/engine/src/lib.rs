@@ -14,12 +14,14 @@
 //! | telling a person of what needs one | `notifier` |
 //! | pausing and resuming, as on AWS | `lambda_api` |
 //! | all of it together | [`Engine`] |
+//! | store and mapping within a simulation | [`simulation`] |
 //! | would it start? | [`check()`] |
 //! | webhooks in, for what was deployed to an AWS emulator | [`Gateway`] |
 
 pub mod clock;
 pub mod leases_api;
 pub mod operators;
+pub mod simulation;
 pub mod sqs;
 pub mod store;
 

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, InvalidHeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -72,9 +72,13 @@ pub(crate) type Answer = Result<Bytes, FunctionError>;
 
 /// The Runtime API of one process.
 pub(crate) struct RuntimeApi {
-    server: Server,
+    /// None of a function that is within this process.
+    server: Option<Server>,
     exchange: Arc<Exchange>,
 }
+
+/// The function's side of a [`RuntimeApi`] where both are within one process.
+pub(crate) struct Within(Arc<Exchange>);
 
 /// What passes between the engine and one process.
 struct Exchange {
@@ -104,23 +108,24 @@ impl RuntimeApi {
     /// Listens at a free port of the loopback interface.
     pub(crate) async fn start(function_arn: &str, log: Log) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let exchange = Arc::new(Exchange {
-            function_arn: HeaderValue::from_str(function_arn).map_err(io::Error::other)?,
-            root: format!("/{}/", Uuid::new_v4().simple()),
-            init: watch::Sender::new(Init::Running),
-            slots: Mutex::default(),
-            offered: Notify::new(),
-        });
+        let exchange = Arc::new(Exchange::new(function_arn).map_err(io::Error::other)?);
         let handler = {
             let exchange = Arc::clone(&exchange);
             move |_peer, request| Arc::clone(&exchange).answer(request)
         };
-        Ok(Self { server: Server::start(listener, log, handler)?, exchange })
+        Ok(Self { server: Some(Server::start(listener, log, handler)?), exchange })
+    }
+
+    /// For a function within this process: nobody listens.
+    pub(crate) fn within(function_arn: &str) -> io::Result<(Self, Within)> {
+        let exchange = Arc::new(Exchange::new(function_arn).map_err(io::Error::other)?);
+        Ok((Self { server: None, exchange: Arc::clone(&exchange) }, Within(exchange)))
     }
 
     /// The value of `AWS_LAMBDA_RUNTIME_API`. Lambda's is host and port; what has a path is a URL.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}{}", self.server.address(), self.exchange.root.trim_end_matches('/'))
+        let address = self.server.as_ref().map_or_else(String::new, |it| it.address().to_string());
+        format!("http://{address}{}", self.exchange.root.trim_end_matches('/'))
     }
 
     /// How far the process has come, now and from now on.
@@ -142,7 +147,36 @@ impl RuntimeApi {
     }
 }
 
+impl Within {
+    /// The next event, which is taken.
+    pub(crate) async fn next(&self) -> Invocation {
+        self.0.asked();
+        loop {
+            if let Some(invocation) = self.0.take() {
+                return invocation;
+            }
+            self.0.offered.notified().await;
+        }
+    }
+
+    /// Answers the event that was taken last.
+    pub(crate) fn answer(&self, request_id: &str, answer: Answer) {
+        // Nobody waits any more if it came too late.
+        let _refused = self.0.settle(request_id, answer);
+    }
+}
+
 impl Exchange {
+    fn new(function_arn: &str) -> Result<Self, InvalidHeaderValue> {
+        Ok(Self {
+            function_arn: HeaderValue::from_str(function_arn)?,
+            root: format!("/{}/", Uuid::new_v4().simple()),
+            init: watch::Sender::new(Init::Running),
+            slots: Mutex::default(),
+            offered: Notify::new(),
+        })
+    }
+
     fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().expect("no code panics while it holds the slots")
     }
@@ -173,7 +207,8 @@ impl Exchange {
         }
     }
 
-    async fn next(&self) -> Response {
+    /// Notes that the process asks for an event: it works.
+    fn asked(&self) {
         self.init.send_if_modified(|init| {
             let first = *init == Init::Running;
             if first {
@@ -181,28 +216,35 @@ impl Exchange {
             }
             first
         });
+    }
+
+    async fn next(&self) -> Response {
+        self.asked();
         loop {
-            if let Some(response) = self.take() {
-                return response;
+            if let Some(invocation) = self.take() {
+                return self.handed_over(invocation);
             }
             self.offered.notified().await;
         }
     }
 
-    /// Hands over what is offered.
-    fn take(&self) -> Option<Response> {
+    /// What is offered, which is running from now on.
+    fn take(&self) -> Option<Invocation> {
         let mut slots = self.slots();
         let (invocation, sender) = slots.offered.take()?;
-        let response = Response::builder()
+        slots.running = Some((invocation.request_id.clone(), sender));
+        Some(invocation)
+    }
+
+    fn handed_over(&self, invocation: Invocation) -> Response {
+        Response::builder()
             .header(CONTENT_TYPE, "application/json")
             .header("lambda-runtime-aws-request-id", &invocation.request_id)
             .header("lambda-runtime-deadline-ms", invocation.deadline.as_ms())
             .header("lambda-runtime-invoked-function-arn", &self.function_arn)
             .header("lambda-runtime-trace-id", trace_id(&invocation))
             .body(Body::from(invocation.event))
-            .expect("a request id is made of header characters");
-        slots.running = Some((invocation.request_id, sender));
-        Some(response)
+            .expect("a request id is made of header characters")
     }
 
     fn settle(&self, request_id: &str, answer: Answer) -> Response {
@@ -347,7 +389,7 @@ mod tests {
             RuntimeApi::start(ARN, Log::nowhere()).await.unwrap(),
         );
         let mut answer = api.offer(invocation("r-1"));
-        let address = api.server.address();
+        let address = api.server.as_ref().unwrap().address();
         assert!(address.ip().is_loopback(), "{address}");
         let others = other.endpoint().rsplit('/').next().unwrap().to_owned();
         for root in ["", "/", "//", "/..", &format!("/{others}"), &format!("/{}", "0".repeat(32))] {

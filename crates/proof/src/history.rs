@@ -130,6 +130,11 @@ pub struct DeadLetter {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Seen {
+    /// A simulated day begins.
+    Day {
+        /// Which size it passes on.
+        on: &'static str,
+    },
     /// An engine started with this configuration.
     Configured {
         /// The routes.

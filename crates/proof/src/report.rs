@@ -81,6 +81,8 @@ struct Figures {
     attempts: u64,
     dead: u64,
     seconds: u64,
+    /// Simulated days, by the size that they passed on.
+    days: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -179,6 +181,7 @@ impl Report {
             "attempts": self.figures.attempts,
             "dead_letters": self.figures.dead,
             "seconds": self.figures.seconds,
+            "days": self.figures.days,
             "promises": self.checked,
             "faults": faults.collect::<Vec<_>>(),
             "skipped": skipped.collect::<Vec<_>>(),
@@ -189,11 +192,16 @@ impl Report {
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let Figures { accepted, in_doubt, refused, attempts, dead, seconds } = &self.figures;
+        let Figures { accepted, in_doubt, refused, attempts, dead, seconds, days } = &self.figures;
         let mut text = format!(
             "{accepted} events accepted, {in_doubt} without an answer, {refused} refused; {attempts} \
              attempts, {dead} dead letters at the end; {seconds} s\n\n"
         );
+        if !days.is_empty() {
+            let days: Vec<String> =
+                days.iter().map(|(size, count)| format!("{count} on {size}")).collect();
+            text.extend([format!("days: {}\n\n", days.join(", "))]);
+        }
         let promises = self.checked.iter().map(|checked| {
             let kept = match checked.violations.len() {
                 0 => "kept".to_owned(),
@@ -268,6 +276,9 @@ impl Figures {
         self.attempts += more.attempts;
         self.dead += more.dead;
         self.seconds += more.seconds;
+        for (size, count) in &more.days {
+            *self.days.entry(size).or_default() += count;
+        }
     }
 
     fn of(entries: &[Entry]) -> Self {
@@ -275,6 +286,7 @@ impl Figures {
         for entry in entries {
             figures.seconds = figures.seconds.max(entry.at / 1_000_000);
             match &entry.seen {
+                Seen::Day { on } => *figures.days.entry(on).or_default() += 1,
                 Seen::Accepted { .. } => figures.accepted += 1,
                 Seen::NotAccepted { status: None, .. } => figures.in_doubt += 1,
                 Seen::NotAccepted { .. } => figures.refused += 1,

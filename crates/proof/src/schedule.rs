@@ -106,6 +106,10 @@ pub enum Fault {
     ForwarderClock,
     /// The service's wall clock, by which its `Retry-After` says a date, is off.
     ServiceClock,
+    /// The wall clock of the machine that the engine and its forwarders are on is set.
+    EngineClock,
+    /// What is stored of an event is damaged.
+    StoredDamage,
 }
 
 impl Fault {
@@ -155,8 +159,8 @@ impl Fault {
         Self::RotateSecret,
     ];
 
-    /// Those that are simulated: what AWS has in place of an engine, and no disk.
-    pub const SIMULATED: [Self; 36] = [
+    /// Those of a simulated day on AWS: what it has in place of an engine, and no disk.
+    pub const ON_AWS: [Self; 36] = [
         Self::Refuse,
         Self::Fail,
         Self::Unavailable,
@@ -193,6 +197,91 @@ impl Fault {
         Self::RotateSecret,
         Self::ForwarderClock,
         Self::ServiceClock,
+    ];
+
+    /// Those of a simulated day on one machine.
+    pub const ON_ONE_MACHINE: [Self; 37] = [
+        Self::Refuse,
+        Self::Fail,
+        Self::Unavailable,
+        Self::TooMany,
+        Self::Hang,
+        Self::ResetBefore,
+        Self::ResetAfter,
+        Self::Slow,
+        Self::Garbage,
+        Self::HalfAnswer,
+        Self::StatusLineOnly,
+        Self::OddSuccess,
+        Self::KillEngine,
+        Self::KillForwarder,
+        Self::KillForwarders,
+        Self::Reconfigure,
+        Self::FullDisk,
+        Self::Redrive,
+        Self::KillRedrive,
+        Self::Skip,
+        Self::KillSkip,
+        Self::Retry,
+        Self::KillRetry,
+        Self::Pause,
+        Self::PauseAcrossKill,
+        Self::KillPause,
+        Self::KillResume,
+        Self::Edit,
+        Self::KillEdit,
+        Self::Drop,
+        Self::VisibilityFails,
+        Self::DeadLetterFails,
+        Self::SecretFails,
+        Self::RotateSecret,
+        Self::ServiceClock,
+        Self::EngineClock,
+        Self::StoredDamage,
+    ];
+
+    /// Those of all simulated days.
+    pub const SIMULATED: [Self; 40] = [
+        Self::Refuse,
+        Self::Fail,
+        Self::Unavailable,
+        Self::TooMany,
+        Self::Hang,
+        Self::ResetBefore,
+        Self::ResetAfter,
+        Self::Slow,
+        Self::Garbage,
+        Self::HalfAnswer,
+        Self::StatusLineOnly,
+        Self::OddSuccess,
+        Self::KillForwarder,
+        Self::KillForwarders,
+        Self::Reconfigure,
+        Self::Redrive,
+        Self::KillRedrive,
+        Self::Skip,
+        Self::KillSkip,
+        Self::Retry,
+        Self::KillRetry,
+        Self::Pause,
+        Self::PauseAcrossKill,
+        Self::KillPause,
+        Self::KillResume,
+        Self::Edit,
+        Self::KillEdit,
+        Self::Drop,
+        Self::Throttle,
+        Self::DeleteFails,
+        Self::VisibilityFails,
+        Self::DeadLetterFails,
+        Self::SecretFails,
+        Self::RotateSecret,
+        Self::ForwarderClock,
+        Self::ServiceClock,
+        Self::KillEngine,
+        Self::FullDisk,
+        Self::EngineClock,
+        Self::StoredDamage,
     ];
 
     /// Whether it is the service that fails.

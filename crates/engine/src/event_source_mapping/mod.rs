@@ -10,6 +10,7 @@
 mod event;
 mod pauses_file;
 mod response;
+mod wanting;
 
 use std::io;
 use std::path::Path;
@@ -37,6 +38,7 @@ use crate::storage_health::StorageHealth;
 use crate::store::{ReceiveRequest, ReceivedMessage, Store, StoreError};
 use pauses_file::PausesFile;
 use response::BatchResult;
+use wanting::{Wanted, Wanting};
 
 /// Who received a message, for the store.
 const RECEIVER: &str = "event-source-mapping";
@@ -76,7 +78,7 @@ pub(crate) struct MappingHandle(Arc<Shared>);
 struct Shared {
     options: MappingOptions,
     pauses: tokio::sync::Mutex<Kept>,
-    wanted: watch::Sender<Wanted>,
+    wanted: Wanting,
     /// When the next pause ends by itself.
     next_end: watch::Sender<Option<Timestamp>>,
     counts: Counts,
@@ -90,13 +92,6 @@ struct Shared {
 struct Kept {
     file: PausesFile,
     pauses: Pauses,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Enabled,
-    Disabled,
-    Stopped,
 }
 
 #[derive(Default)]
@@ -190,7 +185,7 @@ impl EventSourceMapping {
         let workers = options.workers;
         let shared = Arc::new(Shared {
             options,
-            wanted: watch::Sender::new(wanted),
+            wanted: Wanting::new(wanted),
             next_end: watch::Sender::new(pauses.next_end()),
             pauses: tokio::sync::Mutex::new(Kept { file, pauses }),
             counts: Counts::default(),
@@ -209,7 +204,7 @@ impl EventSourceMapping {
 
     /// Takes no more batches, and returns once those under way have ended and their processes too.
     pub(crate) async fn stop(self) {
-        self.shared.wanted.send_replace(Wanted::Stopped);
+        self.shared.wanted.set(Wanted::Stopped);
         self.workers.join_all().await;
     }
 }
@@ -276,13 +271,7 @@ impl MappingHandle {
         self.0.next_end.send_replace(pauses.next_end());
         let wanted = Wanted::with(&pauses);
         kept.pauses = pauses;
-        let switched = self.0.wanted.send_if_modified(|now| {
-            let change = *now != Wanted::Stopped && *now != wanted;
-            if change {
-                *now = wanted;
-            }
-            change
-        });
+        let switched = self.0.wanted.switch(wanted);
         if switched {
             let fields = json!({ "enabled": wanted == Wanted::Enabled });
             self.0.options.log.line(LogLevel::Info, "event_source_mapping", fields);
@@ -298,7 +287,7 @@ impl MappingHandle {
             let shared = Arc::clone(&self.0);
             tokio::spawn(async move {
                 tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-                shared.wanted.send_replace(Wanted::Enabled);
+                shared.wanted.set(Wanted::Enabled);
             });
         }
         Ok(changed)
@@ -317,7 +306,7 @@ impl MappingHandle {
     pub(crate) fn status(&self) -> MappingStatus {
         let counts = &self.0.counts;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let enabled = *self.0.wanted.borrow() == Wanted::Enabled;
+        let enabled = self.0.wanted.get() == Wanted::Enabled;
         // In this order, as a batch is counted before its worker no longer receives.
         let receives = *self.0.receiving.borrow() > 0;
         let batches_in_flight = count(&counts.batches_in_flight);
@@ -364,15 +353,15 @@ impl MappingHandle {
 impl Shared {
     /// One worker: a process at a time, a batch at a time.
     async fn work(self: Arc<Self>) {
-        let mut wanted = self.wanted.subscribe();
         let mut untaken = None;
         loop {
             let mut process = tokio::select! {
+                biased;
                 process = self.options.function.process() => process,
-                () = stopped(&mut wanted) => return,
+                () = self.wanted.once_it_is(Wanted::Stopped) => return,
             };
-            untaken = self.serve(&mut process, untaken, &mut wanted).await;
-            let stopping = *wanted.borrow() == Wanted::Stopped;
+            untaken = self.serve(&mut process, untaken).await;
+            let stopping = self.wanted.get() == Wanted::Stopped;
             let pid = process.pid();
             let status = process.end().await.to_string();
             if stopping {
@@ -388,16 +377,11 @@ impl Shared {
 
     /// Gives batches to a process until it has ended or the mapping stops. Returns a batch that the
     /// process did not take any more.
-    async fn serve(
-        &self,
-        process: &mut Process,
-        mut untaken: Option<Batch>,
-        wanted: &mut watch::Receiver<Wanted>,
-    ) -> Option<Batch> {
+    async fn serve(&self, process: &mut Process, mut untaken: Option<Batch>) -> Option<Batch> {
         loop {
             let batch = match untaken.take().filter(|batch| self.is_in_time(batch)) {
                 Some(batch) => batch,
-                None => self.next(process, wanted).await?,
+                None => self.next(process).await?,
             };
             let result = process.invoke(batch.event.clone()).await;
             let outcome = self.settle(&batch, result).await;
@@ -410,11 +394,7 @@ impl Shared {
     }
 
     /// The next batch; `None` once the process has ended or the mapping stops.
-    async fn next(
-        &self,
-        process: &mut Process,
-        wanted: &mut watch::Receiver<Wanted>,
-    ) -> Option<Batch> {
+    async fn next(&self, process: &mut Process) -> Option<Batch> {
         let request = ReceiveRequest {
             max_messages: self.options.batch_size as usize,
             wait_seconds: Some(WAIT_SECONDS),
@@ -425,11 +405,11 @@ impl Shared {
             tokio::select! {
                 biased;
                 _status = process.ended() => return None,
-                () = while_disabled(wanted) => {}
+                () = self.wanted.while_it_is(Wanted::Disabled) => {}
             }
             // Before it looks whether it may, so that whoever forbids it sees that it does.
             let receiving = Receiving::begin(&self.receiving);
-            match *wanted.borrow() {
+            match self.wanted.get() {
                 Wanted::Enabled => {}
                 Wanted::Disabled => continue,
                 Wanted::Stopped => return None,
@@ -437,7 +417,7 @@ impl Shared {
             let stop = async {
                 tokio::select! {
                     _status = process.ended() => {}
-                    () = while_enabled(wanted) => {}
+                    () = self.wanted.while_it_is(Wanted::Enabled) => {}
                 }
             };
             let store = &self.options.store;
@@ -535,7 +515,7 @@ impl Shared {
                 Ok(results) => return self.deleted(batch, places, results),
                 Err(StoreError::Storage(_))
                     if self.held(batch) < *visibility_timeout
-                        && *self.wanted.borrow() != Wanted::Stopped =>
+                        && self.wanted.get() != Wanted::Stopped =>
                 {
                     tokio::time::sleep(STORAGE_PAUSE).await;
                 }
@@ -572,18 +552,4 @@ enum Outcome {
     GoOn,
     ProcessGone,
     NotTaken,
-}
-
-// The sender lives as long as the workers, so that waiting cannot fail.
-
-async fn stopped(wanted: &mut watch::Receiver<Wanted>) {
-    let _gone = wanted.wait_for(|wanted| *wanted == Wanted::Stopped).await;
-}
-
-async fn while_disabled(wanted: &mut watch::Receiver<Wanted>) {
-    let _gone = wanted.wait_for(|wanted| *wanted != Wanted::Disabled).await;
-}
-
-async fn while_enabled(wanted: &mut watch::Receiver<Wanted>) {
-    let _gone = wanted.wait_for(|wanted| *wanted != Wanted::Enabled).await;
 }

@@ -7,6 +7,8 @@
 mod environment;
 mod output;
 mod process;
+mod wanted;
+mod within;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use serde_json::json;
 
 pub(crate) use environment::{FunctionIdentity, Queues, function_environment};
 pub(crate) use process::{INIT_TIMEOUT, InvocationError, Process};
+pub use within::{Event, FunctionProcess, FunctionWithin};
 
 use crate::clock::Clock;
 use crate::deliveries::Deliveries;
@@ -33,8 +36,8 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(30);
 /// What is run, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct FunctionOptions {
-    /// The forwarder's executable.
-    pub(crate) executable: PathBuf,
+    /// What runs it.
+    pub(crate) program: Program,
     /// Every environment variable that it gets.
     pub(crate) environment: BTreeMap<String, String>,
     /// Its ARN.
@@ -43,6 +46,24 @@ pub(crate) struct FunctionOptions {
     pub(crate) init_timeout: Duration,
     /// Longest run for one event.
     pub(crate) timeout: Duration,
+}
+
+/// What runs the function.
+#[derive(Debug, Clone)]
+pub(crate) enum Program {
+    /// The forwarder's executable.
+    Executable(PathBuf),
+    /// A simulation, in this process.
+    Within(Arc<dyn FunctionWithin>),
+}
+
+impl Program {
+    fn shown(&self) -> String {
+        match self {
+            Self::Executable(path) => path.display().to_string(),
+            Self::Within(_) => "a simulation".to_owned(),
+        }
+    }
 }
 
 /// The function, for as many processes as there are to be.
@@ -139,7 +160,7 @@ impl Function {
         if told.as_ref() != Some(&reason) {
             let fields = json!({
                 "error": reason,
-                "executable": self.options.executable.display().to_string(),
+                "executable": self.options.program.shown(),
                 "retry_in_ms": ms(self.pause()),
             });
             self.log.line(LogLevel::Error, "forwarder cannot start", fields);
@@ -184,7 +205,7 @@ mod tests {
     ) -> Arc<Function> {
         let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let options = FunctionOptions {
-            executable,
+            program: Program::Executable(executable),
             environment: variables.iter().map(text).collect(),
             arn: "arn".to_owned(),
             init_timeout,

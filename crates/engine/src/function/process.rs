@@ -15,8 +15,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::FunctionOptions;
 use super::output::Output;
+use super::wanted::Wanted;
+use super::within::{FunctionProcess, FunctionWithin};
+use super::{FunctionOptions, Program};
 use crate::clock::Clock;
 use crate::deliveries::Deliveries;
 use crate::log::Log;
@@ -83,23 +85,41 @@ pub(crate) struct Process {
     exit: watch::Receiver<Option<ExitStatus>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Run,
-    Terminate,
-    Kill,
-}
-
 impl Process {
     /// Starts a process and waits for it to ask for an event.
     pub(super) async fn start(start: Start<'_>) -> Result<Self, StartError> {
-        let Start { options, clock, log, deliveries, quiet } = start;
-        let api = RuntimeApi::start(&options.arn, log.clone()).await.map_err(StartError::Listen)?;
-        let mut child = Command::new(&options.executable)
+        let quiet = Arc::new(AtomicBool::new(start.quiet));
+        let mut process = match &start.options.program {
+            Program::Executable(file) => Self::spawn(file, &start, &quiet).await?,
+            Program::Within(function) => Self::within(function.as_ref(), &start)?,
+        };
+        match process.init(start.options.init_timeout).await {
+            Ok(()) => {
+                quiet.store(false, Ordering::Relaxed);
+                let fields = json!({ "pid": process.pid });
+                start.log.line(LogLevel::Info, "forwarder_started", fields);
+                Ok(process)
+            }
+            Err(error) => {
+                process.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn spawn(
+        executable: &Path,
+        start: &Start<'_>,
+        quiet: &Arc<AtomicBool>,
+    ) -> Result<Self, StartError> {
+        let Start { options, clock, log, deliveries, .. } = start;
+        let api = RuntimeApi::start(&options.arn, (*log).clone()).await;
+        let api = api.map_err(StartError::Listen)?;
+        let mut child = Command::new(executable)
             .env_clear()
             .envs(&options.environment)
             .env("AWS_LAMBDA_RUNTIME_API", api.endpoint())
-            .env("LAMBDA_TASK_ROOT", options.executable.parent().unwrap_or(Path::new(".")))
+            .env("LAMBDA_TASK_ROOT", executable.parent().unwrap_or(Path::new(".")))
             // Ctrl-C in a terminal is for the engine, which lets deliveries end first. And what a wrapper
             // has started ends with it, as it would deliver beside the next process.
             .process_group(0)
@@ -110,18 +130,17 @@ impl Process {
             .spawn()
             .map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => {
-                    StartError::Missing(options.executable.display().to_string())
+                    StartError::Missing(executable.display().to_string())
                 }
                 _ => StartError::Spawn(error),
             })?;
         let pid = child.id().expect("a child that was not waited for has an id");
-        let quiet = Arc::new(AtomicBool::new(quiet));
         let output = |level| Output {
-            log: log.clone(),
+            log: (*log).clone(),
             deliveries: Arc::clone(deliveries),
             pid,
             level,
-            quiet: Arc::clone(&quiet),
+            quiet: Arc::clone(quiet),
         };
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
@@ -133,18 +152,16 @@ impl Process {
         let (exited, exit) = watch::channel(None);
         tokio::spawn(watch(child, pipes, orders, exited));
         let (clock, timeout) = (Arc::clone(clock), options.timeout);
-        let mut process = Self { api, pid, clock, timeout, wanted, exit };
-        match process.init(options.init_timeout).await {
-            Ok(()) => {
-                quiet.store(false, Ordering::Relaxed);
-                log.line(LogLevel::Info, "forwarder_started", json!({ "pid": pid }));
-                Ok(process)
-            }
-            Err(error) => {
-                process.end().await;
-                Err(error)
-            }
-        }
+        Ok(Self { api, pid, clock, timeout, wanted, exit })
+    }
+
+    fn within(function: &dyn FunctionWithin, start: &Start<'_>) -> Result<Self, StartError> {
+        let (api, within) = RuntimeApi::within(&start.options.arn).map_err(StartError::Listen)?;
+        let (wanted, orders) = watch::channel(Wanted::Run);
+        let (exited, exit) = watch::channel(None);
+        function.start(FunctionProcess::new(within, orders, exited));
+        let (clock, timeout) = (Arc::clone(start.clock), start.options.timeout);
+        Ok(Self { api, pid: 0, clock, timeout, wanted, exit })
     }
 
     async fn init(&mut self, timeout: Duration) -> Result<(), StartError> {

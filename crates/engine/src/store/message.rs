@@ -171,6 +171,11 @@ impl SequenceNumber {
     /// Before every message's.
     pub(crate) const FIRST: Self = Self(0);
 
+    /// The number as it is stored.
+    pub(crate) fn stored(self) -> i64 {
+        self.0
+    }
+
     /// The number that a text shows.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -64,6 +64,7 @@ use domain::lease::Lease;
 use domain::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 
 pub use self::copy::{Copied, CopyError, backup, compact, restore};
 pub use self::damage::{DamagedMessage, RawMessage};
@@ -92,6 +93,7 @@ pub use self::settings::{
     RedrivePolicy, ThroughputLimit,
 };
 pub use self::statistics::QueueStatistics;
+pub use self::writer::{Pace, Step};
 
 use self::fault_switches::FaultSwitches;
 use self::groups::Removal;
@@ -120,6 +122,9 @@ type Ended = watch::Receiver<()>;
 
 /// Held by the other threads for as long as they have the database open.
 type InUse = std::sync::mpsc::Sender<()>;
+
+/// Where the writer hears that no other thread has the database open any more.
+type Others = std::sync::mpsc::Receiver<()>;
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -159,29 +164,58 @@ impl Store {
         let connection = open::database(data_dir)?;
         let file = growth::open(data_dir).map_err(in_dir(data_dir))?;
         let growth = Growth::of(&file);
-        let store = Self::start(connection, clock, Some(data_dir), (file, lock), |beside| {
-            let connection = open::reader(data_dir)?;
-            let in_use = beside.in_use.clone();
-            let reader = Reader::start(connection, beside.clock, in_use, beside.failures)
-                .map_err(in_dir(data_dir))?;
-            let jobs = beside.jobs.downgrade();
-            check::beside_use(data_dir, jobs, beside.in_use, beside.failures)?;
-            Ok(reader)
-        })?;
+        let held = (file, lock);
+        let store =
+            Self::start(connection, clock, Some(data_dir), held, Writer::start, |beside| {
+                let connection = open::reader(data_dir)?;
+                let in_use = beside.in_use.clone();
+                let reader = Reader::start(connection, beside.clock, in_use, beside.failures)
+                    .map_err(in_dir(data_dir))?;
+                let jobs = beside.jobs.downgrade();
+                check::beside_use(data_dir, jobs, beside.in_use, beside.failures)?;
+                Ok(reader)
+            })?;
         Ok(Self { growth, ..store })
     }
 
     /// Queues that are gone when the last handle is dropped.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let connection = open::in_memory()?;
-        Self::start(connection, clock, None, (), |beside| Ok(Reader::Within(beside.jobs.clone())))
+        let within = |beside: Beside<'_>| Ok(Reader::Within(beside.jobs.clone()));
+        Self::start(open::in_memory()?, clock, None, (), Writer::start, within)
     }
 
-    fn start(
+    /// Opens such a database, and makes it if there is none of this name.
+    pub(crate) fn database_in_memory(name: &str) -> Result<Connection, OpenError> {
+        open::shared_in_memory(name)
+    }
+
+    /// A simulated engine's queues, in a database in memory that outlives it; and its writer, which is a task
+    /// among others instead of a thread, and takes a simulation's time. When that is ended, nothing more is
+    /// committed.
+    pub(crate) fn simulated(
+        database: &str,
+        clock: Arc<dyn Clock>,
+        pace: Pace,
+    ) -> Result<(Self, AbortHandle), OpenError> {
+        let mut task = None;
+        let launch = |writer: Writer, _others, held| {
+            let failures = writer.failures.clone();
+            let (jobs, serve) = writer.among_tasks(pace, held);
+            task = Some(tokio::spawn(failures.task("store", serve)).abort_handle());
+            Ok(jobs)
+        };
+        let within = |beside: Beside<'_>| Ok(Reader::Within(beside.jobs.clone()));
+        let connection = open::shared_in_memory(database)?;
+        let store = Self::start(connection, clock, None, (), launch, within)?;
+        Ok((store, task.expect("a store that is open has started its writer")))
+    }
+
+    fn start<H: Send + 'static>(
         connection: Connection,
         clock: Arc<dyn Clock>,
         dir: Option<&Path>,
-        held: impl Send + 'static,
+        held: H,
+        launch: impl FnOnce(Writer, Others, (H, watch::Sender<()>)) -> std::io::Result<Jobs>,
         reader: impl FnOnce(Beside<'_>) -> Result<Reader, OpenError>,
     ) -> Result<Self, OpenError> {
         let shown = dir.unwrap_or(Path::new(":memory:"));
@@ -207,7 +241,7 @@ impl Store {
         };
         let (running, ended) = watch::channel(());
         let (in_use, others) = std::sync::mpsc::channel();
-        let jobs = writer.start(others, (held, running)).map_err(in_dir(shown))?;
+        let jobs = launch(writer, others, (held, running)).map_err(in_dir(shown))?;
         let beside = Beside { jobs: &jobs, clock: Arc::clone(&clock), in_use, failures: &failures };
         let reader = reader(beside)?;
         let departures = Arc::new(Mutex::new(Some(departures)));
@@ -724,6 +758,7 @@ impl Store {
                 let announced = waker.announced_after(self.clock.now().queue);
                 let next = batch.next.into_iter().chain(announced).fold(deadline, QueueTime::min);
                 tokio::select! {
+                    biased;
                     () = &mut stop => return Ok(Vec::new()),
                     () = woken => {}
                     () = self.clock.wait_until(next) => {}

@@ -129,6 +129,24 @@ pub(super) fn in_memory() -> Result<Connection, OpenError> {
     open().map_err(|source| OpenError::Database { file: PathBuf::from(":memory:"), source })
 }
 
+/// A database in memory that others of the same name share, and that is gone when the last of them is closed.
+/// `SQLite` gives it the locks that a file has. Source: sqlite.org, "URI filenames", vfs=memdb.
+pub(super) fn shared_in_memory(name: &str) -> Result<Connection, OpenError> {
+    let file = format!("file:/{name}?vfs=memdb");
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let mut connection = Connection::open_with_flags(&file, flags)?;
+        let version: u16 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        migrations::migrate(&mut connection, version.into())?;
+        configure(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|source| OpenError::Database { file: PathBuf::from(&file), source })
+}
+
 /// Writes the empty database beside its place and moves it there when it is complete, so that a
 /// half-made one is never found, and an empty file is always a damaged one.
 fn create(dir: &Path, file: &Path) -> Result<(), OpenError> {

@@ -7,16 +7,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::damage_mark;
 use super::error::{StorageError, StoreError};
 use super::fault_switches::FaultSwitches;
 use super::queue_time::QueueClock;
 use super::tx::{Memory, Tx};
 use super::wake::Wakers;
+use super::{Others, damage_mark};
 use crate::error_text::in_full;
 use crate::failure::{Failure, Failures};
 use crate::spare_room::give_up_one;
@@ -30,6 +31,18 @@ const JOBS_WAITING_MAX: usize = 1_024;
 /// Expired deduplication ids that are removed in one commit, per job and beyond: more than a job
 /// adds, so that their number settles.
 const TRIM_PER_JOB: usize = 2;
+
+/// What the writer is about to do, of a simulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// To carry out a transaction, and commit it.
+    Commit,
+    /// To answer those whose transaction is committed.
+    Answer,
+}
+
+/// How long each step of a simulated writer waits.
+pub type Pace = Box<dyn FnMut(Step) -> Duration + Send>;
 
 /// Whether what a job did shall stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +201,7 @@ impl Writer {
     /// only reads cannot. `held` is dropped after that.
     pub(super) fn start(
         mut self,
-        others: std::sync::mpsc::Receiver<()>,
+        others: Others,
         held: impl Send + 'static,
     ) -> std::io::Result<Jobs> {
         let (sender, receiver) = mpsc::channel(JOBS_WAITING_MAX);
@@ -203,21 +216,58 @@ impl Writer {
         Ok(Jobs { sender })
     }
 
-    fn serve(&mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let mut group = vec![first];
-            let committed = self.transaction(|tx| run_all(tx, &mut group, &mut waiting));
-            match committed {
-                Ok(()) => group.into_iter().for_each(Job::answer),
-                Err(RolledBack::ByStorage(error)) if !error.is_passing() => {
-                    self.failures.tell(Failure::NotKept(in_full(&error)));
-                    // Whoever waits hears that the store is closed, and so does whoever comes.
+    /// Does the same in a task among others, at the pace of a simulation. `held` is dropped at its end, also
+    /// when the task is dropped: whatever was not committed then was not done.
+    pub(super) fn among_tasks(
+        mut self,
+        mut pace: Pace,
+        held: impl Send + 'static,
+    ) -> (Jobs, impl Future<Output = ()> + Send) {
+        let (sender, mut waiting) = mpsc::channel(JOBS_WAITING_MAX);
+        let serve = async move {
+            let _held = held;
+            while let Some(first) = waiting.recv().await {
+                tokio::time::sleep(pace(Step::Commit)).await;
+                let Ok(group) = self.commit(first, &mut waiting) else { return };
+                tokio::time::sleep(pace(Step::Answer)).await;
+                group.into_iter().for_each(Job::answer);
+                if self.failures.first().is_some() {
                     return;
                 }
-                Err(_) => group.into_iter().for_each(|job| self.run_alone(job)),
             }
+        };
+        (Jobs { sender }, serve)
+    }
+
+    fn serve(&mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let Ok(group) = self.commit(first, &mut waiting) else { return };
+            group.into_iter().for_each(Job::answer);
             if self.failures.first().is_some() {
                 return;
+            }
+        }
+    }
+
+    /// Runs a job, and those that wait behind it, in one transaction; gives what is to be answered now that
+    /// it is committed. When it was not, each has run alone and is answered already.
+    fn commit(
+        &mut self,
+        first: Box<dyn Job>,
+        waiting: &mut mpsc::Receiver<Box<dyn Job>>,
+    ) -> Result<Vec<Box<dyn Job>>, NotKept> {
+        let mut group = vec![first];
+        let committed = self.transaction(|tx| run_all(tx, &mut group, waiting));
+        match committed {
+            Ok(()) => Ok(group),
+            Err(RolledBack::ByStorage(error)) if !error.is_passing() => {
+                self.failures.tell(Failure::NotKept(in_full(&error)));
+                // Whoever waits hears that the store is closed, and so does whoever comes.
+                Err(NotKept)
+            }
+            Err(_) => {
+                group.into_iter().for_each(|job| self.run_alone(job));
+                Ok(Vec::new())
             }
         }
     }
@@ -319,6 +369,9 @@ fn run_all(
     }
     (Verdict::Keep, done)
 }
+
+/// The disk does not keep what is committed: nothing more is.
+struct NotKept;
 
 /// Why a transaction did not stay.
 enum RolledBack {

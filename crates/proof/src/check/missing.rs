@@ -91,6 +91,8 @@ fn untrue_reason(known: &Known<'_>, event: &Event<'_>, reason: &str) -> Option<S
         "rejected" => event.arrivals.iter().any(|it| it.answer.status.is_some_and(rejects)),
         "unverified" => event.is_forged || !known.was_taken_for_forged(event),
         "skipped" => known.was_told(event, &[Action::Skip]).is_some_and(|act| act.has_reason),
+        // It was set aside, and an operator has looked at it.
+        "damaged" => known.was_told(event, &[Action::Drop]).is_some_and(|act| act.has_reason),
         "gave_up" => true,
         // Nothing that is sent here is malformed or unroutable, and no receive count comes near its end.
         _ => false,

@@ -51,7 +51,7 @@ const APART: Micros = 50_000;
 /// rejected one, until it is too old. The first, if the log did not tell when or its line may have been lost.
 fn death(known: &Known<'_>, event: &Event<'_>) -> Option<usize> {
     let lets_go = |reason: &str| match reason {
-        "skipped" | "gave_up" | "unverified" => true,
+        "skipped" | "gave_up" | "unverified" | "damaged" => true,
         _ => !known.is_blocking(event),
     };
     if !event.reasons().any(lets_go) && !was_given_up(known, event) {

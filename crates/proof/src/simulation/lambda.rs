@@ -5,28 +5,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
-use domain::environment::{
-    CONFIG_VARIABLE, DEAD_LETTER_QUEUE_URL_VARIABLE, INGEST_SENDER_VARIABLE, METRICS_VARIABLE,
-    QUEUE_URL_VARIABLE, SKIPS_VARIABLE,
-};
-use forwarder::{BatchError, Forwarder, Response, Settings};
+use forwarder::{BatchError, Response};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::configuration::{Kind, SKIPS};
-use super::outside::Simulated;
+use super::configuration::Kind;
+use super::function::{Environment, cut_off};
 use super::service::Service;
 use super::sqs::Stored;
-use super::world::{INGEST, World};
-use crate::history::Seen;
+use super::watched::Watched;
+use super::world::World;
 use crate::random::Random;
 use crate::schedule::Fault;
 
@@ -43,25 +36,23 @@ pub(super) struct Mapping {
     world: Rc<World>,
     service: Rc<Service>,
     random: RefCell<Random>,
-    enabled: watch::Sender<bool>,
+    enabled: Watched<bool>,
     polling: Mutex<()>,
     /// Batches under way.
-    busy: watch::Sender<u32>,
-    idle: RefCell<Vec<Environment>>,
+    busy: Watched<u64>,
+    idle: RefCell<Vec<Deployed>>,
     made: Cell<u64>,
     /// Environments of a former deployment take no more.
     deployment: Cell<u64>,
     /// Sent to when everything that runs is killed.
-    killed: watch::Sender<()>,
+    killed: Watched<u64>,
     /// At which polls the next invocations end.
     crashes: RefCell<Vec<u64>>,
 }
 
-/// A process of the function.
-struct Environment {
-    forwarder: Forwarder<Simulated>,
-    /// How far its wall clock is off, in milliseconds.
-    is_off_ms: Rc<Cell<i64>>,
+/// A process of the function, of a deployment.
+struct Deployed {
+    environment: Environment,
     deployment: u64,
 }
 
@@ -78,13 +69,13 @@ impl Mapping {
             world: Rc::clone(world),
             service: Rc::clone(service),
             random: RefCell::new(world.random(31)),
-            enabled: watch::Sender::new(true),
+            enabled: Watched::new(true),
             polling: Mutex::default(),
-            busy: watch::Sender::new(0),
+            busy: Watched::new(0),
             idle: RefCell::default(),
             made: Cell::default(),
             deployment: Cell::default(),
-            killed: watch::Sender::new(()),
+            killed: Watched::new(0),
             crashes: RefCell::default(),
         })
     }
@@ -107,23 +98,22 @@ impl Mapping {
                 let _turn = self.polling.lock().await;
                 match self.next().await {
                     Some(batch) => {
-                        self.busy.send_modify(|busy| *busy += 1);
+                        self.busy.add();
                         batch
                     }
                     None => return,
                 }
             };
             self.serve(&batch).await;
-            self.busy.send_modify(|busy| *busy -= 1);
+            self.busy.subtract();
         }
     }
 
     /// The next batch, once there is one; `None` when the day is over.
     async fn next(&self) -> Option<Vec<Stored>> {
-        let mut enabled = self.enabled.subscribe();
         let mut queue = self.world.changes();
         loop {
-            enabled.wait_for(|enabled| *enabled).await.ok()?;
+            self.enabled.once(|enabled| enabled).await;
             queue.mark_unchanged();
             let most = self.world.configuration.borrow().batch_size();
             let batch = self.world.receive(most);
@@ -158,11 +148,11 @@ impl Mapping {
             Some(environment) => environment,
             None => self.new_environment().await,
         };
-        let response = match self.invoke(&environment, batch).await {
+        let response = match self.invoke(&environment.environment, batch).await {
             Ended::Answered(Ok(response)) => response,
             Ended::Answered(Err(_error)) => return self.idle.borrow_mut().push(environment),
             Ended::TimedOut | Ended::Crashed => {
-                self.world.push(Seen::Died { process: "forwarder" });
+                self.world.died("forwarder");
                 return;
             }
         };
@@ -173,17 +163,17 @@ impl Mapping {
         let response = serde_json::to_value(&response).unwrap_or_default();
         sleep(Duration::from_micros(500 + self.below(20_000))).await;
         if self.world.meets(Fault::DeleteFails) {
-            self.world.push(Seen::Died { process: "event source mapping" });
+            self.world.died("event source mapping");
             return;
         }
         for message in done(batch, &response) {
             if !self.world.delete(&message.receipt_handle()) {
-                self.world.push(Seen::Died { process: "event source mapping" });
+                self.world.died("event source mapping");
             }
         }
     }
 
-    fn idle_environment(&self) -> Option<Environment> {
+    fn idle_environment(&self) -> Option<Deployed> {
         let mut idle = self.idle.borrow_mut();
         let deployment = self.deployment.get();
         idle.retain(|environment| environment.deployment == deployment);
@@ -194,32 +184,12 @@ impl Mapping {
         Some(idle.remove(place))
     }
 
-    async fn new_environment(&self) -> Environment {
+    async fn new_environment(&self) -> Deployed {
         let number = self.made.replace(self.made.get() + 1);
-        let (config, has_metrics) = {
-            let configuration = self.world.configuration.borrow();
-            (configuration.json().to_string(), configuration.has_metrics)
-        };
         let deployment = self.deployment.get();
-        sleep(Duration::from_micros(100_000 + self.below(400_000))).await;
-        let settings = Settings::read(|name| {
-            let value = match name {
-                CONFIG_VARIABLE => &config,
-                QUEUE_URL_VARIABLE => "https://sqs.example.com/queue.fifo",
-                DEAD_LETTER_QUEUE_URL_VARIABLE => "https://sqs.example.com/dlq.fifo",
-                INGEST_SENDER_VARIABLE => INGEST,
-                SKIPS_VARIABLE => return Some(format!("ssm:{SKIPS}")),
-                METRICS_VARIABLE if has_metrics => "emf",
-                "AWS_REGION" => "ap-northeast-1",
-                "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "nobody's",
-                _ => return None,
-            };
-            Some(value.to_owned())
-        });
-        let settings = settings.expect("what a simulated function is told is complete");
-        let is_off_ms = Rc::<Cell<i64>>::default();
-        let outside = Simulated::new(&self.world, &self.service, number, &is_off_ms);
-        Environment { forwarder: Forwarder::within(settings, outside), is_off_ms, deployment }
+        let takes = Duration::from_micros(100_000 + self.below(400_000));
+        let environment = Environment::start(&self.world, &self.service, number, takes).await;
+        Deployed { environment, deployment }
     }
 
     /// Runs the function once, unless it is cut off: after its time, at a poll, or with everything else.
@@ -231,12 +201,12 @@ impl Mapping {
         if crash_at.is_some() {
             self.world.hit(Fault::KillForwarder);
         }
-        let mut killed = self.killed.subscribe();
+        let killed = self.killed.get();
         let _clock = self.clock_steps(&environment.is_off_ms);
         let call = cut_off(environment.forwarder.forward(&event, deadline, None), crash_at);
         tokio::select! {
             biased;
-            _ = killed.changed() => Ended::Crashed,
+            () = self.killed.once(|now| now != killed) => Ended::Crashed,
             ended = timeout(most, call) => match ended {
                 Ok(Some(answered)) => Ended::Answered(answered),
                 Ok(None) => Ended::Crashed,
@@ -278,27 +248,31 @@ impl Mapping {
 
     /// Ends everything that runs, once something does, within this time.
     pub(super) async fn kill_when_busy(&self, within: Duration) {
-        let mut busy = self.busy.subscribe();
         let once_busy = async {
             loop {
-                let _mapping = busy.wait_for(|busy| *busy > 0).await.is_ok();
+                self.busy.once(|busy| busy > 0).await;
                 sleep(Duration::from_micros(self.below(200_000))).await;
-                if *busy.borrow() > 0 {
+                if self.busy.get() > 0 {
                     return;
                 }
             }
         };
         let _nothing_came = timeout(within, once_busy).await;
-        self.kill_all();
+        self.end_all();
     }
 
-    /// Ends everything that runs.
+    /// Ends everything that runs, or is idle.
     pub(super) fn kill_all(&self) {
-        for _ in 0..*self.busy.borrow() {
+        self.end_all();
+        self.world.died("forwarder");
+    }
+
+    fn end_all(&self) {
+        for _ in 0..self.busy.get() {
             self.world.hit(Fault::KillForwarders);
         }
         self.idle.borrow_mut().clear();
-        self.killed.send_replace(());
+        self.killed.add();
     }
 
     /// Replaces all environments by what is configured now, once they are idle.
@@ -308,15 +282,14 @@ impl Mapping {
 
     /// Takes no more batches; returns once those under way have ended.
     pub(super) async fn disable(&self) {
-        self.enabled.send_replace(false);
-        let mut busy = self.busy.subscribe();
+        self.enabled.set(false);
         // What was on its way when a function was killed has arrived by then.
-        let _ended = busy.wait_for(|busy| *busy == 0).await;
+        self.busy.once(|busy| busy == 0).await;
         sleep(Duration::from_secs(1)).await;
     }
 
     pub(super) fn enable(&self) {
-        self.enabled.send_replace(true);
+        self.enabled.set(true);
     }
 }
 
@@ -331,24 +304,6 @@ impl Drop for ClockStep {
         self.task.abort();
         self.clock.set(0);
     }
-}
-
-/// Runs `future`, and drops it when it was polled this often and has not ended.
-pub(super) async fn cut_off<F: Future>(future: F, at: Option<u64>) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut polls = 0;
-    poll_fn(|context| {
-        if at.is_some_and(|at| polls >= at) {
-            return Poll::Ready(None);
-        }
-        polls += 1;
-        let polled = future.as_mut().poll(context).map(Some);
-        if polled.is_pending() && at.is_some_and(|at| polls >= at) {
-            return Poll::Ready(None);
-        }
-        polled
-    })
-    .await
 }
 
 /// Which messages of a batch are done with.

@@ -1,15 +1,21 @@
 //! Days of operation in one process, one simulated time and by one seed, around the forwarder's own code.
 //!
-//! Simulated are SQS with the lock that was recorded on AWS, Lambda and its event source mapping, the API,
-//! senders, the service, operators and clocks. A day is its seed's and its number's: the same day passes in
-//! the same way, to the byte of its history.
+//! Every second day passes on AWS, where SQS with the lock that was recorded there, and Lambda with its event
+//! source mapping, are modelled; the others on one machine, with the engine's own store and event source
+//! mapping. Senders, the API, the service, operators and clocks are simulated on both. A day is its seed's and
+//! its number's: the same day passes in the same way, to the byte of its history.
 //!
-//! Not simulated: connections and TLS, what programs print, and what a disk does.
+//! Not simulated: connections and TLS, what programs print, and what a disk does beside being full and
+//! damaging what is stored.
 
 mod configuration;
 mod day;
+mod delivery;
 mod fate;
+mod function;
+mod host;
 mod lambda;
+mod machine;
 mod operators;
 mod outside;
 mod plan;
@@ -18,6 +24,7 @@ mod senders;
 mod service;
 mod shrink;
 mod sqs;
+mod watched;
 mod world;
 
 pub use plan::Only;
@@ -31,6 +38,29 @@ use crate::report::{Report, Scope};
 
 /// How many days of a thread wait to be looked at.
 const AHEAD: usize = 4;
+
+/// Which of the product's two sizes a day passes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Aws,
+    OneMachine,
+}
+
+impl Size {
+    const ALL: [Self; 2] = [Self::Aws, Self::OneMachine];
+
+    /// They take turns.
+    fn of(day: u64) -> Self {
+        if day.is_multiple_of(2) { Self::Aws } else { Self::OneMachine }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS",
+            Self::OneMachine => "one machine",
+        }
+    }
+}
 
 /// Lets a day pass, or what of it is left, and gives what was seen.
 #[must_use]
@@ -91,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_day_passes_in_the_same_way_again_to_the_byte() {
-        for number in 0..5 {
+        for number in 0..6 {
             let first = text(&day(7, number, &Only::default()));
             assert!(first.lines().count() > 300);
             assert!(first == text(&day(7, number, &Only::default())), "day {number}");

@@ -147,14 +147,11 @@ impl Outside for Simulated {
         time_left: Duration,
     ) -> Result<(), QueueError> {
         let done = self.call(Fault::VisibilityFails, time_left).await.map_err(QueueError)?;
-        let mut result = Ok(());
-        for kept in kept {
-            let seconds = kept.visibility_timeout_seconds;
-            // Some of a batch may be refused.
-            let changed = self.world.change_visibility(&kept.receipt_handle, seconds);
-            result = result.and(changed.map_err(QueueError));
-        }
-        result.and(done.told())
+        let timeouts = kept.iter();
+        let timeouts =
+            timeouts.map(|kept| (kept.receipt_handle.clone(), kept.visibility_timeout_seconds));
+        let changed = self.world.change_visibility(timeouts.collect()).await;
+        changed.map_err(QueueError).and(done.told())
     }
 
     async fn send_dead_letter(
@@ -166,8 +163,8 @@ impl Outside for Simulated {
         let Outgoing { body, group_id, deduplication_id, attributes } = letter;
         let sender = FORWARDER;
         let letter = Sending { body, group_id, deduplication_id, attributes, sender };
-        self.world.send_dead_letter(letter);
-        done.told()
+        let sent = self.world.send_dead_letter(letter).await;
+        sent.map_err(|undone| QueueError(format!("{undone:?}"))).and(done.told())
     }
 
     async fn parameter(&self, name: &str, time_left: Duration) -> Result<Vec<u8>, AwsError> {

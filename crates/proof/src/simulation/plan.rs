@@ -7,6 +7,7 @@ use crate::history::{Micros, Name};
 use crate::random::Random;
 use crate::schedule::Fault;
 
+use super::Size;
 use super::configuration::Configuration;
 
 /// Ordering keys of a day.
@@ -18,11 +19,8 @@ const EVENTS_BESIDE: u64 = 20;
 /// Faults of a day, at least, and how many more there may be.
 const FAULTS: u64 = 11;
 const FAULTS_MORE: u64 = 6;
-/// When the first fault may begin, and when the last has begun.
+/// When the first fault may begin.
 const FIRST: Micros = 5 * MINUTE;
-const LAST: Micros = 16 * 60 * MINUTE;
-/// When everything is well, and stays so.
-pub(super) const EVENING: Micros = 18 * 60 * MINUTE;
 /// How long before that the service fails for the last time, at how many destinations, and what is sent
 /// then: what waits in the evening has to go out.
 const LATE: Micros = 8 * MINUTE;
@@ -44,9 +42,37 @@ pub struct Only {
     pub events: Option<BTreeSet<Name>>,
 }
 
+impl Size {
+    /// When the last fault has begun. An engine looks at its queue again and again, and its days are shorter.
+    fn last(self) -> Micros {
+        match self {
+            Self::Aws => 16 * 60 * MINUTE,
+            Self::OneMachine => 80 * MINUTE,
+        }
+    }
+
+    /// When everything is well, and stays so.
+    fn evening(self) -> Micros {
+        self.last()
+            + match self {
+                Self::Aws => 2 * 60 * MINUTE,
+                Self::OneMachine => 40 * MINUTE,
+            }
+    }
+
+    fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::Aws => &Fault::ON_AWS,
+            Self::OneMachine => &Fault::ON_ONE_MACHINE,
+        }
+    }
+}
+
 /// A day.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
+    pub(super) size: Size,
+    pub(super) evening: Micros,
     pub(super) configuration: Configuration,
     pub(super) events: Vec<Event>,
     pub(super) faults: Vec<Planned>,
@@ -73,7 +99,8 @@ pub(super) struct Planned {
 impl Plan {
     /// The plan of a day.
     pub(super) fn of(seed: u64, day: u64, only: &Only) -> Self {
-        let configuration = Configuration::of(seed, day);
+        let (size, configuration) = (Size::of(day), Configuration::of(seed, day));
+        let evening = size.evening();
         let mut random = Random::of(seed, day * 16 + 1);
         let mut faults = faults(seed, day, &mut random);
         let mut events: Vec<(Micros, u32)> = Vec::new();
@@ -84,13 +111,13 @@ impl Plan {
                 events.push((at, key(&mut random)));
             }
         }
-        events.extend((0..KEYS).map(|key| (random.below(EVENING), key)));
+        events.extend((0..KEYS).map(|key| (random.below(evening), key)));
         for _ in 0..EVENTS_BESIDE {
-            events.push((random.below(EVENING), key(&mut random)));
+            events.push((random.below(evening), key(&mut random)));
         }
-        faults.extend((0..LATE_FAULTS).map(|number| late(number, &mut random)));
+        faults.extend((0..LATE_FAULTS).map(|number| late(evening, number, &mut random)));
         events.extend((0..LATE_EVENTS).map(|_| {
-            let at = EVENING - LATE + random.below(LATE - MINUTE);
+            let at = evening - LATE + random.below(LATE - MINUTE);
             (at, key(&mut random))
         }));
         events.sort_unstable();
@@ -103,7 +130,7 @@ impl Plan {
         let is_left = |name| only.events.as_ref().is_none_or(|left| left.contains(&name));
         let events = named.filter(|event| is_left(event.name)).collect();
         faults.retain(|fault| only.faults.as_ref().is_none_or(|left| left.contains(&fault.place)));
-        Self { configuration, events, faults }
+        Self { size, evening, configuration, events, faults }
     }
 }
 
@@ -114,13 +141,14 @@ fn key(random: &mut Random) -> u32 {
     u32::try_from(one.min(other)).unwrap_or_default()
 }
 
-/// Over the days each fault comes as often as any other: each day goes on in their order where the one
-/// before ended.
+/// Over the days of a size each fault comes as often as any other: each day goes on in their order where the
+/// one before ended.
 fn faults(seed: u64, day: u64, random: &mut Random) -> Vec<Planned> {
     let count = FAULTS + random.below(FAULTS_MORE + 1);
-    let mut order = Fault::SIMULATED;
-    let first = day * (FAULTS + FAULTS_MORE);
-    let fault = |place: u64, order: &mut [Fault]| {
+    let size = Size::of(day);
+    let order = size.faults();
+    let first = day / Size::ALL.len() as u64 * (FAULTS + FAULTS_MORE);
+    let fault = |place: u64| {
         let (round, at) = (place / order.len() as u64, place % order.len() as u64);
         let mut shuffled = order.to_vec();
         Random::of(seed ^ round, 5).shuffle(&mut shuffled);
@@ -131,9 +159,9 @@ fn faults(seed: u64, day: u64, random: &mut Random) -> Vec<Planned> {
         let lasts = lasts + random.below(lasts);
         Some(Planned {
             place: u32::try_from(place).unwrap_or_default(),
-            at: FIRST + random.below(LAST - FIRST),
+            at: FIRST + random.below(size.last() - FIRST),
             lasts: Duration::from_micros(lasts),
-            fault: fault(first + place, &mut order)?,
+            fault: fault(first + place)?,
             choice: random.number(),
         })
     };
@@ -143,13 +171,13 @@ fn faults(seed: u64, day: u64, random: &mut Random) -> Vec<Planned> {
 }
 
 /// A fault of the service that lasts until the evening.
-fn late(number: u32, random: &mut Random) -> Planned {
+fn late(evening: Micros, number: u32, random: &mut Random) -> Planned {
     let faults: Vec<Fault> =
-        Fault::SIMULATED.into_iter().filter(|fault| fault.is_of_service()).collect();
+        Fault::ON_AWS.into_iter().filter(|fault| fault.is_of_service()).collect();
     Planned {
         // Behind all others.
         place: 100 + number,
-        at: EVENING - LATE - SECOND,
+        at: evening - LATE - SECOND,
         lasts: Duration::from_micros(LATE - random.below(MINUTE)),
         fault: random.pick(&faults).copied().unwrap_or(Fault::Unavailable),
         choice: random.number(),
@@ -176,9 +204,12 @@ mod tests {
     #[test]
     fn every_fault_comes_and_what_is_left_out_changes_nothing_else() {
         let all = Only::default();
-        let faults = (0..10).flat_map(|day| Plan::of(1, day, &all).faults);
-        let faults: BTreeSet<Fault> = faults.map(|planned| planned.fault).collect();
-        assert_eq!(faults.len(), Fault::SIMULATED.len());
+        for size in Size::ALL {
+            let days = (0..20).filter(|day| Size::of(*day) == size);
+            let faults = days.flat_map(|day| Plan::of(1, day, &all).faults);
+            let faults: BTreeSet<Fault> = faults.map(|planned| planned.fault).collect();
+            assert_eq!(faults, size.faults().iter().copied().collect());
+        }
         let whole = Plan::of(1, 2, &all);
         let (fault, event) = (whole.faults[3].place, whole.events[7].name);
         let only = Only { faults: Some([fault].into()), events: Some([event].into()) };

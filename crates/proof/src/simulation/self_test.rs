@@ -1,4 +1,4 @@
-//! Is what is broken on purpose found by days that are simulated? The forwarder is built with the feature
+//! Is what is broken on purpose found by days that are simulated? Engine and forwarder are built with the feature
 //! `deliberate-faults`; each fault is there in a process of its own.
 
 use std::path::Path;
@@ -6,20 +6,36 @@ use std::process::Command;
 
 use crate::check::Promise;
 
-/// The faults of the forwarder, and the promise that each breaks. Not `wait-too-long`, whose 100 s are within
-/// what most of the days' configurations allow.
-pub const DELIBERATE: [(&str, Promise); 11] = [
+/// The faults, and the promise that each breaks. Not those of what is not simulated, such as the engine's ingest
+/// and its figures; and not `wait-too-long`, whose 100 s are within what most of the days' configurations allow.
+pub const DELIBERATE: [(&str, Promise); 26] = [
     ("delete-on-failure", Promise::NothingMissing),
     ("forget-what-stays", Promise::NothingMissing),
     ("drop-on-give-up", Promise::NothingMissing),
     ("drop-rejected", Promise::NothingMissing),
     ("drop-unverified", Promise::NothingMissing),
+    ("give-up-early", Promise::NothingMissing),
+    ("miss-fellow", Promise::NothingMissing),
+    ("reject-429", Promise::NothingMissing),
+    ("skip-silently", Promise::NothingMissing),
     ("untrue-reason", Promise::NothingMissing),
     ("overtake-blocked", Promise::NoneOvertaken),
+    ("overtake-failed", Promise::NoneOvertaken),
     ("repeat-delivered", Promise::RepeatsExplained),
     ("another-id-on-repeat", Promise::RepeatsExplained),
     ("no-verification", Promise::OnlyGenuine),
+    ("refuse-genuine", Promise::OnlyGenuine),
     ("log-body", Promise::NothingLeaks),
+    ("log-secret", Promise::NothingLeaks),
+    // The engine's.
+    ("deduplicate-by-group", Promise::NothingMissing),
+    ("expire-early", Promise::NothingMissing),
+    ("lose-on-restart", Promise::NothingMissing),
+    ("lose-what-is-sent-again", Promise::NothingMissing),
+    ("forget-delete", Promise::RepeatsExplained),
+    ("second-first", Promise::NoneOvertaken),
+    ("deliver-while-paused", Promise::PausesHold),
+    ("forget-pauses", Promise::PausesHold),
 ];
 
 /// Days that pass at most until a fault is found.

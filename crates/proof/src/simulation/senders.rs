@@ -12,11 +12,13 @@ use tokio::time::{sleep, sleep_until};
 
 use super::configuration::Kind;
 use super::fate::Fate;
+use super::machine::Undone;
 use super::plan::Event;
 use super::sqs::Sending;
 use super::world::{INGEST, World};
 use crate::history::{Micros, Name, Seen};
 use crate::random::Random;
+use crate::schedule::Fault;
 
 /// One answer in so many is lost.
 const LOST: u64 = 60;
@@ -57,10 +59,10 @@ impl Senders {
             let sent_at = self.world.now();
             sleep(Duration::from_micros(2_000 + self.below(80_000))).await;
             let id = format!("request-{name}-{attempt}");
-            let status = self.take(name, kind, &id);
+            let status = self.take(name, kind, &id).await;
             sleep(Duration::from_micros(2_000 + self.below(80_000))).await;
             let is_lost = self.below(LOST) == 0;
-            let status = Some(status).filter(|_| !is_lost);
+            let status = status.filter(|_| !is_lost);
             if status == Some(200) {
                 let event_id = if kind == Kind::Named { event_id(name) } else { id };
                 self.world.push(Seen::Accepted { name, route, event_id, sent_at, is_forged });
@@ -77,8 +79,9 @@ impl Senders {
         }
     }
 
-    /// What the API does with a request: by the route's own mapping, into the queue. Gives the status.
-    fn take(&self, name: Name, kind: Kind, request_id: &str) -> u16 {
+    /// What the API does with a request: by the route's own mapping, into the queue. Gives the status, unless
+    /// there is nobody who answers.
+    async fn take(&self, name: Name, kind: Kind, request_id: &str) -> Option<u16> {
         let planted = &self.world.planted;
         let body = json!({ "name": name.to_string(), "mark": planted.body }).to_string();
         let (key, event_id, path) =
@@ -109,16 +112,23 @@ impl Senders {
             query: Vec::new(),
             path_parameters: Vec::new(),
         };
-        let Some(parameters) = self.parameters.get(kind.name()) else { return 404 };
-        let Ok(message) = parameters.evaluate(&request) else { return 400 };
-        self.world.send(Sending {
+        let Some(parameters) = self.parameters.get(kind.name()) else { return Some(404) };
+        let Ok(message) = parameters.evaluate(&request) else { return Some(400) };
+        let sending = Sending {
             deduplication_id: message.deduplication_id.unwrap_or_else(|| body.clone()),
             body: message.body,
             group_id: message.group_id,
             attributes: message.attributes,
             sender: INGEST,
-        });
-        200
+        };
+        match self.world.send(sending).await {
+            Ok(()) => Some(200),
+            Err(Undone::Refused) => {
+                self.world.hit(Fault::FullDisk);
+                Some(503)
+            }
+            Err(Undone::Unheard) => None,
+        }
     }
 
     fn signature(&self, fate: Fate, body: &str) -> String {

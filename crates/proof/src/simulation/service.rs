@@ -171,7 +171,8 @@ impl Service {
             2 => "99999999999999".to_owned(),
             _ => {
                 let off = self.world.service_is_off_ms.get();
-                let ms = self.world.wall().as_ms().saturating_add_signed(off) + seconds * 1_000;
+                let ms = World::wall_at(self.world.now()).as_ms().saturating_add_signed(off)
+                    + seconds * 1_000;
                 http_date(Timestamp::from_ms(ms))
             }
         }

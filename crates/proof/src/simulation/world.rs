@@ -10,10 +10,14 @@ use domain::dead_letter::{self, Class};
 use domain::message::{Message, Origin, Received};
 use domain::skip::Skips;
 use domain::time::Timestamp;
+use engine::clock::Clock as _;
+use engine::store::INGEST_SENDER_ID;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use super::Size;
 use super::configuration::{Configuration, OUR_SECRET, PROVIDER_SECRETS, SKIPS};
+use super::machine::{Machine, Undone};
 use super::sqs::{Sending, Settings, Sqs, Stored};
 use crate::history::{Answer, History, Micros, Name, Seen};
 use crate::planted::{Planted, contains};
@@ -24,6 +28,9 @@ use crate::schedule::Fault;
 pub(super) const INGEST: &str = "AROAINGEST";
 pub(super) const FORWARDER: &str = "AROAFORWARDER:function";
 pub(super) const OPERATOR: &str = "AROAOPERATOR:person";
+
+/// How often it is looked whether anything is left in the evening.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The wall clock at the beginning of a day: 2026-12-01T00:00:00Z, in milliseconds.
 const DAY_BEGINS_MS: u64 = 1_796_083_200_000;
@@ -39,6 +46,8 @@ pub(super) struct World {
     rotated: RefCell<Vec<String>>,
     searched: Cell<u64>,
     pub(super) configuration: RefCell<Configuration>,
+    /// What has the queues on one machine.
+    pub(super) machine: Option<Rc<Machine>>,
     queue: RefCell<Sqs>,
     dead_letters: RefCell<Sqs>,
     /// Sent to whenever something may be received that could not be.
@@ -62,7 +71,7 @@ struct Trouble {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, configuration: Configuration) -> Rc<Self> {
+    pub(super) fn new(seed: u64, size: Size, configuration: Configuration) -> Rc<Self> {
         let micros = |time: Duration| Micros::try_from(time.as_micros()).unwrap_or(Micros::MAX);
         let queue = configuration.config().queue();
         let settings = Settings {
@@ -76,8 +85,10 @@ impl World {
             PROVIDER_SECRETS.map(|name| (name.to_owned(), planted.provider(0).into_bytes()));
         let mut parameters = BTreeMap::from(provider);
         parameters.insert(OUR_SECRET.to_owned(), planted.ours.clone().into_bytes());
+        let machine = (size == Size::OneMachine).then(|| Machine::new(&configuration.config()));
         let world = Self {
             seed,
+            machine: machine.map(Rc::new),
             began: Instant::now(),
             history: RefCell::default(),
             planted,
@@ -105,9 +116,20 @@ impl World {
         self.began + Duration::from_micros(at)
     }
 
-    /// What a wall clock says that is right.
+    /// What the wall clock says of whatever is not the service: on AWS it is right.
     pub(super) fn wall(&self) -> Timestamp {
-        Self::wall_at(self.now())
+        match &self.machine {
+            Some(machine) => machine.clock.wall(),
+            None => Self::wall_at(self.now()),
+        }
+    }
+
+    /// Who the ingest is, for the forwarder.
+    pub(super) fn ingest_sender(&self) -> &'static str {
+        match &self.machine {
+            Some(_) => INGEST_SENDER_ID.split(':').next().unwrap_or_default(),
+            None => INGEST,
+        }
     }
 
     pub(super) fn wall_at(at: Micros) -> Timestamp {
@@ -117,6 +139,10 @@ impl World {
     pub(super) fn push(&self, seen: Seen) -> usize {
         let now = self.now();
         self.history.borrow_mut().push(now, seen)
+    }
+
+    pub(super) fn died(&self, process: &'static str) {
+        self.push(Seen::Died { process });
     }
 
     pub(super) fn answered(&self, place: usize, answer: Answer) {
@@ -170,23 +196,45 @@ impl World {
 
     // The queues.
 
-    pub(super) fn send(&self, sending: Sending) {
+    pub(super) async fn send(&self, sending: Sending) -> Result<(), Undone> {
+        if let Some(machine) = &self.machine {
+            return machine.send(sending).await;
+        }
         self.queue.borrow_mut().send(self.now(), sending);
         self.changed.send_replace(());
+        Ok(())
     }
 
-    pub(super) fn send_dead_letter(&self, sending: Sending) {
+    pub(super) async fn send_dead_letter(&self, sending: Sending) -> Result<(), Undone> {
+        if let Some(machine) = &self.machine {
+            let sent = machine.send_dead_letter(sending).await;
+            self.note_letters(machine).await;
+            return sent;
+        }
+        self.keep_letter(sending);
+        Ok(())
+    }
+
+    /// Keeps a letter in the modelled queue.
+    fn keep_letter(&self, sending: Sending) {
         let before = self.dead_letters.borrow().all().count();
         self.dead_letters.borrow_mut().send(self.now(), sending);
         let letter = self.dead_letters.borrow().all().last().cloned();
         if let Some(letter) = letter.filter(|_| self.dead_letters.borrow().all().count() > before) {
+            self.note_letter(&message(&letter));
+        }
+    }
+
+    /// Notes the letters that a machine has and that were not noted: what was told of one may have been lost
+    /// with whoever made it.
+    pub(super) async fn note_letters(&self, machine: &Machine) {
+        for letter in machine.new_letters().await {
             self.note_letter(&letter);
         }
     }
 
-    fn note_letter(&self, letter: &Stored) {
-        let letter = message(letter);
-        let (event_id, reason) = (letter.event_id().to_owned(), dead_letter::reason_of(&letter));
+    fn note_letter(&self, letter: &Message) {
+        let (event_id, reason) = (letter.event_id().to_owned(), dead_letter::reason_of(letter));
         self.push(Seen::DeadLettered { event_id, reason, died_at: Some(self.now()) });
     }
 
@@ -196,7 +244,7 @@ impl World {
             // As SQS's redrive policy does it.
             let deduplication_id = message.message_id;
             let sending = Sending::clone(&message.sending);
-            self.send_dead_letter(Sending { deduplication_id, ..sending });
+            self.keep_letter(Sending { deduplication_id, ..sending });
         }
         received
     }
@@ -207,10 +255,24 @@ impl World {
         deleted
     }
 
-    pub(super) fn change_visibility(&self, handle: &str, seconds: u32) -> Result<(), String> {
-        let changed = self.queue.borrow_mut().change(self.now(), handle, seconds);
+    /// Sets how many seconds messages stay in flight. Some may be refused.
+    pub(super) async fn change_visibility(
+        &self,
+        timeouts: Vec<(String, u32)>,
+    ) -> Result<(), String> {
+        if let Some(machine) = &self.machine {
+            let changed = machine.change_visibility(timeouts).await;
+            let changed = changed.map_err(|undone| format!("{undone:?}"))?;
+            let result: Result<Vec<()>, _> = changed.into_iter().collect();
+            return result.map(drop).map_err(|refused| refused.to_string());
+        }
+        let mut result = Ok(());
+        for (handle, seconds) in timeouts {
+            let changed = self.queue.borrow_mut().change(self.now(), &handle, seconds);
+            result = result.and(changed.map_err(|refused| refused.to_string()));
+        }
         self.changed.send_replace(());
-        changed.map_err(|refused| refused.to_string())
+        result
     }
 
     pub(super) fn next_visible(&self) -> Option<Micros> {
@@ -221,39 +283,64 @@ impl World {
         self.changed.subscribe()
     }
 
-    pub(super) fn hidden_heads(&self) -> Vec<Message> {
+    pub(super) async fn hidden_heads(&self) -> Vec<Message> {
+        if let Some(machine) = &self.machine {
+            return machine.hidden_heads().await;
+        }
         self.queue.borrow().hidden_heads(self.now()).into_iter().map(message).collect()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.borrow().all().next().is_none()
+    /// Is ready once nothing waits any more.
+    pub(super) async fn drained(&self) {
+        let mut changes = self.changes();
+        while !self.waiting().await.is_empty() {
+            if self.machine.is_some() {
+                sleep(LOOK_EVERY).await;
+            } else if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
-    /// Ids of events that wait.
-    pub(super) fn waiting(&self) -> Vec<String> {
-        self.queue.borrow().all().map(|it| message(it).event_id().to_owned()).collect()
+    /// What waits, or is in flight.
+    pub(super) async fn waiting(&self) -> Vec<Message> {
+        if let Some(machine) = &self.machine {
+            return machine.waiting().await;
+        }
+        self.queue.borrow().all().map(message).collect()
     }
 
-    /// All dead letters, and when they became that, in the order in which they go back.
-    pub(super) fn letters(&self) -> Vec<(Message, u64, Micros)> {
-        let letters = self.dead_letters.borrow();
-        let mut letters: Vec<_> =
-            letters.all().map(|it| (message(it), it.sequence, it.sent_at)).collect();
-        letters.sort_by_cached_key(|(letter, ..)| dead_letter::redrive_order(letter));
-        letters
-    }
-
-    pub(super) fn delete_letter(&self, sequence: u64) {
-        self.dead_letters.borrow_mut().remove(sequence);
-    }
-
-    /// Letters that a class made.
-    pub(super) fn letters_of(&self, class: Class) -> Vec<(Message, u64)> {
-        let is_of = |letter: &Message| {
-            dead_letter::failure_of(letter).is_some_and(|failure| failure.class == class)
+    /// All dead letters, in the order in which they go back.
+    pub(super) async fn letters(&self) -> Vec<Message> {
+        let letters = match &self.machine {
+            Some(machine) => machine.letters().await,
+            None => self.dead_letters.borrow().all().map(message).collect(),
         };
-        let letters = self.letters().into_iter().filter(|(letter, ..)| is_of(letter));
-        letters.map(|(letter, sequence, _)| (letter, sequence)).collect()
+        in_order(letters)
+    }
+
+    /// The same, where nobody else has them: as long as nobody gives them back they are in the hands of
+    /// whoever asks.
+    pub(super) async fn take_letters(&self) -> Result<Vec<Message>, Undone> {
+        match &self.machine {
+            Some(machine) => machine.take_letters().await.map(in_order),
+            None => Ok(self.letters().await),
+        }
+    }
+
+    pub(super) async fn give_back(&self, letters: &[Message]) {
+        if let Some(machine) = &self.machine {
+            machine.give_back(letters).await;
+        }
+    }
+
+    pub(super) async fn delete_letter(&self, letter: &Message) -> Result<(), Undone> {
+        if let Some(machine) = &self.machine {
+            return machine.delete_letter(letter).await;
+        }
+        let sequence = letter.sequence_number.parse().expect("a modelled queue has numbers");
+        self.dead_letters.borrow_mut().remove(sequence);
+        Ok(())
     }
 
     // The parameter store.
@@ -290,8 +377,9 @@ impl World {
     }
 
     /// Asks for an event to be skipped, as the command does it.
-    pub(super) fn skip(&self, message: &Message) {
-        let waits: HashSet<String> = self.waiting().into_iter().collect();
+    pub(super) async fn skip(&self, message: &Message) {
+        let waits = self.waiting().await;
+        let waits: HashSet<&str> = waits.iter().map(|it| it.event_id()).collect();
         let json = self.parameter(SKIPS).unwrap_or_default();
         let mut skips = Skips::parse(&json).unwrap_or_default();
         skips.retain(|event_id| waits.contains(event_id));
@@ -315,6 +403,16 @@ impl World {
             }
         }
     }
+}
+
+fn in_order(mut letters: Vec<Message>) -> Vec<Message> {
+    letters.sort_by_cached_key(dead_letter::redrive_order);
+    letters
+}
+
+/// Whether a class made this letter.
+pub(super) fn is_of(class: Class, letter: &Message) -> bool {
+    dead_letter::failure_of(letter).is_some_and(|failure| failure.class == class)
 }
 
 /// What is in a queue, as whoever receives it gets it.
