@@ -71,6 +71,8 @@ fn on_one_machine(command: &str) -> String {
         "ENV" => "prod",
         "ID" => "\"$dead\"",
         "EVENT-ID" => "\"$blocked\"",
+        // None is damaged there.
+        "NUMBER" => "--all --yes",
         word => word,
     });
     words.collect::<Vec<_>>().join(" ")
