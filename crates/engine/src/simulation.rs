@@ -108,12 +108,21 @@ impl From<MappingError> for StartError {
 /// A simulated engine.
 pub struct Simulated {
     store: Store,
-    writer: AbortHandle,
     mapping: EventSourceMapping,
+    writer: Writer,
+}
+
+/// The store's writer; it ends when this is dropped.
+struct Writer(AbortHandle);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Simulated {
-    /// Starts one, within a runtime whose time is the clock's.
+    /// Starts one, within a runtime whose time is the clock's. Dropped before it has, it is killed.
     ///
     /// # Errors
     ///
@@ -121,9 +130,9 @@ impl Simulated {
     pub async fn start(options: Options<'_>) -> Result<Self, StartError> {
         let Options { database, data_dir, config, clock, pace, function } = options;
         let (store, writer) = Store::simulated(&database.name, Arc::clone(&clock), pace)?;
-        let mapping = Self::over(&store, config, clock, function, data_dir).await;
-        let mapping = mapping.inspect_err(|_| writer.abort())?;
-        Ok(Self { store, writer, mapping })
+        let writer = Writer(writer);
+        let mapping = Self::over(&store, config, clock, function, data_dir).await?;
+        Ok(Self { store, mapping, writer })
     }
 
     async fn over(
@@ -165,15 +174,14 @@ impl Simulated {
     /// Kills it: nothing of it runs any more, and nothing more is committed. What uses its store hears that it
     /// is closed.
     pub fn kill(self) {
-        self.writer.abort();
         // Its workers end with it.
-        drop(self.mapping);
+        drop(self);
     }
 
     /// Lets the function finish what it works on, and ends.
     pub async fn stop(self) {
         self.mapping.stop().await;
-        self.writer.abort();
+        drop(self.writer);
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) struct Host {
     starts: Cell<u64>,
     /// Held while one is killed, stopped or started.
     power: Mutex<()>,
-    writer: Arc<Writer>,
+    /// Of the engine that runs.
+    writer: RefCell<Arc<Writer>>,
     processes: mpsc::UnboundedSender<FunctionProcess>,
     made: Cell<u64>,
     /// Invocations under way.
@@ -114,7 +115,7 @@ impl Host {
             switch: RefCell::default(),
             starts: Cell::default(),
             power: Mutex::default(),
-            writer: Arc::default(),
+            writer: RefCell::default(),
             processes,
             made: Cell::default(),
             busy: Watched::new(0),
@@ -127,7 +128,7 @@ impl Host {
                 tokio::task::spawn_local(Rc::clone(&runs).process(process));
             }
         });
-        host.start_engine().await;
+        host.start_engine(None).await;
         host
     }
 
@@ -135,29 +136,39 @@ impl Host {
         self.random.borrow_mut().below(end)
     }
 
-    async fn start_engine(&self) {
-        let number = self.starts.get();
-        let config = self.world.configuration.borrow().config();
-        let options = Options {
-            database: &self.machine.database,
-            data_dir: self.machine.data_dir.path(),
-            config: &config,
-            clock: Arc::clone(&self.machine.clock) as _,
-            pace: self.pace(number),
-            function: Arc::new(Starts(self.processes.clone())),
+    /// Starts an engine; the first may be killed before this step of its writer, while it starts.
+    async fn start_engine(&self, killed_at: Option<u64>) {
+        let mut killed_at = killed_at.unwrap_or_default();
+        let engine = loop {
+            let number = self.starts.replace(self.starts.get() + 1);
+            let writer = Arc::new(Writer::default());
+            writer.left.store(std::mem::take(&mut killed_at), Ordering::Relaxed);
+            *self.writer.borrow_mut() = Arc::clone(&writer);
+            let config = self.world.configuration.borrow().config();
+            let starting = Simulated::start(Options {
+                database: &self.machine.database,
+                data_dir: self.machine.data_dir.path(),
+                config: &config,
+                clock: Arc::clone(&self.machine.clock) as _,
+                pace: self.pace(number, &writer),
+                function: Arc::new(Starts(self.processes.clone())),
+            });
+            tokio::select! {
+                biased;
+                engine = starting => break engine.expect("it starts on what it has kept"),
+                () = writer.stopped.notified() => self.world.died("engine"),
+            }
         };
-        let engine = Simulated::start(options).await.expect("an engine starts on what it has kept");
+        self.writer.borrow().left.store(0, Ordering::Relaxed);
         self.machine.opened(engine.store().clone());
         *self.switch.borrow_mut() = Some(engine.switch());
         *self.engine.borrow_mut() = Some(engine);
         self.world.note_letters(&self.machine).await;
-        self.starts.set(number + 1);
     }
 
     /// A commit takes its time, and so does its answer.
-    fn pace(&self, number: u64) -> Pace {
-        let (mut random, writer) =
-            (self.world.random(3_000_000 + number), Arc::clone(&self.writer));
+    fn pace(&self, number: u64, writer: &Arc<Writer>) -> Pace {
+        let (mut random, writer) = (self.world.random(3_000_000 + number), Arc::clone(writer));
         Box::new(move |step| {
             if writer.stops() {
                 // It is killed before it goes on.
@@ -260,25 +271,30 @@ impl Host {
 
     /// Kills the engine before this step of its writer, or when the time is over; and starts another.
     pub(super) async fn kill_at_step(&self, step: u64, within: Duration) {
-        // Whatever was told of before was of another.
-        let _told = timeout(Duration::ZERO, self.writer.stopped.notified()).await;
-        self.writer.left.store(step, Ordering::Relaxed);
-        if timeout(within, self.writer.stopped.notified()).await.is_ok() {
+        let writer = Arc::clone(&self.writer.borrow());
+        writer.left.store(step, Ordering::Relaxed);
+        if timeout(within, writer.stopped.notified()).await.is_ok() {
             self.world.hit(Fault::KillEngine);
         }
-        self.writer.left.store(0, Ordering::Relaxed);
+        writer.left.store(0, Ordering::Relaxed);
         self.kill_and_start().await;
     }
 
-    /// Kills the engine, and starts another.
+    /// Kills the engine, be it with its machine, and starts another.
     pub(super) async fn kill_and_start(&self) {
         let _turn = self.power.lock().await;
         self.machine.closed();
         let engine = self.engine.borrow_mut().take();
         engine.expect("there is one unless the power is taken").kill();
         self.world.died("engine");
+        // Where nobody has set the wall clock: a machine that starts has nothing else to know the time by.
+        if self.below(3) == 0 && !self.machine.clock.was_set() {
+            self.killed.add();
+            self.machine.clock.reboot();
+        }
         sleep(Duration::from_millis(200 + self.below(3_000))).await;
-        self.start_engine().await;
+        let killed_at = (self.below(3) == 0).then(|| 1 + self.below(12));
+        self.start_engine(killed_at).await;
     }
 
     /// Stops the engine, and starts another with what is configured now.
@@ -288,7 +304,7 @@ impl Host {
         engine.expect("there is one unless the power is taken").stop().await;
         self.machine.closed();
         sleep(Duration::from_millis(100 + self.below(1_000))).await;
-        self.start_engine().await;
+        self.start_engine(None).await;
     }
 
     async fn change_pauses(&self, change: impl FnOnce(&mut Pauses)) -> bool {

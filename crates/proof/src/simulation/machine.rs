@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::config::Config;
@@ -301,17 +301,30 @@ pub(super) struct MachineClock {
     /// How far the wall clock is off, in milliseconds.
     is_off_ms: AtomicI64,
     was_set: AtomicBool,
+    boots: AtomicU64,
+    /// When the machine was started last, in microseconds of the day.
+    booted_at: AtomicU64,
 }
 
 /// How long a wait for a wall clock's time goes on without a look at it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long the machine has been up when the day begins.
-const UP: Duration = Duration::from_hours(100);
+/// How long the machine has been up when an engine can first be started.
+const UP: Duration = Duration::from_secs(20);
 
 impl MachineClock {
     fn new() -> Self {
-        let (is_off_ms, was_set) = Default::default();
-        Self { began: Instant::now(), is_off_ms, was_set }
+        let (is_off_ms, was_set, boots, booted_at) = Default::default();
+        Self { began: Instant::now(), is_off_ms, was_set, boots, booted_at }
+    }
+
+    /// Starts the machine anew.
+    pub(super) fn reboot(&self) {
+        self.boots.fetch_add(1, Ordering::Relaxed);
+        self.booted_at.store(self.micros(), Ordering::Relaxed);
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Sets the wall clock, so far off.
@@ -328,17 +341,17 @@ impl MachineClock {
 
 impl Clock for MachineClock {
     fn wall(&self) -> Timestamp {
-        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let right = World::wall_at(micros).as_ms();
+        let right = World::wall_at(self.micros()).as_ms();
         Timestamp::from_ms(right.saturating_add_signed(self.is_off_ms.load(Ordering::Relaxed)))
     }
 
     fn uptime(&self) -> Uptime {
-        Uptime::from_start(UP + self.began.elapsed())
+        let since = self.micros() - self.booted_at.load(Ordering::Relaxed);
+        Uptime::from_start(UP + Duration::from_micros(since))
     }
 
     fn boot(&self) -> Option<String> {
-        Some("the only one of the day".to_owned())
+        Some(format!("boot {}", self.boots.load(Ordering::Relaxed)))
     }
 
     fn wait_until(&self, time: Uptime) -> Wait<'_> {

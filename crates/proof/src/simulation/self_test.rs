@@ -8,7 +8,7 @@ use crate::check::Promise;
 
 /// The faults, and the promise that each breaks. Not those of what is not simulated, such as the engine's ingest
 /// and its figures; and not `wait-too-long`, whose 100 s are within what most of the days' configurations allow.
-pub const DELIBERATE: [(&str, Promise); 26] = [
+pub const DELIBERATE: [(&str, Promise); 25] = [
     ("delete-on-failure", Promise::NothingMissing),
     ("forget-what-stays", Promise::NothingMissing),
     ("drop-on-give-up", Promise::NothingMissing),
@@ -26,7 +26,6 @@ pub const DELIBERATE: [(&str, Promise); 26] = [
     ("no-verification", Promise::OnlyGenuine),
     ("refuse-genuine", Promise::OnlyGenuine),
     ("log-body", Promise::NothingLeaks),
-    ("log-secret", Promise::NothingLeaks),
     // The engine's.
     ("deduplicate-by-group", Promise::NothingMissing),
     ("expire-early", Promise::NothingMissing),

@@ -228,10 +228,14 @@ mod tests {
     use super::*;
 
     fn queue(max_receive_count: u32) -> Sqs {
+        queue_that_deduplicates(false, max_receive_count)
+    }
+
+    fn queue_that_deduplicates(per_group: bool, max_receive_count: u32) -> Sqs {
         let settings = Settings {
             visibility_timeout: 30 * SECOND,
             max_receive_count,
-            deduplicates_per_group: false,
+            deduplicates_per_group: per_group,
         };
         Sqs::new("queue", settings, Random::new(4))
     }
@@ -309,5 +313,78 @@ mod tests {
         let (received, buried) = queue.receive(90 * SECOND, 10);
         assert!(received.is_empty());
         assert_eq!((bodies(&buried), queue.all().count()), (vec!["a"], 0));
+    }
+
+    #[test]
+    fn a_group_that_is_in_flight_holds_back_no_other() {
+        let mut queue = queue(1_000);
+        sent(&mut queue, 0, "g", "a");
+        sent(&mut queue, 0, "g", "b");
+        assert_eq!(received(&mut queue, 1).len(), 2);
+        sent(&mut queue, 2, "g", "c");
+        sent(&mut queue, 2, "h", "d");
+        assert_eq!(bodies(&received(&mut queue, 3)), ["d"]);
+        let heads = |queue: &Sqs, now| -> Vec<String> {
+            queue.hidden_heads(now).iter().map(|it| it.sending.body.clone()).collect()
+        };
+        assert_eq!(heads(&queue, 4), ["a", "d"]);
+        // "d" was received 2 µs later than "a".
+        assert_eq!(heads(&queue, 1 + 30 * SECOND), ["d"]);
+    }
+
+    #[test]
+    fn a_receive_gives_ten_at_most_and_counts_each_time() {
+        let mut queue = queue(1_000);
+        for number in 0..25 {
+            sent(&mut queue, 0, "g", &number.to_string());
+        }
+        let mut times = 0;
+        let mut all = Vec::new();
+        while all.len() < 25 {
+            let (received, _) = queue.receive(1, 10);
+            assert!((1..=10).contains(&received.len()));
+            // What was received before is in flight, and nothing behind it can be received.
+            all.extend(received);
+            assert!(queue.receive(1, 10).0.is_empty());
+            for message in &all {
+                queue.delete(1, &message.receipt_handle()).unwrap();
+            }
+            times += 1;
+        }
+        assert!(times >= 3 && all.iter().all(|it| it.receive_count == 1));
+        sent(&mut queue, 2, "g", "last");
+        for count in 1..4 {
+            let again = received(&mut queue, Micros::from(count) * 30 * SECOND + 2);
+            assert_eq!(again[0].receive_count, count);
+        }
+    }
+
+    #[test]
+    fn equal_ids_in_two_groups_are_two_messages_where_a_group_has_its_own() {
+        for (per_group, messages) in [(false, 1), (true, 2)] {
+            let mut queue = queue_that_deduplicates(per_group, 1_000);
+            for group in ["g", "h", "g"] {
+                sent(&mut queue, 0, group, "a");
+            }
+            assert_eq!(queue.all().count(), messages);
+        }
+    }
+
+    #[test]
+    fn a_visibility_timeout_ends_twelve_hours_after_the_receive_and_goes_with_the_last_handle() {
+        let mut queue = queue(1_000);
+        sent(&mut queue, 0, "g", "a");
+        let first = received(&mut queue, 0).remove(0).receipt_handle();
+        let most = VISIBILITY_TIMEOUT_SECONDS_MAX;
+        assert_eq!(queue.change(SECOND, &first, most), Err(Refused::Handle));
+        assert_eq!(queue.change(SECOND, &first, most - 1), Ok(()));
+        assert_eq!(queue.next_visible(SECOND), Some(Micros::from(most) * SECOND));
+        assert_eq!(queue.change(2 * SECOND, &first, 0), Ok(()));
+        let second = received(&mut queue, 2 * SECOND).remove(0).receipt_handle();
+        assert_eq!(queue.change(3 * SECOND, &first, 5), Err(Refused::Handle));
+        assert_eq!(queue.delete(3 * SECOND, &first), Err(Refused::Handle));
+        assert_eq!(queue.change(3 * SECOND, &second, 5), Ok(()));
+        assert_eq!(queue.delete(4 * SECOND, &second), Ok(()));
+        assert_eq!(queue.change(4 * SECOND, &second, 5), Err(Refused::Handle), "it is gone");
     }
 }
