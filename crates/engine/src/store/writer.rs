@@ -266,7 +266,9 @@ impl Writer {
                 Err(NotKept)
             }
             Err(_) => {
-                group.into_iter().for_each(|job| self.run_alone(job));
+                for job in group {
+                    self.run_alone(job);
+                }
                 Ok(Vec::new())
             }
         }

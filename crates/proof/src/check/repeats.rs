@@ -101,6 +101,7 @@ fn is_explained(
         || event.arrivals.iter().any(|other| has_failed(&other))
         || was_sent_again(known, event, again)
         || was_asked_for(known, event, again)
+        || fellow_was_unreachable(known, event, before)
 }
 
 /// Whether an operator wanted it to be sent once more.
@@ -132,6 +133,16 @@ fn fellow_rested(known: &Known<'_>, event: &Event<'_>, before: &Arrival<'_>) -> 
         let later = failures.partition_point(|at| *at < rests_from);
         failures.get(later).is_some_and(|at| *at <= before.at)
     })
+}
+
+/// Whether a fellow destination could not be reached then, which nobody has seen; it may have had the event long
+/// before, from a process that knew so.
+fn fellow_was_unreachable(known: &Known<'_>, event: &Event<'_>, before: &Arrival<'_>) -> bool {
+    let beside = before.at.saturating_sub(SIDE_BY_SIDE)..=before.at + SIDE_BY_SIDE;
+    let mut times =
+        [Fault::Refuse, Fault::ResetBefore].into_iter().flat_map(|it| windows(known, it));
+    known.destinations(event).len() > 1
+        && times.any(|(began, ended)| began <= *beside.end() && ended >= *beside.start())
 }
 
 /// Whether it became a dead letter, and stayed all the same as its forwarder died or never heard of it; so
@@ -241,6 +252,22 @@ mod tests {
         let mut story = Story::new();
         story.accepted("k1-0", "pair").got_at("left", "k1-0", 200).got_at("left", "k1-0", 200);
         story.got_at("right", "k1-0", 200).holds(RepeatsExplained);
+    }
+
+    /// One process knows that it has the event, and another that asks both does not.
+    #[test]
+    fn a_fellow_destination_that_cannot_be_reached_any_more_is_a_reason() {
+        for (fault, holds) in [(Fault::ResetBefore, true), (Fault::Slow, false)] {
+            let mut story = Story::new();
+            story.accepted("k1-0", "pair").got_at("left", "k1-0", 200).got_at("right", "k1-0", 500);
+            story.later(70).during(fault).got_at("right", "k1-0", 200).later(70);
+            story.got_at("right", "k1-0", 200);
+            if holds {
+                story.holds(RepeatsExplained);
+            } else {
+                story.broken(RepeatsExplained, "right");
+            }
+        }
     }
 
     #[test]

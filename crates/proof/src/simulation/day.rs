@@ -188,7 +188,7 @@ impl Scene {
         let by = if is_compared { SKEW_MS } else { CLOCK_STEP_MS };
         let by = i64::try_from(choice % by).unwrap_or_default();
         self.world.hit(Fault::EngineClock);
-        machine.clock.set(if choice % 2 == 0 { by } else { -by });
+        machine.clock.set(if choice.is_multiple_of(2) { by } else { -by });
         sleep(lasts).await;
         machine.clock.set(0);
     }

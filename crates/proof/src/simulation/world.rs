@@ -379,7 +379,7 @@ impl World {
     /// Asks for an event to be skipped, as the command does it.
     pub(super) async fn skip(&self, message: &Message) {
         let waits = self.waiting().await;
-        let waits: HashSet<&str> = waits.iter().map(|it| it.event_id()).collect();
+        let waits: HashSet<&str> = waits.iter().map(Message::event_id).collect();
         let json = self.parameter(SKIPS).unwrap_or_default();
         let mut skips = Skips::parse(&json).unwrap_or_default();
         skips.retain(|event_id| waits.contains(event_id));
