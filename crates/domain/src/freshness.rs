@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::time::{Timestamp, Uptime};
+use crate::time::Uptime;
 
 /// How long a secret is used unseen: a process that only ever gets good signatures must notice, too,
 /// that a secret was withdrawn.
@@ -28,16 +28,10 @@ pub const FAILURE_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// What is known of the fetches of one secret.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fetches {
-    fetched: Option<Fetched>,
+    /// When the last one that succeeded began.
+    fetched: Option<Uptime>,
     failures: u32,
     failed: Uptime,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fetched {
-    /// When the fetch began, by the wall clock: to be compared with events.
-    at: Timestamp,
-    uptime: Uptime,
 }
 
 /// What a signature that does not match means.
@@ -55,7 +49,7 @@ impl Fetches {
     /// Whether the secret has to be fetched before it is used.
     #[must_use]
     pub fn is_due(&self, now: Uptime) -> bool {
-        self.fetched.is_none_or(|fetched| FRESH <= now.since(fetched.uptime))
+        self.fetched.is_none_or(|fetched| FRESH <= now.since(fetched))
     }
 
     /// How long the secret must not be fetched, since that has failed.
@@ -67,27 +61,26 @@ impl Fetches {
         (!left.is_zero()).then_some(left)
     }
 
-    /// What it means that the signature of an event, accepted at `accepted_at`, does not match.
+    /// What it means that the signature of an event, accepted this long ago, does not match.
     #[must_use]
-    pub fn mismatch(&self, accepted_at: Timestamp, wall: Timestamp, now: Uptime) -> Mismatch {
+    pub fn mismatch(&self, accepted_ago: Duration, now: Uptime) -> Mismatch {
         let failure_pause = self.failure_pause(now);
         let Some(fetched) = self.fetched else {
             return failure_pause.map_or(Mismatch::Fetch, Mismatch::Wait);
         };
-        let sure_from = accepted_at.plus(CLOCK_SKEW);
-        if sure_from <= fetched.at {
+        // By what has passed since: a wall clock may have been set in between.
+        if now.since(fetched).saturating_add(CLOCK_SKEW) <= accepted_ago {
             return Mismatch::Final;
         }
-        let pause = fetched.uptime.plus(FETCH_PAUSE).since(now);
-        // A clock that is far behind must not make an event wait for ever.
-        let unsure = sure_from.since(wall).min(CLOCK_SKEW);
+        let pause = fetched.plus(FETCH_PAUSE).since(now);
+        let unsure = CLOCK_SKEW.saturating_sub(accepted_ago);
         let wait = pause.max(unsure).max(failure_pause.unwrap_or_default());
         if wait.is_zero() { Mismatch::Fetch } else { Mismatch::Wait(wait) }
     }
 
-    /// Takes note of a fetch that began at `wall`, `now`.
-    pub fn fetched(&mut self, wall: Timestamp, now: Uptime) {
-        *self = Self { fetched: Some(Fetched { at: wall, uptime: now }), ..Self::default() };
+    /// Takes note of a fetch that began at `now`.
+    pub fn fetched(&mut self, now: Uptime) {
+        *self = Self { fetched: Some(now), ..Self::default() };
     }
 
     /// Takes note of a fetch that failed at `now`.
@@ -101,17 +94,13 @@ impl Fetches {
 mod tests {
     use super::*;
 
-    fn wall(ms: u64) -> Timestamp {
-        Timestamp::from_ms(1_767_225_600_000 + ms)
-    }
-
     fn up(ms: u64) -> Uptime {
         Uptime::from_start(Duration::from_millis(ms))
     }
 
     fn fetched(ms: u64) -> Fetches {
         let mut fetches = Fetches::default();
-        fetches.fetched(wall(ms), up(ms));
+        fetches.fetched(up(ms));
         fetches
     }
 
@@ -126,10 +115,14 @@ mod tests {
         assert!(fetched(0).is_due(up(300_000)));
     }
 
+    /// Of an event that was accepted at the first time, at the second.
+    fn at(fetches: Fetches, accepted: u64, now: u64) -> Mismatch {
+        fetches.mismatch(Duration::from_millis(now - accepted), up(now))
+    }
+
     #[test]
     fn a_mismatch_is_final_only_against_a_younger_secret() {
-        let mismatch =
-            |accepted| fetched(50_000).mismatch(wall(accepted), wall(70_000), up(70_000));
+        let mismatch = |accepted| at(fetched(50_000), accepted, 70_000);
         assert_eq!(mismatch(40_000), Mismatch::Final);
         assert_eq!(mismatch(49_000), Mismatch::Final);
         // Nearer than the two clocks may be apart.
@@ -139,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_event_waits_for_a_fetch_that_will_tell_and_fetches_are_rare() {
-        let at = |accepted, now| fetched(50_000).mismatch(wall(accepted), wall(now), up(now));
+        let at = |accepted, now| at(fetched(50_000), accepted, now);
         assert_eq!(at(51_000, 52_500), wait(7_500));
         assert_eq!(at(51_000, 59_999), wait(1));
         assert_eq!(at(51_000, 60_000), Mismatch::Fetch);
@@ -147,14 +140,8 @@ mod tests {
 
     #[test]
     fn a_fetch_right_after_acceptance_would_not_tell() {
-        assert_eq!(fetched(0).mismatch(wall(60_000), wall(60_200), up(60_200)), wait(800));
-        assert_eq!(fetched(0).mismatch(wall(60_000), wall(61_000), up(61_000)), Mismatch::Fetch);
-    }
-
-    #[test]
-    fn a_wrong_clock_does_not_make_an_event_wait_for_ever() {
-        let (behind, far_ahead) = (wall(0), wall(3_600_000));
-        assert_eq!(fetched(0).mismatch(far_ahead, behind, up(60_000)), wait(1_000));
+        assert_eq!(at(fetched(0), 60_000, 60_200), wait(800));
+        assert_eq!(at(fetched(0), 60_000, 61_000), Mismatch::Fetch);
     }
 
     #[test]
@@ -169,22 +156,22 @@ mod tests {
         }
         (0..100).for_each(|_| fetches.failed(up(5_000)));
         assert_eq!(fetches.failure_pause(up(5_000)), Some(FAILURE_PAUSE_MAX));
-        fetches.fetched(wall(9_000), up(9_000));
+        fetches.fetched(up(9_000));
         assert_eq!(fetches.failure_pause(up(9_000)), None);
     }
 
     #[test]
     fn a_secret_that_was_never_there_is_asked_for_and_not_without_end() {
         let mut fetches = Fetches::default();
-        assert_eq!(fetches.mismatch(wall(0), wall(0), up(0)), Mismatch::Fetch);
+        assert_eq!(at(fetches, 0, 0), Mismatch::Fetch);
         fetches.failed(up(0));
-        assert_eq!(fetches.mismatch(wall(0), wall(0), up(0)), wait(1_000));
+        assert_eq!(at(fetches, 0, 0), wait(1_000));
     }
 
     #[test]
     fn a_secret_that_cannot_be_fetched_again_keeps_the_event_waiting() {
         let mut fetches = fetched(0);
         (0..3).for_each(|_| fetches.failed(up(60_000)));
-        assert_eq!(fetches.mismatch(wall(30_000), wall(60_500), up(60_500)), wait(3_500));
+        assert_eq!(at(fetches, 30_000, 60_500), wait(3_500));
     }
 }

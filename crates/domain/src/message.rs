@@ -138,6 +138,13 @@ impl Message {
         }
     }
 
+    /// When the event had been accepted at the latest: before the queue took this message of it. What the
+    /// attribute says is ahead of that where a clock was set back since.
+    #[must_use]
+    pub fn accepted_before(&self) -> Timestamp {
+        self.accepted_at().min(self.sent_at)
+    }
+
     /// When the event was accepted by what the attribute says, whoever wrote it: for people to look at,
     /// and for nothing to be decided by.
     #[must_use]
@@ -354,6 +361,20 @@ pub(crate) mod tests {
             let message = with(message.clone(), "accepted_at", text);
             assert_eq!(message.accepted_at().as_ms(), ms, "{text}");
         }
+    }
+
+    /// One that says otherwise was accepted by a clock that was set back since.
+    #[test]
+    fn an_event_was_accepted_before_the_queue_took_it_again() {
+        let at = Timestamp::from_ms(1_767_225_600_000);
+        let message = sent(changed(1, "g", |it| it.sent_at = at));
+        for (said, before) in
+            [("1767225599999", 1_767_225_599_999), ("1767312000000", 1_767_225_600_000)]
+        {
+            let message = with(message.clone(), "accepted_at", said);
+            assert_eq!(message.accepted_before().as_ms(), before);
+        }
+        assert_eq!(message.accepted_before(), message.sent_at);
     }
 
     #[test]

@@ -130,15 +130,15 @@ impl<O: Outside> Secrets<O> {
         younger: Younger,
         time_left: Duration,
     ) -> Doubt {
-        let accepted_at = match younger {
-            Younger::Than(accepted_at) => accepted_at,
-            Younger::ThanNow => self.wall().minus(CLOCK_SKEW),
+        let accepted_ago = match younger {
+            Younger::Than(accepted_at) => self.outside.now().since(accepted_at),
+            Younger::ThanNow => CLOCK_SKEW,
         };
         let (mut doubt, mut fetched) = (Doubt::None, false);
         for reference in references {
             // Locked for as long as it is fetched: the groups of a batch need it at the same time.
             let mut kept = self.kept(reference).await;
-            match kept.fetches.mismatch(accepted_at, self.wall(), self.uptime()) {
+            match kept.fetches.mismatch(accepted_ago, self.uptime()) {
                 Mismatch::Final => {}
                 Mismatch::Fetch => {
                     self.fetch(reference, &mut kept, time_left).await;
@@ -168,10 +168,6 @@ impl<O: Outside> Secrets<O> {
         self.kept.clear();
     }
 
-    fn wall(&self) -> Timestamp {
-        self.outside.now()
-    }
-
     fn uptime(&self) -> Uptime {
         Uptime::from_start(self.started.elapsed())
     }
@@ -183,11 +179,11 @@ impl<O: Outside> Secrets<O> {
 
     async fn fetch(&self, reference: &SecretReference, kept: &mut Kept, time_left: Duration) {
         // Of the beginning: what changes while it is under way may not be in the answer.
-        let (wall, now) = (self.wall(), self.uptime());
+        let now = self.uptime();
         // Rare and large: what waits in it would be part of every delivery's state.
         match Box::pin(self.read(reference, time_left)).await {
             Ok(secret) => {
-                kept.fetches.fetched(wall, now);
+                kept.fetches.fetched(now);
                 kept.error = None;
                 kept.secret = Some(Arc::new(secret));
             }

@@ -82,7 +82,7 @@ pub(crate) async fn verify<O: Outside>(
     {
         let younger_than = match error {
             VerifyError::Secret(_) => Younger::ThanNow,
-            VerifyError::Unverified(_) => Younger::Than(message.accepted_at()),
+            VerifyError::Unverified(_) => Younger::Than(message.accepted_before()),
         };
         match secrets.doubt(references, younger_than, time_left).await {
             Doubt::Fetched => {

@@ -241,6 +241,25 @@ async fn a_changed_secret_needs_no_restart() {
     assert_eq!(forwarder.sqs().dead_letters().len(), 2, "the old secret is good no more");
 }
 
+/// It was accepted by a clock that was set back since, and sent again: what its attribute says is still to
+/// come, and would keep its group waiting until then.
+#[tokio::test]
+async fn an_event_that_says_it_is_of_tomorrow_waits_for_no_secret() {
+    let (sss, files) = (Sss::start().await, Files::new());
+    files.write("secret", SECRET);
+    let forwarder = Forwarder::start(verified(&sss.url(), files.references(&["secret"]))).await;
+    let tomorrow = Timestamp::from(SystemTime::now() + Duration::from_hours(26)).as_ms();
+    let headers = format!(
+        "webhook-id: msg_1\nwebhook-signature: v1,Zm9yZ2Vk\nwebhook-timestamp: {}",
+        tomorrow / 1_000
+    );
+    let forged = message("m-1", "a").body(BODY).aged(EARLIER).sent_by_operator();
+    let forged =
+        forged.attribute("accepted_at", &tomorrow.to_string()).attribute("headers", &headers);
+    assert_eq!(forwarder.invoke([forged]).await, NONE);
+    assert_eq!(forwarder.sqs().dead_letters().len(), 1);
+}
+
 #[tokio::test]
 async fn two_secrets_are_good_during_a_rotation() {
     let (sss, files) = (Sss::start().await, Files::new());
