@@ -51,7 +51,7 @@ impl Test {
         steps.add_beside("deploy local, on an AWS emulator", deploy, |steps| {
             lint::add(steps);
             // The same ones every time, and others.
-            steps.add("200 simulated days", || prove(Way::Simulation, Some(1), None));
+            steps.add("simulated days", || prove(Way::Simulation, Some(1), Some(150)));
             steps.add("simulated days by a new seed", || prove(Way::Simulation, None, Some(50)));
         });
         steps.add("every promise is attacked", || prove(Way::Programs, None, None));

@@ -91,10 +91,11 @@ enum Command {
     Simulate(Simulate),
 }
 
-/// Let days of operation on AWS pass in one process and one simulated time
+/// Let days of operation pass in one process and one simulated time
 ///
-/// The forwarder's own code runs between a modelled queue, a modelled Lambda and a modelled service, by a
-/// seed that repeats every day to the byte. A day that breaks a promise is made as short as it gets, and
+/// The forwarder's own code runs before a modelled service: on one day behind a modelled SQS and a modelled
+/// Lambda, on the next behind the engine's own store and event source mapping, by a seed that repeats every day
+/// to the byte. A day that breaks a promise is made as short as it gets, and
 /// printed with the command that repeats it.
 #[derive(Debug, Args)]
 #[command(
@@ -133,7 +134,7 @@ struct Simulate {
     #[arg(long, value_name = "TEXT", default_value = "proof simulate", hide = true)]
     typed: String,
 
-    /// Try instead whether faults are found that the forwarder is built with on purpose
+    /// Try instead whether faults are found that this is built with on purpose
     #[arg(long)]
     self_test: bool,
 

@@ -141,8 +141,13 @@ impl Scene {
                 self.world.begin(fault);
                 if let Delivery::Engine(host) = &self.delivery {
                     for kill in 0..KILLS {
-                        // Between two steps of its writer, of those of some batches.
-                        host.kill_at_step(1 + (choice >> (kill * 8)) % 60, lasts / KILLS).await;
+                        let within = lasts / KILLS;
+                        if kill.is_multiple_of(2) {
+                            host.kill_at_work(within).await;
+                        } else {
+                            // Between two steps of its writer, of those of some batches.
+                            host.kill_at_step(1 + (choice >> (kill * 8)) % 60, within).await;
+                        }
                         sleep(lasts / KILLS / 2).await;
                     }
                 }

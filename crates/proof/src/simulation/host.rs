@@ -280,6 +280,18 @@ impl Host {
         self.kill_and_start().await;
     }
 
+    /// Kills the engine while its function is at work, or when the time is over; and starts another.
+    pub(super) async fn kill_at_work(&self, within: Duration) {
+        let at_work = async {
+            self.busy.once(|busy| busy > 0).await;
+            sleep(Duration::from_micros(self.below(100_000))).await;
+        };
+        if timeout(within, at_work).await.is_ok() {
+            self.world.hit(Fault::KillEngine);
+        }
+        self.kill_and_start().await;
+    }
+
     /// Kills the engine, be it with its machine, and starts another.
     pub(super) async fn kill_and_start(&self) {
         let _turn = self.power.lock().await;
