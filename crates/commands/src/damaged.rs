@@ -69,6 +69,7 @@ Examples:
   {program} damaged drop prod 10000000000000000042 --why 'disk sda replaced, the SaaS sends it again'
   {program} damaged drop prod --all --why 'disk sda replaced' --dry-run")
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub struct Drop {
     #[command(flatten)]
     pub environment: EnvironmentArgs,

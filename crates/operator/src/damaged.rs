@@ -177,12 +177,16 @@ async fn drop_chosen(given: &Drop) -> anyhow::Result<ExitCode> {
         if given.json {
             println!("{}", json!({ "would_drop": numbers }));
         } else {
-            chosen.iter().for_each(|it| println!("{}", told(it)));
+            for it in &chosen {
+                println!("{}", told(it));
+            }
             println!("would drop {events}; nothing was changed");
         }
         return Ok(ExitCode::SUCCESS);
     }
-    chosen.iter().take(NAMED).for_each(|it| eprintln!("{}", told(it)));
+    for it in chosen.iter().take(NAMED) {
+        eprintln!("{}", told(it));
+    }
     if chosen.len() > NAMED {
         eprintln!("  … and {} more; --dry-run shows all", chosen.len() - NAMED);
     }
