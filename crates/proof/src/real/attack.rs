@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Options;
 use super::clock::{self, Clock};
-use super::configuration::{self, Configuration, PROVIDER_SECRETS, RouteOf};
+use super::configuration::{self, Configuration, PROVIDER_SECRETS};
 use super::engine::{Engine, Places};
 use super::mounts::{Disk, Hosts, own_shared_memory};
 use super::operators::Operators;
@@ -20,6 +20,7 @@ use super::record::Record;
 use super::senders::Senders;
 use super::service::Service;
 use crate::history::Seen;
+use crate::kind::Kind;
 use crate::schedule::{Fault, Step};
 
 /// How many requests a fault of the service meets before it ends, and how long it lasts at most.
@@ -110,7 +111,7 @@ impl Attack {
         let mut hosts = None;
         let mut clock = None;
         if is_alone {
-            let names = RouteOf::ALL.into_iter().flat_map(RouteOf::destinations).copied();
+            let names = Kind::ALL.into_iter().flat_map(Kind::destinations).copied();
             hosts = Some(Arc::new(Hosts::mount(&path("hosts"), names)?));
             let found = Clock::new(path("forwarder"), &options.programs);
             match found.and_then(|found| own_shared_memory().map(|()| found)) {

@@ -8,7 +8,6 @@
 
 mod configuration;
 mod day;
-mod fate;
 mod lambda;
 mod operators;
 mod outside;
