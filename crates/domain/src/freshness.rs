@@ -67,9 +67,16 @@ impl Fetches {
         (!left.is_zero()).then_some(left)
     }
 
-    /// What it means that the signature of an event, accepted at `accepted_at`, does not match.
+    /// What it means that the signature of an event, accepted at `accepted_at` and given to this process at
+    /// `given`, does not match.
     #[must_use]
-    pub fn mismatch(&self, accepted_at: Timestamp, wall: Timestamp, now: Uptime) -> Mismatch {
+    pub fn mismatch(
+        &self,
+        accepted_at: Timestamp,
+        given: Uptime,
+        wall: Timestamp,
+        now: Uptime,
+    ) -> Mismatch {
         let failure_pause = self.failure_pause(now);
         let Some(fetched) = self.fetched else {
             return failure_pause.map_or(Mismatch::Fetch, Mismatch::Wait);
@@ -79,8 +86,13 @@ impl Fetches {
             return Mismatch::Final;
         }
         let pause = fetched.uptime.plus(FETCH_PAUSE).since(now);
-        // A clock that is far behind must not make an event wait for ever.
-        let unsure = sure_from.since(wall).min(CLOCK_SKEW);
+        // A clock that was set back since, or is far behind, must not make an event wait until it is there
+        // again: whenever that was, the event was accepted before it was given to this process.
+        let is_ahead = wall.plus(CLOCK_SKEW) < accepted_at;
+        if is_ahead && given <= fetched.uptime {
+            return Mismatch::Final;
+        }
+        let unsure = if is_ahead { Duration::ZERO } else { sure_from.since(wall).min(CLOCK_SKEW) };
         let wait = pause.max(unsure).max(failure_pause.unwrap_or_default());
         if wait.is_zero() { Mismatch::Fetch } else { Mismatch::Wait(wait) }
     }
@@ -129,7 +141,7 @@ mod tests {
     #[test]
     fn a_mismatch_is_final_only_against_a_younger_secret() {
         let mismatch =
-            |accepted| fetched(50_000).mismatch(wall(accepted), wall(70_000), up(70_000));
+            |accepted| fetched(50_000).mismatch(wall(accepted), up(0), wall(70_000), up(70_000));
         assert_eq!(mismatch(40_000), Mismatch::Final);
         assert_eq!(mismatch(49_000), Mismatch::Final);
         // Nearer than the two clocks may be apart.
@@ -139,7 +151,8 @@ mod tests {
 
     #[test]
     fn an_event_waits_for_a_fetch_that_will_tell_and_fetches_are_rare() {
-        let at = |accepted, now| fetched(50_000).mismatch(wall(accepted), wall(now), up(now));
+        let at =
+            |accepted, now| fetched(50_000).mismatch(wall(accepted), up(0), wall(now), up(now));
         assert_eq!(at(51_000, 52_500), wait(7_500));
         assert_eq!(at(51_000, 59_999), wait(1));
         assert_eq!(at(51_000, 60_000), Mismatch::Fetch);
@@ -147,14 +160,22 @@ mod tests {
 
     #[test]
     fn a_fetch_right_after_acceptance_would_not_tell() {
-        assert_eq!(fetched(0).mismatch(wall(60_000), wall(60_200), up(60_200)), wait(800));
-        assert_eq!(fetched(0).mismatch(wall(60_000), wall(61_000), up(61_000)), Mismatch::Fetch);
+        let at = |now| fetched(0).mismatch(wall(60_000), up(0), wall(now), up(now));
+        assert_eq!(at(60_200), wait(800));
+        assert_eq!(at(61_000), Mismatch::Fetch);
+        // As far as the two clocks may be apart.
+        assert_eq!(at(59_000), wait(1_000));
     }
 
     #[test]
     fn a_wrong_clock_does_not_make_an_event_wait_for_ever() {
         let (behind, far_ahead) = (wall(0), wall(3_600_000));
-        assert_eq!(fetched(0).mismatch(far_ahead, behind, up(60_000)), wait(1_000));
+        let given = |at: u64, now: u64| fetched(0).mismatch(far_ahead, up(at), behind, up(now));
+        assert_eq!(given(9_000, 9_000), wait(1_000));
+        assert_eq!(given(60_000, 60_000), Mismatch::Fetch);
+        assert_eq!(given(1, 1), wait(9_999));
+        // Fetched since it was given to this process, and so since it was accepted.
+        assert_eq!(given(0, 0), Mismatch::Final);
     }
 
     #[test]
@@ -176,15 +197,15 @@ mod tests {
     #[test]
     fn a_secret_that_was_never_there_is_asked_for_and_not_without_end() {
         let mut fetches = Fetches::default();
-        assert_eq!(fetches.mismatch(wall(0), wall(0), up(0)), Mismatch::Fetch);
+        assert_eq!(fetches.mismatch(wall(0), up(0), wall(0), up(0)), Mismatch::Fetch);
         fetches.failed(up(0));
-        assert_eq!(fetches.mismatch(wall(0), wall(0), up(0)), wait(1_000));
+        assert_eq!(fetches.mismatch(wall(0), up(0), wall(0), up(0)), wait(1_000));
     }
 
     #[test]
     fn a_secret_that_cannot_be_fetched_again_keeps_the_event_waiting() {
         let mut fetches = fetched(0);
         (0..3).for_each(|_| fetches.failed(up(60_000)));
-        assert_eq!(fetches.mismatch(wall(30_000), wall(60_500), up(60_500)), wait(3_500));
+        assert_eq!(fetches.mismatch(wall(30_000), up(0), wall(60_500), up(60_500)), wait(3_500));
     }
 }

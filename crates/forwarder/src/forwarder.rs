@@ -342,7 +342,7 @@ impl<O: Outside> Forwarder<O> {
             if deliberate::is_there("refuse-genuine") {
                 return Err(Failure::Unverified(Unverified::Mismatch("refused".to_owned())));
             }
-            signatures::verify(&self.secrets, message, verification, time_left()).await?;
+            signatures::verify(&self.secrets, message, verification, invocation).await?;
         }
         for destination in route.destinations() {
             signatures::identify(&*self.outside, &self.secrets, destination, time_left()).await?;

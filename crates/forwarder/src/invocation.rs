@@ -22,6 +22,11 @@ impl Invocation {
         Self { wall, began: Instant::now(), deadline }
     }
 
+    /// When it began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// What the wall clock says if nobody has set it since the beginning.
     pub(crate) fn now(&self) -> Timestamp {
         self.wall.plus(self.began.elapsed())

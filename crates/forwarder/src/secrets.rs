@@ -54,8 +54,8 @@ pub(crate) struct AtHand {
 /// What a secret must be younger than, for what does not match it to be final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Younger {
-    /// The event, accepted at this time.
-    Than(Timestamp),
+    /// The event, accepted at this time, and at any rate before this invocation began.
+    Than(Timestamp, Instant),
     /// Anything: the secret is none of its scheme, and somebody may have put that right just now.
     ThanNow,
 }
@@ -130,15 +130,16 @@ impl<O: Outside> Secrets<O> {
         younger: Younger,
         time_left: Duration,
     ) -> Doubt {
-        let accepted_at = match younger {
-            Younger::Than(accepted_at) => accepted_at,
-            Younger::ThanNow => self.wall().minus(CLOCK_SKEW),
+        let (accepted_at, given) = match younger {
+            Younger::Than(accepted_at, began) => (accepted_at, began),
+            Younger::ThanNow => (self.wall().minus(CLOCK_SKEW), Instant::now()),
         };
+        let given = Uptime::from_start(given.saturating_duration_since(self.started));
         let (mut doubt, mut fetched) = (Doubt::None, false);
         for reference in references {
             // Locked for as long as it is fetched: the groups of a batch need it at the same time.
             let mut kept = self.kept(reference).await;
-            match kept.fetches.mismatch(accepted_at, self.wall(), self.uptime()) {
+            match kept.fetches.mismatch(accepted_at, given, self.wall(), self.uptime()) {
                 Mismatch::Final => {}
                 Mismatch::Fetch => {
                     self.fetch(reference, &mut kept, time_left).await;
@@ -297,6 +298,31 @@ mod tests {
         advance(FRESH).await;
         assert_eq!(current().await.as_deref(), Ok("third"));
         fs::remove_file(path).unwrap();
+    }
+
+    /// The clock was ahead when it was accepted, and is right now: it does not wait until then.
+    #[tokio::test(start_paused = true)]
+    async fn an_event_of_a_time_to_come_waits_for_one_fetch() {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "secret").unwrap();
+        let reference = SecretReference::parse(&format!("file:{}", file.path().display())).unwrap();
+        let secrets = secrets(&reference);
+        assert!(secrets.one(&reference, NEVER).await.is_ok());
+        advance(Duration::from_secs(1)).await;
+        let doubt = async |began| {
+            let accepted_at = secrets.wall().plus(Duration::from_hours(3));
+            let younger = Younger::Than(accepted_at, began);
+            secrets.doubt(std::slice::from_ref(&reference), younger, NEVER).await
+        };
+        assert_eq!(doubt(Instant::now()).await, Doubt::Wait(Duration::from_secs(9)));
+        advance(Duration::from_secs(9)).await;
+        let began = Instant::now();
+        assert_eq!(doubt(began).await, Doubt::Fetched);
+        advance(Duration::from_millis(5)).await;
+        assert_eq!(doubt(began).await, Doubt::None);
+        // Of a later invocation: somebody may have put another secret there meanwhile.
+        assert_eq!(doubt(Instant::now()).await, Doubt::Wait(Duration::from_millis(9_995)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use domain::signature::{Unverified, Verification, VerifyError};
 use domain::time::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::invocation::Invocation;
 use crate::outside::Outside;
 use crate::secrets::{Doubt, SecretError, Secrets, Younger};
 
@@ -69,8 +70,9 @@ pub(crate) async fn verify<O: Outside>(
     secrets: &Secrets<O>,
     message: &Message,
     verification: &Verification,
-    time_left: Duration,
+    invocation: Invocation,
 ) -> Result<(), Failure> {
+    let time_left = invocation.time_for_calls();
     let references = &verification.secrets;
     let mut at_hand = secrets.get(references, time_left).await?;
     let mut result = verification.verify(message, &at_hand.secrets);
@@ -82,7 +84,7 @@ pub(crate) async fn verify<O: Outside>(
     {
         let younger_than = match error {
             VerifyError::Secret(_) => Younger::ThanNow,
-            VerifyError::Unverified(_) => Younger::Than(message.accepted_at()),
+            VerifyError::Unverified(_) => Younger::Than(message.accepted_at(), invocation.began()),
         };
         match secrets.doubt(references, younger_than, time_left).await {
             Doubt::Fetched => {
