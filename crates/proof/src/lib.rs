@@ -18,7 +18,9 @@
 //! What they know of engine and forwarder is what a user knows.
 
 pub mod check;
+mod fate;
 pub mod history;
+mod kind;
 mod planted;
 pub mod random;
 

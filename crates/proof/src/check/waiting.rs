@@ -59,9 +59,29 @@ mod tests {
     #[test]
     fn what_nobody_accepted_or_was_through_before_is_not_looked_at() {
         let mut story = Story::new();
-        story.unanswered("k1-0", "plain").accepted("k1-1", "plain").got("k1-1", 200).healthy();
+        story.unanswered("k1-0", "plain").accepted("k1-1", "plain").got("k1-1", 200);
+        story.accepted("k1-2", "plain").healthy();
         story.later(100).got("k1-0", 200).left(vec![], &[]);
         story.holds(NothingStuck);
         assert_eq!(story.looked_at(NothingStuck), 0);
+    }
+
+    #[test]
+    fn each_of_many_that_wait_may_take_its_time() {
+        for (milliseconds, holds) in [(9, true), (12, false)] {
+            let mut story = Story::new();
+            for key in 0..300 {
+                story.accepted(&format!("k{key}-0"), "plain");
+            }
+            story.healthy().later(61);
+            for key in 0..300 {
+                story.soon(milliseconds).got(&format!("k{key}-0"), 200);
+            }
+            if holds {
+                story.holds(NothingStuck);
+            } else {
+                story.broken(NothingStuck, "was attempted 63 s after");
+            }
+        }
     }
 }

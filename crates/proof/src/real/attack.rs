@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Options;
 use super::clock::{self, Clock};
-use super::configuration::{self, Configuration, PROVIDER_SECRETS, RouteOf};
+use super::configuration::{self, Configuration, PROVIDER_SECRETS};
 use super::engine::{Engine, Places};
 use super::mounts::{Disk, Hosts, own_shared_memory};
 use super::operators::Operators;
@@ -20,6 +20,7 @@ use super::record::Record;
 use super::senders::Senders;
 use super::service::Service;
 use crate::history::Seen;
+use crate::kind::Kind;
 use crate::schedule::{Fault, Step};
 
 /// How many requests a fault of the service meets before it ends, and how long it lasts at most.
@@ -39,8 +40,8 @@ const INTO_FULL: u64 = 20;
 const SENT_AT_A_TIME: u64 = 1_000;
 /// From how many events that wait no more are sent for a while: senders are faster than what they send to.
 const WAITING_MAX: u64 = 20_000;
-/// How long no more are sent at most, as some may wait for what is still to come.
-const HELD_BACK_FOR: Duration = Duration::from_mins(1);
+/// How long no more are sent at most, of a whole run: some may wait for ever, which is to be seen at its end.
+const HELD_BACK_FOR: Duration = Duration::from_mins(10);
 /// How long everything that waits may take, beside what each event takes: longer than is promised, so that
 /// what comes too late is seen to come.
 const DRAINED_WITHIN: Duration = Duration::from_mins(3);
@@ -49,6 +50,8 @@ const DRAINED_WITHIN: Duration = Duration::from_mins(3);
 pub(super) struct Attack {
     pub(super) events: u64,
     ends_at: Instant,
+    /// For how long no more were sent.
+    held_back: Duration,
     progress: fn(&str),
     pub(super) record: Arc<Record>,
     pub(super) places: Arc<Places>,
@@ -110,7 +113,7 @@ impl Attack {
         let mut hosts = None;
         let mut clock = None;
         if is_alone {
-            let names = RouteOf::ALL.into_iter().flat_map(RouteOf::destinations).copied();
+            let names = Kind::ALL.into_iter().flat_map(Kind::destinations).copied();
             hosts = Some(Arc::new(Hosts::mount(&path("hosts"), names)?));
             let found = Clock::new(path("forwarder"), &options.programs);
             match found.and_then(|found| own_shared_memory().map(|()| found)) {
@@ -132,6 +135,7 @@ impl Attack {
         let mut attack = Self {
             events: options.events,
             ends_at: Instant::now() + options.time,
+            held_back: Duration::ZERO,
             progress: options.progress,
             service: Service::start(options.seed, &record, hosts.as_ref()).await?,
             engine: None,
@@ -218,9 +222,12 @@ impl Attack {
         while self.released < events {
             self.send_until((self.released + SENT_AT_A_TIME).min(events)).await?;
             let began = Instant::now();
-            while self.count_waiting().await? > WAITING_MAX && began.elapsed() < HELD_BACK_FOR {
+            while self.count_waiting().await? > WAITING_MAX
+                && self.held_back + began.elapsed() < HELD_BACK_FOR
+            {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            self.held_back += began.elapsed();
         }
         Ok(())
     }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::fate::Fates;
 use crate::history::{Route, Seen};
+use crate::kind::Kind;
 use crate::random::Random;
 
 /// How many ordering keys there are.
@@ -26,57 +28,27 @@ const LONG_SECONDS: u64 = 1_900;
 /// The files of the provider's secret and of the one before.
 pub(super) const PROVIDER_SECRETS: [&str; 2] = ["provider-0", "provider-1"];
 
-/// The routes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum RouteOf {
-    /// What everybody has.
-    Plain,
-    /// A rejected event holds back its group.
-    Block,
-    /// The provider signs, and so do we.
-    Signed,
-    /// The provider names its events, and sends again what was not answered.
-    Named,
-    /// Two destinations.
-    Pair,
-    /// Events are given up soon.
-    Brief,
+/// What events are born to. What blocks is mended after twenty attempts, one a second at first and every two
+/// seconds from then on, so that its key moves within a minute.
+pub(super) const FATES: Fates = Fates {
+    rejected: 10,
+    unwanted: 3,
+    unwanted_times: 20,
+    fails: 5,
+    forged: 32,
+    unsigned: 10,
+    // Longer than its route waits.
+    given_up: 12,
+    given_up_times: 50,
+};
+
+/// The route of a key.
+pub(super) fn route(key: u32) -> Kind {
+    Kind::ALL[key as usize % Kind::ALL.len()]
 }
 
-impl RouteOf {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Plain, Self::Block, Self::Signed, Self::Named, Self::Pair, Self::Brief];
-
-    /// The route of a key.
-    pub(super) fn key(key: u32) -> Self {
-        Self::ALL[key as usize % Self::ALL.len()]
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Block => "block",
-            Self::Signed => "signed",
-            Self::Named => "named",
-            Self::Pair => "pair",
-            Self::Brief => "brief",
-        }
-    }
-
-    pub(super) fn destinations(self) -> &'static [&'static str] {
-        match self {
-            Self::Plain => &["at-plain"],
-            Self::Block => &["at-block"],
-            Self::Signed => &["at-signed"],
-            Self::Named => &["at-named"],
-            Self::Pair => &["left", "right"],
-            Self::Brief => &["at-brief"],
-        }
-    }
-
-    fn give_up_after_seconds(self) -> u64 {
-        if self == Self::Brief { BRIEF_SECONDS } else { LONG_SECONDS }
-    }
+fn give_up_after_seconds(route: Kind) -> u64 {
+    if route == Kind::Brief { BRIEF_SECONDS } else { LONG_SECONDS }
 }
 
 /// What is asked of the configuration.
@@ -92,10 +64,8 @@ impl Configuration<'_> {
     /// The configuration in its `edition`: what may differ between two starts.
     pub(super) fn json(&self, edition: u64) -> Value {
         let mut random = Random::of(edition, 3);
-        let routes: serde_json::Map<String, Value> = RouteOf::ALL
-            .iter()
-            .map(|route| (route.name().to_owned(), self.route(*route)))
-            .collect();
+        let routes: serde_json::Map<String, Value> =
+            Kind::ALL.iter().map(|route| (route.name().to_owned(), self.route(*route))).collect();
         json!({
             "environment": "proof",
             "routes": routes,
@@ -108,14 +78,14 @@ impl Configuration<'_> {
         })
     }
 
-    fn route(&self, route: RouteOf) -> Value {
+    fn route(&self, route: Kind) -> Value {
         let secret = |name: &str| format!("file:{}", self.secrets.join(name).display());
         let destinations = route.destinations().iter().map(|name| {
             let at = self.destinations.get(name).expect("every destination listens somewhere");
             let mut destination = json!({
                 "name": name, "url": format!("http://{at}/hook"), "timeout_seconds": TIMEOUT_SECONDS,
             });
-            if route == RouteOf::Signed {
+            if route == Kind::Signed {
                 destination["sign"] = json!({ "secrets": [secret("ours")] });
             }
             destination
@@ -126,16 +96,16 @@ impl Configuration<'_> {
             "pass_headers": ["content-type"],
             "destinations": destinations.collect::<Vec<_>>(),
             "retry": { "initial_delay_seconds": 1, "max_delay_seconds": 2 },
-            "give_up_after_seconds": route.give_up_after_seconds(),
+            "give_up_after_seconds": give_up_after_seconds(route),
+            "on_reject": if route.is_blocking() { "block" } else { "dead_letter" },
         });
         match route {
-            RouteOf::Block => json["on_reject"] = json!("block"),
-            RouteOf::Signed => {
+            Kind::Signed => {
                 json["verify"] = json!({
                     "scheme": "github", "secrets": PROVIDER_SECRETS.map(secret),
                 });
             }
-            RouteOf::Named => {
+            Kind::Named => {
                 json["event_id"] = json!("$request.header.x-event");
                 json["deduplication"] = json!("$request.header.x-event");
             }
@@ -147,13 +117,13 @@ impl Configuration<'_> {
 
 /// What of it the promises depend on.
 pub(super) fn seen() -> Seen {
-    let route = |route: &RouteOf| Route {
+    let route = |route: &Kind| Route {
         name: route.name().to_owned(),
         destinations: route.destinations().iter().map(|name| (*name).to_owned()).collect(),
-        is_blocking: *route == RouteOf::Block,
-        give_up_after_seconds: route.give_up_after_seconds(),
+        is_blocking: route.is_blocking(),
+        give_up_after_seconds: give_up_after_seconds(*route),
     };
-    let routes = RouteOf::ALL.iter().map(route).collect();
+    let routes = Kind::ALL.iter().map(route).collect();
     Seen::Configured {
         routes,
         timeout_ms: TIMEOUT_SECONDS * 1_000,

@@ -10,7 +10,6 @@ mod attack;
 mod clock;
 mod configuration;
 mod engine;
-mod fate;
 mod http;
 mod mounts;
 mod operators;

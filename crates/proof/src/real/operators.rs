@@ -48,8 +48,18 @@ impl Operators {
         ids.filter_map(super::engine::pid).collect()
     }
 
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.places.programs.join("webhook-operator"));
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.typed(Command::new(self.places.programs.join("webhook-operator")), arguments)
+    }
+
+    /// One that does not end by itself: killed with whoever has started it, as this process may be.
+    pub(super) fn command_that_stays(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(self.places.programs.join("webhook-operator"));
+        self.typed(command, arguments)
+    }
+
+    fn typed(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).arg("--data-dir").arg(&self.places.data_dir);
         command.current_dir(&self.places.desk).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

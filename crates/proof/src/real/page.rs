@@ -86,7 +86,7 @@ impl Attack {
 
 impl Page {
     async fn open(operators: &Operators, record: &Arc<Record>) -> anyhow::Result<Self> {
-        let mut command = operators.command(&["page", "proof", "--act", "--no-open"]);
+        let mut command = operators.command_that_stays(&["page", "proof", "--act", "--no-open"]);
         command.env("XDG_RUNTIME_DIR", operators.desk()).stderr(Stdio::null());
         let mut child = command.spawn().context("starting the page")?;
         let mut stdout = BufReader::new(child.stdout.take().context("standard output is piped")?);

@@ -12,11 +12,12 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::configuration::{KEYS, RouteOf};
-use super::fate::Fate;
+use super::configuration::{FATES, KEYS, route};
 use super::http;
 use super::record::Record;
+use crate::fate::Fate;
 use crate::history::{Name, Seen};
+use crate::kind::Kind;
 use crate::random::Random;
 
 /// How many send at the same time.
@@ -96,9 +97,9 @@ impl Sender {
 
     /// Sends an event until it is accepted, or nobody knows.
     async fn send(&mut self, name: Name) {
-        let route = RouteOf::key(name.key);
-        let fate = Fate::of(self.seed, name);
-        let is_forged = matches!(fate, Fate::Forged | Fate::Unsigned);
+        let route = route(name.key);
+        let fate = FATES.of(self.seed, route, name);
+        let is_forged = fate.is_forged();
         let event_id = format!("event-{name}");
         let request = self.request(name, fate, &event_id);
         loop {
@@ -110,8 +111,7 @@ impl Sender {
             match (&answer, answered) {
                 (Ok(answer), Some(200..300)) => {
                     let given = answer.header("apigw-requestid").unwrap_or_default();
-                    let event_id =
-                        if route == RouteOf::Named { event_id } else { given.to_owned() };
+                    let event_id = if route == Kind::Named { event_id } else { given.to_owned() };
                     let route = route_name;
                     self.record.push(Seen::Accepted { name, route, event_id, sent_at, is_forged });
                     return;
@@ -131,7 +131,7 @@ impl Sender {
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
                 // Only what has a name of its own can be sent again.
-                None if route == RouteOf::Named => tokio::time::sleep(AGAIN_AFTER).await,
+                None if route == Kind::Named => tokio::time::sleep(AGAIN_AFTER).await,
                 None => return,
             }
         }
@@ -144,7 +144,7 @@ impl Sender {
     }
 
     fn request(&self, name: Name, fate: Fate, event_id: &str) -> Vec<u8> {
-        let route = RouteOf::key(name.key);
+        let route = route(name.key);
         let planted = &self.record.planted;
         let body = json!({ "name": name.to_string(), "mark": planted.body }).to_string();
         let mut head = format!(
@@ -154,7 +154,7 @@ impl Sender {
             body.len(),
             name.key,
         );
-        if route == RouteOf::Signed && fate != Fate::Unsigned {
+        if route == Kind::Signed && fate != Fate::Unsigned {
             let rotations = *self.record.counts.rotations.borrow();
             let genuine = planted.provider(rotations);
             let secret = if fate == Fate::Forged { "another" } else { &genuine };

@@ -16,12 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::configuration::{RouteOf, TIMEOUT_SECONDS};
-use super::fate::Fate;
+use super::configuration::{FATES, TIMEOUT_SECONDS};
 use super::http;
 use super::mounts::Hosts;
 use super::record::Record;
 use crate::history::{Answer, Name, Seen, Written};
+use crate::kind::Kind;
 use crate::random::Random;
 use crate::schedule::Fault;
 
@@ -43,7 +43,7 @@ pub(super) struct Service {
 #[derive(Debug)]
 pub(super) struct Destination {
     name: &'static str,
-    route: RouteOf,
+    route: Kind,
     /// Where it listens now.
     address: Mutex<SocketAddr>,
     /// By which it is called by its name.
@@ -57,7 +57,7 @@ pub(super) struct Destination {
     /// How many requests met the fault.
     hits: watch::Sender<u64>,
     /// How often each event came.
-    attempts: Mutex<HashMap<Name, usize>>,
+    attempts: Mutex<HashMap<Name, u32>>,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -75,7 +75,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let is_healthy = Arc::new(AtomicBool::new(false));
         let mut destinations = BTreeMap::new();
-        for route in RouteOf::ALL {
+        for route in Kind::ALL {
             for name in route.destinations() {
                 let listener = TcpListener::bind("127.0.0.1:0").await.context("listening")?;
                 let destination = Arc::new(Destination {
@@ -262,7 +262,7 @@ impl Destination {
             *count - 1
         };
         let is_healthy = self.is_healthy.load(Ordering::Relaxed);
-        let status = Fate::of(self.seed, name).status(attempt, self.route, is_healthy);
+        let status = FATES.of(self.seed, self.route, name).status(attempt, self.route, is_healthy);
         let reply = Reply::of(fault, status, self.seed ^ place as u64);
         match reply.wait {
             Wait::None => {}

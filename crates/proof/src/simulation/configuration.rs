@@ -5,7 +5,9 @@ use std::time::Duration;
 use domain::config::Config;
 use serde_json::{Value, json};
 
+use crate::fate::Fates;
 use crate::history::{Route, Seen};
+pub(super) use crate::kind::Kind;
 use crate::random::Random;
 
 /// Where the provider's secrets are, the one before the last rotation behind the newest; and where ours is.
@@ -14,64 +16,17 @@ pub(super) const OUR_SECRET: &str = "/proof/ours";
 /// Where the skips are.
 pub(super) const SKIPS: &str = "/proof/skips";
 
-/// What may be asked of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
-    /// What everybody has.
-    Plain,
-    /// A rejected event holds back its group.
-    Block,
-    /// The provider signs, and so do we.
-    Signed,
-    /// The provider names its events, and sends again what was not answered.
-    Named,
-    /// Two destinations.
-    Pair,
-    /// Events are given up soon.
-    Brief,
-    /// Two destinations, of which each may hold back a group.
-    BlockPair,
-}
-
-impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Plain,
-        Self::Block,
-        Self::Signed,
-        Self::Named,
-        Self::Pair,
-        Self::Brief,
-        Self::BlockPair,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Block => "block",
-            Self::Signed => "signed",
-            Self::Named => "named",
-            Self::Pair => "pair",
-            Self::Brief => "brief",
-            Self::BlockPair => "block-pair",
-        }
-    }
-
-    pub(super) fn destinations(self) -> &'static [&'static str] {
-        match self {
-            Self::Plain => &["at-plain"],
-            Self::Block => &["at-block"],
-            Self::Signed => &["at-signed"],
-            Self::Named => &["at-named"],
-            Self::Pair => &["left", "right"],
-            Self::Brief => &["at-brief"],
-            Self::BlockPair => &["one", "other"],
-        }
-    }
-
-    pub(super) fn is_blocking(self) -> bool {
-        matches!(self, Self::Block | Self::BlockPair)
-    }
-}
+/// What events are born to: a day has few, and hours for each.
+pub(super) const FATES: Fates = Fates {
+    rejected: 30,
+    unwanted: 15,
+    unwanted_times: u32::MAX,
+    fails: 15,
+    forged: 60,
+    unsigned: 20,
+    given_up: 60,
+    given_up_times: 200,
+};
 
 /// What a breaker needs to close once everything is well: some probes.
 const BREAKER: Duration = Duration::from_secs(15);

@@ -11,7 +11,6 @@
 mod configuration;
 mod day;
 mod delivery;
-mod fate;
 mod function;
 mod host;
 mod lambda;

@@ -10,12 +10,12 @@ use ring::hmac;
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 
-use super::configuration::Kind;
-use super::fate::Fate;
+use super::configuration::{FATES, Kind};
 use super::machine::Undone;
 use super::plan::Event;
 use super::sqs::Sending;
 use super::world::{INGEST, World};
+use crate::fate::Fate;
 use crate::history::{Micros, Name, Seen};
 use crate::random::Random;
 use crate::schedule::Fault;
@@ -53,7 +53,7 @@ impl Senders {
         sleep_until(self.world.instant(event.at)).await;
         let name = event.name;
         let kind = self.world.configuration.borrow().route(name.key);
-        let is_forged = Fate::of(self.world.seed, kind, name).is_forged();
+        let is_forged = FATES.of(self.world.seed, kind, name).is_forged();
         let route = kind.name().to_owned();
         for attempt in 0.. {
             let sent_at = self.world.now();
@@ -86,7 +86,7 @@ impl Senders {
         let body = json!({ "name": name.to_string(), "mark": planted.body }).to_string();
         let (key, event_id, path) =
             (format!("key-{}", name.key), event_id(name), format!("/{}", kind.name()));
-        let fate = Fate::of(self.world.seed, kind, name);
+        let fate = FATES.of(self.world.seed, kind, name);
         let signature = self.signature(fate, &body);
         let mut headers = vec![
             ("content-type", "application/json"),

@@ -10,7 +10,7 @@ use domain::time::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::fate::Fate;
+use super::configuration::FATES;
 use super::world::{World, name_of};
 use crate::history::{Answer, Name, Seen, Written};
 use crate::random::Random;
@@ -99,7 +99,7 @@ impl Service {
         let got = Seen::Got { name: noted, destination, event_id, answer: Answer::NONE };
         let place = self.world.push(got);
         let kind = self.world.configuration.borrow().route(noted.key);
-        let fate = Fate::of(self.world.seed, kind, noted);
+        let fate = FATES.of(self.world.seed, kind, noted);
         let status = match self.beside() {
             Some(status) if fault.is_none() => status,
             _ => fate.status(attempt, kind, self.world.is_well.get()),
