@@ -25,12 +25,12 @@ const DAYS: u64 = 10_000;
 
 /// Try to break every promise, and say what was tried
 ///
-/// First, days of operation on AWS pass in one process and one simulated time, around the forwarder's own
-/// code; a day is repeated to the byte by its seed, and one that breaks a promise is made short. Then it
-/// starts the engine, posts events, answers them badly, kills what runs with -9, fills the disk, operates
-/// and is killed while operating; and looks from outside whether anything accepted is missing, overtaken,
-/// repeated without a reason, forged, stuck, miscounted or leaked. Prints what was tried how often, and the
-/// story of what broke. As root it mounts a disk of its own for the data directory, so that it can be full.
+/// First, days of operation, on AWS and on one machine, pass in one process and one simulated time, around
+/// the forwarder's and the engine's own code; a day is repeated to the byte by its seed, and one that breaks
+/// a promise is made short. Then it starts the engine, posts events, answers them badly, kills what runs
+/// with -9, fills the disk, operates and is killed while operating; and looks from outside whether anything
+/// accepted is missing, overtaken, repeated without a reason, forged, stuck, miscounted or leaked. Prints
+/// what was tried how often, and the story of what broke. As root it mounts a disk of its own for the data directory, so that it can be full.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask prove --quick\n  cargo xtask prove --quick --seed 7\n  cargo xtask prove --only simulation --simulated-days 1000\n  cargo xtask prove --only programs --events 100000 --minutes 10\n  cargo xtask prove --json\n\nExit codes:\n  0    every promise was kept, and everything was exercised\n  1    a promise was broken, or something was never exercised\n  2    wrong arguments\n  3    a program did not start or end"
