@@ -85,7 +85,14 @@ impl Emptying {
     }
 
     /// Removes the next ones, one at least, for about this `time`.
-    pub(super) fn step(mut self, tx: &mut Tx<'_>, time: Duration) -> Result<Self, StoreError> {
+    pub(super) fn step(self, tx: &mut Tx<'_>, time: Duration) -> Result<Self, StoreError> {
+        let left = self.removed_for(tx, time)?;
+        let pages = if left.is_done() { CHECKPOINT_PAGES } else { CHECKPOINT_PAGES_MEANWHILE };
+        tx.set(&format!("PRAGMA wal_autocheckpoint = {pages}"))?;
+        Ok(left)
+    }
+
+    fn removed_for(mut self, tx: &mut Tx<'_>, time: Duration) -> Result<Self, StoreError> {
         let began = Instant::now();
         let name: Option<String> =
             tx.first("SELECT name FROM queue WHERE id = ?1", [self.queue_id], |row| row.get(0))?;
@@ -103,8 +110,6 @@ impl Emptying {
         if next.is_empty() {
             self.after = self.before;
         }
-        let pages = if self.is_done() { CHECKPOINT_PAGES } else { CHECKPOINT_PAGES_MEANWHILE };
-        tx.set(&format!("PRAGMA wal_autocheckpoint = {pages}"))?;
         for (sequence, queue_id) in next {
             if queue_id == self.queue_id {
                 groups::remove(tx, &queue, sequence, &Removal::Purged)?;
@@ -181,6 +186,21 @@ mod tests {
             assert_eq!(store.jobs.run(pages).await.unwrap(), Some(CHECKPOINT_PAGES_MEANWHILE));
         }
         assert!(!emptying.is_done(), "nobody has looked whether that was all");
+        let emptying = store.jobs.run(move |tx| emptying.step(tx, Duration::ZERO)).await.unwrap();
+        assert!(emptying.is_done());
+        assert_eq!(store.jobs.run(pages).await.unwrap(), Some(CHECKPOINT_PAGES));
+    }
+
+    /// It is the connection's, which lives on: what comes later would be slower for good.
+    #[tokio::test]
+    async fn a_purge_whose_queue_is_deleted_leaves_the_log_as_it_was() {
+        let store = store_with(2).await;
+        let pages =
+            |tx: &mut Tx<'_>| Ok(tx.first("PRAGMA wal_autocheckpoint", [], |row| row.get(0))?);
+        let emptying = store.jobs.run(|tx| purge(tx, QUEUE)).await.unwrap();
+        let emptying = store.jobs.run(move |tx| emptying.step(tx, Duration::ZERO)).await.unwrap();
+        assert_eq!(store.jobs.run(pages).await.unwrap(), Some(CHECKPOINT_PAGES_MEANWHILE));
+        store.jobs.run(|tx| delete(tx, QUEUE)).await.unwrap();
         let emptying = store.jobs.run(move |tx| emptying.step(tx, Duration::ZERO)).await.unwrap();
         assert!(emptying.is_done());
         assert_eq!(store.jobs.run(pages).await.unwrap(), Some(CHECKPOINT_PAGES));
