@@ -71,6 +71,7 @@ mod status;
 mod storage;
 mod storage_health;
 mod target;
+mod watched;
 
 pub use check::{Findings, check};
 pub use disk::RESERVE_BYTES;

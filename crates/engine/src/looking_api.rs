@@ -227,7 +227,8 @@ struct Letter {
 }
 
 /// The message as the domain has it.
-fn parsed(peeked: Peeked) -> Message {
+#[must_use]
+pub fn parsed(peeked: Peeked) -> Message {
     parsed_of(peeked, Origin::Sender)
 }
 

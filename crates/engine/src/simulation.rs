@@ -25,7 +25,9 @@ use crate::storage_health::StorageHealth;
 use crate::store::{OpenError, SequenceNumber, Store, StoreError};
 
 pub use crate::function::{Event, FunctionProcess, FunctionWithin};
+pub use crate::looking_api::parsed;
 pub use crate::store::{Pace, Step};
+pub use crate::watched::Watched;
 
 /// A database in memory that outlives engines, as a file does.
 pub struct Database {

@@ -159,88 +159,7 @@ impl Fault {
         Self::RotateSecret,
     ];
 
-    /// Those of a simulated day on AWS: what it has in place of an engine, and no disk.
-    pub const ON_AWS: [Self; 36] = [
-        Self::Refuse,
-        Self::Fail,
-        Self::Unavailable,
-        Self::TooMany,
-        Self::Hang,
-        Self::ResetBefore,
-        Self::ResetAfter,
-        Self::Slow,
-        Self::Garbage,
-        Self::HalfAnswer,
-        Self::StatusLineOnly,
-        Self::OddSuccess,
-        Self::KillForwarder,
-        Self::KillForwarders,
-        Self::Reconfigure,
-        Self::Redrive,
-        Self::KillRedrive,
-        Self::Skip,
-        Self::KillSkip,
-        Self::Retry,
-        Self::KillRetry,
-        Self::Pause,
-        Self::PauseAcrossKill,
-        Self::KillPause,
-        Self::KillResume,
-        Self::Edit,
-        Self::KillEdit,
-        Self::Drop,
-        Self::Throttle,
-        Self::DeleteFails,
-        Self::VisibilityFails,
-        Self::DeadLetterFails,
-        Self::SecretFails,
-        Self::RotateSecret,
-        Self::ForwarderClock,
-        Self::ServiceClock,
-    ];
-
-    /// Those of a simulated day on one machine.
-    pub const ON_ONE_MACHINE: [Self; 37] = [
-        Self::Refuse,
-        Self::Fail,
-        Self::Unavailable,
-        Self::TooMany,
-        Self::Hang,
-        Self::ResetBefore,
-        Self::ResetAfter,
-        Self::Slow,
-        Self::Garbage,
-        Self::HalfAnswer,
-        Self::StatusLineOnly,
-        Self::OddSuccess,
-        Self::KillEngine,
-        Self::KillForwarder,
-        Self::KillForwarders,
-        Self::Reconfigure,
-        Self::FullDisk,
-        Self::Redrive,
-        Self::KillRedrive,
-        Self::Skip,
-        Self::KillSkip,
-        Self::Retry,
-        Self::KillRetry,
-        Self::Pause,
-        Self::PauseAcrossKill,
-        Self::KillPause,
-        Self::KillResume,
-        Self::Edit,
-        Self::KillEdit,
-        Self::Drop,
-        Self::VisibilityFails,
-        Self::DeadLetterFails,
-        Self::SecretFails,
-        Self::RotateSecret,
-        Self::ServiceClock,
-        Self::EngineClock,
-        Self::StoredDamage,
-    ];
-
-    /// Those of all simulated days.
+    /// Those of simulated days.
     pub const SIMULATED: [Self; 40] = [
         Self::Refuse,
         Self::Fail,
@@ -254,9 +173,11 @@ impl Fault {
         Self::HalfAnswer,
         Self::StatusLineOnly,
         Self::OddSuccess,
+        Self::KillEngine,
         Self::KillForwarder,
         Self::KillForwarders,
         Self::Reconfigure,
+        Self::FullDisk,
         Self::Redrive,
         Self::KillRedrive,
         Self::Skip,
@@ -278,11 +199,21 @@ impl Fault {
         Self::RotateSecret,
         Self::ForwarderClock,
         Self::ServiceClock,
-        Self::KillEngine,
-        Self::FullDisk,
         Self::EngineClock,
         Self::StoredDamage,
     ];
+
+    /// Whether a simulated day on AWS has it: what it has in place of an engine, and no disk.
+    #[must_use]
+    pub fn is_on_aws(self) -> bool {
+        !matches!(self, Self::KillEngine | Self::FullDisk | Self::EngineClock | Self::StoredDamage)
+    }
+
+    /// Whether one on one machine has it.
+    #[must_use]
+    pub fn is_on_one_machine(self) -> bool {
+        !matches!(self, Self::Throttle | Self::DeleteFails | Self::ForwarderClock)
+    }
 
     /// Whether it is the service that fails.
     #[must_use]

@@ -10,7 +10,6 @@
 mod event;
 mod pauses_file;
 mod response;
-mod wanting;
 
 use std::io;
 use std::path::Path;
@@ -36,9 +35,9 @@ use crate::function::{Function, INIT_TIMEOUT, InvocationError, Process, ms};
 use crate::log::Log;
 use crate::storage_health::StorageHealth;
 use crate::store::{ReceiveRequest, ReceivedMessage, Store, StoreError};
+use crate::watched::Watched;
 use pauses_file::PausesFile;
 use response::BatchResult;
-use wanting::{Wanted, Wanting};
 
 /// Who received a message, for the store.
 const RECEIVER: &str = "event-source-mapping";
@@ -78,7 +77,7 @@ pub(crate) struct MappingHandle(Arc<Shared>);
 struct Shared {
     options: MappingOptions,
     pauses: tokio::sync::Mutex<Kept>,
-    wanted: Wanting,
+    wanted: Watched<Wanted>,
     /// When the next pause ends by itself.
     next_end: watch::Sender<Option<Timestamp>>,
     counts: Counts,
@@ -92,6 +91,13 @@ struct Shared {
 struct Kept {
     file: PausesFile,
     pauses: Pauses,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Enabled,
+    Disabled,
+    Stopped,
 }
 
 #[derive(Default)]
@@ -185,7 +191,7 @@ impl EventSourceMapping {
         let workers = options.workers;
         let shared = Arc::new(Shared {
             options,
-            wanted: Wanting::new(wanted),
+            wanted: Watched::new(wanted),
             next_end: watch::Sender::new(pauses.next_end()),
             pauses: tokio::sync::Mutex::new(Kept { file, pauses }),
             counts: Counts::default(),
@@ -271,7 +277,13 @@ impl MappingHandle {
         self.0.next_end.send_replace(pauses.next_end());
         let wanted = Wanted::with(&pauses);
         kept.pauses = pauses;
-        let switched = self.0.wanted.switch(wanted);
+        let switched = self.0.wanted.change(|now| {
+            let change = *now != Wanted::Stopped && *now != wanted;
+            if change {
+                *now = wanted;
+            }
+            change
+        });
         if switched {
             let fields = json!({ "enabled": wanted == Wanted::Enabled });
             self.0.options.log.line(LogLevel::Info, "event_source_mapping", fields);
@@ -358,7 +370,7 @@ impl Shared {
             let mut process = tokio::select! {
                 biased;
                 process = self.options.function.process() => process,
-                () = self.wanted.once_it_is(Wanted::Stopped) => return,
+                () = self.wanted.once(|now| now == Wanted::Stopped) => return,
             };
             untaken = self.serve(&mut process, untaken).await;
             let stopping = self.wanted.get() == Wanted::Stopped;
@@ -405,7 +417,7 @@ impl Shared {
             tokio::select! {
                 biased;
                 _status = process.ended() => return None,
-                () = self.wanted.while_it_is(Wanted::Disabled) => {}
+                () = self.wanted.once(|now| now != Wanted::Disabled) => {}
             }
             // Before it looks whether it may, so that whoever forbids it sees that it does.
             let receiving = Receiving::begin(&self.receiving);
@@ -417,7 +429,7 @@ impl Shared {
             let stop = async {
                 tokio::select! {
                     _status = process.ended() => {}
-                    () = self.wanted.while_it_is(Wanted::Enabled) => {}
+                    () = self.wanted.once(|now| now != Wanted::Enabled) => {}
                 }
             };
             let store = &self.options.store;

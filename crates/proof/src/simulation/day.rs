@@ -118,9 +118,9 @@ impl Scene {
             Fault::KillForwarder => {
                 self.world.begin(fault);
                 // At each await in turn.
-                self.delivery.crash_next((1..=6).map(|it| 1 + (choice + it * 3) % 24));
+                self.delivery.running().crash_next((1..=6).map(|it| 1 + (choice + it * 3) % 24));
                 sleep(lasts).await;
-                self.delivery.crash_no_more();
+                self.delivery.running().crash_no_more();
                 self.world.end(fault);
             }
             Fault::KillForwarders => {

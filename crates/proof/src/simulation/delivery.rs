@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::host::Host;
 use super::lambda::Mapping;
+use super::processes::Processes;
 use super::service::Service;
 use super::world::World;
 
@@ -26,19 +27,11 @@ impl Delivery {
         Self::Lambda(mapping)
     }
 
-    /// Ends the next invocations, each at another of its awaits.
-    pub(super) fn crash_next(&self, at: impl IntoIterator<Item = u64>) {
+    /// The function's processes.
+    pub(super) fn running(&self) -> &Processes {
         match self {
-            Self::Lambda(mapping) => mapping.crash_next(at),
-            Self::Engine(host) => host.crash_next(at),
-        }
-    }
-
-    /// Ends no more of them.
-    pub(super) fn crash_no_more(&self) {
-        match self {
-            Self::Lambda(mapping) => mapping.crash_no_more(),
-            Self::Engine(host) => host.crash_no_more(),
+            Self::Lambda(mapping) => &mapping.running,
+            Self::Engine(host) => &host.running,
         }
     }
 

@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 
 use super::function::{Environment, cut_off};
 use super::machine::Machine;
+use super::processes::Processes;
 use super::service::Service;
-use super::watched::Watched;
 use super::world::World;
 use crate::random::Random;
 use crate::schedule::Fault;
@@ -47,12 +47,8 @@ pub(super) struct Host {
     writer: RefCell<Arc<Writer>>,
     processes: mpsc::UnboundedSender<FunctionProcess>,
     made: Cell<u64>,
-    /// Invocations under way.
-    busy: Watched<u64>,
-    /// Sent to when every process is killed.
-    killed: Watched<u64>,
-    /// At which polls the next invocations end.
-    crashes: RefCell<Vec<u64>>,
+    /// Of the function.
+    pub(super) running: Processes,
 }
 
 /// Where the engine starts processes.
@@ -118,9 +114,7 @@ impl Host {
             writer: RefCell::default(),
             processes,
             made: Cell::default(),
-            busy: Watched::new(0),
-            killed: Watched::new(0),
-            crashes: RefCell::default(),
+            running: Processes::default(),
         });
         let runs = Rc::clone(&host);
         tokio::task::spawn_local(async move {
@@ -184,7 +178,7 @@ impl Host {
     // The function.
 
     async fn process(self: Rc<Self>, process: FunctionProcess) {
-        let killed = self.killed.get();
+        let kills = self.running.kills();
         let number = self.made.replace(self.made.get() + 1);
         let takes = Duration::from_micros(20_000 + self.below(100_000));
         let environment = Environment::start(&self.world, &self.service, number, takes).await;
@@ -192,12 +186,12 @@ impl Host {
             let event = tokio::select! {
                 biased;
                 () = process.has_to_end() => return,
-                () = self.killed.once(|now| now != killed) => return self.world.died("forwarder"),
+                () = self.running.once_killed_after(kills) => return self.world.died("forwarder"),
                 event = process.next() => event,
             };
-            self.busy.add();
-            let ended = self.invoke(&environment, &process, &event, killed).await;
-            self.busy.subtract();
+            self.running.begin();
+            let ended = self.invoke(&environment, &process, &event, kills).await;
+            self.running.end();
             match ended {
                 Ended::Answered(Ok(response)) => {
                     let response = serde_json::to_vec(&response).unwrap_or_default();
@@ -215,13 +209,10 @@ impl Host {
         environment: &Environment,
         process: &FunctionProcess,
         event: &Event,
-        killed: u64,
+        kills: u64,
     ) -> Ended {
         let deadline = UNIX_EPOCH + event.deadline;
-        let crash_at = self.crashes.borrow_mut().pop();
-        if crash_at.is_some() {
-            self.world.hit(Fault::KillForwarder);
-        }
+        let crash_at = self.running.crash(&self.world);
         let text = std::str::from_utf8(&event.event).expect("an event is JSON");
         let call = cut_off(environment.forwarder.forward(text, deadline, None), crash_at);
         let ends = async {
@@ -233,7 +224,7 @@ impl Host {
         };
         tokio::select! {
             biased;
-            () = self.killed.once(|now| now != killed) => Ended::Died,
+            () = self.running.once_killed_after(kills) => Ended::Died,
             ended = call => ended.map_or(Ended::Died, Ended::Answered),
             () = ends => Ended::Died,
         }
@@ -241,32 +232,11 @@ impl Host {
 
     // What is done to it.
 
-    /// Ends the next invocations, each at another of its awaits.
-    pub(super) fn crash_next(&self, at: impl IntoIterator<Item = u64>) {
-        self.crashes.borrow_mut().extend(at);
-    }
-
-    /// Ends no more of them.
-    pub(super) fn crash_no_more(&self) {
-        self.crashes.borrow_mut().clear();
-    }
-
     /// Ends every process of the function, once one is at work, within this time.
     pub(super) async fn kill_when_busy(&self, within: Duration) {
-        let once_busy = async {
-            loop {
-                self.busy.once(|busy| busy > 0).await;
-                sleep(Duration::from_micros(self.below(200_000))).await;
-                if self.busy.get() > 0 {
-                    return;
-                }
-            }
-        };
-        let _nothing_came = timeout(within, once_busy).await;
-        for _ in 0..self.busy.get() {
-            self.world.hit(Fault::KillForwarders);
-        }
-        self.killed.add();
+        let some_time = || Duration::from_micros(self.below(200_000));
+        self.running.while_busy(within, some_time).await;
+        self.running.kill_by_fault(&self.world);
     }
 
     /// Kills the engine before this step of its writer, or when the time is over; and starts another.
@@ -283,7 +253,7 @@ impl Host {
     /// Kills the engine while its function is at work, or when the time is over; and starts another.
     pub(super) async fn kill_at_work(&self, within: Duration) {
         let at_work = async {
-            self.busy.once(|busy| busy > 0).await;
+            self.running.once_busy().await;
             sleep(Duration::from_micros(self.below(100_000))).await;
         };
         if timeout(within, at_work).await.is_ok() {
@@ -301,7 +271,7 @@ impl Host {
         self.world.died("engine");
         // Where nobody has set the wall clock: a machine that starts has nothing else to know the time by.
         if self.below(3) == 0 && !self.machine.clock.was_set() {
-            self.killed.add();
+            self.running.kill();
             self.machine.clock.reboot();
         }
         sleep(Duration::from_millis(200 + self.below(3_000))).await;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use engine::simulation::Watched;
 use forwarder::{BatchError, Response};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,9 +17,9 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use super::configuration::Kind;
 use super::function::{Environment, cut_off};
+use super::processes::Processes;
 use super::service::Service;
 use super::sqs::Stored;
-use super::watched::Watched;
 use super::world::World;
 use crate::random::Random;
 use crate::schedule::Fault;
@@ -38,16 +39,12 @@ pub(super) struct Mapping {
     random: RefCell<Random>,
     enabled: Watched<bool>,
     polling: Mutex<()>,
-    /// Batches under way.
-    busy: Watched<u64>,
+    /// Of the function.
+    pub(super) running: Processes,
     idle: RefCell<Vec<Deployed>>,
     made: Cell<u64>,
     /// Environments of a former deployment take no more.
     deployment: Cell<u64>,
-    /// Sent to when everything that runs is killed.
-    killed: Watched<u64>,
-    /// At which polls the next invocations end.
-    crashes: RefCell<Vec<u64>>,
 }
 
 /// A process of the function, of a deployment.
@@ -71,12 +68,10 @@ impl Mapping {
             random: RefCell::new(world.random(31)),
             enabled: Watched::new(true),
             polling: Mutex::default(),
-            busy: Watched::new(0),
+            running: Processes::default(),
             idle: RefCell::default(),
             made: Cell::default(),
             deployment: Cell::default(),
-            killed: Watched::new(0),
-            crashes: RefCell::default(),
         })
     }
 
@@ -98,14 +93,14 @@ impl Mapping {
                 let _turn = self.polling.lock().await;
                 match self.next().await {
                     Some(batch) => {
-                        self.busy.add();
+                        self.running.begin();
                         batch
                     }
                     None => return,
                 }
             };
             self.serve(&batch).await;
-            self.busy.subtract();
+            self.running.end();
         }
     }
 
@@ -197,16 +192,13 @@ impl Mapping {
         let event = event(batch);
         let most = self.world.configuration.borrow().function_timeout;
         let deadline = UNIX_EPOCH + Duration::from_millis(self.world.wall().plus(most).as_ms());
-        let crash_at = self.crashes.borrow_mut().pop();
-        if crash_at.is_some() {
-            self.world.hit(Fault::KillForwarder);
-        }
-        let killed = self.killed.get();
+        let crash_at = self.running.crash(&self.world);
+        let kills = self.running.kills();
         let _clock = self.clock_steps(&environment.is_off_ms);
         let call = cut_off(environment.forwarder.forward(&event, deadline, None), crash_at);
         tokio::select! {
             biased;
-            () = self.killed.once(|now| now != killed) => Ended::Crashed,
+            () = self.running.once_killed_after(kills) => Ended::Crashed,
             ended = timeout(most, call) => match ended {
                 Ok(Some(answered)) => Ended::Answered(answered),
                 Ok(None) => Ended::Crashed,
@@ -236,28 +228,10 @@ impl Mapping {
 
     // What is done to it.
 
-    /// Ends the next invocations, each at another of its awaits.
-    pub(super) fn crash_next(&self, at: impl IntoIterator<Item = u64>) {
-        self.crashes.borrow_mut().extend(at);
-    }
-
-    /// Ends no more of them.
-    pub(super) fn crash_no_more(&self) {
-        self.crashes.borrow_mut().clear();
-    }
-
     /// Ends everything that runs, once something does, within this time.
     pub(super) async fn kill_when_busy(&self, within: Duration) {
-        let once_busy = async {
-            loop {
-                self.busy.once(|busy| busy > 0).await;
-                sleep(Duration::from_micros(self.below(200_000))).await;
-                if self.busy.get() > 0 {
-                    return;
-                }
-            }
-        };
-        let _nothing_came = timeout(within, once_busy).await;
+        let some_time = || Duration::from_micros(self.below(200_000));
+        self.running.while_busy(within, some_time).await;
         self.end_all();
     }
 
@@ -268,11 +242,8 @@ impl Mapping {
     }
 
     fn end_all(&self) {
-        for _ in 0..self.busy.get() {
-            self.world.hit(Fault::KillForwarders);
-        }
+        self.running.kill_by_fault(&self.world);
         self.idle.borrow_mut().clear();
-        self.killed.add();
     }
 
     /// Replaces all environments by what is configured now, once they are idle.
@@ -284,7 +255,7 @@ impl Mapping {
     pub(super) async fn disable(&self) {
         self.enabled.set(false);
         // What was on its way when a function was killed has arrived by then.
-        self.busy.once(|busy| busy == 0).await;
+        self.running.once_idle().await;
         sleep(Duration::from_secs(1)).await;
     }
 

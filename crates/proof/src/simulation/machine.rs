@@ -12,7 +12,7 @@ use domain::config::Config;
 use domain::message::{Message, Origin, Received};
 use domain::time::{Timestamp, Uptime};
 use engine::clock::{Clock, Wait};
-use engine::simulation::Database;
+use engine::simulation::{Database, parsed};
 use engine::store::{
     MessageAttribute, NewMessage, PeekFrom, Peeked, ReceiveRequest, ReceivedMessage, Result,
     Retried, SequenceNumber, Store, StoreError,
@@ -137,7 +137,7 @@ impl Machine {
 
     /// Messages that wait or are in flight.
     pub(super) async fn waiting(&self) -> Vec<Message> {
-        self.all(&self.queue).await.into_iter().map(peeked).collect()
+        self.all(&self.queue).await.into_iter().map(parsed).collect()
     }
 
     /// The first message of each group that waits for its next attempt.
@@ -145,11 +145,11 @@ impl Machine {
         let mut heads = self.all(&self.queue).await;
         heads.dedup_by(|later, first| later.group == first.group);
         heads.retain(|head| head.visible_at.is_some());
-        heads.into_iter().map(peeked).collect()
+        heads.into_iter().map(parsed).collect()
     }
 
     pub(super) async fn letters(&self) -> Letters {
-        self.all(&self.dead_letter_queue).await.into_iter().map(peeked).collect()
+        self.all(&self.dead_letter_queue).await.into_iter().map(parsed).collect()
     }
 
     /// Those that have not been noted yet.
@@ -260,22 +260,6 @@ fn new_message(sending: Sending) -> NewMessage {
         attributes: attributes.collect(),
         trace_header: None,
     }
-}
-
-/// A message as it lies in its queue. Who sent it is not told: an operator does not ask.
-fn peeked(peeked: Peeked) -> Message {
-    let received = Received {
-        message_id: peeked.message_id,
-        receipt_handle: String::new(),
-        body: peeked.body,
-        group_id: peeked.group,
-        sequence_number: peeked.sequence_number.to_string(),
-        receive_count: peeked.receive_count,
-        sent_at: peeked.sent_at,
-        attributes: peeked.attributes.iter().map(|(name, it)| (name.clone(), it.into())).collect(),
-        trace_header: peeked.trace_header,
-    };
-    Message::parse(received, Origin::Sender).expect("what was sent is a message")
 }
 
 fn message(received: ReceivedMessage) -> Message {

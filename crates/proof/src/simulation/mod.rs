@@ -18,12 +18,12 @@ mod machine;
 mod operators;
 mod outside;
 mod plan;
+mod processes;
 pub mod self_test;
 mod senders;
 mod service;
 mod shrink;
 mod sqs;
-mod watched;
 mod world;
 
 pub use plan::Only;

@@ -60,11 +60,12 @@ impl Size {
             }
     }
 
-    fn faults(self) -> &'static [Fault] {
-        match self {
-            Self::Aws => &Fault::ON_AWS,
-            Self::OneMachine => &Fault::ON_ONE_MACHINE,
-        }
+    fn faults(self) -> Vec<Fault> {
+        let has = match self {
+            Self::Aws => Fault::is_on_aws,
+            Self::OneMachine => Fault::is_on_one_machine,
+        };
+        Fault::SIMULATED.into_iter().filter(|fault| has(*fault)).collect()
     }
 }
 
@@ -150,7 +151,7 @@ fn faults(seed: u64, day: u64, random: &mut Random) -> Vec<Planned> {
     let first = day / Size::ALL.len() as u64 * (FAULTS + FAULTS_MORE);
     let fault = |place: u64| {
         let (round, at) = (place / order.len() as u64, place % order.len() as u64);
-        let mut shuffled = order.to_vec();
+        let mut shuffled = order.clone();
         Random::of(seed ^ round, 5).shuffle(&mut shuffled);
         shuffled.get(usize::try_from(at).unwrap_or_default()).copied()
     };
@@ -173,7 +174,7 @@ fn faults(seed: u64, day: u64, random: &mut Random) -> Vec<Planned> {
 /// A fault of the service that lasts until the evening.
 fn late(evening: Micros, number: u32, random: &mut Random) -> Planned {
     let faults: Vec<Fault> =
-        Fault::ON_AWS.into_iter().filter(|fault| fault.is_of_service()).collect();
+        Fault::SIMULATED.into_iter().filter(|fault| fault.is_of_service()).collect();
     Planned {
         // Behind all others.
         place: 100 + number,
