@@ -22,7 +22,8 @@ use crate::support::program::Program;
 use crate::support::service::{Behavior, Service};
 use crate::support::{LogLines, api_client, config, get, http_client, options, post, set_enabled};
 
-const PLANTED: &str = "planted-token-4711";
+/// It ends with letters that no id has, which are hexadecimal.
+const PLANTED: &str = "planted-token-zqxw";
 
 /// A clock by which ten minutes are a second.
 struct FastClock {
@@ -127,13 +128,13 @@ impl Setup {
     /// Nothing that is kept or said shows the URL.
     fn shows_no_url(&self) {
         let log = serde_json::to_string(&self.log.all()).unwrap();
-        assert!(!log.contains("4711"), "{log}");
+        assert!(!log.contains("zqxw"), "{log}");
         for entry in std::fs::read_dir(self.dir.path()).unwrap() {
             let path = entry.unwrap().path();
             // The rest is queues, and files of the reserve.
             if path.extension().is_some_and(|it| it == "log" || it == "json") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                assert!(!text.contains("4711"), "{}: {text}", path.display());
+                assert!(!text.contains("zqxw"), "{}: {text}", path.display());
             }
         }
     }
@@ -267,7 +268,7 @@ async fn a_condition_is_told_when_it_begins_and_when_it_is_over_and_says_what_to
     assert!(metrics.contains(&sent), "{sent} in {metrics}");
     let status = get(&engine, "status").await;
     assert_eq!(status["notifications"]["failed"], 0, "{status}");
-    assert!(!format!("{status}{metrics}").contains("4711"));
+    assert!(!format!("{status}{metrics}").contains("zqxw"));
     engine.stop().await;
     setup.shows_no_url();
 }
@@ -498,7 +499,7 @@ async fn processes_do_not_show_the_url() {
     for pid in pids {
         for of in ["cmdline", "environ"] {
             let text = std::fs::read(format!("/proc/{pid}/{of}")).unwrap_or_default();
-            assert!(!String::from_utf8_lossy(&text).contains("4711"), "{pid} {of}");
+            assert!(!String::from_utf8_lossy(&text).contains("zqxw"), "{pid} {of}");
         }
     }
     assert!(program.terminate().success());
@@ -548,7 +549,7 @@ async fn a_test_notification_says_what_was_answered() {
         let output = tokio::task::spawn_blocking(move || run("test-notification", &config, &[]));
         let output = output.await.unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(!said.contains("4711"), "{said}");
+        assert!(!said.contains("zqxw"), "{said}");
         (output.status.code(), said)
     };
     assert_eq!(test(notified(&receiver)).await, (Some(0), format!("{origin} answered 200\n")));
@@ -624,7 +625,7 @@ fn a_receiver_s_certificate_is_checked_and_ssl_cert_file_names_others() {
         program.envs(certificates.map(|path| ("SSL_CERT_FILE", path)));
         let output = program.output().unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(!said.contains("4711"), "{said}");
+        assert!(!said.contains("zqxw"), "{said}");
         (output.status.code(), said)
     };
     let (code, said) = test(Some(trusted.path()));
@@ -642,13 +643,13 @@ fn a_check_looks_for_the_url() {
     let check = |url: &str| {
         let output = run("check-config", &config(json!({ "notify": { "url": url } })), &forwarder);
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(!said.contains("4711"), "{said}");
+        assert!(!said.contains("zqxw"), "{said}");
         (output.status.code(), said)
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     let reference = format!("file:{}", file.path().display());
     for (text, problem) in
-        [("", "is empty"), (PLANTED, "must be a URL"), ("http://e.example/4711", "must be https")]
+        [("", "is empty"), (PLANTED, "must be a URL"), ("http://e.example/zqxw", "must be https")]
     {
         std::fs::write(file.path(), text).unwrap();
         let (code, said) = check(&reference);
